@@ -1,0 +1,13 @@
+"""What all tests share: shapes are checked, the shared data is found or its tests are skipped."""
+
+import os
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("UNITF_SHARED", ROOT.parent / "shared"))
+
+# must come before the first import of unitf
+_hook = install_import_hook(["unitf", "unitf_text", "unitf_image", "unitf_audio"],
+                            "beartype.beartype")

@@ -1,0 +1,73 @@
+"""What data workers hand to the device: for each task, its samples, encoded and packed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from unitf.tokens import Features
+
+Sample = Mapping[str, Any]  # column → raw value; a column that is missing or None is lacking
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The samples of a batch that one task takes; sequence s of everything is sample s."""
+
+    features: dict[str, Features]  # column → S sequences, empty where a sample lacks the column
+    target: Any  # what the task's `collate` made of S targets; None where there are none
+    modalities: tuple[str, ...]  # of each sample: the columns that it brought, as "image+question"
+    names: tuple[str, ...]  # of each sample, to tell a person which one it is
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.modalities)
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(features.num_tokens for features in self.features.values())
+
+    def to(self, device: Any, non_blocking: bool = False) -> "View":
+        return replace(
+            self,
+            features={k: f.to(device, non_blocking) for k, f in self.features.items()},
+            target=_each(self.target, lambda t: t.to(device, non_blocking=non_blocking)),
+        )
+
+    def pin_memory(self) -> "View":
+        return replace(
+            self,
+            features={k: f.pin_memory() for k, f in self.features.items()},
+            target=_each(self.target, lambda t: t.pin_memory()),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A View for each task, by the task's name; a task without samples has a View of none."""
+
+    views: dict[str, View]
+    skipped: tuple[str, ...] = field(default=())  # the errors of samples left out (on_error: skip)
+
+    @property
+    def num_samples(self) -> int:
+        return sum(view.num_samples for view in self.views.values())
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(view.num_tokens for view in self.views.values())
+
+    def to(self, device: Any, non_blocking: bool = False) -> "Batch":
+        return replace(self, views={k: v.to(device, non_blocking) for k, v in self.views.items()})
+
+    def pin_memory(self) -> "Batch":
+        return replace(self, views={k: v.pin_memory() for k, v in self.views.items()})
+
+
+def _each(target: Any, function: Any) -> Any:
+    if isinstance(target, Tensor):
+        return function(target)
+    if isinstance(target, dict):
+        return {key: _each(value, function) for key, value in target.items()}
+    return target

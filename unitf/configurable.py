@@ -1,0 +1,63 @@
+"""Objects that know the arguments they were made with, so that a checkpoint can make them again."""
+
+import inspect
+from typing import Any
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class Configurable:
+    """Records its own constructor arguments; `configuration()` gives them back as plain data."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Configurable":
+        self = super().__new__(cls)
+        if args or kwargs:  # pickle and copy call __new__ bare, then restore __dict__
+            try:
+                bound = inspect.signature(cls).bind(*args, **kwargs)
+            except TypeError:  # __init__ says it better
+                return self
+            arguments = {}
+            for name, value in bound.arguments.items():
+                kind = bound.signature.parameters[name].kind
+                if kind is inspect.Parameter.VAR_KEYWORD:
+                    arguments.update(value)
+                elif kind is not inspect.Parameter.VAR_POSITIONAL:
+                    arguments[name] = value
+            self.__dict__["_arguments"] = arguments
+        return self
+
+    def configuration(self) -> dict[str, Any]:
+        """`class_path` and `init_args` as plain data (text, numbers, lists, dictionaries)."""
+        arguments = {
+            name: plain(value, f"{type(self).__name__}({name}=…)")
+            for name, value in self.__dict__.get("_arguments", {}).items()
+            if name != "dim"  # written once, in the core's configuration
+        }
+        return {"class_path": class_path(type(self)), "init_args": arguments}
+
+
+def class_path(cls: type) -> str:
+    """The dotted path under which a class can be imported."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def plain(value: Any, place: str) -> Any:
+    """`value` as plain data.
+
+    Raises:
+        TypeError: `value` holds something that a checkpoint cannot carry.
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, Configurable):
+        return value.configuration()
+    if isinstance(value, dict):
+        return {str(key): plain(item, f"{place}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, place) for item in value]
+    if hasattr(value, "__fspath__"):
+        return str(value)
+    raise TypeError(
+        f"{place}: a checkpoint carries text, numbers, lists and dictionaries, "
+        f"not {type(value).__name__}"
+    )

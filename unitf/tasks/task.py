@@ -1,0 +1,102 @@
+"""Task: what is read from the columns, how wrong it is, and how a person reads it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from unitf.batch import Sample, View
+from unitf.component import Component
+from unitf.tokenizer import Tokenizer
+from unitf.tokens import Tokens
+
+Tokenizers = Mapping[str, Tokenizer]
+
+
+class Task(Component, ABC):
+    """One thing to learn: reads columns of samples, gives columns of predictions.
+
+    Args:
+        inputs: the columns that it reads, in the order in which their tokens are joined; as a
+            dictionary where a column has another name than its tokenizer (`{premise: text}`).
+            A sample may lack some of them.
+        target: the column with what is to be predicted.
+        weight: of this task's loss in the sum over tasks.
+    """
+
+    causal: bool | None = None  # None: as the core is configured
+    monitor: str = "loss"  # the metric that says how good the task is …
+    mode: str = "min"  # … and whether less or more of it is better
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str | None = None,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.inputs = inputs if isinstance(inputs, dict) else {name: name for name in inputs}
+        self.target = target
+        self.weight = weight
+
+    @property
+    def unembeds(self) -> frozenset[str]:
+        """The names of the tokenizers whose way back this task needs."""
+        return frozenset()
+
+    # ---- before training, and in data workers ------------------------------------------
+
+    def fit(self, samples: Iterable[Sample]) -> None:  # noqa: B027
+        """Learns from the training samples what `encode_target` needs (names of classes)."""
+
+    def takes(self, sample: Sample, labelled: bool = True) -> bool:
+        """Whether a sample is for this task: it has one of the inputs and (`labelled`) a target."""
+        has_input = any(sample.get(column) is not None for column in self.inputs)
+        has_target = self.target is None or sample.get(self.target) is not None
+        return has_input and (has_target or not labelled)
+
+    @abstractmethod
+    def encode_target(self, sample: Sample) -> Any:
+        """The target of one sample as a tensor (or dictionary of tensors).
+
+        Raises:
+            ValueError: it is none that this task knows; the loader adds which sample it was.
+        """
+
+    def collate(self, targets: Sequence[Any]) -> Any:
+        """The targets of S samples (S may be 0) as one."""
+        return torch.stack(list(targets)) if targets else None
+
+    # ---- on the device -----------------------------------------------------------------
+
+    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
+        """One sequence a sample, from the tokens of the inputs in their order."""
+        return Tokens.concat(parts)
+
+    @abstractmethod
+    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Any:
+        """What the heads make of the core's columns (logits, say): S rows, or a token a row."""
+
+    @abstractmethod
+    def losses(self, reading: Any, view: View, tokenizers: Tokenizers) -> Tensor:
+        """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each."""
+
+    # ---- for a person ------------------------------------------------------------------
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """Fresh metrics; every figure has the field's name (accuracy, f1, perplexity)."""
+
+    @abstractmethod
+    def score(
+        self, metrics: MetricCollection, reading: Any, view: View, tokenizers: Tokenizers,
+        sequences: Sequence[int],
+    ) -> None:
+        """Updates `metrics` with some of the samples, by their numbers in the view."""
+
+    @abstractmethod
+    def predict(self, reading: Any, view: View, tokenizers: Tokenizers) -> list[dict[str, Any]]:
+        """For each sample what a person reads: plain data (a label and its probability)."""
