@@ -1,0 +1,149 @@
+"""The training verbs: LightningCLI over one Learner and one DataModule."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentError
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from unitf import registry
+from unitf.callbacks import Checkpoint, FiniteLoss, Progress, RunReport, Summary
+from unitf.data import DataModule, RandomState
+from unitf.errors import UserError
+from unitf.learner import Learner
+
+VERBS = ("fit", "validate", "test", "predict")
+
+
+class TrainingCLI(LightningCLI):
+    """`unitf fit|validate|test|predict`: the parser, and where a run keeps its things."""
+
+    def __init__(self, verb: str, argv: list[str]) -> None:
+        self.verb = verb
+        super().__init__(
+            model_class=Learner,
+            datamodule_class=DataModule,
+            args=argv,
+            run=False,
+            seed_everything_default=0,
+            save_config_callback=SaveConfigCallback if verb == "fit" else None,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"gradient_clip_val": 1.0, "use_distributed_sampler": False},
+            parser_kwargs={"prog": f"unitf {verb}", "description": _DESCRIPTIONS[verb],
+                           "exit_on_error": False},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise UserError(_one_line(error)) from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--out",
+            type=str | None,
+            default=None,
+            help="Folder of the run (default: runs/<recipe>/<time>).",
+        )
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Checkpoint file or run folder to start from.",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=bool,
+            default=True,
+            help="Whether `fit` ends with a test of its best checkpoint.",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        torch.set_flush_denormal(True)  # tiny gradients are an order slower otherwise
+        if self.config.out is None:
+            recipe = Path(str((self.config.config or ["run"])[0])).stem
+            self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
+        out = self.config.out
+        self.config.trainer.default_root_dir = out
+        if self.verb != "fit":
+            self.config.trainer.logger = False
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        out = self.config.out
+        callbacks = [Progress(), FiniteLoss(), RunReport(out), Summary(out)]
+        if self.verb == "fit":
+            callbacks += [Checkpoint(out), RandomState()]
+        if self.config_init.trainer.logger in (None, True):
+            kwargs["logger"] = [
+                CSVLogger(out, name="", version=""),
+                TensorBoardLogger(out, name="", version="tensorboard"),
+            ]
+        trainer_config = {**self.config_init.trainer, **kwargs}
+        return self._instantiate_trainer(trainer_config, callbacks)
+
+    def run(self) -> None:
+        """What the verb says; `fit` ends with a test of the best checkpoint."""
+        path = self.config.ckpt_path
+        if path is not None:
+            from unitf.checkpoints import find_checkpoint
+
+            path = str(find_checkpoint(path))
+        function = getattr(self.trainer, self.verb)
+        function(self.model, datamodule=self.datamodule, ckpt_path=path)
+        if self.verb == "fit" and self.config.test_after_fit and self.datamodule.test_splits:
+            best = str(Path(self.config.out) / "checkpoints" / "best.ckpt")
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best)
+
+
+_DESCRIPTIONS = {
+    "fit": "Train a model, and test the best checkpoint.",
+    "validate": "Measure a checkpoint on the validation split.",
+    "test": "Measure a checkpoint on the test splits.",
+    "predict": "Predict the samples of the data module with a checkpoint.",
+}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _resume(argv: list[str]) -> list[str]:
+    """`--resume DIR` as the configuration, the folder and the last checkpoint of that run."""
+    if "--resume" not in argv:
+        return argv
+    at = argv.index("--resume")
+    if at + 1 >= len(argv):
+        raise UserError("--resume: expected the folder of a run")
+    folder = Path(argv[at + 1])
+    last = folder / "checkpoints" / "last.ckpt"
+    for file in (folder / "config.yaml", last):
+        if not file.is_file():
+            raise UserError(f"--resume {folder}: {file} is not there, so it cannot go on")
+    begin = ["--config", str(folder / "config.yaml")]
+    return [*begin, *argv[:at], *argv[at + 2 :], "--out", str(folder), "--ckpt_path", str(last)]
+
+
+def main(verb: str, argv: list[str]) -> int:
+    """Runs a training verb; the plugins' names are known before the arguments are read."""
+    for kind in ("tokenizers", "tasks", "sources"):
+        registry.resolve_all(kind)
+    argv = ["--data.root" if word == "--data-root" else word for word in argv]
+    argv = [
+        f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word
+        for word in argv
+    ]
+    cli = TrainingCLI(verb, _resume(argv))
+    cli.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
