@@ -1,0 +1,6 @@
+"""The Transformer core: D×N to D×N, whatever the modality."""
+
+from unitf.core.config import TransformerConfig
+from unitf.core.transformer import Transformer
+
+__all__ = ["Transformer", "TransformerConfig"]

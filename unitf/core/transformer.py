@@ -1,0 +1,154 @@
+"""Transformer: D×N to D×N."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from unitf.core.block import Block, Context
+from unitf.core.config import TransformerConfig
+from unitf.core.kernels import Pattern, make_kernel
+from unitf.core.norms import make_norm
+from unitf.core.positions import make_positions
+from unitf.errors import UserError
+from unitf.initialisation import initialise
+from unitf.tokens import Tokens
+
+
+class Stack(nn.Module):
+    """Blocks, one after the other, and what they share: an encoder, or a decoder."""
+
+    def __init__(self, config: TransformerConfig, depth: int, causal: bool, cross: bool) -> None:
+        super().__init__()
+        self.causal = causal
+        self.window, self.chunk = config.window, config.chunk
+        self.checkpoint = config.checkpoint
+        self.positions = make_positions(config)
+        self.input_norm = make_norm(config) if config.input_norm else None
+        self.blocks = nn.ModuleList(Block(config, cross) for _ in range(depth))
+        self.final_norm = make_norm(config) if config.norm_position == "pre" else None
+        self.drop_path = [config.drop_path * i / max(1, depth - 1) for i in range(depth)]
+
+    def forward(
+        self, tokens: Tokens, memory: Tokens | None = None, causal: bool | None = None
+    ) -> Tokens:
+        rows = tokens.rows
+        if self.input_norm is not None:
+            rows = self.input_norm(rows)
+        context = self._context(tokens, memory, self.causal if causal is None else causal)
+        for block, rate in zip(self.blocks, self.drop_path, strict=True):
+            keep = self._keep(tokens, rate) if self.training and rate else None
+            if self.checkpoint and self.training:
+                rows = checkpoint(block, rows, context, keep, use_reentrant=False)
+            else:
+                rows = block(rows, context, keep)
+        if self.final_norm is not None:
+            rows = self.final_norm(rows)
+        return tokens.with_rows(rows)
+
+    def _context(self, tokens: Tokens, memory: Tokens | None, causal: bool) -> Context:
+        lengths = tokens.lengths if self.chunk is None else cut(tokens.lengths, self.chunk)
+        rows, positions = tokens.rows, tokens.positions
+        bias = self.positions if self.positions.biased else None
+        own = Pattern(lengths, lengths, causal, self.window, bias, positions)
+        context = Context(
+            attend=make_kernel(own, rows.device, rows.dtype),
+            rotation=self.positions.rotation(positions),
+        )
+        if memory is None:
+            return context
+        other = Pattern(tokens.lengths, memory.lengths)
+        return Context(
+            attend=context.attend,
+            rotation=context.rotation,
+            memory=memory.rows,
+            attend_memory=make_kernel(other, rows.device, rows.dtype),
+        )
+
+    def _keep(self, tokens: Tokens, rate: float) -> Float[Tensor, "3 N 1"]:
+        """0 for the sequences that skip a layer, else what makes up for those that do."""
+        kept = torch.rand(3, tokens.num_sequences, device=tokens.matrix.device) >= rate
+        lengths = tokens.offsets.diff()
+        scale = kept.to(tokens.matrix.dtype) / (1 - rate)
+        return scale.repeat_interleave(lengths, dim=1, output_size=tokens.num_tokens)[..., None]
+
+
+class Transformer(nn.Module):
+    """The core: an encoder, a decoder, or an encoder that a decoder attends to."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = self.decoder = None
+        if config.kind != "decoder":
+            self.encoder = Stack(config, config.depth, causal=False, cross=False)
+        if config.kind == "decoder":
+            self.decoder = Stack(config, config.depth, causal=True, cross=False)
+        elif config.kind == "encoder-decoder":
+            self.decoder = Stack(config, config.decoder_depth, causal=True, cross=True)
+        initialise(self)
+        self._scale_residual_outputs()
+
+    def _scale_residual_outputs(self) -> None:
+        """As in GPT-2: what the layers add to the columns does not grow with their number."""
+        for stack in self.stacks if self.config.norm_position == "pre" else ():
+            outputs = [m.out.weight for m in stack.modules() if hasattr(m, "out")]
+            for weight in outputs:
+                with torch.no_grad():
+                    weight /= math.sqrt(len(outputs))
+
+    @property
+    def stacks(self) -> Sequence[Stack]:
+        return [stack for stack in (self.encoder, self.decoder) if stack is not None]
+
+    def forward(
+        self, tokens: Tokens, memory: Tokens | None = None, causal: bool | None = None
+    ) -> Tokens:
+        """The columns of `tokens`, each after a look at its sequence.
+
+        Args:
+            tokens: what the columns are made of: in an encoder-decoder, the decoder's.
+            memory: only in an encoder-decoder: what its encoder reads first, a sequence each.
+            causal: whether a token sees only what came before; None: as the kind says.
+        """
+        if tokens.dim != self.config.dim:
+            raise UserError(
+                f"tokens are {tokens.dim} wide, but the core's dim is {self.config.dim}"
+            )
+        if self.config.kind == "encoder-decoder":
+            if memory is None:
+                raise UserError("an encoder-decoder needs a memory, which its encoder reads")
+            return self.decode(tokens, self.encode(memory), causal)
+        if memory is not None:
+            raise UserError(f"a core of kind {self.config.kind!r} cannot read a memory")
+        return self.stacks[0](tokens, causal=causal)
+
+    def encode(self, tokens: Tokens) -> Tokens:
+        """What the encoder of an encoder-decoder makes of a memory."""
+        assert self.encoder is not None
+        return self.encoder(tokens)
+
+    def decode(self, tokens: Tokens, memory: Tokens, causal: bool | None = None) -> Tokens:
+        """The decoder's columns over a memory that was encoded before."""
+        assert self.decoder is not None
+        if memory.num_sequences != tokens.num_sequences:
+            raise UserError(
+                f"{tokens.num_sequences} sequences cannot read {memory.num_sequences} memories"
+            )
+        return self.decoder(tokens, memory, causal)
+
+    def compile_blocks(self) -> None:
+        """Compiles the repeated block in place; lengths may differ from batch to batch."""
+        for stack in self.stacks:
+            for block in stack.blocks:
+                block.compile(dynamic=True)
+
+
+def cut(lengths: Sequence[int], chunk: int) -> tuple[int, ...]:
+    """The lengths of the pieces when every sequence is cut after each `chunk` tokens."""
+    return tuple(
+        min(chunk, length - start) for length in lengths for start in range(0, length, chunk)
+    )
