@@ -1,1 +1,49 @@
-"""The audio modality of unitf."""
+"""The audio modality of unitf: spectra, waveforms, and telephone tones to learn from."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from unitf.hookspecs import Register, hookimpl
+
+_HOME = {
+    "Perturbation": "unitf_audio.augmentation",
+    "SpecAugment": "unitf_audio.augmentation",
+    "SpectralPatches": "unitf_audio.spectral",
+    "Spectrogram": "unitf_audio.spectrogram",
+    "SpectrogramFrames": "unitf_audio.spectral",
+    "TelephoneTones": "unitf_audio.tones",
+    "WaveformFrames": "unitf_audio.waveform",
+}
+__all__ = [
+    "Perturbation",
+    "SpecAugment",
+    "SpectralPatches",
+    "Spectrogram",
+    "SpectrogramFrames",
+    "TelephoneTones",
+    "WaveformFrames",
+]
+
+if TYPE_CHECKING:
+    from unitf_audio.augmentation import Perturbation, SpecAugment
+    from unitf_audio.spectral import SpectralPatches, SpectrogramFrames
+    from unitf_audio.spectrogram import Spectrogram
+    from unitf_audio.tones import TelephoneTones
+    from unitf_audio.waveform import WaveformFrames
+
+
+@hookimpl
+def register_tokenizers(register: Register) -> None:
+    for name in ("SpectrogramFrames", "SpectralPatches", "WaveformFrames"):
+        register(f"{_HOME[name]}:{name}")
+
+
+@hookimpl
+def register_sources(register: Register) -> None:
+    register("unitf_audio.tones:TelephoneTones")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'unitf_audio' has no attribute {name!r}")

@@ -1,0 +1,92 @@
+"""What is changed in a sound for training; all randomness is torch's global generator."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitf import UserError
+from unitf.configurable import Configurable
+from unitf_audio.sound import resample
+
+
+def uniform(low: float, high: float) -> float:
+    """A random number between `low` and `high`."""
+    return low + (high - low) * float(torch.rand(()))
+
+
+@dataclass(frozen=True)
+class Perturbation(Configurable):
+    """Random changes of a waveform.
+
+    Args:
+        speed: tempo and pitch by at most this share (0.1: from 0.9 to 1.1 times as fast).
+        shift: seconds by which the sound moves at most, either way; the length stays.
+        gain: level by at most this many dB, either way.
+        snr: lowest and highest power of the sound relative to added white noise in dB.
+    """
+
+    speed: float = 0.0
+    shift: float = 0.0
+    gain: float = 0.0
+    snr: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.speed < 1 or self.shift < 0 or self.gain < 0:
+            raise UserError(f"speed is 0 to 1, shift and gain are not negative; found {self}")
+        if self.snr is not None and (len(self.snr) != 2 or self.snr[0] > self.snr[1]):
+            raise UserError(f"snr is its lowest and highest value, found {self.snr}")
+
+    def __call__(self, samples: Float[Tensor, " T"], sample_rate: int) -> Float[Tensor, " _"]:
+        """The changed waveform; its length changes only with `speed`."""
+        if self.speed:  # whole percents, so that a few small resampling kernels serve all
+            samples = resample(samples, round(uniform(1 - self.speed, 1 + self.speed) * 100), 100)
+        if self.shift:
+            by = round(uniform(-self.shift, self.shift) * sample_rate)
+            samples = (
+                torch.nn.functional.pad(samples, (by, -by))
+                if abs(by) < len(samples)
+                else (torch.zeros_like(samples))
+            )
+        if self.gain:
+            samples = samples * 10 ** (uniform(-self.gain, self.gain) / 20)
+        if self.snr is not None:
+            power = samples.square().mean() / 10 ** (uniform(self.snr[0], self.snr[1]) / 10)
+            samples = samples + torch.randn_like(samples) * power.sqrt()
+        return samples
+
+
+@dataclass(frozen=True)
+class SpecAugment(Configurable):
+    """Random stripes of a spectrogram set to its mean (Park et al., 2019).
+
+    Args:
+        time_masks: number of stripes of consecutive frames.
+        time_share: the largest share of all frames that one of them covers.
+        frequency_masks: number of stripes of neighbouring bands.
+        frequency_share: the largest share of all bands that one of them covers.
+    """
+
+    time_masks: int = 2
+    time_share: float = 0.1
+    frequency_masks: int = 2
+    frequency_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.time_share <= 1 and 0 <= self.frequency_share <= 1):
+            raise UserError(f"a share is 0 to 1, found {self}")
+
+    def __call__(self, spectrum: Float[Tensor, "M T"]) -> Float[Tensor, "M T"]:
+        """The masked spectrogram, of which 0 is the mean."""
+        spectrum = spectrum.clone()
+        for axis, masks, share in (
+            (0, self.frequency_masks, self.frequency_share),
+            (1, self.time_masks, self.time_share),
+        ):
+            size = spectrum.shape[axis]
+            for _ in range(masks):
+                width = round(uniform(0.0, share * size))
+                start = int(torch.randint(size - width + 1, ()))
+                spectrum.narrow(axis, start, width).zero_()
+        return spectrum

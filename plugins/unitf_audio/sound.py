@@ -1,0 +1,193 @@
+"""Sounds as people hold them (files, bytes, arrays) read as mono samples at one rate."""
+
+import io
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitf import UserError
+
+SLOWEST, FASTEST = 100, 1_000_000  # Hz, rates that a recording can have
+LONGEST = 3_600  # seconds that are read into memory at once
+LOUDEST = 2.0**31  # floats that hold the numbers of 32-bit samples still pass
+BLOCK = 2**20  # numbers that are read from a file at a time
+
+
+def read_sound(
+    value: Any, sample_rate: int, max_seconds: float | None = None, random: bool = False
+) -> Float[Tensor, " T"]:
+    """A sound as mono samples at `sample_rate`; full scale is -1 to 1.
+
+    Args:
+        value: a path; the bytes of a file; `(array, rate)`; a dictionary with "array" and
+            "sampling_rate", or with "bytes" or "path"; or an array at `sample_rate`. Of an array
+            with two axes the shorter one is the channels. Whole numbers have the range of their
+            type.
+        max_seconds: only so much is read of a longer sound, …
+        random: … anywhere, instead of from its middle.
+
+    Raises:
+        UserError: there is no sound in it.
+    """
+    if isinstance(value, dict):
+        value = _from_dict(value, sample_rate)
+    if isinstance(value, str | Path):
+        samples, rate = _read_file(_open(Path(value)), f"{value}", max_seconds, random)
+    elif isinstance(value, bytes | bytearray | memoryview):
+        if not len(value):
+            raise UserError("a sound of 0 bytes, expected the contents of a sound file")
+        place = f"{len(value)} bytes"
+        samples, rate = _read_file(io.BytesIO(value), place, max_seconds, random)
+    else:
+        array, rate = value if isinstance(value, tuple) else (value, sample_rate)
+        rate = _checked_rate(rate, "the array")
+        samples = _mono(array)
+        start, count = _cut(len(samples), rate, max_seconds, random)
+        samples = samples[start : start + count]
+    if not len(samples):
+        raise UserError("an empty sound, expected at least one sample")
+    sound = torch.from_numpy(samples)
+    loudest = float(sound.abs().max())
+    if not loudest <= LOUDEST:  # also false for NaN
+        raise UserError(f"a sound with a sample of {loudest}, expected numbers from -1 to 1")
+    return resample(sound, rate, sample_rate)
+
+
+def resample(samples: Float[Tensor, " T"], rate: int, new_rate: int) -> Float[Tensor, " _"]:
+    """The same sound at another rate (sinc interpolation under a Hann window, torchaudio's)."""
+    if rate == new_rate:
+        return samples
+    # torchaudio's kernel has rate × new_rate numbers when they share no divisor: gigabytes for
+    # 44,101 Hz. This ratio is off by less than a millionth.
+    ratio = Fraction(new_rate, rate).limit_denominator(1_000)
+    if not ratio:
+        raise UserError(f"cannot bring a sound from {rate} Hz to {new_rate} Hz")
+    resampled = _resampler(ratio.denominator, ratio.numerator)(samples)
+    return resampled if len(resampled) else samples[:1]
+
+
+@lru_cache(maxsize=64)
+def _resampler(rate: int, new_rate: int) -> torch.nn.Module:
+    from torchaudio.transforms import Resample
+
+    return Resample(rate, new_rate)
+
+
+def _from_dict(value: dict[str, Any], sample_rate: int) -> Any:
+    """What a dictionary (as of datasets' Audio) holds: bytes, a path, or array and rate."""
+    if value.get("array") is not None:
+        return value["array"], value.get("sampling_rate", sample_rate)
+    for key in ("bytes", "path"):
+        if value.get(key) is not None:
+            return value[key]
+    raise UserError(
+        f"a sound as a dictionary with {', '.join(map(repr, value)) or 'nothing'}, "
+        "expected 'array' and 'sampling_rate', or 'bytes', or 'path'"
+    )
+
+
+def _open(path: Path) -> io.BufferedReader:
+    try:
+        if not path.is_file():  # a folder, a pipe, nothing
+            raise UserError(f"no sound file {path}")
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"cannot open {path}: {error}") from None
+
+
+def _read_file(
+    stream: Any, place: str, max_seconds: float | None, random: bool
+) -> tuple[Float[np.ndarray, " T"], int]:
+    """The samples and the rate of a file that soundfile can decode."""
+    import soundfile
+
+    try:
+        with stream, soundfile.SoundFile(stream) as file:
+            rate = _checked_rate(file.samplerate, place)
+            start, count = _cut(file.frames, rate, max_seconds, random)
+            if count > LONGEST * rate:
+                raise UserError(
+                    f"{place}: {count / rate:,.0f} seconds of sound, "
+                    f"expected at most {LONGEST:,}; max_seconds reads a part"
+                )
+            if start:
+                file.seek(start)
+            # in blocks: a header may promise more samples and channels than memory holds
+            blocks = []
+            while count > 0:
+                block = file.read(min(count, BLOCK // file.channels), "float32", always_2d=True)
+                if not len(block):
+                    break
+                blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(1))
+                count -= len(block)
+            return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        raise UserError(f"{place}: not a sound that can be read ({error})") from None
+
+
+def _cut(length: int, rate: int, max_seconds: float | None, random: bool) -> tuple[int, int]:
+    """Where to begin, and how many samples to take."""
+    count = length if max_seconds is None else min(length, max(1, round(max_seconds * rate)))
+    spare = length - count
+    if not spare:
+        return 0, count
+    return (int(torch.randint(spare + 1, ())) if random else spare // 2), count
+
+
+def _checked_rate(rate: Any, place: str) -> int:
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
+        raise UserError(f"{place}: a rate of {rate!r}, expected a number of samples a second")
+    if not SLOWEST <= rate <= FASTEST:
+        raise UserError(
+            f"{place}: a rate of {rate} samples a second, expected {SLOWEST} to {FASTEST:,}"
+        )
+    return round(float(rate))
+
+
+def _mono(value: Any) -> Float[np.ndarray, " T"]:
+    """An array with one or two axes as one channel of floats."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"not a sound: {type(value).__name__} ({error})") from None
+    if array.dtype.kind not in "fiu":
+        raise UserError(
+            f"not a sound: {type(value).__name__} of {array.dtype}, expected a path, the bytes "
+            "of a file, or an array of numbers with its rate"
+        )
+    if array.ndim not in (1, 2):
+        raise UserError(f"a sound with axes {array.shape}, expected (time,) or (channels, time)")
+    if array.dtype.kind in "iu":
+        half = 2.0 ** (8 * array.dtype.itemsize - 1)
+        array = array / half - (array.dtype.kind == "u")
+    if array.ndim == 2:
+        array = array.mean(int(np.argmin(array.shape))) if array.size else np.zeros(0)
+    with np.errstate(over="ignore"):  # a double too large becomes inf, which is refused
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def example_sounds() -> list[Any]:
+    """A few small sounds as people hold them: what `unitf plugins check` encodes."""
+    import soundfile
+
+    wave = np.sin(np.arange(4_000) * 0.3).astype(np.float32) / 2
+    file = io.BytesIO()
+    soundfile.write(file, wave[:2_000], 8_000, format="WAV")
+    stereo = np.stack([wave, -wave]).astype(np.float32)
+    return [
+        (wave, 16_000),
+        {"array": wave, "sampling_rate": 22_050},
+        {"bytes": file.getvalue(), "path": None},
+        (stereo, 8_000),
+        np.zeros(1_600, np.float32),
+        (np.ones(1, np.float32), 16_000),
+        ((wave * 30_000).astype(np.int16), 44_100),
+    ]

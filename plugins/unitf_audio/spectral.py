@@ -1,0 +1,161 @@
+"""Tokens of a spectrogram: its frames, or patches of it."""
+
+from abc import ABC
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from unitf import Features, Tokenizer, UserError
+from unitf.tokenizer import Positions
+from unitf_audio.augmentation import Perturbation, SpecAugment
+from unitf_audio.learning import fit_moments
+from unitf_audio.sound import example_sounds, read_sound
+from unitf_audio.spectrogram import Spectrogram
+
+
+class _Spectral(Tokenizer, ABC):
+    """A tokenizer of a normalised spectrogram; a sound is anything that `read_sound` reads.
+
+    Args:
+        dim: D, the width of a token.
+        spectrogram: how a sound becomes a spectrogram.
+        normalise: whether each band ("bands") or the whole ("global") gets mean 0 and deviation 1
+            over the training sounds.
+        max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
+        perturb: random changes of the waveform in training.
+        mask: random stripes to hide in training.
+        positions: what is added to a token for where it stands.
+        max_tokens: the longest sequence.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        spectrogram: Spectrogram | None = None,
+        normalise: Literal["bands", "global", "none"] = "bands",
+        max_seconds: float | None = None,
+        perturb: Perturbation | None = None,
+        mask: SpecAugment | None = None,
+        positions: Positions = "sinusoidal",
+        max_tokens: int | None = None,
+    ) -> None:
+        super().__init__(dim, positions, max_tokens)
+        self.spectrogram = spectrogram or Spectrogram()
+        self.normalise = normalise
+        self.max_seconds = max_seconds
+        self.perturb = perturb
+        self.mask = mask
+
+    def fit(self, values: Iterable[Any]) -> None:
+        if self.normalise != "none":
+            across = (1,) if self.normalise == "bands" else (0, 1)
+            self.fitted = fit_moments(values, self.measure, across)
+
+    def measure(self, value: Any, train: bool = False) -> Float[Tensor, "M T"]:
+        """The spectrogram of a sound, not yet normalised."""
+        rate = self.spectrogram.sample_rate
+        samples = read_sound(value, rate, self.max_seconds, random=train)
+        if train and self.perturb is not None:
+            samples = self.perturb(samples, rate)
+        return self.spectrogram(samples)
+
+    def spectrum(self, value: Any, frames: int, train: bool) -> Float[Tensor, "M T"]:
+        """The normalised spectrogram, with silence after it to a multiple of `frames`."""
+        numbers = self.measure(value, train)
+        missing = -numbers.shape[1] % frames
+        numbers = torch.nn.functional.pad(numbers, (0, missing), value=self.spectrogram.floor)
+        if self.fitted:
+            numbers = (numbers - self.fitted["mean"]) / self.fitted["std"]
+        return self.mask(numbers) if train and self.mask is not None else numbers
+
+    @staticmethod
+    def examples() -> list[Any]:
+        return example_sounds()
+
+
+class SpectrogramFrames(_Spectral):
+    """Sound as the frames of its spectrogram: a token for each k of them, in their order.
+
+    Args:
+        frames_per_token: k, the number of consecutive frames that make a token.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        spectrogram: Spectrogram | None = None,
+        frames_per_token: int = 1,
+        normalise: Literal["bands", "global", "none"] = "bands",
+        max_seconds: float | None = None,
+        perturb: Perturbation | None = None,
+        mask: SpecAugment | None = None,
+        positions: Positions = "sinusoidal",
+        max_tokens: int | None = None,
+    ) -> None:
+        super().__init__(
+            dim, spectrogram, normalise, max_seconds, perturb, mask, positions, max_tokens
+        )
+        if frames_per_token < 1:
+            raise UserError(f"frames_per_token: {frames_per_token}, expected 1 or more")
+        self.frames_per_token = frames_per_token
+        self.num_features = self.spectrogram.num_mels * frames_per_token
+
+    def encode(self, value: Any, train: bool = False) -> Features:
+        numbers = self.spectrum(value, self.frames_per_token, train)
+        return Features(rearrange(numbers, "m (n k) -> (k m) n", k=self.frames_per_token))
+
+
+class SpectralPatches(_Spectral):
+    """Sound as patches of its spectrogram (Gong et al., 2021), frame by frame, low bands first.
+
+    Args:
+        patch_frames: length of a patch in frames.
+        patch_bands: height of a patch in mel bands; `num_mels` is a multiple of it.
+    """
+
+    num_axes: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        dim: int,
+        spectrogram: Spectrogram | None = None,
+        patch_frames: int = 16,
+        patch_bands: int = 16,
+        normalise: Literal["bands", "global", "none"] = "bands",
+        max_seconds: float | None = None,
+        perturb: Perturbation | None = None,
+        mask: SpecAugment | None = None,
+        positions: Positions = "sinusoidal",
+        max_tokens: int | None = None,
+    ) -> None:
+        super().__init__(
+            dim, spectrogram, normalise, max_seconds, perturb, mask, positions, max_tokens
+        )
+        if patch_frames < 1 or patch_bands < 1 or self.spectrogram.num_mels % patch_bands:
+            raise UserError(
+                f"patches of {patch_frames} frames × {patch_bands} bands do not divide "
+                f"{self.spectrogram.num_mels} mel bands"
+            )
+        self.patch_frames = patch_frames
+        self.patch_bands = patch_bands
+        self.num_bands = self.spectrogram.num_mels // patch_bands
+        self.num_features = patch_frames * patch_bands
+
+    @property
+    def position_shape(self) -> tuple[int, ...] | None:
+        if self.max_tokens is None:
+            return None
+        return (-(-self.max_tokens // self.num_bands), self.num_bands)
+
+    def encode(self, value: Any, train: bool = False) -> Features:
+        numbers = self.spectrum(value, self.patch_frames, train)
+        patches = rearrange(
+            numbers, "(b h) (t w) -> (h w) (t b)", h=self.patch_bands, w=self.patch_frames
+        )
+        frames = torch.arange(numbers.shape[1] // self.patch_frames, dtype=torch.float32)
+        bands = torch.arange(self.num_bands, dtype=torch.float32)
+        return Features(patches, torch.cartesian_prod(frames, bands).mT)

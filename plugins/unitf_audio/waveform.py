@@ -1,0 +1,77 @@
+"""Tokens of raw samples."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from unitf import Features, Tokenizer, UserError
+from unitf.tokenizer import Positions
+from unitf_audio.augmentation import Perturbation
+from unitf_audio.learning import fit_moments
+from unitf_audio.sound import example_sounds, read_sound
+
+
+class WaveformFrames(Tokenizer):
+    """Sound as its raw samples: a token for each window of them; tokens can become sound again.
+
+    Args:
+        dim: D, the width of a token.
+        sample_rate: in Hz; every sound is brought to it.
+        window: seconds of sound that a token holds; zeros fill the last one.
+        max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
+        perturb: random changes in training.
+        positions: what is added to a token for where it stands.
+        max_tokens: the longest sequence.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        sample_rate: int = 16_000,
+        window: float = 0.02,
+        max_seconds: float | None = None,
+        perturb: Perturbation | None = None,
+        positions: Positions = "sinusoidal",
+        max_tokens: int | None = None,
+    ) -> None:
+        super().__init__(dim, positions, max_tokens)
+        self.num_features: int = round(sample_rate * window)
+        if self.num_features < 1:
+            raise UserError(
+                f"a window of {window} s at {sample_rate} Hz holds no sample (it is in seconds)"
+            )
+        self.sample_rate = sample_rate
+        self.max_seconds = max_seconds
+        self.perturb = perturb
+
+    def fit(self, values: Iterable[Any]) -> None:
+        self.fitted = fit_moments(
+            values,
+            lambda value: read_sound(value, self.sample_rate, self.max_seconds)[None],
+            (0, 1),
+        )
+
+    def encode(self, value: Any, train: bool = False) -> Features:
+        samples = read_sound(value, self.sample_rate, self.max_seconds, random=train)
+        if train and self.perturb is not None:
+            samples = self.perturb(samples, self.sample_rate)
+        missing = -len(samples) % self.num_features
+        # the mean of sound is 0: silence stays 0
+        samples = torch.nn.functional.pad(samples, (0, missing)) / self._deviation
+        return Features(rearrange(samples, "(n f) -> f n", f=self.num_features))
+
+    def decode(self, features: Features) -> tuple[np.ndarray, int]:
+        """The samples (float32, with the zeros that filled the last window) and their rate."""
+        samples = rearrange(features.values, "f n -> (n f)") * self._deviation
+        return samples.detach().cpu().float().numpy(), self.sample_rate
+
+    @property
+    def _deviation(self) -> float:
+        return float(self.fitted["std"]) if self.fitted else 1.0
+
+    @staticmethod
+    def examples() -> list[Any]:
+        return example_sounds()
