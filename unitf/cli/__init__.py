@@ -1,0 +1,90 @@
+"""The command line: a light dispatcher, which imports torch only for the verbs that need it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from unitf import __version__, registry
+from unitf.errors import UserError
+
+TRAINING = {
+    "fit": "train a model from a YAML file",
+    "validate": "measure a model on the validation split",
+    "test": "measure a model on the test splits",
+    "predict": "print predictions (--checkpoint DIR|FILE --input image=cat.png …)",
+}
+OTHERS = {  # verb → what it does, and the module whose main(argv) does it
+    "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb; the exit status is 2 where the user made a mistake, said in one line."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(options, rest, parser)
+    except UserError as error:
+        if options.traceback:
+            raise
+        lines = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        print(f"unitf: error: {lines}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        if options.traceback:
+            raise
+        print("unitf: stopped", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _run(options: argparse.Namespace, rest: list[str], parser: argparse.ArgumentParser) -> int:
+    verb, arguments = (rest[0], rest[1:]) if rest else ("--help", [])
+    if verb in ("-h", "--help"):
+        parser.print_help()
+        return 0
+    if verb not in TRAINING and verb not in OTHERS:
+        near = registry.near_names(verb, [*TRAINING, *OTHERS])
+        hint = f"near: {near[0]}" if near else f"expected one of {', '.join([*TRAINING, *OTHERS])}"
+        raise UserError(f"there is no verb {verb!r}; {hint}")
+    for path in options.plugin:
+        registry.load_file(path)
+    if verb == "plugins":
+        return _call(OTHERS[verb][1], arguments)
+    if (broken := registry.broken_summary()) is not None:
+        print(f"unitf: warning: {broken}", file=sys.stderr)  # noqa: T201
+    if verb in OTHERS:
+        return _call(OTHERS[verb][1], arguments)
+    if verb == "predict" and any(a.partition("=")[0] == "--checkpoint" for a in arguments):
+        return _call("unitf.cli.predict", arguments)
+    return _call("unitf.cli.training", verb, arguments)
+
+
+def _call(module: str, *arguments: str | list[str]) -> int:
+    return import_module(module).main(*arguments) or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options that stand before or after any verb; `--help` after a verb is the verb's own."""
+    verbs = {**TRAINING, **{verb: line for verb, (line, _) in OTHERS.items()}}
+    parser = argparse.ArgumentParser(
+        prog="unitf",
+        usage="unitf [--plugin FILE] [--traceback] VERB …",
+        description="One Transformer core for every modality.",
+        epilog="verbs:\n"
+        + "\n".join(f"  {verb:<10}{line}" for verb, line in verbs.items())
+        + "\n\n`unitf VERB --help` explains a verb.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"unitf {__version__}")
+    parser.add_argument(
+        "--plugin",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="load a Python file with a Tokenizer, Task or Source (may be repeated)",
+    )
+    parser.add_argument("--traceback", action="store_true", help="show where an error arose")
+    return parser
