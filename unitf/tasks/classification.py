@@ -1,0 +1,287 @@
+"""Classification: which class a sample belongs to, or which several."""
+
+import difflib
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import classification as scores
+
+from unitf.batch import Sample, View
+from unitf.errors import UserError
+from unitf.tasks.figures import Figures, MacroAUROC, MacroLabelAUROC, take
+from unitf.tasks.pooling import PooledHead, PoolingName
+from unitf.tasks.task import Task, Tokenizers
+from unitf.tokens import Tokens
+
+Label = bool | int | str
+TOP = 5  # so many classes does a prediction name
+
+
+def as_label(value: Any) -> Label:
+    """A raw value as the name of a class: a text, a whole number or a boolean."""
+    if isinstance(value, np.generic | np.ndarray | Tensor) and np.size(value) == 1:
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, Label):
+        raise UserError(
+            "a class is a text, a whole number or a boolean, "
+            f"found {type(value).__name__} {str(value)[:80]!r}"
+        )
+    return value
+
+
+class _Labelled(Task):
+    """What both kinds of classification share: the known classes and one logit for each.
+
+    Args:
+        classes: the names of the classes; by default those of the training samples, sorted.
+        pooling: how a sequence's columns become one: their mean, a learned class token put
+            before them, attention with learned queries, the first column, or the last.
+        dropout: of the pooled column, before the linear head.
+    """
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        classes: list[Label] | None = None,
+        pooling: PoolingName = "mean",
+        dropout: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, target, weight)
+        self.given_classes = classes
+        self.pooling: PoolingName = pooling
+        self.dropout = dropout
+        self._numbers: dict[Label, int] = {}
+        if classes is not None:
+            self._learn([as_label(name) for name in classes])
+
+    @property
+    def classes(self) -> list[Label]:
+        """The names of the classes, in the order of the logits."""
+        if "classes" not in self.fitted:
+            raise UserError(f"the classes of {self.target!r} are not known before fit()")
+        return self.fitted["classes"]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def _learn(self, names: list[Label]) -> None:
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise UserError(
+                f"target {self.target!r}: expected two or more different classes, found {names}"
+            )
+        self.fitted = {"classes": names}
+
+    @abstractmethod
+    def labels(self, value: Any) -> list[Label]:
+        """The classes that a raw target names."""
+
+    def fit(self, samples: Iterable[Sample]) -> None:
+        if self.given_classes is not None:
+            return
+        found: set[Label] = set()
+        for sample in samples:
+            if self.takes(sample):
+                found.update(self.labels(sample[self.target]))  # type: ignore[index]
+        self._learn(sorted(found, key=lambda name: (type(name).__name__, name)))
+
+    def number(self, label: Label) -> int:
+        """The place of a class among the logits.
+
+        Raises:
+            UserError: it is none of the known ones.
+        """
+        if len(self._numbers) != self.num_classes:
+            self._numbers = {name: place for place, name in enumerate(self.classes)}
+        if label in self._numbers:
+            return self._numbers[label]
+        names = [str(name) for name in self.classes]
+        near = difflib.get_close_matches(str(label), names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "known: "
+        if not near:
+            hint += ", ".join(names[:10]) + (f", … ({len(names)})" if len(names) > 10 else "")
+        raise UserError(f"target {self.target!r}: unknown class {label!r}; {hint}")
+
+    def make_parameters(self, dim: int) -> None:
+        self.head = PooledHead(dim, self.num_classes, self.pooling, self.dropout)
+
+    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
+        return self.head.arrange(parts)
+
+    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S C"]:
+        return self.head(columns).float()
+
+    def _best(self, probabilities: Float[Tensor, "S C"]) -> list[dict[str, float]]:
+        """Of each sample the most probable classes with their probabilities."""
+        best, places = probabilities.topk(min(TOP, self.num_classes), dim=1)
+        return [
+            {str(self.classes[place]): p for place, p in zip(row, values, strict=True)}
+            for row, values in zip(places.tolist(), best.tolist(), strict=True)
+        ]
+
+
+class Classification(_Labelled):
+    """Each sample belongs to one class (cross-entropy).
+
+    Args:
+        label_smoothing: the share of the target that is spread over all classes.
+    """
+
+    monitor = "accuracy"
+    mode = "max"
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        classes: list[Label] | None = None,
+        pooling: PoolingName = "mean",
+        label_smoothing: float = 0.0,
+        dropout: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, target, classes, pooling, dropout, weight)
+        self.label_smoothing = label_smoothing
+
+    def labels(self, value: Any) -> list[Label]:
+        return [as_label(value)]
+
+    def encode_target(self, sample: Sample) -> Shaped[Tensor, ""]:
+        return torch.tensor(self.number(as_label(sample[self.target])))  # type: ignore[index]
+
+    def losses(
+        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, " S"]:
+        """Cross-entropy with `view.target`: classes (S,), or a distribution (S, C) from mixup."""
+        if not view.num_samples:
+            return reading.sum(1)
+        return functional.cross_entropy(
+            reading, view.target, reduction="none", label_smoothing=self.label_smoothing
+        )
+
+    def metrics(self) -> Figures:
+        size = self.num_classes
+        return Figures(
+            {
+                "accuracy": scores.MulticlassAccuracy(size, average="micro"),
+                "f1": scores.MulticlassF1Score(size, average="macro"),
+                "auroc": MacroAUROC(size),
+                "confusion": scores.MulticlassConfusionMatrix(size),
+            }
+        )
+
+    def score(
+        self,
+        metrics: Figures,
+        reading: Float[Tensor, "S C"],
+        view: View,
+        tokenizers: Tokenizers,
+        sequences: Sequence[int],
+    ) -> None:
+        if len(sequences):
+            target = view.target.argmax(1) if view.target.ndim == 2 else view.target
+            metrics.update(take(reading.softmax(1), sequences), take(target, sequences))
+
+    def predict(
+        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+    ) -> list[dict[str, Any]]:
+        probabilities = reading.softmax(1)
+        highest, places = probabilities.max(1)
+        return [
+            {"label": self.classes[place], "probability": p, "probabilities": best}
+            for place, p, best in zip(
+                places.tolist(), highest.tolist(), self._best(probabilities), strict=True
+            )
+        ]
+
+
+class MultiLabelClassification(_Labelled):
+    """Each sample belongs to any number of classes (binary cross-entropy, mean over classes).
+
+    The target is a list of labels, or one text with `separator` between them.
+    """
+
+    monitor = "f1"
+    mode = "max"
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        classes: list[Label] | None = None,
+        pooling: PoolingName = "mean",
+        separator: str = ";",
+        dropout: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, target, classes, pooling, dropout, weight)
+        self.separator = separator
+
+    def labels(self, value: Any) -> list[Label]:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(self.separator) if part.strip()]
+        if isinstance(value, np.ndarray | Tensor):
+            value = value.tolist()
+        if not isinstance(value, list | tuple | set | frozenset):
+            value = [value]
+        return [as_label(label) for label in value]
+
+    def encode_target(self, sample: Sample) -> Float[Tensor, " C"]:
+        target = torch.zeros(self.num_classes)
+        for label in self.labels(sample[self.target]):  # type: ignore[index]
+            target[self.number(label)] = 1.0
+        return target
+
+    def losses(
+        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, " S"]:
+        if not view.num_samples:
+            return reading.sum(1)
+        return functional.binary_cross_entropy_with_logits(
+            reading, view.target, reduction="none"
+        ).mean(1)
+
+    def metrics(self) -> Figures:
+        size = self.num_classes
+        return Figures(
+            {
+                "accuracy": scores.MultilabelExactMatch(size),
+                "f1": scores.MultilabelF1Score(size, average="macro"),
+                "auroc": MacroLabelAUROC(size),
+                "confusion": scores.MultilabelConfusionMatrix(size),
+            }
+        )
+
+    def score(
+        self,
+        metrics: Figures,
+        reading: Float[Tensor, "S C"],
+        view: View,
+        tokenizers: Tokenizers,
+        sequences: Sequence[int],
+    ) -> None:
+        if len(sequences):
+            target = (view.target > 0.5).long()
+            metrics.update(take(reading.sigmoid(), sequences), take(target, sequences))
+
+    def predict(
+        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+    ) -> list[dict[str, Any]]:
+        probabilities = reading.sigmoid()
+        return [
+            {
+                "labels": [name for name, p in zip(self.classes, row, strict=True) if p > 0.5],
+                "probabilities": best,
+            }
+            for row, best in zip(probabilities.tolist(), self._best(probabilities), strict=True)
+        ]

@@ -1,0 +1,162 @@
+"""Regression: a number, or a vector of numbers, for each sample."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics import regression as scores
+
+from unitf.batch import Sample, View
+from unitf.errors import UserError
+from unitf.tasks.figures import Figures, take
+from unitf.tasks.pooling import PooledHead, PoolingName
+from unitf.tasks.task import Task, Tokenizers
+from unitf.tokens import Tokens
+
+LOSSES = {
+    "mse": functional.mse_loss,
+    "huber": functional.huber_loss,
+    "l1": functional.l1_loss,
+}
+
+
+class Regression(Task):
+    """Numbers for each sample, learned as multiples of their deviation in the training data.
+
+    Args:
+        loss: of the standardised numbers; its mean over a sample's numbers is minimised.
+        pooling: as in Classification.
+    """
+
+    monitor = "rmse"
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        loss: Literal["mse", "huber", "l1"] = "mse",
+        pooling: PoolingName = "mean",
+        dropout: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, target, weight)
+        self.loss = loss
+        self.pooling: PoolingName = pooling
+        self.dropout = dropout
+
+    def numbers(self, sample: Sample) -> np.ndarray:
+        """The raw target of a sample: one number or more, in float64."""
+        value = sample[self.target]  # type: ignore[index]
+        try:
+            numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
+        except (TypeError, ValueError):
+            numbers = np.array([np.nan])
+        if numbers.ndim > 1 or not numbers.size or not np.isfinite(numbers).all():
+            raise UserError(
+                f"target {self.target!r}: expected a finite number or a list of them, "
+                f"found {str(value)[:80]!r}"
+            )
+        size = len(self.fitted["mean"]) if self.fitted else len(numbers)
+        if len(numbers) != size:
+            raise UserError(
+                f"target {self.target!r}: expected {size} numbers as in the first training "
+                f"sample, found {len(numbers)}"
+            )
+        return numbers
+
+    def fit(self, samples: Iterable[Sample]) -> None:
+        """Mean and deviation of the target, in one pass (Welford, 1962)."""
+        count, mean, squares = 0, np.zeros(1), np.zeros(1)
+        for sample in samples:
+            if self.takes(sample):
+                numbers = self.numbers(sample)
+                if count == 0:
+                    mean, squares = np.zeros(len(numbers)), np.zeros(len(numbers))
+                    self.fitted = {"mean": mean.tolist(), "deviation": mean.tolist()}
+                count += 1
+                step = numbers - mean
+                mean = mean + step / count
+                squares = squares + step * (numbers - mean)
+        if count == 0:
+            raise UserError(f"target {self.target!r}: no training sample has it")
+        deviation = np.sqrt(squares / count)
+        deviation[deviation == 0] = 1.0  # a constant is learned by the bias alone
+        self.fitted = {"mean": mean.tolist(), "deviation": deviation.tolist()}
+
+    @property
+    def size(self) -> int:
+        """How many numbers are predicted for each sample."""
+        return len(self.fitted["mean"])
+
+    def encode_target(self, sample: Sample) -> Float[Tensor, " K"]:
+        """Standardised in float64: a date or an altitude loses nothing to float32."""
+        numbers = self.numbers(sample) - np.array(self.fitted["mean"])
+        return torch.from_numpy((numbers / np.array(self.fitted["deviation"])).astype(np.float32))
+
+    def make_parameters(self, dim: int) -> None:
+        self.head = PooledHead(dim, self.size, self.pooling, self.dropout)
+
+    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
+        return self.head.arrange(parts)
+
+    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S K"]:
+        return self.head(columns).float()
+
+    def losses(
+        self, reading: Float[Tensor, "S K"], view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, " S"]:
+        if not view.num_samples:
+            return reading.sum(1)
+        return LOSSES[self.loss](reading, view.target, reduction="none").mean(1)
+
+    def metrics(self) -> Figures:
+        return Figures(
+            {
+                "mae": scores.MeanAbsoluteError(),
+                "rmse": scores.MeanSquaredError(squared=False),
+                "r2": _R2(),
+                "pearson": _Pearson(self.size),
+            }
+        )
+
+    def score(
+        self,
+        metrics: Figures,
+        reading: Float[Tensor, "S K"],
+        view: View,
+        tokenizers: Tokenizers,
+        sequences: Sequence[int],
+    ) -> None:
+        if len(sequences):
+            # in the target's unit, but around its mean: all four figures are the same, and
+            # float32 does not lose them to a large mean
+            unit = torch.tensor(self.fitted["deviation"], device=reading.device).float()
+            predicted, target = take(reading, sequences) * unit, take(view.target, sequences) * unit
+            if self.size == 1:
+                predicted, target = predicted.squeeze(1), target.squeeze(1)
+            metrics.update(predicted.contiguous(), target.contiguous())
+
+    def predict(
+        self, reading: Float[Tensor, "S K"], view: View, tokenizers: Tokenizers
+    ) -> list[dict[str, Any]]:
+        unit, mean = (torch.tensor(self.fitted[k]).double() for k in ("deviation", "mean"))
+        values = (reading.detach().cpu().double() * unit + mean).tolist()
+        return [{"value": row[0] if self.size == 1 else row} for row in values]
+
+
+class _R2(scores.R2Score):
+    """R² of any number of samples: of fewer than two it is undefined, not an error."""
+
+    def compute(self) -> Tensor:
+        return super().compute() if self.total > 1 else torch.tensor(torch.nan)
+
+
+class _Pearson(scores.PearsonCorrCoef):
+    """The mean correlation over the numbers of a vector."""
+
+    def compute(self) -> Tensor:
+        return super().compute().mean()
