@@ -1,1 +1,29 @@
-"""The image modality of unitf."""
+"""The image modality of unitf. This file imports no torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from unitf.hookspecs import Register, hookimpl
+
+_HOME = {"ImagePatches": "unitf_image.patches", "ScannedDigits": "unitf_image.digits"}
+__all__ = ["ImagePatches", "ScannedDigits"]
+
+if TYPE_CHECKING:
+    from unitf_image.digits import ScannedDigits
+    from unitf_image.patches import ImagePatches
+
+
+@hookimpl
+def register_tokenizers(register: Register) -> None:
+    register("unitf_image.patches:ImagePatches")
+
+
+@hookimpl
+def register_sources(register: Register) -> None:
+    register("unitf_image.digits:ScannedDigits")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'unitf_image' has no attribute {name!r}")

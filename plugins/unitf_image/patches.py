@@ -1,0 +1,261 @@
+"""ImagePatches: an image as the patches it is made of."""
+
+from collections.abc import Iterable
+from functools import cache
+from random import Random
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitf.errors import UserError
+from unitf.tokenizer import Positions, Tokenizer
+from unitf.tokens import Features
+from unitf_image.augment import Settings, make_steps
+from unitf_image.reading import Pixels, read_image
+from unitf_image.resizing import Size, fit_to
+
+_NUM_FITTED = 512  # images from which mean, deviation and grid are learned …
+_NUM_PIXELS = 4096  # … and about the pixels of each
+
+
+class ImagePatches(Tokenizer):
+    """An image as non-overlapping patches, row by row; positions are (row, column) of the patch.
+
+    The F numbers of a patch are in the order (channel, row, column), as in the weights of a
+    convolution. An image whose sides are no multiples of the patch is continued to the right and
+    below in the mean colour.
+
+    Args:
+        dim: D, the width of a token.
+        patch: rows and columns of a patch, in pixels.
+        size: rows and columns to which an image is resized (its largest centred box of that
+            aspect); None: each image keeps its own size.
+        channels: to which an image is converted: 1 grey, 3 colour, 4 with alpha, or what it has.
+        positions: "sinusoidal" (over row and column), "learned" (a vector for each place of
+            `size`), "interpolated" (learned on a grid of patches, onto which the patches of an
+            image of any other size are laid), or "none", which goes with rotary positions.
+        grid: the rows and columns of patches of "interpolated" positions; by default those of
+            `size`, or the median of the training images.
+        mean: of each channel, where 1 is white; by default learned from the training images.
+        std: standard deviation of each channel, likewise.
+        overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
+        augment: what changes a training image: names and settings, see `unitf_image.augment`.
+        max_tokens: the most patches an image may have.
+    """
+
+    num_axes: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        dim: int,
+        patch: int | tuple[int, int] = 4,
+        size: int | tuple[int, int] | None = None,
+        channels: int = 3,
+        positions: Positions = "sinusoidal",
+        grid: int | tuple[int, int] | None = None,
+        mean: float | list[float] | None = None,
+        std: float | list[float] | None = None,
+        overlap: int = 0,
+        augment: Settings | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
+        super().__init__(dim, positions, max_tokens)
+        self.patch = _pair("patch", patch)
+        self.size = None if size is None else _pair("size", size)
+        self.grid = None if grid is None else _pair("grid", grid)
+        self.channels = channels
+        self.overlap = overlap
+        self.given = {"mean": mean, "std": std}
+        self.resized_crop, self.steps = make_steps(augment or {})
+        window = [side + 2 * overlap for side in self.patch]
+        self.num_features = channels * window[0] * window[1]
+        self._constants: tuple[Any, np.ndarray, np.ndarray] | None = None
+
+    # ---- learned before training -------------------------------------------------------
+
+    def fit(self, values: Iterable[Any]) -> None:
+        """Learns mean and deviation of each channel, and the median grid, from 512 of the images.
+
+        One that cannot be read is left out: training reports it.
+        """
+        needs_grid = self.position_scheme == "interpolated" and not (self.grid or self.size)
+        if None not in self.given.values() and not needs_grid:
+            return
+        colours, grids, problem = [], [], "no values"
+        for value in _sample(values):
+            try:
+                pixels = self._read(value)
+            except UserError as error:
+                problem = error
+                continue
+            flat = pixels.reshape(self.channels, -1)
+            flat = flat[:, :: flat.shape[1] // _NUM_PIXELS | 1]  # odd: not one column of the image
+            colours.append(flat / np.float32(255) if pixels.dtype == np.uint8 else flat)
+            grids.append(self._grid_of(pixels))
+        if not colours:
+            raise UserError(f"{type(self).__name__} learns from images, found none: {problem}")
+        colour = np.concatenate(colours, axis=1)
+        self.fitted = {
+            "mean": colour.mean(1, dtype=np.float64).tolist(),
+            "std": colour.std(1, dtype=np.float64).tolist(),
+            "grid": np.median(grids, axis=0).round().astype(int).tolist(),
+        }
+
+    @property
+    def reference_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of patches that learned positions are for."""
+        if self.grid is not None:
+            return self.grid
+        if self.size is not None:
+            return _grid(self.size, self.patch)
+        if self.position_scheme == "interpolated" and "grid" in self.fitted:
+            return tuple(self.fitted["grid"])
+        return None
+
+    @property
+    def position_shape(self) -> tuple[int, ...] | None:
+        if self.reference_grid is None:
+            raise UserError(
+                f"{type(self).__name__}: positions {self.position_scheme!r} need size or grid"
+            )
+        return self.reference_grid
+
+    # ---- raw values and features -------------------------------------------------------
+
+    def encode(self, value: Any, train: bool = False) -> Features:
+        """An image (file, bytes, PIL image, array or tensor) as F×N: a patch a column."""
+        pixels = self._read(value, crop=train)
+        mean, std = self._normalisation()
+        if train:
+            for step in self.steps:
+                pixels = step(pixels, mean)
+        grid = self._grid_of(pixels)
+        scale = 1 / (255 * std) if pixels.dtype == np.uint8 else 1 / std
+        normal = pixels * scale[:, None, None] - (mean / std)[:, None, None]
+        rows = to_rows(normal, self.patch, self.overlap)
+        reference = self.position_shape if self.position_scheme == "interpolated" else None
+        return Features(torch.from_numpy(rows).mT, _positions(grid, reference))
+
+    def decode(self, features: Features) -> np.ndarray:
+        """The image, uint8: (H, W) if it is grey, else (H, W, C); sides are whole patches."""
+        if features.num_tokens == 0:
+            raise UserError("an image of no patches cannot be decoded")
+        assert features.positions is not None
+        rows = features.rows.detach().float().cpu().numpy()
+        places = features.positions.cpu().numpy()
+        if self.position_scheme == "interpolated":  # back from the grid they were laid on
+            places = np.stack([np.unique(axis, return_inverse=True)[1] for axis in places])
+        normal = from_rows(rows, places.round().astype(int), self.patch, self.overlap)
+        mean, std = self._normalisation()
+        pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
+        image = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
+        return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
+
+    @staticmethod
+    def examples() -> list[Any]:
+        """Raw values of several kinds, for the checks of plugins."""
+        random = np.random.default_rng(0)
+        colour = random.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+        return [
+            colour,
+            random.integers(0, 256, (8, 8), dtype=np.uint8),
+            random.random((13, 9, 3), dtype=np.float32),
+            torch.from_numpy(colour[:5]).permute(2, 0, 1),
+            np.zeros((1, 1), np.uint8),
+        ]
+
+    def _read(self, value: Any, crop: bool = False) -> Pixels:
+        pixels = read_image(value, self.channels)
+        if crop and self.resized_crop is not None:
+            return self.resized_crop(pixels, self.size or pixels.shape[1:])
+        return pixels if self.size is None else fit_to(pixels, self.size)
+
+    def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
+        return _grid(pixels.shape[1:], self.patch)
+
+    def _normalisation(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
+        """Mean and deviation of each channel, where 1 is white."""
+        if self._constants is None or self._constants[0] is not self.fitted:
+            both = []
+            for name in ("mean", "std"):
+                value = self.given[name]
+                value = self.fitted.get(name, 0.5) if value is None else value
+                array = np.broadcast_to(np.array(value, np.float32), self.channels)
+                both.append(array.copy())
+            both[1][both[1] < 1e-3] = 1.0  # a channel that is always the same
+            self._constants = (self.fitted, *both)
+        return self._constants[1:]
+
+
+def to_rows(
+    image: Float[np.ndarray, "C H W"], patch: Size, overlap: int = 0
+) -> Float[np.ndarray, "N F"]:
+    """The windows of all patches, row by row; beyond the image there are zeros."""
+    channels, *sides = image.shape
+    grid = _grid(sides, patch)
+    spare = [g * p - side for g, p, side in zip(grid, patch, sides, strict=True)]
+    if overlap or any(spare):
+        padded = np.zeros(
+            (channels, *(s + e + 2 * overlap for s, e in zip(sides, spare, strict=True))),
+            np.float32,
+        )
+        padded[:, overlap : overlap + sides[0], overlap : overlap + sides[1]] = image
+        image = padded
+    c, h, w = image.strides
+    windows = np.lib.stride_tricks.as_strided(
+        image,
+        (*grid, channels, *(p + 2 * overlap for p in patch)),
+        (h * patch[0], w * patch[1], c, h, w),
+    )
+    return windows.reshape(grid[0] * grid[1], -1)
+
+
+def from_rows(
+    rows: Float[np.ndarray, "N F"], places: np.ndarray, patch: Size, overlap: int = 0
+) -> Float[np.ndarray, "C H W"]:
+    """The image whose patches are the centres of the windows; zeros where there is none."""
+    height, width = patch
+    windows = rows.reshape(len(rows), -1, height + 2 * overlap, width + 2 * overlap)
+    centres = windows[:, :, overlap : overlap + height, overlap : overlap + width]
+    grid = places.max(1) + 1
+    canvas = np.zeros((grid[0], grid[1], centres.shape[1], height, width), np.float32)
+    canvas[places[0], places[1]] = centres
+    return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
+
+
+def _grid(size: Iterable[int], patch: Size) -> Size:
+    """Rows and columns of patches that cover an image."""
+    rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))
+    return rows, columns
+
+
+@cache
+def _positions(grid: Size, reference: Size | None) -> Float[Tensor, "2 N"]:
+    """(row, column) of each patch, laid on another grid if there is one (pixel centres kept)."""
+    rows, columns = (torch.arange(n, dtype=torch.float32) for n in grid)
+    if reference is not None and reference != grid:
+        rows = (rows + 0.5) * (reference[0] / grid[0]) - 0.5
+        columns = (columns + 0.5) * (reference[1] / grid[1]) - 0.5
+    return torch.stack([rows.repeat_interleave(grid[1]), columns.repeat(grid[0])])
+
+
+def _sample(values: Iterable[Any]) -> list[Any]:
+    """An even sample of all the values, the same each time."""
+    random, kept = Random(0), []
+    for number, value in enumerate(values):
+        if number < _NUM_FITTED:
+            kept.append(value)
+        elif (place := random.randrange(number + 1)) < _NUM_FITTED:
+            kept[place] = value
+    return kept
+
+
+def _pair(name: str, value: int | tuple[int, int] | list[int]) -> Size:
+    """One number for both axes, or two."""
+    rows, columns = (value, value) if isinstance(value, int) else value
+    if rows < 1 or columns < 1:
+        raise UserError(f"{name}: expected whole numbers from 1 on, found {value}")
+    return rows, columns
