@@ -100,7 +100,7 @@ class NextToken(Task):
         totals = np.zeros(view.num_samples)
         counts = np.zeros(view.num_samples)
         for column, losses in reading.items():
-            totals += _sums(losses, view.features[column]).cpu().numpy()
+            totals += _sums(losses.detach(), view.features[column]).cpu().numpy()
             counts += _lengths(view.features[column])
         only_ids = all(view.features[column].is_ids for column in reading)
         predictions = []
