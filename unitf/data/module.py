@@ -1,0 +1,197 @@
+"""DataModule: the samples of all sources, as batches for training, validation and test."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+from torch import nn
+
+from unitf.batch import Sample
+from unitf.data.encoder import Encoder, OnError
+from unitf.data.loader import Loader, Samples
+from unitf.data.near import near
+from unitf.data.order import Draw, Order
+from unitf.data.source import Source
+from unitf.errors import UserError
+from unitf.tasks.task import Task
+from unitf.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+class DataModule(LightningDataModule):
+    """The samples of all sources, mixed, packed into batches and encoded by data workers.
+
+    Args:
+        sources: where samples come from, by name.
+        root: the folder to which the sources' paths are relative.
+        batch_size: of each process: how many samples, …
+        tokens_per_batch: … or at most how many tokens (counted without augmentation, once).
+        num_workers: processes that read and encode; 0: the main process does.
+        weights: each source's share of the samples of a training epoch (any unit); by default an
+            epoch has every sample once.
+        on_error: "raise" on a sample that cannot be read, or "skip" it and report at the end.
+        seed: of the order and of augmentation.
+    """
+
+    def __init__(
+        self,
+        sources: dict[str, Source],
+        root: str = ".",
+        batch_size: int | None = None,
+        tokens_per_batch: int | None = None,
+        num_workers: int = 1,
+        weights: dict[str, float] | None = None,
+        on_error: OnError = "raise",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = [size for size in (batch_size, tokens_per_batch) if size is not None]
+        if len(sizes) != 1 or sizes[0] < 1:
+            raise UserError(
+                "data: give either batch_size or tokens_per_batch, at least 1; found "
+                f"batch_size {batch_size} and tokens_per_batch {tokens_per_batch}"
+            )
+        if not sources:
+            raise UserError("data: there is no source")
+        self.sources = sources
+        self.root = root
+        self.batch_size = batch_size
+        self.tokens_per_batch = tokens_per_batch
+        self.num_workers = num_workers
+        self.weights = weights
+        self.on_error: OnError = on_error
+        self.seed = seed
+        self.skipped: Counter[str] = Counter()  # message → how often
+        self._read: dict[str, dict[str, Sequence[Sample]]] = {}
+        self._lengths: dict[str, list[np.ndarray]] = {}
+        self._connected: tuple[Mapping, Mapping] | None = None
+        for name in weights or {}:
+            if name not in sources:
+                raise UserError(f"data: weights name the source {name!r}" + near(name, sources))
+
+    # ---- samples -----------------------------------------------------------------------
+
+    def samples(self, split: str) -> dict[str, Sequence[Sample]]:
+        """The samples of a split, of every source that has some."""
+        if split not in self._read:
+            read = {name: s.read(split, Path(self.root)) for name, s in self.sources.items()}
+            self._read[split] = {name: samples for name, samples in read.items() if len(samples)}
+        return self._read[split]
+
+    def training_samples(self) -> Iterator[Sample]:
+        """All raw training samples, in plain order."""
+        for samples in self._training().values():
+            yield from samples
+
+    @property
+    def test_splits(self) -> list[str]:
+        """The splits to test on, as `test_dataloader` gives them."""
+        names = dict.fromkeys(n for source in self.sources.values() for n in source.splits())
+        return [name for name in names if name.startswith("test") and self.samples(name)]
+
+    def _training(self) -> dict[str, Sequence[Sample]]:
+        samples = self.samples("train")
+        if not samples:
+            raise UserError(f"data: no training samples in {', '.join(self.sources)}")
+        for name, weight in (self.weights or {}).items():
+            if weight < 0 or (weight > 0 and name not in samples):
+                raise UserError(f"data: source {name} has weight {weight}, but no training samples")
+        return samples
+
+    # ---- batches -----------------------------------------------------------------------
+
+    def connect(
+        self,
+        tokenizers: Mapping[str, Tokenizer] | nn.ModuleDict,
+        tasks: Mapping[str, Task] | nn.ModuleDict,
+    ) -> None:
+        """Says what encodes the samples: tokenizers and tasks by name, both fitted."""
+        self._connected = (dict(tokenizers.items()), dict(tasks.items()))
+        self._lengths = {}
+
+    def train_dataloader(self) -> Loader:
+        return self._loader("train", self._training())
+
+    def val_dataloader(self) -> list[Loader]:
+        samples = self.samples("validation")
+        return [self._loader("validation", samples)] if samples else []
+
+    def test_dataloader(self) -> list[Loader]:
+        return [self._loader(split, self.samples(split)) for split in self.test_splits]
+
+    def teardown(self, stage: str) -> None:
+        self.report_skipped()
+
+    def report_skipped(self) -> None:
+        """Says which samples were left out since the last report."""
+        if self.skipped:
+            shown = [f"  {message}" for message in list(self.skipped)[:20]]
+            more = len(self.skipped) - len(shown)
+            log.warning(
+                "%d samples were left out (on_error: skip), %d times in all:\n%s",
+                len(self.skipped),
+                self.skipped.total(),
+                "\n".join([*shown, *([f"  … and {more} more"] if more else [])]),
+            )
+            self.skipped.clear()
+
+    def _loader(self, split: str, samples: dict[str, Sequence[Sample]]) -> Loader:
+        train = split == "train"
+        dataset = Samples(split, samples, self.seed, train)
+        trainer = self.trainer
+        encoder = self._encoder(self.on_error)
+        order = Order(
+            dataset.counts,
+            size=self.batch_size or self.tokens_per_batch or 1,
+            lengths=self._measure(split, samples) if self.tokens_per_batch else None,
+            weights=self._shares(samples) if train else None,
+            seed=self.seed if train else None,
+            rank=trainer.global_rank if trainer else 0,
+            world=trainer.world_size if trainer else 1,
+        )
+        return Loader(
+            order,
+            dataset,
+            encoder,
+            num_workers=self.num_workers,
+            position=self._position if train else lambda: (0, 0),
+            left_out=self.skipped.update,
+        )
+
+    def _encoder(self, on_error: OnError) -> Encoder:
+        assert self._connected is not None, "connect() comes before the loaders"
+        return Encoder(*self._connected, on_error=on_error, seed=self.seed)
+
+    def _shares(self, samples: dict[str, Sequence[Sample]]) -> list[float] | None:
+        if self.weights is None:
+            return None
+        if missing := [name for name in samples if name not in self.weights]:
+            raise UserError(f"data: weights lack the source {', '.join(missing)}")
+        return [self.weights[name] for name in samples]
+
+    def _measure(self, split: str, samples: dict[str, Sequence[Sample]]) -> list[np.ndarray]:
+        """The tokens of every sample, measured once by encoding it without augmentation."""
+        if split not in self._lengths:
+            dataset, encoder = Samples(split, samples, self.seed), self._encoder("raise")
+            self._lengths[split] = []
+            for source, sequence in enumerate(samples.values()):
+                lengths = np.zeros(len(sequence), int)
+                for index in range(len(sequence)):
+                    item = dataset[Draw(source, 0, index)]
+                    try:
+                        lengths[index] = encoder.num_tokens(item)
+                    except ValueError:  # the loader says it when the sample's turn comes
+                        lengths[index] = 1
+                self._lengths[split].append(lengths)
+        return self._lengths[split]
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch, and how many of its steps are done: the trainer knows, and it resumes."""
+        if self.trainer is None:
+            return 0, 0
+        loop = self.trainer.fit_loop
+        return loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready

@@ -1,0 +1,103 @@
+"""Split: which samples of a data set are held out, and for what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from unitf.batch import Sample
+from unitf.data.near import near
+from unitf.errors import UserError
+
+Part = float | int | str | list[str] | list[int]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Parts of the training samples for the other splits; what no part takes is for training.
+
+    Args:
+        parts: for each split what it takes. A fraction between 0 and 1: so many of the samples
+            that the other parts leave, drawn by `seed`. Otherwise a value of `column` (`george`),
+            several (`[george, lucas]`), or a range of whole numbers with both ends (`0-4`).
+        column: the column whose values `parts` name.
+        seed: of the draw; the same for the same data set, whatever the run's seed.
+    """
+
+    parts: dict[str, Part] = field(default_factory=dict)
+    column: str | None = None
+    seed: int = 0
+
+    def choose(self, split: str, samples: Sequence[Sample], place: str) -> np.ndarray:
+        """The numbers of the samples that belong to a split.
+
+        Raises:
+            UserError: the split would be empty, or `column` is missing.
+        """
+        taken: dict[str, np.ndarray] = {}
+        by_value = {name: part for name, part in self.parts.items() if not _is_fraction(part)}
+        if by_value:
+            values = self._values(samples, place)
+            for name, part in by_value.items():
+                taken[name] = np.flatnonzero([_matches(value, part) for value in values])
+                if len(taken[name]) == 0:
+                    raise UserError(
+                        f"{place}: no sample has {self.column} {part} (split {name})"
+                        + near(str(part), values)
+                    )
+        others = np.concatenate([np.zeros(0, int), *(taken[n] for n in taken if n != "train")])
+        rest = np.setdiff1d(taken.get("train", np.arange(len(samples))), others)
+        order = np.random.default_rng(self.seed).permutation(rest)
+        first = 0
+        for name, part in self.parts.items():
+            if _is_fraction(part):
+                last = first + round(float(part) * len(rest))  # type: ignore[arg-type]
+                taken[name] = np.sort(order[first:last])
+                first = last
+        taken["train"] = np.sort(order[first:])
+        chosen = taken[split]
+        if len(chosen) == 0:
+            raise UserError(f"{place}: split {split} is empty ({len(samples)} samples in all)")
+        return chosen
+
+    def _values(self, samples: Sequence[Sample], place: str) -> list[Any]:
+        if self.column is None:
+            raise UserError(f"{place}: parts {self.parts} name values, but there is no column")
+        if len(samples) and self.column not in samples[0]:
+            raise UserError(
+                f"{place}: no column {self.column!r} to split by" + near(self.column, samples[0])
+            )
+        return [sample[self.column] for sample in samples]
+
+
+class Subset(Sequence):
+    """Some of the samples of a sequence, by their numbers."""
+
+    def __init__(self, samples: Sequence[Sample], indices: Sequence[int] | np.ndarray) -> None:
+        self.samples = samples
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.samples[int(self.indices[index])]
+
+    def name(self, index: int) -> str:
+        """What a person calls the sample, if its reader knows."""
+        name = getattr(self.samples, "name", None)
+        return name(int(self.indices[index])) if name else ""
+
+
+def _is_fraction(part: Part) -> bool:
+    return isinstance(part, float) and 0 < part < 1
+
+
+def _matches(value: Any, part: Part) -> bool:
+    if isinstance(part, list):
+        return any(_matches(value, one) for one in part)
+    low, dash, high = str(part).partition("-")
+    if dash and low.isdigit() and high.isdigit() and str(value).isdigit():
+        return int(low) <= int(value) <= int(high)
+    return str(value) == str(part)
