@@ -1,42 +1,169 @@
-"""`unitf plugins`: lists what is installed, checks a tokenizer, begins a new package."""
+"""Lists what is installed, checks a plugin, begins a package for a new one."""
 
 import argparse
 import json
+import keyword
 import sys
+from dataclasses import asdict
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from unitf import registry
+from unitf.errors import UserError
+
+MARKS = {"passed": "[green]✓[/]", "skipped": "[yellow]–[/]", "failed": "[red]✗[/]"}
 
 
 def main(argv: list[str]) -> int:
-    """Runs `unitf plugins …`."""
+    """Runs `unitf plugins list`, `check` or `new`."""
+    options = _parser().parse_args(argv)
+    if options.verb == "new":
+        return _new(options.name, Path(options.out or f"unitf-{options.name}"))
+    # a pipe gets whole lines
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 400)
+    if options.verb == "list":
+        rows = [_plain(entry) for entry in registry.records()]
+        return _json(rows) if options.json else _list(console)
+    return _check(options.name, None if options.json else console)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unitf plugins", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|check|new")
     listing = verbs.add_parser("list", help="what is installed, and why something is broken")
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    options = parser.parse_args(argv)
-    return _list(options.json)
+    check = verbs.add_parser("check", help="whether a tokenizer keeps to what unitf relies on")
+    check.add_argument("name", help="of a class, a plugin or a package, as in the list")
+    for verb in (listing, check):
+        verb.add_argument("--json", action="store_true", help="as JSON")
+    new = verbs.add_parser("new", help="write an installable package for a new modality")
+    new.add_argument("name", help="of the modality: lower case, like ecg")
+    new.add_argument("--out", metavar="DIR", help="the folder to write (default: unitf-NAME)")
+    return parser
 
 
-def _list(as_json: bool) -> int:
-    entries = registry.records()
-    if as_json:
-        keys = ("name", "kind", "path", "package", "version", "plugin", "status", "reason")
-        json.dump([{key: getattr(e, key) for key in keys} for e in entries], sys.stdout, indent=2)
-        sys.stdout.write("\n")
-        return 0
-    # a pipe gets whole lines
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 400)
+# ---- list ------------------------------------------------------------------------------
+
+
+def _plain(entry: registry.Record) -> dict[str, str]:
+    keys = ("name", "kind", "path", "package", "version", "plugin", "status", "reason")
+    return {"class_path" if key == "path" else key: getattr(entry, key) for key in keys}
+
+
+def _json(rows: list[dict[str, Any]]) -> int:
+    sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _list(console: Console) -> int:
     table = Table("name", "registers", "class", "package", "version", box=None, pad_edge=False)
-    for entry in entries:
+    for entry in registry.records():
         if not entry.reason:
             table.add_row(entry.name, entry.kind[:-1], entry.path, entry.package, entry.version)
     console.print(table)
-    for entry in entries:
+    for entry in registry.records():
         if entry.reason:
             name = entry.name or entry.plugin
             line = f"broken: {name} ({entry.owner}): {entry.reason}"
             console.print(line, style="red", markup=False, soft_wrap=True)
     return 0
+
+
+# ---- check -----------------------------------------------------------------------------
+
+
+def _check(name: str, console: Console | None) -> int:
+    """Prints the outcome of each check of each class that has the name; 1 if one failed."""
+    rows = []
+    for entry in _named(name):
+        if console is not None:
+            console.print(f"{entry.name or entry.plugin} ({entry.owner})", markup=False)
+        for outcome in _outcomes(entry):
+            rows.append({"name": entry.name or entry.plugin, **asdict(outcome)})
+            if console is not None:
+                detail = f": {escape(outcome.detail)}" if outcome.detail else ""
+                line = f"  {MARKS[outcome.status]} {outcome.check}{detail}"
+                console.print(line, soft_wrap=True)
+    if console is None:
+        _json(rows)
+    return int(any(row["status"] == "failed" for row in rows))
+
+
+def _named(name: str) -> list[registry.Record]:
+    """The records of a class, a plugin or a package; of these, tokenizers have checks."""
+    entries = [e for e in registry.records() if name in (e.name, e.path, e.plugin, e.package)]
+    if not entries:
+        registry.find("tokenizers", name)  # raises, with near names
+    return entries
+
+
+def _outcomes(entry: registry.Record) -> Any:
+    """Yields the outcome of each check of what a plugin registered."""
+    from unitf import testing  # torch
+
+    reason = entry.reason
+    if not reason:
+        try:
+            cls: Any = registry.find(entry.kind, entry.path)
+        except UserError as error:
+            reason = str(error)
+    if reason:
+        yield testing.Outcome("loads", "failed", reason)
+        return
+    yield testing.Outcome("loads", "passed", f"a {entry.kind[:-1]}")
+    if entry.kind != "tokenizers":
+        return
+    if not hasattr(cls, "examples"):
+        advice = (
+            f"{entry.name} has no examples(): give it a static method that returns a handful of "
+            "raw values, or call unitf.testing.check_tokenizer with values of your own"
+        )
+        yield testing.Outcome("has examples", "failed", advice)
+        return
+    yield from testing.run_checks(cls, list(cls.examples()))
+
+
+# ---- new -------------------------------------------------------------------------------
+
+
+def _new(name: str, folder: Path) -> int:
+    """Writes the package unitf-NAME, with a toy source so that it can be trained at once."""
+    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
+        near = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_")
+        raise UserError(f"plugins new: expected a lower-case name such as {near!r}, found {name!r}")
+    if find_spec(f"unitf_{name}") is not None:
+        raise UserError(f"plugins new: a package unitf_{name} is installed; take another name")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"plugins new: {folder} exists already; `--out DIR` names another folder")
+    words = {"name": name, "Name": "".join(part.capitalize() for part in name.split("_"))}
+    for source, target in TEMPLATE.items():
+        text = (files("unitf.cli") / "template" / source).read_text(encoding="utf-8")
+        path = folder / target.format(**words)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Template(text).substitute(words), encoding="utf-8")
+    Console(highlight=False).print(
+        f"wrote {folder}: its README says how to go on\n"
+        f"  pip install -e {folder}\n"
+        f"  unitf plugins check {words['Name']}\n"
+        f"  unitf fit --config {folder / 'train.yaml'}",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+TEMPLATE = {  # file of the template → file of the package
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "init.py": "unitf_{name}/__init__.py",
+    "tokenizer.py": "unitf_{name}/tokenizer.py",
+    "examples.py": "unitf_{name}/examples.py",
+    "test.py": "tests/test_{name}.py",
+    "train.yaml": "train.yaml",
+}

@@ -1,0 +1,39 @@
+"""How a signal becomes tokens."""
+
+import torch
+from einops import rearrange
+
+import unitf
+
+
+class $Name(unitf.Tokenizer):
+    """A signal of several channels: one token for each window of time.
+
+    Args:
+        channels: of the signal.
+        window: time steps in a token.
+    """
+
+    def __init__(self, dim: int, channels: int = 2, window: int = 10) -> None:
+        super().__init__(dim)
+        self.channels, self.window = channels, window
+        self.num_features = channels * window
+
+    def encode(self, value, train: bool = False) -> unitf.Features:
+        signal = torch.as_tensor(value, dtype=torch.float32)
+        if signal.ndim != 2 or signal.shape[0] != self.channels:
+            raise unitf.UserError(
+                f"expected a signal of shape ({self.channels}, time), found {tuple(signal.shape)}"
+            )
+        if not signal.isfinite().all():
+            raise unitf.UserError("expected finite numbers, found NaN or infinity")
+        signal = signal[:, : signal.shape[1] // self.window * self.window]
+        return unitf.Features(rearrange(signal, "c (n t) -> (c t) n", t=self.window))
+
+    def decode(self, features: unitf.Features) -> torch.Tensor:
+        return rearrange(features.values, "(c t) n -> c (n t)", t=self.window)
+
+    @staticmethod
+    def examples() -> list[torch.Tensor]:
+        """Raw values for `unitf plugins check $Name`."""
+        return [torch.sin(torch.arange(2.0 * n)).reshape(2, n) for n in (10, 57, 200)]
