@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -101,6 +102,15 @@ def import_file(path: Path) -> Any:
     if Path(place).resolve() != path:
         raise UserError(f"the name {path.stem} is taken by {place}: rename the file")
     return module
+
+
+def visible(plugin: Any) -> Any:
+    """A plugin whose hooks pluggy sees: it looks with `dir`, where lazy packages may hide them."""
+    if not isinstance(plugin, ModuleType) or "__dir__" not in vars(plugin):
+        return plugin
+    open_plugin = ModuleType(plugin.__name__)
+    vars(open_plugin).update((k, v) for k, v in vars(plugin).items() if k != "__dir__")
+    return open_plugin
 
 
 def classes_of(module: Any) -> Iterator[tuple[str, type]]:

@@ -110,6 +110,7 @@ class Registry:
             )
         if (name := self.manager.get_name(plugin)) is not None:
             raise UserError(f"the same module is registered already, as {name}")
+        plugin = discovery.visible(plugin)
         entries: list[Record] = []
         try:
             self.manager.register(plugin, f"{origin.package}:{origin.plugin}")

@@ -1,6 +1,7 @@
 """The command line: a light dispatcher, which imports torch only for the verbs that need it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(options, rest, parser)
+        status = _run(options, rest, parser)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         if options.traceback:
             raise
@@ -36,6 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print("unitf: stopped", file=sys.stderr)  # noqa: T201
         return 130
+    except BrokenPipeError as error:  # most likely the reader has seen enough (`| head`)
+        if options.traceback:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"unitf: stopped: {error}", file=sys.stderr)  # noqa: T201
+        return 141
 
 
 def _run(options: argparse.Namespace, rest: list[str], parser: argparse.ArgumentParser) -> int:

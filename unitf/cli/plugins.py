@@ -3,6 +3,7 @@
 import argparse
 import json
 import keyword
+import re
 import sys
 from dataclasses import asdict
 from importlib.resources import files
@@ -134,14 +135,14 @@ def _outcomes(entry: registry.Record) -> Any:
 
 def _new(name: str, folder: Path) -> int:
     """Writes the package unitf-NAME, with a toy source so that it can be trained at once."""
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
-        near = "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_")
-        raise UserError(f"plugins new: expected a lower-case name such as {near!r}, found {name!r}")
+    words = {"name": name, "Name": "".join(part.capitalize() for part in name.split("_"))}
+    taken = name == "label" or keyword.iskeyword(words["Name"])  # by the template, by Python
+    if taken or not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise UserError(f"plugins new: expected a lower-case name such as ecg, found {name!r}")
     if find_spec(f"unitf_{name}") is not None:
         raise UserError(f"plugins new: a package unitf_{name} is installed; take another name")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"plugins new: {folder} exists already; `--out DIR` names another folder")
-    words = {"name": name, "Name": "".join(part.capitalize() for part in name.split("_"))}
     for source, target in TEMPLATE.items():
         text = (files("unitf.cli") / "template" / source).read_text(encoding="utf-8")
         path = folder / target.format(**words)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
 import unitf
 
 RATES = {"slow": 1.0, "normal": 1.6, "fast": 2.4}  # beats a second

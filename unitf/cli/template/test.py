@@ -1,26 +1,27 @@
-from pathlib import Path
+import pathlib
 
 import numpy as np
 import pytest
 import torch
-
 import unitf
-import unitf_$name
 from unitf.testing import check_tokenizer
+
+import unitf_$name
 from unitf_$name.examples import RATES, ${Name}Examples
 from unitf_$name.tokenizer import $Name
+
+ROOT = pathlib.Path()
 
 
 def test_the_tokenizer_keeps_to_what_unitf_relies_on():
     check_tokenizer($Name, $Name.examples())
-    check_tokenizer($Name, [torch.randn(3, 40), torch.randn(3, 8)], channels=3, window=4)
 
 
 def test_a_token_is_a_window_of_all_channels():
-    signal = torch.arange(40.0).reshape(2, 20)
-    values = $Name(8).encode(signal).values
-    assert values.shape == (20, 2)
-    assert torch.equal(values[:, 1], signal[:, 10:].flatten())
+    signal = torch.arange(24.0).reshape(3, 8)
+    values = $Name(8, channels=3, window=4).encode(signal).values
+    assert values.shape == (12, 2)
+    assert torch.equal(values[:, 1], signal[:, 4:].flatten())
 
 
 @pytest.mark.parametrize("bad", [np.zeros(20), np.zeros((3, 20)), np.full((2, 20), np.nan)])
@@ -31,11 +32,11 @@ def test_what_is_no_signal_is_refused_in_one_line(bad):
 
 def test_the_examples_are_the_same_every_time_and_other_ones_in_each_split():
     source = ${Name}Examples(size=40)
-    train, again = source.read("train", Path()), source.read("train", Path())
+    train, again = source.read("train", ROOT), source.read("train", ROOT)
     assert np.array_equal(train[0]["$name"], again[0]["$name"])
-    assert not np.array_equal(train[0]["$name"], source.read("test", Path())[0]["$name"])
+    assert not np.array_equal(train[0]["$name"], source.read("test", ROOT)[0]["$name"])
     assert {sample["label"] for sample in train} == set(RATES)
-    assert len(train) == 40 and not source.read("no such split", Path())
+    assert len(train) == 40 and not source.read("no such split", ROOT)
 
 
 def test_the_hooks_name_the_classes():

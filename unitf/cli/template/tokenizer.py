@@ -1,9 +1,8 @@
 """How a signal becomes tokens."""
 
 import torch
-from einops import rearrange
-
 import unitf
+from einops import rearrange
 
 
 class $Name(unitf.Tokenizer):
