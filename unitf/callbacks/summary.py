@@ -1,0 +1,100 @@
+"""Summary: how good the model is, and where everything lies, at the end of a run."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from unitf.callbacks.report import results_of
+
+_HIDDEN = {"num_samples"}
+
+
+class Summary(Callback):
+    """Prints a table of all figures by split, task and modality, the files, and how to predict.
+
+    Args:
+        folder: the run's; by default the trainer's `default_root_dir`.
+        test_follows: whether the end of training is not yet the end.
+    """
+
+    def __init__(self, folder: str | None = None, test_follows: bool = False) -> None:
+        self.folder = folder
+        self.test_follows = test_follows
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.test_follows:
+            self.show(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.show(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self.show(trainer, pl_module)
+
+    def show(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints it, once."""
+        if not trainer.is_global_zero:
+            return
+        from rich.console import Console
+
+        console = Console(soft_wrap=True)
+        for table in _tables(results_of(trainer, pl_module)):
+            console.print(table)
+        folder = Path(self.folder or trainer.default_root_dir)
+        for what, told in _places(folder, getattr(pl_module, "tasks", {})).items():
+            console.print(f"{what:<9} {told}", highlight=False, markup=False)
+
+
+def _places(folder: Path, tasks: Any) -> dict[str, str]:
+    """Where everything lies, and how to go on from there."""
+    names = {"model": "checkpoints/best.ckpt", "figures": "metrics.json", "pictures": "*.png"}
+    files = {what: sorted(folder.glob(name)) for what, name in names.items()}
+    places = {what: ", ".join(map(str, found)) for what, found in files.items() if found}
+    if "model" in places:
+        columns = dict.fromkeys(column for task in tasks.values() for column in task.inputs)
+        for column in list(columns)[:1]:
+            places["predict"] = f"unitf predict --checkpoint {folder} --input {column}=…"
+    return places
+
+
+def _tables(results: dict[str, Any]) -> list[Any]:
+    """A table for each task, with a row for each split and modality."""
+    from rich.table import Table
+
+    tables = []
+    for task in dict.fromkeys(name for by_task in results.values() for name in by_task):
+        rows = [
+            (split, modality, figures)
+            for split, by_task in results.items()
+            for modality, figures in _worth_showing(by_task.get(task, {})).items()
+        ]
+        names = [
+            name
+            for name in dict.fromkeys(name for *_, figures in rows for name in figures)
+            if name not in _HIDDEN
+            and not any(isinstance(figures.get(name), list) for *_, figures in rows)
+        ]
+        table = Table(title=task, title_justify="left", title_style="bold", box=None)
+        table.add_column("split")
+        table.add_column("modality")
+        for name in ("samples", *names):
+            table.add_column(name.replace("_", " "), justify="right")
+        for split, modality, figures in rows:
+            samples = figures.get("num_samples")
+            table.add_row(
+                split,
+                modality,
+                "" if samples is None else f"{int(samples):,}",
+                *("" if name not in figures else f"{figures[name]:.4f}" for name in names),
+            )
+        tables.append(table)
+    return tables
+
+
+def _worth_showing(by_modality: dict[str, Any]) -> dict[str, Any]:
+    """Without "all" where it says what the only modality says."""
+    if len(by_modality) == 2 and "all" in by_modality:
+        return {"all": by_modality["all"]}
+    return by_modality
