@@ -14,7 +14,7 @@ _HOME = {path.split(":")[1]: path.split(":")[0] for path in SOURCES} | {
     "DataModule": "unitf.data.module",
     "Encoder": "unitf.data.encoder",
     "Item": "unitf.data.encoder",
-    "SeededSteps": "unitf.data.resume",
+    "RandomState": "unitf.data.resume",
     "Source": "unitf.data.source",
     "Split": "unitf.data.split",
 }

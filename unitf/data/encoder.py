@@ -160,6 +160,10 @@ class Encoder:
             views = self._views(sound)
         return Batch(views, tuple(skipped))
 
+    def item(self, index: int, sample: Sample) -> Item:
+        """A raw sample that comes from no source, as an Item."""
+        return Item(sample, f"sample {index}", index)
+
     def num_tokens(self, item: Item) -> int:
         """How many tokens the item brings to a batch, over all tasks."""
         encoded = self._encode(item)

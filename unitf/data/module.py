@@ -14,6 +14,7 @@ from unitf.data.encoder import Encoder, OnError
 from unitf.data.loader import Loader, Samples
 from unitf.data.near import near
 from unitf.data.order import Draw, Order
+from unitf.data.resume import batches_done
 from unitf.data.source import Source
 from unitf.errors import UserError
 from unitf.tasks.task import Task
@@ -193,5 +194,4 @@ class DataModule(LightningDataModule):
         """The epoch, and how many of its steps are done: the trainer knows, and it resumes."""
         if self.trainer is None:
             return 0, 0
-        loop = self.trainer.fit_loop
-        return loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready
+        return divmod(batches_done(self.trainer), int(self.trainer.num_training_batches))

@@ -1,4 +1,4 @@
-"""Random numbers of a training step that do not depend on how the run came there."""
+"""Where a run stands, and its random numbers there, whatever way it came there."""
 
 from typing import Any
 
@@ -8,21 +8,35 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from unitf.data.seeding import mix, seed_host
 
 
-class SeededSteps(Callback):
-    """Seeds every step from the seed, the epoch, the step and the process's number.
+def batches_done(trainer: Trainer) -> int:
+    """How many batches this process has trained on since the run began.
 
-    So a run that was cut off goes on with the dropout that it would have had, and there is no
-    state of generators, different in each process and on each device, for a checkpoint to hold.
+    Lightning's number of the epoch would not do: with `max_steps`, it is one too high after a
+    resume from the end of an epoch (2.6.6).
+    """
+    return trainer.fit_loop.epoch_loop.batch_progress.total.completed
+
+
+class RandomState(Callback):
+    """Seeds every training step by the data's seed, the number of the step and the process.
+
+    So a run that was cut off goes on with the dropout that it would have had, and there are no
+    states of generators, other ones in each process and on each device, that a checkpoint would
+    have to hold.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Saved in the middle of a batch (by on_exception): Lightning takes back the epoch's count
+        # of batches, but not the run's, and then trips over the difference at the next resume.
+        total: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+        if total.processed < total.ready:
+            total.reset_on_restart()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        epoch = trainer.fit_loop.epoch_progress.current.processed
-        seed = mix(self.seed, epoch, batch_idx, trainer.global_rank)
-        seed_host(seed)
+        seed = getattr(getattr(trainer, "datamodule", None), "seed", 0)
+        key = mix(seed, batches_done(trainer), trainer.global_rank)
+        seed_host(key)
         if torch.cuda.is_available():
-            torch.cuda.manual_seed(seed)
+            torch.cuda.manual_seed(key)
