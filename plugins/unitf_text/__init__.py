@@ -1,1 +1,47 @@
-"""The text modality of unitf."""
+"""The text modality of unitf: bytes, characters, words and subwords; digits written in words."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from unitf.hookspecs import hookimpl
+
+_HOME = {
+    "Bytes": "unitf_text.symbols",
+    "Characters": "unitf_text.symbols",
+    "NumberWords": "unitf_text.number_words",
+    "Subwords": "unitf_text.subwords",
+    "TextTokenizer": "unitf_text.text",
+    "Words": "unitf_text.subwords",
+}
+__all__ = ["Bytes", "Characters", "NumberWords", "Subwords", "TextTokenizer", "Words"]
+unitf_api = 1
+
+if TYPE_CHECKING:
+    from unitf_text.number_words import NumberWords
+    from unitf_text.subwords import Subwords, Words
+    from unitf_text.symbols import Bytes, Characters
+    from unitf_text.text import TextTokenizer
+
+
+@hookimpl
+def register_tokenizers(register: Callable[[str], None]) -> None:
+    register("unitf_text.symbols:Bytes")
+    register("unitf_text.symbols:Characters")
+    register("unitf_text.subwords:Subwords")
+    register("unitf_text.subwords:Words")
+
+
+@hookimpl
+def register_sources(register: Callable[[str], None]) -> None:
+    register("unitf_text.number_words:NumberWords")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'unitf_text' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,48 @@
+"""BPE-dropout (Provilkov et al., 2020), drawn from Python's generator.
+
+The `tokenizers` library has it too, but draws from one that nobody can seed, so that a run could
+not be repeated.
+"""
+
+import json
+import random
+from functools import lru_cache
+from itertools import pairwise
+from types import ModuleType
+
+from unitf.errors import UserError
+
+Ranks = dict[tuple[str, str], int]
+
+
+@lru_cache(maxsize=16)
+def merge_ranks(description: str) -> Ranks:
+    """The merges of a tokenizer's JSON text, and when each was learned."""
+    model = json.loads(description)["model"]
+    strange = [
+        name
+        for name in ("continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
+        if model.get(name)
+    ]
+    if model["type"] != "BPE" or strange:
+        found = " with ".join([model["type"], *strange])
+        raise UserError(f"dropout is BPE-dropout: it needs a plain BPE tokenizer, found {found}")
+    return {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
+
+
+def segment_with_dropout(
+    word: str, ranks: Ranks, dropout: float, rng: random.Random | ModuleType
+) -> list[str]:
+    """The pieces of a word, where at every step each possible merge is left out by chance."""
+    pieces = list(word)
+    while len(pieces) > 1:
+        possible = [
+            (ranks[pair], place)
+            for place, pair in enumerate(pairwise(pieces))
+            if pair in ranks and rng.random() >= dropout
+        ]
+        if not possible:
+            break
+        _, place = min(possible)
+        pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+    return pieces

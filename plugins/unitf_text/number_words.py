@@ -1,0 +1,92 @@
+"""NumberWords: the digits 0 to 9 written in the languages of the world, in any case, mistyped."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from unitf.batch import Sample
+from unitf.data.source import Source
+from unitf.errors import UserError
+from unitf_text.spellings import letters, meanings, spellings_of, splits, without_accents
+from unitf_text.typing_errors import mistype
+
+SIZES = {"train": 5000, "validation": 500, "test": 1000}
+
+
+class NumberWords(Source):
+    """The digits 0 to 9 in words of about 160 languages: "seven", "Sieben", "семь", "SEITSMÄN".
+
+    What training never sees: two spellings that differ only in case, accents, apostrophes or
+    spaces count as one ("fünf" = "FUNF"). A spelling that means two digits somewhere on earth
+    ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's other spellings a
+    fixed 20% are for test and 10% for validation, chosen by chance among those of which a
+    relative stays in training: a spelling of the same digit, in any language, that becomes this
+    one by changing at most a third of its letters ("siedem" is held out, "sedem" stays). So
+    what is measured is whether a model knows a word by its relatives. Every sample, in all splits,
+    then gets a case and typing errors by chance; no sample of training has the letters of a
+    held-out spelling, and no sample of test or validation those of a sample of training.
+
+    Args:
+        column: the name of the column with the text.
+        target: the name of the column with the digit (a whole number).
+        sizes: number of samples of each split (train, validation, test).
+        noise: the probability of a typing error at each letter.
+        seed: another seed, other samples; the spellings that are held out stay.
+    """
+
+    def __init__(
+        self,
+        column: str = "text",
+        target: str = "digit",
+        sizes: dict[str, int] | None = None,
+        noise: float = 0.04,
+        seed: int = 0,
+    ) -> None:
+        self.column = column
+        self.target = target
+        self.sizes = SIZES if sizes is None else sizes
+        if unknown := sorted(set(self.sizes) - set(SIZES)):
+            raise UserError(
+                f"NumberWords(sizes): no split {unknown[0]!r}, expected {', '.join(SIZES)}"
+            )
+        if not 0 <= noise < 1:
+            raise UserError(f"NumberWords(noise): expected 0 to 1, found {noise}")
+        self.noise = noise
+        self.seed = seed
+
+    def splits(self) -> list[str]:
+        return [split for split in SIZES if self.sizes.get(split)]
+
+    def read(self, split: str, root: Path) -> Sequence[Sample]:
+        if split not in self.splits():
+            return []
+        texts = self._write("train", {key for key, part in splits().items() if part != "train"})
+        if split != "train":
+            seen = set(map(letters, texts)) | {k for k, part in splits().items() if part == "train"}
+            texts = self._write(split, seen)
+        return [{self.column: text, self.target: index % 10} for index, text in enumerate(texts)]
+
+    def _write(self, split: str, forbidden: set[str]) -> list[str]:
+        """The texts of a split: each a function of seed, split, index and what is forbidden."""
+        return [
+            self._write_one(split, index, forbidden) for index in range(self.sizes.get(split, 0))
+        ]
+
+    def _write_one(self, split: str, index: int, forbidden: set[str]) -> str:
+        rng = random.Random(f"{self.seed} {split} {index}")
+        digit = index % 10
+        while True:  # a typing error may well make another word
+            text = self._type(spellings_of(split)[digit], rng)
+            key = letters(text)
+            if key not in forbidden and meanings().get(key, digit) == digit:
+                return text
+
+    def _type(self, spellings: Sequence[tuple[str, ...]], rng: random.Random) -> str:
+        text = rng.choice(rng.choice(spellings))
+        if rng.random() < 0.25:
+            text = without_accents(text)
+        text = mistype(text, self.noise, rng)
+        case = rng.choices(("lower", "title", "upper", "any"), (4, 3, 2, 1))[0]
+        if case == "any":
+            return "".join(rng.choice((c.lower(), c.upper())) for c in text)
+        return getattr(text, case)()

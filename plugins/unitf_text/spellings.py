@@ -1,0 +1,124 @@
+"""Spellings of the digits 0 to 9, and which of them training must not see."""
+
+import csv
+import random
+import unicodedata
+from collections import defaultdict
+from functools import cache
+from importlib.resources import files
+
+HELD_OUT = {"validation": 0.1, "test": 0.2}  # shares of each digit's spellings
+LANGUAGES = {  # those that num2words knows; number_words.tsv has further ones and other spellings
+    "am": "Amharic", "ar": "Arabic", "az": "Azerbaijani", "be": "Belarusian", "bn": "Bengali",
+    "ca": "Catalan", "ce": "Chechen", "cs": "Czech", "cy": "Welsh", "da": "Danish",
+    "de": "German", "en": "English", "eo": "Esperanto", "es": "Spanish", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "he": "Hebrew", "hu": "Hungarian", "id": "Indonesian",
+    "is": "Icelandic", "it": "Italian", "ja": "Japanese", "kn": "Kannada", "ko": "Korean",
+    "kz": "Kazakh", "lt": "Lithuanian", "lv": "Latvian", "nl": "Dutch", "no": "Norwegian",
+    "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak",
+    "sl": "Slovene", "sr": "Serbian", "sv": "Swedish", "te": "Telugu", "tet": "Tetum",
+    "tg": "Tajik", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "vi": "Vietnamese",
+}  # fmt: skip
+
+
+def without_accents(text: str) -> str:
+    """As it is typed on a keyboard that has no accents."""
+    apart = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", "".join(c for c in apart if not "\u0300" <= c <= "\u036f"))
+
+
+def letters(text: str) -> str:
+    """What is left of a text without case, accents, apostrophes and spaces: its identity here."""
+    plain = without_accents(unicodedata.normalize("NFKC", text).casefold()).replace("ı", "i")
+    return "".join(c for c in plain if c.isalnum() or unicodedata.category(c)[0] == "M")
+
+
+@cache
+def words() -> dict[str, list[list[str]]]:
+    """Language → for each digit its spellings."""
+    from num2words import num2words
+
+    table: dict[str, list[list[str]]] = defaultdict(lambda: [[] for _ in range(10)])
+    for code, language in LANGUAGES.items():
+        for digit in range(10):
+            table[language][digit].append(num2words(digit, lang=code))
+    text = files("unitf_text").joinpath("number_words.tsv").read_text(encoding="utf-8")
+    for language, *cells in csv.reader(text.splitlines(), delimiter="\t"):
+        for digit, cell in enumerate(cells):
+            table[language.split(",")[0]][digit] += [word for word in cell.split("|") if word]
+    return dict(table)
+
+
+@cache
+def meanings() -> dict[str, int | None]:
+    """The letters of every spelling → the digit that it means; None if it means several."""
+    digits: dict[str, set[int]] = defaultdict(set)
+    for spellings in words().values():
+        for digit, options in enumerate(spellings):
+            for word in options:
+                digits[letters(word)].add(digit)
+    return {key: min(found) if len(found) == 1 else None for key, found in digits.items()}
+
+
+@cache
+def splits() -> dict[str, str]:
+    """The letters of every spelling that means one digit → the split that it is for."""
+    split_of: dict[str, str] = {}
+    for digit in range(10):
+        keys = sorted(key for key, meaning in meanings().items() if meaning == digit)
+        random.Random(digit).shuffle(keys)
+        split_of |= _hold_out(keys)
+    return split_of
+
+
+def _hold_out(keys: list[str]) -> dict[str, str]:
+    """A split for each of the spellings of a digit; who is needed as a relative stays."""
+    split_of: dict[str, str] = {}
+    wanted = {split: round(share * len(keys)) for split, share in HELD_OUT.items()}
+    for key in keys:
+        split = next((split for split, count in wanted.items() if count), None)
+        if split is None or key in split_of:
+            continue
+        others = [k for k in keys if k != key and split_of.get(k, "train") == "train"]
+        if relative := _relative(key, others):
+            split_of[key], split_of[relative] = split, "train"
+            wanted[split] -= 1
+    return {key: split_of.get(key, "train") for key in keys}
+
+
+def _relative(key: str, others: list[str]) -> str | None:
+    """The nearest other spelling, if a third of the letters, changed, makes it of this one."""
+    most, found = len(key) // 3, None
+    for other in others:
+        # fewer edits than letters that only one of them has are not enough: saves most of the time
+        apart = max(len(set(key) - set(other)), len(set(other) - set(key)))
+        if max(apart, abs(len(key) - len(other))) <= most and edits(key, other) <= most:
+            found, most = other, edits(key, other) - 1
+    return found
+
+
+def edits(first: str, second: str) -> int:
+    """Levenshtein's distance: how many letters must be put in, taken out or replaced."""
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(second, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]
+
+
+@cache
+def spellings_of(split: str) -> list[list[tuple[str, ...]]]:
+    """For each digit the spellings of a split: each a group that differs in accents alone."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for options in words().values():
+        for word in (word for column in options for word in column):
+            groups[letters(word)].add(word.lower())
+    return [
+        [
+            tuple(sorted(groups[key]))
+            for key in sorted(splits())
+            if splits()[key] == split and meanings()[key] == digit
+        ]
+        for digit in range(10)
+    ]

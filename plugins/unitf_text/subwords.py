@@ -1,0 +1,186 @@
+"""Words and Subwords: text as pieces that were learned, or that somebody published."""
+
+import random
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import tokenizers
+
+from unitf.errors import UserError
+from unitf_text.bpe_dropout import merge_ranks, segment_with_dropout
+from unitf_text.text import TextTokenizer, check_share
+from unitf_text.training import learn
+
+Algorithm = Literal["bpe", "wordpiece", "unigram"]
+
+
+class Pieces(TextTokenizer):
+    """A tokenizer of the `tokenizers` library, kept as its JSON text; a subclass writes `fit`."""
+
+    def keep(self, description: str, special: dict[str, int | None]) -> None:
+        """Keeps what was learned: the JSON text, and the ids of unknown, start, end and mask."""
+        for name, wanted in (("start", self.add_start), ("end", self.add_end)):
+            if wanted and special[name] is None:
+                raise UserError(f"this tokenizer has no {name} token to add (add_{name})")
+        size = _open(description).get_vocab_size()
+        self.fitted = {"tokenizer": description, "size": size, "special": special}
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        return self.fitted.get("size")
+
+    @property
+    def unknown_id(self) -> int | None:
+        return self.fitted.get("special", {}).get("unknown")
+
+    @property
+    def start_id(self) -> int | None:
+        return self.fitted.get("special", {}).get("start")
+
+    @property
+    def end_id(self) -> int | None:
+        return self.fitted.get("special", {}).get("end")
+
+    @property
+    def mask_id(self) -> int | None:
+        return self.fitted.get("special", {}).get("mask")
+
+    def segment(self, text: str, train: bool) -> list[int]:
+        return _open(self.fitted["tokenizer"]).encode(text, add_special_tokens=False).ids
+
+    def join(self, ids: list[int]) -> str:
+        return _open(self.fitted["tokenizer"]).decode(ids, skip_special_tokens=False)
+
+
+class Words(Pieces):
+    """One token per word or run of punctuation; a word that is not frequent enough is unknown.
+
+    `decode` puts one space between words.
+
+    Args:
+        dim: D, the width of a token; the core's configuration gives it.
+        vocabulary_size: at most so many words, the most frequent ones.
+        min_count: how often a word must occur in the training data.
+        options: those of every tokenizer of text.
+    """
+
+    def __init__(
+        self, dim: int, vocabulary_size: int = 20_000, min_count: int = 1, **options: Any
+    ) -> None:
+        super().__init__(dim, **options)
+        self.limit = vocabulary_size
+        self.min_count = min_count
+
+    def fit(self, values: Iterable[Any]) -> None:
+        self.keep(*learn("words", self.readable(values), self.limit, min_count=self.min_count))
+
+
+class Subwords(Pieces):
+    """Frequent words whole, rare ones in pieces: learned from the training data, or published.
+
+    Learned BPE and Unigram keep every space, so that decoding gives the text back, but for
+    characters that training never saw (byte-level: exactly). WordPiece forgets spaces.
+
+    Args:
+        dim: D, the width of a token; the core's configuration gives it.
+        algorithm: BPE (Sennrich et al., 2016), WordPiece (Schuster and Nakajima, 2012) or
+            Unigram (Kudo, 2018).
+        vocabulary_size: at most so many pieces are learned.
+        byte_level: BPE and Unigram over UTF-8 bytes, in which nothing is unknown (as GPT-2).
+        pretrained: a published tokenizer instead, by hub name or local folder; `fit` then needs no
+            data. What its template adds around a text is for `add_start` and `add_end` to say.
+        dropout: BPE-dropout (Provilkov et al., 2020): the share of merges that are left out in
+            training, so that a word is cut in a new way each time.
+        options: those of every tokenizer of text.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        algorithm: Algorithm = "bpe",
+        vocabulary_size: int = 8_000,
+        byte_level: bool = False,
+        pretrained: str | None = None,
+        dropout: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(dim, **options)
+        check_share("dropout", dropout)
+        if byte_level and algorithm == "wordpiece":
+            raise UserError("byte_level is for bpe and unigram, not for wordpiece")
+        if dropout and pretrained is None and algorithm != "bpe":
+            raise UserError(f"dropout is BPE-dropout: it needs algorithm bpe, found {algorithm}")
+        self.algorithm: Algorithm = algorithm
+        self.limit = vocabulary_size
+        self.byte_level = byte_level
+        self.pretrained = pretrained
+        self.dropout = dropout
+
+    def fit(self, values: Iterable[Any]) -> None:
+        if self.pretrained is not None:
+            self.keep(*_published(self.pretrained))
+        else:
+            texts = self.readable(values)
+            self.keep(*learn(self.algorithm, texts, self.limit, byte_level=self.byte_level))
+        if self.dropout:
+            merge_ranks(self.fitted["tokenizer"])  # raises where it has no merges
+
+    def segment(self, text: str, train: bool) -> list[int]:
+        if not (train and self.dropout):
+            return super().segment(text, train)
+        tokenizer = _open(self.fitted["tokenizer"])
+        ranks = merge_ranks(self.fitted["tokenizer"])
+        if tokenizer.normalizer is not None:
+            text = tokenizer.normalizer.normalize_str(text)
+        words = [text]
+        if tokenizer.pre_tokenizer is not None:
+            words = [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+        pieces = (
+            piece
+            for word in words
+            for piece in segment_with_dropout(word, ranks, self.dropout, random)
+        )
+        ids = (tokenizer.token_to_id(piece) for piece in pieces)
+        known = (self.unknown_id if i is None else i for i in ids)
+        return [i for i in known if i is not None]
+
+
+@lru_cache(maxsize=16)
+def _open(description: str) -> tokenizers.Tokenizer:
+    """The tokenizer of a JSON text; kept here, so that modules hold and pickle plain data only."""
+    tokenizer = tokenizers.Tokenizer.from_str(description)
+    tokenizer.encode_special_tokens = True  # "[MASK]" in a user's text is text
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _published(name: str) -> tuple[str, dict[str, int | None]]:
+    """A published tokenizer: its JSON text and the ids of its special tokens."""
+    from transformers import AutoTokenizer
+
+    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+        raise UserError(f"pretrained: no such folder: {name}")
+    try:
+        published = AutoTokenizer.from_pretrained(str(Path(name).expanduser()))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"pretrained: no tokenizer {name!r} on the hub or as a folder: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    if getattr(published, "backend_tokenizer", None) is None:
+        raise UserError(f"pretrained: {name!r} has no fast tokenizer (tokenizer.json)")
+
+    def first_id(*kinds: str) -> int | None:
+        found = (getattr(published, f"{kind}_token_id") for kind in kinds)
+        return next((i for i in found if i is not None), None)
+
+    special = {
+        "unknown": first_id("unk"),
+        "start": first_id("cls", "bos"),
+        "end": first_id("sep", "eos"),
+        "mask": first_id("mask"),
+    }
+    return published.backend_tokenizer.to_str(), special

@@ -1,0 +1,85 @@
+"""Characters and Bytes: text as its smallest parts."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from unitf_text.text import UNKNOWN_MARK, TextTokenizer, check_share
+from unitf_text.typing_errors import mistype
+
+
+class Characters(TextTokenizer):
+    """One token per character (Unicode code point); the vocabulary is what training texts hold.
+
+    Args:
+        dim: D, the width of a token; the core's configuration gives it.
+        min_count: how often a character must occur to be known.
+        noise: share of characters that are mistyped in training.
+        options: those of every tokenizer of text.
+    """
+
+    unknown_id: int = 0
+    start_id, end_id, mask_id = 1, 2, 3
+
+    def __init__(self, dim: int, min_count: int = 1, noise: float = 0.0, **options: Any) -> None:
+        super().__init__(dim, **options)
+        check_share("noise", noise)
+        self.min_count = min_count
+        self.noise = noise
+
+    def fit(self, values: Iterable[Any]) -> None:
+        counts = Counter()
+        for text in self.readable(values):
+            counts.update(text)
+        known = sorted(c for c, count in counts.items() if count >= self.min_count)
+        self.fitted = {"characters": "".join(known)}
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        return 4 + len(self.fitted["characters"]) if self.fitted else None
+
+    def segment(self, text: str, train: bool) -> list[int]:
+        if train and self.noise:
+            text = mistype(text, self.noise, random)
+        ids = _ids_of(self.fitted["characters"])
+        return [ids.get(character, self.unknown_id) for character in text]
+
+    def join(self, ids: list[int]) -> str:
+        known = self.fitted["characters"]
+        return "".join(UNKNOWN_MARK if i == self.unknown_id else known[i - 4] for i in ids)
+
+
+class Bytes(TextTokenizer):
+    """One token per byte of UTF-8: nothing to learn, nothing unknown (as ByT5: Xue et al., 2022).
+
+    A byte is its own id; start, end and mask are 256, 257 and 258. Dropped tokens become the mask.
+
+    Args:
+        dim: D, the width of a token; the core's configuration gives it.
+        noise: share of characters that are mistyped in training.
+        options: those of every tokenizer of text.
+    """
+
+    vocabulary_size = 259
+    start_id, end_id, mask_id = 256, 257, 258
+
+    def __init__(self, dim: int, noise: float = 0.0, **options: Any) -> None:
+        super().__init__(dim, **options)
+        check_share("noise", noise)
+        self.noise = noise
+
+    def segment(self, text: str, train: bool) -> list[int]:
+        if train and self.noise:
+            text = mistype(text, self.noise, random)
+        return list(text.encode())
+
+    def join(self, ids: list[int]) -> str:
+        # a model may well generate half a character
+        return bytes(ids).decode(errors="replace")
+
+
+@lru_cache
+def _ids_of(characters: str) -> dict[str, int]:
+    return {character: 4 + place for place, character in enumerate(characters)}

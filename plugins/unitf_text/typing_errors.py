@@ -1,0 +1,55 @@
+"""Typing errors: what fingers do to text."""
+
+import random
+from types import ModuleType
+
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+
+
+def _neighbours() -> dict[str, str]:
+    """The keys that touch a key, on a QWERTY keyboard (row r is shifted by about half a key)."""
+    places = {key: (r, c + r / 2) for r, row in enumerate(_ROWS) for c, key in enumerate(row)}
+    return {
+        key: "".join(
+            other
+            for other, (r2, c2) in places.items()
+            if other != key and abs(r - r2) <= 1 and abs(c - c2) <= 1
+        )
+        for key, (r, c) in places.items()
+    }
+
+
+_NEIGHBOURS = _neighbours()
+
+
+def mistype(text: str, share: float, rng: random.Random | ModuleType) -> str:
+    """`text` with about this share of its characters swapped, doubled, dropped or mistaken.
+
+    A mistaken letter becomes a neighbour on a QWERTY keyboard; text never becomes empty.
+
+    Args:
+        text: what was meant.
+        share: the probability of an error at each character.
+        rng: a `random.Random`, or the module `random`.
+    """
+    typed: list[str] = []
+    place = 0
+    while place < len(text):
+        character = text[place]
+        place += 1
+        if rng.random() >= share:
+            typed.append(character)
+            continue
+        error = rng.choice(("swap", "double", "drop", "neighbour"))
+        if error == "swap" and place < len(text):
+            typed += text[place], character
+            place += 1
+        elif error == "double":
+            typed += character, character
+        elif error == "neighbour":
+            near = _NEIGHBOURS.get(character.lower())
+            wrong = rng.choice(near) if near else character
+            typed.append(wrong.upper() if character.isupper() else wrong)
+        elif error == "swap":
+            typed.append(character)
+    return "".join(typed) or text
