@@ -275,18 +275,23 @@ class Learner(L.LightningModule):
 
     @torch.inference_mode()
     def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[dict[str, Any]]:
-        """What the tasks say of raw samples (dictionaries of columns), as plain data."""
+        """What the tasks say of raw samples (dictionaries of columns), as plain data.
+
+        Each prediction has `index`, the number of its sample, and `task`.
+        """
         from unitf.data import Encoder
 
         training = self.training
         self.eval()
         encode = Encoder(dict(self.tokenizers.items()), dict(self.tasks.items()), labelled=False)
+        items = [encode.item(number, sample) for number, sample in enumerate(samples)]
+        numbers = {item.name: number for number, item in enumerate(items)}
         predictions: list[dict[str, Any]] = []
-        for first in range(0, len(samples), batch_size):
-            items = [
-                encode.item(number, sample)
-                for number, sample in enumerate(samples[first : first + batch_size], start=first)
+        for first in range(0, len(items), batch_size):
+            batch = encode(items[first : first + batch_size]).to(self.device)
+            predictions += [
+                {"index": numbers[prediction.pop("sample")], **prediction}
+                for prediction in self.predict_step(batch)
             ]
-            predictions += self.predict_step(encode(items).to(self.device))
         self.train(training)
-        return predictions
+        return sorted(predictions, key=lambda prediction: prediction["index"])
