@@ -15,7 +15,6 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         self.head_dim = config.head_dim
-        self.dropout = config.attention_dropout
         width = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
         self.qkv = nn.Linear(config.dim, width, bias=config.bias)
         self.out = nn.Linear(config.num_heads * config.head_dim, config.dim, bias=config.bias)
@@ -30,7 +29,7 @@ class SelfAttention(nn.Module):
             turned, v = heads.tensor_split([self.num_heads + self.num_kv_heads], dim=1)
             turned = rotate(turned, rotation)
             q, k = turned.tensor_split([self.num_heads], dim=1)
-        return self.out(kernel(q, k, v, self.dropout if self.training else 0.0).flatten(1))
+        return self.out(kernel(q, k, v).flatten(1))
 
 
 class CrossAttention(nn.Module):
@@ -39,7 +38,6 @@ class CrossAttention(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.head_dim = config.head_dim
-        self.dropout = config.attention_dropout
         inner = config.num_heads * config.head_dim
         self.query = nn.Linear(config.dim, inner, bias=config.bias)
         self.kv = nn.Linear(config.dim, 2 * config.num_kv_heads * config.head_dim, bias=config.bias)
@@ -50,4 +48,4 @@ class CrossAttention(nn.Module):
     ) -> Float[Tensor, "N D"]:
         q = self.query(rows).unflatten(-1, (-1, self.head_dim))
         k, v = self.kv(memory).unflatten(-1, (-1, self.head_dim)).chunk(2, dim=1)
-        return self.out(kernel(q, k, v, self.dropout if self.training else 0.0).flatten(1))
+        return self.out(kernel(q, k, v).flatten(1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -62,8 +63,10 @@ class Block(nn.Module):
         super().__init__()
         self.attention = SelfAttention(config)
         self.attention_residual = Residual(config)
-        self.cross = CrossAttention(config) if cross else None
-        self.cross_residual = Residual(config) if cross else None
+        self.cross = None
+        if cross:
+            self.cross = CrossAttention(config)
+            self.cross_residual = Residual(config)
         self.feedforward = make_feedforward(config)
         self.feedforward_residual = Residual(config)
 
@@ -76,10 +79,14 @@ class Block(nn.Module):
         """`keep` scales what each of the layers adds to each token (drop path)."""
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         rows = self.attention_residual(
-            rows, lambda x: self.attention(x, context.attend, context.rotation), keeps[0]
+            rows,
+            partial(self.attention, kernel=context.attend, rotation=context.rotation),
+            keeps[0],
         )
-        if self.cross is not None and self.cross_residual is not None:
+        if self.cross is not None:
             rows = self.cross_residual(
-                rows, lambda x: self.cross(x, context.memory, context.attend_memory), keeps[1]
+                rows,
+                partial(self.cross, memory=context.memory, kernel=context.attend_memory),
+                keeps[1],
             )
         return self.feedforward_residual(rows, self.feedforward, keeps[2])

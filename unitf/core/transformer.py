@@ -1,7 +1,8 @@
 """Transformer: D×N to D×N."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,8 @@ class Stack(nn.Module):
         super().__init__()
         self.causal = causal
         self.window, self.chunk = config.window, config.chunk
+        self.head_dim = config.head_dim
+        self.attention_dropout = config.attention_dropout
         self.checkpoint = config.checkpoint
         self.positions = make_positions(config)
         self.input_norm = make_norm(config) if config.input_norm else None
@@ -35,38 +38,34 @@ class Stack(nn.Module):
     def forward(
         self, tokens: Tokens, memory: Tokens | None = None, causal: bool | None = None
     ) -> Tokens:
-        rows = tokens.rows
-        if self.input_norm is not None:
-            rows = self.input_norm(rows)
+        rows = tokens.rows if self.input_norm is None else self.input_norm(tokens.rows)
         context = self._context(tokens, memory, self.causal if causal is None else causal)
+        run = _run_twice if self.checkpoint and self.training else _run
         for block, rate in zip(self.blocks, self.drop_path, strict=True):
             keep = self._keep(tokens, rate) if self.training and rate else None
-            if self.checkpoint and self.training:
-                rows = checkpoint(block, rows, context, keep, use_reentrant=False)
-            else:
-                rows = block(rows, context, keep)
+            rows = run(block, rows, context, keep)
         if self.final_norm is not None:
             rows = self.final_norm(rows)
         return tokens.with_rows(rows)
 
     def _context(self, tokens: Tokens, memory: Tokens | None, causal: bool) -> Context:
+        """Everything that depends on lengths and positions, once for all blocks."""
+        device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
+        dropout = self.attention_dropout if self.training else 0.0
         lengths = tokens.lengths if self.chunk is None else cut(tokens.lengths, self.chunk)
-        rows, positions = tokens.rows, tokens.positions
         bias = self.positions if self.positions.biased else None
-        own = Pattern(lengths, lengths, causal, self.window, bias, positions)
+        positions = tokens.positions if self.positions.biased else None
+        own = Pattern(
+            lengths, lengths, causal, self.window, bias, positions, dropout, self.head_dim
+        )
         context = Context(
-            attend=make_kernel(own, rows.device, rows.dtype),
-            rotation=self.positions.rotation(positions),
+            attend=make_kernel(own, device, dtype),
+            rotation=self.positions.rotation(tokens.positions),
         )
         if memory is None:
             return context
-        other = Pattern(tokens.lengths, memory.lengths)
-        return Context(
-            attend=context.attend,
-            rotation=context.rotation,
-            memory=memory.rows,
-            attend_memory=make_kernel(other, rows.device, rows.dtype),
-        )
+        other = Pattern(tokens.lengths, memory.lengths, dropout=dropout, head_dim=self.head_dim)
+        return replace(context, memory=memory.rows, attend_memory=make_kernel(other, device, dtype))
 
     def _keep(self, tokens: Tokens, rate: float) -> Float[Tensor, "3 N 1"]:
         """0 for the sequences that skip a layer, else what makes up for those that do."""
@@ -95,10 +94,10 @@ class Transformer(nn.Module):
     def _scale_residual_outputs(self) -> None:
         """As in GPT-2: what the layers add to the columns does not grow with their number."""
         for stack in self.stacks if self.config.norm_position == "pre" else ():
-            outputs = [m.out.weight for m in stack.modules() if hasattr(m, "out")]
-            for weight in outputs:
-                with torch.no_grad():
-                    weight /= math.sqrt(len(outputs))
+            outputs = [p for name, p in stack.named_parameters() if name.endswith(".out.weight")]
+            with torch.no_grad():
+                for weight in outputs:
+                    weight.mul_(len(outputs) ** -0.5)
 
     @property
     def stacks(self) -> Sequence[Stack]:
@@ -145,6 +144,23 @@ class Transformer(nn.Module):
         for stack in self.stacks:
             for block in stack.blocks:
                 block.compile(dynamic=True)
+
+
+def _run(block: nn.Module, *inputs: Any) -> Tensor:
+    return block(*inputs)
+
+
+def _run_twice(block: nn.Module, *inputs: Any) -> Tensor:
+    """Keeps the inputs alone, and computes the rest again on the way back."""
+    rows = checkpoint(block, *inputs, use_reentrant=False)
+    assert isinstance(rows, Tensor)
+    return rows
+
+
+def _computed_in(tensor: Tensor) -> torch.dtype:
+    """The dtype of queries, keys and values made from `tensor`."""
+    kind = tensor.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
 
 
 def cut(lengths: Sequence[int], chunk: int) -> tuple[int, ...]:
