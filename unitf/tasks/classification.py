@@ -1,6 +1,7 @@
 """Classification: which class a sample belongs to, or which several."""
 
 import difflib
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ TOP = 5  # so many classes does a prediction name
 
 def as_label(value: Any) -> Label:
     """A raw value as the name of a class: a text, a whole number or a boolean."""
-    if isinstance(value, np.generic | np.ndarray | Tensor) and np.size(value) == 1:
+    if isinstance(value, np.generic | np.ndarray | Tensor) and math.prod(value.shape) == 1:
         value = value.item()
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -97,17 +97,18 @@ class NextToken(Task):
         self, reading: dict[str, Float[Tensor, " _"]], view: View, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of each sample the mean loss, and the perplexity where its tokens are ids."""
-        totals = np.zeros(view.num_samples)
-        counts = np.zeros(view.num_samples)
+        totals, counts, ids = np.zeros((3, view.num_samples))
         for column, losses in reading.items():
-            totals += _sums(losses.detach(), view.features[column]).cpu().numpy()
-            counts += _lengths(view.features[column])
-        only_ids = all(view.features[column].is_ids for column in reading)
+            features = view.features[column]
+            totals += _sums(losses.detach(), features).cpu().numpy()
+            counts += _lengths(features)
+            ids += _lengths(features) * features.is_ids
         predictions = []
-        for total, count in zip(totals.tolist(), counts.tolist(), strict=True):
-            prediction: dict[str, Any] = {"loss": total / count if count else None}
-            if only_ids and count:  # exp(700) is about what float64 holds
-                prediction["perplexity"] = math.exp(min(total / count, 700.0))
+        for total, count, num_ids in zip(totals, counts, ids, strict=True):
+            loss = float(total / count) if count else None
+            prediction: dict[str, Any] = {"loss": loss}
+            if loss is not None and count == num_ids:  # exp(700) is about what float64 holds
+                prediction["perplexity"] = math.exp(min(loss, 700.0))
             predictions.append(prediction)
         return predictions
 

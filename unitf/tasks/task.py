@@ -49,7 +49,7 @@ class Task(Component, ABC):
 
     # ---- before training, and in data workers ------------------------------------------
 
-    def fit(self, samples: Iterable[Sample]) -> None:  # noqa: B027
+    def fit(self, samples: Iterable[Sample]) -> None:
         """Learns from the training samples what `encode_target` needs (names of classes)."""
 
     def takes(self, sample: Sample, labelled: bool = True) -> bool:
@@ -92,7 +92,11 @@ class Task(Component, ABC):
 
     @abstractmethod
     def score(
-        self, metrics: MetricCollection, reading: Any, view: View, tokenizers: Tokenizers,
+        self,
+        metrics: MetricCollection,
+        reading: Any,
+        view: View,
+        tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Updates `metrics` with some of the samples, by their numbers in the view."""

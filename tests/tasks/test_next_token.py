@@ -1,0 +1,195 @@
+"""NextToken: each token from those before it, in every modality, and its figures by hand."""
+
+import math
+
+import pytest
+import torch
+from task_toys import DIM, SAMPLES, figures, read, ready, tokenizers, triples, view_of
+from torch.nn import functional
+
+from unitf.core import Transformer, TransformerConfig
+from unitf.tasks import NextToken
+
+TEXTS = [{"text": "hello"}, {"text": ""}, {"text": "naïve"}, {"text": "a"}]
+
+
+def core(**settings):
+    torch.manual_seed(0)
+    return Transformer(TransformerConfig(dim=DIM, depth=2, num_heads=2, **settings)).eval()
+
+
+def losses_of(task, samples, made, model):
+    """The losses of each sample's tokens, by column."""
+    view, reading = read(task, samples, made, model)
+    return {c: losses.split(view.features[c].lengths) for c, losses in reading.items()}
+
+
+def test_each_token_is_predicted_from_the_column_before_it():
+    task, made = ready(NextToken(["text"])), tokenizers()
+    _, reading = read(task, TEXTS, made)  # no core: columns are the tokens themselves
+    expected = []
+    for sample in TEXTS:
+        features = made["text"].encode(sample["text"])
+        columns = torch.cat([task.start.column, made["text"](features).matrix], 1)[:, :-1]
+        logits = columns.mT @ made["text"].embedding.weight.mT
+        expected.append(functional.cross_entropy(logits, features.values, reduction="none"))
+    torch.testing.assert_close(reading["text"], torch.cat(expected))
+
+
+def test_the_tokens_of_several_inputs_are_predicted_each_by_its_tokenizer():
+    task, made = ready(NextToken(["text", "image"])), tokenizers()
+    sample = SAMPLES[2]
+    _, reading = read(task, [SAMPLES[0], sample, SAMPLES[1]], made)
+    text = made["text"](made["text"].encode(sample["text"])).matrix
+    features = made["image"].encode(sample["image"])
+    columns = torch.cat([text[:, -1:], made["image"](features).matrix], 1)[:, :-1]
+    guess = made["image"].unembedding(columns.mT).mT
+    expected = (guess - features.values).square().mean(0)
+    torch.testing.assert_close(reading["image"][:2], expected)
+    assert reading["text"].shape == (5 + 2,)
+    assert reading["image"].shape == (2 + 4,)
+
+
+def test_the_tokenizers_need_their_way_back():
+    assert NextToken({"premise": "text", "picture": "image"}).unembeds == {"text", "image"}
+
+
+@pytest.mark.parametrize("positions", ["none", "rotary", "alibi"])
+def test_no_loss_depends_on_its_own_token_or_a_later_one(positions):
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core(positions=positions)
+    before = losses_of(task, [{"text": "abcdefgh"}, {"text": "xyz"}], made, model)["text"]
+    for place in range(8):
+        changed = "abcdefgh"[:place] + "q" + "abcdefgh"[place + 1 :]
+        view = view_of(task, [{"text": changed}], made)
+        after = losses_of(task, [{"text": changed}, {"text": "xyz"}], made, model)["text"]
+        assert view.num_tokens == 8
+        torch.testing.assert_close(after[0][:place], before[0][:place])
+        torch.testing.assert_close(after[1], before[1])
+        assert not torch.isclose(after[0][place:], before[0][place:]).all()
+
+
+def test_no_loss_of_numbers_depends_on_its_own_token_or_a_later_one():
+    task, made, model = ready(NextToken(["image"])), tokenizers(), core()
+    values = triples(6)
+    before = losses_of(task, [{"image": values}], made, model)["image"][0]
+    values[0][3] += 1.0
+    after = losses_of(task, [{"image": values}], made, model)["image"][0]
+    torch.testing.assert_close(after[:3], before[:3])
+    assert not torch.isclose(after[3:], before[3:]).any()
+
+
+def test_a_sample_has_the_same_losses_alone_and_in_a_mixed_batch():
+    task, made, model = ready(NextToken(["text", "image"])), tokenizers(), core()
+    together = losses_of(task, SAMPLES, made, model)
+    for number, sample in enumerate(SAMPLES):
+        alone = losses_of(task, [sample], made, model)
+        for column, losses in alone.items():
+            torch.testing.assert_close(together[column][number], losses[0])
+
+
+def test_perplexity_is_the_exponential_of_the_mean_loss():
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core()
+    view, reading = read(task, TEXTS, made, model)
+    mean = reading["text"].mean().item()
+    found = figures(task, view, reading, made)
+    assert found["nats_per_token"] == pytest.approx(mean)
+    assert found["loss"] == pytest.approx(mean)
+    assert found["perplexity"] == pytest.approx(math.exp(mean))
+    assert found["num_samples"] == 4
+    assert "mse" not in found
+
+
+def test_bits_per_byte_count_the_bytes_of_the_raw_text():
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core()
+    view, reading = read(task, TEXTS, made, model)
+    num_bytes = len("hello") + len("naïve".encode()) + len("a")
+    bits = reading["text"].sum().item() / math.log(2)
+    found = figures(task, view, reading, made)
+    assert num_bytes == 12
+    assert found["bits_per_byte"] == pytest.approx(bits / num_bytes)
+
+
+def test_figures_add_up_over_batches_and_choose_samples():
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core()
+    view, reading = read(task, TEXTS, made, model)
+    metrics = task.metrics()
+    for numbers in ([0], [1, 3]):
+        task.score(metrics, reading, view, made, numbers)
+    losses = reading["text"].split(view.features["text"].lengths)
+    expected = torch.cat([losses[0], losses[3]])
+    found = metrics.compute()
+    assert found["nats_per_token"] == pytest.approx(expected.mean().item())
+    assert found["bits_per_byte"] == pytest.approx(expected.sum().item() / math.log(2) / 6)
+
+
+def test_numbers_are_measured_by_their_squared_error():
+    task, made, model = ready(NextToken(["image"])), tokenizers(), core()
+    samples = [{"image": triples(4)}, {"image": triples(2, seed=1)}]
+    view, reading = read(task, samples, made, model)
+    found = figures(task, view, reading, made)
+    assert found["mse"] == pytest.approx(reading["image"].mean().item())
+    assert found["loss"] == pytest.approx(reading["image"].mean().item())
+    assert not {"perplexity", "bits_per_byte"} & set(found)
+
+
+def test_bytes_that_are_no_ids_are_no_text():
+    task, made = ready(NextToken(["image"])), tokenizers()
+    sample = {"image": torch.tensor(triples(2)).numpy()}
+    view, reading = read(task, [sample], made)
+    view = view_of(task, [sample], made)
+    view.target.fill_(10)
+    assert "bits_per_byte" not in figures(task, view, reading, made)
+
+
+def test_a_batch_without_samples_has_no_loss_and_a_gradient():
+    task, made, model = ready(NextToken(["text", "image"])), tokenizers(), core()
+    view, reading = read(task, [], made, model)
+    losses = task.losses(reading, view, made)
+    assert losses.shape == (0,)
+    losses.sum().backward()
+    assert task.start.column.grad.abs().sum() == 0
+    assert figures(task, view, reading, made) == {}
+    assert task.metrics().compute() == {}
+    assert task.predict(reading, view, made) == []
+
+
+def test_the_start_token_learns():
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core()
+    view, reading = read(task, TEXTS, made, model)
+    task.losses(reading, view, made).mean().backward()
+    assert task.start.column.grad.abs().sum() > 0
+
+
+def test_predictions_are_the_mean_loss_and_perplexity_of_each_sample():
+    task, made, model = ready(NextToken(["text", "image"])), tokenizers(), core()
+    view, reading = read(task, [*TEXTS, SAMPLES[1]], made, model)
+    told = task.predict(reading, view, made)
+    losses = reading["text"].split(view.features["text"].lengths)
+    assert told[0]["loss"] == pytest.approx(losses[0].mean().item())
+    assert told[0]["perplexity"] == pytest.approx(math.exp(losses[0].mean().item()))
+    assert told[1] == {"loss": None}
+    assert told[4] == {"loss": pytest.approx(reading["image"].mean().item())}
+
+
+def test_a_fresh_task_is_restored_from_a_state():
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core()
+    fresh = NextToken(["text"])
+    fresh.load_state_dict(task.state_dict())
+    assert torch.equal(
+        read(fresh.eval(), TEXTS, made, model)[1]["text"],
+        read(task, TEXTS, made, model)[1]["text"],
+    )
+
+
+def test_a_small_model_learns_a_text_by_heart():
+    torch.manual_seed(0)
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core()
+    sample = [{"text": "abacadabra"}]
+    modules = torch.nn.ModuleList([task, *made.values(), model])
+    optimizer = torch.optim.Adam(modules.parameters(), lr=0.03)
+    for _ in range(50):
+        view, reading = read(task, sample, made, model)
+        optimizer.zero_grad()
+        task.losses(reading, view, made).mean().backward()
+        optimizer.step()
+    assert figures(task, view, reading, made)["perplexity"] < 1.1

@@ -1,0 +1,122 @@
+"""Pooling: one vector a sequence, the same as a plain loop over the sequences."""
+
+import pytest
+import torch
+from task_toys import DIM, random_tokens
+
+from unitf.tasks.pooling import (
+    POOLINGS,
+    AttentionPooling,
+    ClassTokenPooling,
+    FirstPooling,
+    LastPooling,
+    MeanPooling,
+)
+from unitf.tokens import Tokens
+
+LENGTHS = [3, 0, 5, 1, 0]
+
+
+def test_the_mean_equals_a_loop_over_sequences():
+    tokens = random_tokens(LENGTHS)
+    expected = [
+        rows.mean(0) if len(rows) else torch.zeros(DIM) for rows in tokens.rows.split(LENGTHS)
+    ]
+    torch.testing.assert_close(MeanPooling()(tokens), torch.stack(expected))
+
+
+def test_first_and_last_take_a_token_or_zeros():
+    tokens = random_tokens(LENGTHS)
+    parts = tokens.rows.split(LENGTHS)
+    for pooling, place in ((FirstPooling(), 0), (LastPooling(), -1)):
+        expected = torch.stack([rows[place] if len(rows) else torch.zeros(DIM) for rows in parts])
+        torch.testing.assert_close(pooling(tokens), expected, rtol=0, atol=0)
+
+
+def test_attention_equals_a_loop_over_sequences_and_heads():
+    pooling = AttentionPooling(DIM, num_heads=2)
+    torch.nn.init.normal_(pooling.queries.weight)
+    tokens = random_tokens(LENGTHS)
+    expected = torch.zeros(len(LENGTHS), DIM)
+    for s, rows in enumerate(tokens.rows.split(LENGTHS)):
+        for head in range(2):
+            part = slice(head * DIM // 2, (head + 1) * DIM // 2)
+            if len(rows):
+                scores = rows @ pooling.queries.weight[head] / DIM**0.5
+                values = rows @ pooling.values.weight[part].mT + pooling.values.bias[part]
+                expected[s, part] = scores.softmax(0) @ values
+    torch.testing.assert_close(pooling(tokens), expected)
+
+
+def test_attention_survives_scores_that_overflow_exp():
+    pooling = AttentionPooling(DIM, num_heads=2)
+    torch.nn.init.constant_(pooling.queries.weight, 100.0)
+    pooled = pooling(random_tokens(LENGTHS))
+    assert pooled.isfinite().all()
+    pooled.sum().backward()
+    assert pooling.queries.weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_a_sequence_pools_the_same_alone_and_in_a_batch(name):
+    torch.manual_seed(0)
+    pooling = POOLINGS[name](DIM)
+    tokens = random_tokens(LENGTHS)
+    together = pooling(pooling.arrange([tokens]))
+    alone = [pooling(pooling.arrange([one])) for one in tokens.split()]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("name", ["mean", "attention", "class_token"])
+def test_the_order_of_tokens_does_not_matter(name):
+    torch.manual_seed(0)
+    pooling = POOLINGS[name](DIM)
+    rows = random_tokens([6]).rows
+    before = pooling(pooling.arrange([Tokens.from_rows(rows)]))
+    after = pooling(pooling.arrange([Tokens.from_rows(rows[[3, 5, 0, 1, 4, 2]])]))
+    torch.testing.assert_close(before, after)
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0, 0]])
+def test_batches_without_tokens_give_a_vector_for_each_sequence(name, lengths):
+    pooling = POOLINGS[name](DIM)
+    pooled = pooling(pooling.arrange([random_tokens(lengths)]))
+    assert pooled.shape == (len(lengths), DIM)
+    assert pooled.isfinite().all()
+
+
+def test_the_class_token_stands_before_every_sequence_and_learns():
+    pooling = ClassTokenPooling(DIM)
+    first, second = random_tokens([2, 0, 3]), random_tokens([0, 0, 1], seed=1)
+    columns = pooling.arrange([first, second])
+    assert columns.lengths == (3, 1, 5)
+    for start in columns.offsets[:-1].tolist():
+        assert torch.equal(columns.matrix[:, start : start + 1], pooling.token.column)
+    weights = torch.tensor([1.0, 2.0, 4.0])[:, None]
+    (pooling(columns) * weights).sum().backward()
+    assert torch.equal(pooling.token.column.grad, torch.full((DIM, 1), 7.0))
+
+
+def test_the_class_token_is_part_of_the_graph_of_an_empty_batch():
+    pooling = ClassTokenPooling(DIM)
+    pooling.arrange([random_tokens([])]).matrix.sum().backward()
+    assert torch.equal(pooling.token.column.grad, torch.zeros(DIM, 1))
+
+
+def test_the_mean_of_many_bfloat16_tokens_is_right():
+    tokens = Tokens.from_rows(torch.ones(1000, DIM, dtype=torch.bfloat16), [1000])
+    assert torch.equal(MeanPooling()(tokens), torch.ones(1, DIM))
+
+
+def test_pooling_works_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        for name, make in POOLINGS.items():
+            pooling = make(DIM)
+            pooled = pooling(pooling.arrange([random_tokens(LENGTHS)]))
+            assert pooled.isfinite().all(), name
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(ValueError, match="16 does not divide by 3"):
+        AttentionPooling(DIM, num_heads=3)
