@@ -23,7 +23,6 @@ from unitf.tokens import Tokens
 TokenizerFactory = Callable[[int], Tokenizer]
 
 
-
 class Learner(L.LightningModule):
     """Tokenizers, one core, one or more tasks, an optimizer.
 
@@ -48,8 +47,9 @@ class Learner(L.LightningModule):
         super().__init__()
         self.config = core
         self.core = Transformer(core)
-        self.tokenizers = nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()})
-        self.tasks = nn.ModuleDict(tasks)
+        # typed as what they hold: a ModuleDict's items are bare modules to a type checker
+        self.tokenizers: Any = nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()})
+        self.tasks: Any = nn.ModuleDict(tasks)
         self.optimizer = optimizer
         self.schedule = schedule
         self.compile_core = compile
@@ -200,8 +200,14 @@ class Learner(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self._losses(batch, self(batch))
         loss = self.total_loss(batch, losses)
-        self.log("train/loss", loss.detach(), on_step=True, on_epoch=True, prog_bar=True,
-                 batch_size=max(batch.num_samples, 1))
+        self.log(
+            "train/loss",
+            loss.detach(),
+            on_step=True,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=max(batch.num_samples, 1),
+        )
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -10,9 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
     """Two groups: weight matrices, which decay; the rest (biases, norms, tables), which don't."""
-    tables = {
-        id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)
-    }
+    tables = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}
     trained = [p for p in module.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.ndim >= 2 and min(p.shape) > 1 and id(p) not in tables]
     known = {id(p) for p in decayed}
@@ -57,7 +55,7 @@ class WarmupCosine(LRScheduler):
         progress = min((step - warmup) / (self.total_steps - warmup), 1.0)
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | torch.Tensor]:
         return [base * self.factor(self.last_epoch) for base in self.base_lrs]
 
     def set_total_steps(self, total_steps: int) -> None:

@@ -45,7 +45,13 @@ class Scoreboard(nn.Module):
         )
 
     def update(
-        self, name: str, task: Task, reading: Any, view: View, tokenizers: Tokenizers, losses: Tensor
+        self,
+        name: str,
+        task: Task,
+        reading: Any,
+        view: View,
+        tokenizers: Tokenizers,
+        losses: Tensor,
     ) -> None:
         """Counts the samples of one view."""
         groups: dict[str, list[int]] = {}

@@ -51,7 +51,7 @@ class Tokenizer(Component, ABC):
 
     # ---- host: raw values and features ------------------------------------------------
 
-    def fit(self, values: Iterable[Any]) -> None:  # noqa: B027 (nothing to learn, by default)
+    def fit(self, values: Iterable[Any]) -> None:
         """Learns from the raw training values what `encode` needs; keeps it in `self.fitted`."""
 
     @abstractmethod

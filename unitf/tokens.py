@@ -35,22 +35,34 @@ def _join_positions(positions: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, 
     return torch.cat(grown, dim=1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Features:
     """What `encode` makes of a raw value: ids (N,) or numbers F×N, and where each token stands.
 
     A batch of them is packed the same way as Tokens: sequences side by side, no padding.
+
+    Args:
+        values: ids (N,) or F×N.
+        positions: P×N; by default 0, 1, 2, … within each sequence.
+        lengths: of the sequences; by default there is one.
     """
 
     values: Shaped[Tensor, "*F N"]
-    positions: Float[Tensor, "P N"] | None = None  # type: ignore[assignment]
-    lengths: tuple[int, ...] | None = None  # type: ignore[assignment]
+    positions: Float[Tensor, "P N"]
+    lengths: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        if self.lengths is None:
-            object.__setattr__(self, "lengths", (self.values.shape[-1],))
-        if self.positions is None:
-            object.__setattr__(self, "positions", _order(self.lengths, self.values.device))
+    def __init__(
+        self,
+        values: Shaped[Tensor, "*F N"],
+        positions: Float[Tensor, "P N"] | None = None,
+        lengths: tuple[int, ...] | None = None,
+    ) -> None:
+        lengths = (values.shape[-1],) if lengths is None else lengths
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "lengths", lengths)
+        if positions is None:
+            positions = _order(lengths, values.device)
+        object.__setattr__(self, "positions", positions)
 
     @property
     def is_ids(self) -> bool:
@@ -100,9 +112,7 @@ class Features:
         )
 
     def pin_memory(self) -> "Features":
-        return replace(
-            self, values=self.values.pin_memory(), positions=self.positions.pin_memory()
-        )
+        return replace(self, values=self.values.pin_memory(), positions=self.positions.pin_memory())
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,8 +60,7 @@ def load(path: str | Path) -> "Learner":
     checkpoint = read_checkpoint(path)
     configuration = checkpoint["unitf"]["configuration"]
     tokenizers = {
-        name: _tokenizer_factory(settings)
-        for name, settings in configuration["tokenizers"].items()
+        name: _tokenizer_factory(settings) for name, settings in configuration["tokenizers"].items()
     }
     learner = Learner(
         core=TransformerConfig(**configuration["core"]),

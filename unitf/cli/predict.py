@@ -53,9 +53,7 @@ def read_inputs(words: list[str], columns: list[str]) -> list[dict[str, Any]]:
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{length} of {column}" for column, length in lengths.items())
         raise UserError(f"--input: columns of one sample go together, found {told}")
-    samples += [
-        dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
-    ]
+    samples += [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     if not samples:
         raise UserError(f"--input: found no sample, expected {columns[0]}=… for example")
     return samples

@@ -1,5 +1,6 @@
 """The training verbs: LightningCLI over one Learner and one DataModule."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentError
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from unitf import registry
 from unitf.callbacks import Checkpoint, FiniteLoss, Progress, RunReport, Summary
+from unitf.callbacks.interrupt import Interrupt, RunInterrupted
+from unitf.checkpoints import find_checkpoint
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
 from unitf.learner import Learner
@@ -34,8 +37,11 @@ class TrainingCLI(LightningCLI):
             save_config_callback=SaveConfigCallback if verb == "fit" else None,
             save_config_kwargs={"overwrite": True},
             trainer_defaults={"gradient_clip_val": 1.0, "use_distributed_sampler": False},
-            parser_kwargs={"prog": f"unitf {verb}", "description": _DESCRIPTIONS[verb],
-                           "exit_on_error": False},
+            parser_kwargs={
+                "prog": f"unitf {verb}",
+                "description": _DESCRIPTIONS[verb],
+                "exit_on_error": False,
+            },
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
@@ -78,9 +84,10 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         out = self.config.out
-        callbacks = [Progress(), FiniteLoss(), RunReport(out), Summary(out)]
-        if self.verb == "fit":
-            callbacks += [Checkpoint(out), RandomState()]
+        given = [type(callback) for callback in self.config_init.trainer.callbacks or []]
+        callbacks = [
+            callback for callback in self._usual_callbacks(out) if type(callback) not in given
+        ]
         if self.config_init.trainer.logger in (None, True):
             kwargs["logger"] = [
                 CSVLogger(out, name="", version=""),
@@ -89,18 +96,52 @@ class TrainingCLI(LightningCLI):
         trainer_config = {**self.config_init.trainer, **kwargs}
         return self._instantiate_trainer(trainer_config, callbacks)
 
+    def _usual_callbacks(self, out: str) -> list[Callback]:
+        """What every run has, unless the YAML names a callback of the same class."""
+        shown = [Progress(), RunReport(out), Summary(out, test_follows=self.tests)]
+        if self.verb != "fit":
+            return shown
+        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), Interrupt(out)]
+
+    @property
+    def tests(self) -> bool:
+        """Whether a test of the best checkpoint follows the training."""
+        return (
+            self.verb == "fit" and self.config.test_after_fit and bool(self.datamodule.test_splits)
+        )
+
     def run(self) -> None:
         """What the verb says; `fit` ends with a test of the best checkpoint."""
-        path = self.config.ckpt_path
+        trainer, path = self.trainer, self.config.ckpt_path
         if path is not None:
-            from unitf.checkpoints import find_checkpoint
-
             path = str(find_checkpoint(path))
-        function = getattr(self.trainer, self.verb)
-        function(self.model, datamodule=self.datamodule, ckpt_path=path)
-        if self.verb == "fit" and self.config.test_after_fit and self.datamodule.test_splits:
-            best = str(Path(self.config.out) / "checkpoints" / "best.ckpt")
-            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best)
+        if self.verb == "fit":
+            trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
+            if not self.tests:
+                return
+            path = str(Path(self.config.out) / "checkpoints" / "best.ckpt")
+        if self.verb == "predict":
+            self._predict(path)
+            return
+        function = trainer.validate if self.verb == "validate" else trainer.test
+        function(
+            self.model,
+            datamodule=self.datamodule,
+            ckpt_path=path,
+            verbose=False,
+            weights_only=True,
+        )
+
+    def _predict(self, path: str | None) -> None:
+        """Writes a line of JSON for each sample and task."""
+        batches: Any = self.trainer.predict(
+            self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True
+        )
+        lines = [json.dumps(line, ensure_ascii=False) for batch in batches for line in batch]
+        file = Path(self.config.out) / "predictions.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        sys.stdout.write(f"{len(lines)} predictions: {file}\n")
 
 
 _DESCRIPTIONS = {
@@ -140,10 +181,9 @@ def main(verb: str, argv: list[str]) -> int:
         f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word
         for word in argv
     ]
-    cli = TrainingCLI(verb, _resume(argv))
-    cli.run()
+    try:
+        TrainingCLI(verb, _resume(argv)).run()
+    except RunInterrupted as interruption:
+        sys.stderr.write(f"unitf: {interruption}\n")
+        return interruption.exit_status
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
