@@ -3,8 +3,8 @@
 import difflib
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import Field, dataclass, fields
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from unitf.errors import UserError
 from unitf_image.reading import Pixels
 from unitf_image.steps import Affine, Crop, Erase, Fill, Flip, Jitter, Rand, ResizedCrop, Step
 
-Setting = bool | int | float | str | list[float] | None
+Setting = bool | int | float | str | list[int | float] | None
 Settings = dict[str, Setting | dict[str, Setting]]
 
+_DTYPES = (torch.uint8, torch.float32)
 STEPS: dict[str, type] = {
     "resized_crop": ResizedCrop,
     "crop": Crop,
@@ -24,6 +25,23 @@ STEPS: dict[str, type] = {
     "jitter": Jitter,
     "randaugment": Rand,
     "erase": Erase,
+}
+
+_LIMITS = {
+    "padding": (0, 100_000),
+    "probability": (0, 1),
+    "area": (0, 1),
+    "ratio": (0.001, 1000),
+    "brightness": (0, 1),
+    "contrast": (0, 1),
+    "saturation": (0, 1),
+    "degrees": (0, 180),
+    "translate": (0, 0.5),
+    "scale": (0, 0.9),
+    "shear": (0, 80),
+    "magnitude": (0, 10),
+    "num_ops": (0, 100),
+    "noise": (0, 10),
 }
 
 
@@ -39,9 +57,9 @@ class Torchvision:
             changed = self.transform(torch.from_numpy(np.ascontiguousarray(pixels)))
         except Exception as error:
             raise UserError(f"augment: {self.name}: {' '.join(str(error).split())}") from error
-        if changed.ndim != 3 or changed.dtype not in (torch.uint8, torch.float32):
+        if not isinstance(changed, torch.Tensor) or changed.dtype not in _DTYPES:
             raise UserError(
-                f"augment: {self.name} gave {changed.dtype} of shape {tuple(changed.shape)}, "
+                f"augment: {self.name} gave {getattr(changed, 'dtype', type(changed).__name__)}, "
                 "expected an image of uint8 or float32"
             )
         return changed.numpy()
@@ -62,14 +80,35 @@ def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[Step]]:
 
 
 def _own(name: str, setting: Any) -> Any:
-    cls = STEPS[name]
-    names = [field.name for field in fields(cls)]
+    cls, place = STEPS[name], f"augment: {name}"
+    known = {field.name: field for field in fields(cls) if field.init}
     if setting is True:
         setting = {}
     if not isinstance(setting, Mapping):
-        setting = {names[0]: setting}
-    _check_names(f"augment: {name}", setting, names)
-    return cls(**setting)
+        setting = {next(iter(known)): setting}
+    _check_names(place, setting, list(known))
+    return cls(**{k: _checked(f"{place}: {k}", v, known[k]) for k, v in setting.items()})
+
+
+def _checked(place: str, value: Any, field: Field) -> Any:
+    """A value of the kind of the field's default, and within the limits."""
+    if isinstance(field.default, str):
+        if value not in (choices := get_args(field.type)):
+            raise UserError(f"{place}: expected one of {', '.join(choices)}, found {value!r}")
+        return value
+    low, high = _LIMITS[field.name]
+    kind, pair = type(field.default), isinstance(field.default, tuple)
+    numbers = value if pair and isinstance(value, list | tuple) else [value]
+    right = len(numbers) == (2 if pair else 1) and all(
+        isinstance(n, int if kind is int else int | float)
+        and not isinstance(n, bool)
+        and low <= n <= high
+        for n in numbers
+    )
+    if not right or numbers[0] > numbers[-1]:
+        what = "two rising numbers" if pair else "a whole number" if kind is int else "a number"
+        raise UserError(f"{place}: expected {what} from {low:g} to {high:g}, found {value!r}")
+    return tuple(map(float, numbers)) if pair else kind(numbers[0])
 
 
 def _torchvision(name: str, setting: Any) -> Torchvision:

@@ -17,6 +17,8 @@ from unitf_image.augment import Settings, make_steps
 from unitf_image.reading import Pixels, read_image
 from unitf_image.resizing import Size, fit_to
 
+Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
+
 _NUM_FITTED = 512  # images from which mean, deviation and grid are learned …
 _NUM_PIXELS = 4096  # … and about the pixels of each
 
@@ -51,11 +53,11 @@ class ImagePatches(Tokenizer):
     def __init__(
         self,
         dim: int,
-        patch: int | tuple[int, int] = 4,
-        size: int | tuple[int, int] | None = None,
+        patch: Pair = 4,
+        size: Pair | None = None,
         channels: int = 3,
         positions: Positions = "sinusoidal",
-        grid: int | tuple[int, int] | None = None,
+        grid: Pair | None = None,
         mean: float | list[float] | None = None,
         std: float | list[float] | None = None,
         overlap: int = 0,
@@ -66,9 +68,12 @@ class ImagePatches(Tokenizer):
         self.patch = _pair("patch", patch)
         self.size = None if size is None else _pair("size", size)
         self.grid = None if grid is None else _pair("grid", grid)
-        self.channels = channels
-        self.overlap = overlap
-        self.given = {"mean": mean, "std": std}
+        self.channels = _whole("channels", channels, 1)
+        self.overlap = _whole("overlap", overlap, 0)
+        self.given = {
+            "mean": _per_channel("mean", mean, channels),
+            "std": _per_channel("std", std, channels),
+        }
         self.resized_crop, self.steps = make_steps(augment or {})
         window = [side + 2 * overlap for side in self.patch]
         self.num_features = channels * window[0] * window[1]
@@ -133,8 +138,9 @@ class ImagePatches(Tokenizer):
             for step in self.steps:
                 pixels = step(pixels, mean)
         grid = self._grid_of(pixels)
-        scale = 1 / (255 * std) if pixels.dtype == np.uint8 else 1 / std
-        normal = pixels * scale[:, None, None] - (mean / std)[:, None, None]
+        white = np.float32(255 if pixels.dtype == np.uint8 else 1)
+        normal = np.ascontiguousarray(pixels) / (white * std)[:, None, None]  # else 3 times slower
+        normal -= (mean / std)[:, None, None]
         rows = to_rows(normal, self.patch, self.overlap)
         reference = self.position_shape if self.position_scheme == "interpolated" else None
         return Features(torch.from_numpy(rows).mT, _positions(grid, reference))
@@ -143,7 +149,6 @@ class ImagePatches(Tokenizer):
         """The image, uint8: (H, W) if it is grey, else (H, W, C); sides are whole patches."""
         if features.num_tokens == 0:
             raise UserError("an image of no patches cannot be decoded")
-        assert features.positions is not None
         rows = features.rows.detach().float().cpu().numpy()
         places = features.positions.cpu().numpy()
         if self.position_scheme == "interpolated":  # back from the grid they were laid on
@@ -179,14 +184,13 @@ class ImagePatches(Tokenizer):
     def _normalisation(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
         """Mean and deviation of each channel, where 1 is white."""
         if self._constants is None or self._constants[0] is not self.fitted:
-            both = []
-            for name in ("mean", "std"):
-                value = self.given[name]
-                value = self.fitted.get(name, 0.5) if value is None else value
-                array = np.broadcast_to(np.array(value, np.float32), self.channels)
-                both.append(array.copy())
-            both[1][both[1] < 1e-3] = 1.0  # a channel that is always the same
-            self._constants = (self.fitted, *both)
+            unfitted = [0.5] * self.channels
+            mean, std = (
+                np.array(self.given[name] or self.fitted.get(name, unfitted), np.float32)
+                for name in ("mean", "std")
+            )
+            std[std < 1e-3] = 1.0  # a channel that is always the same
+            self._constants = (self.fitted, mean, std)
         return self._constants[1:]
 
 
@@ -253,9 +257,27 @@ def _sample(values: Iterable[Any]) -> list[Any]:
     return kept
 
 
-def _pair(name: str, value: int | tuple[int, int] | list[int]) -> Size:
+def _pair(name: str, value: Pair) -> Size:
     """One number for both axes, or two."""
-    rows, columns = (value, value) if isinstance(value, int) else value
-    if rows < 1 or columns < 1:
-        raise UserError(f"{name}: expected whole numbers from 1 on, found {value}")
-    return rows, columns
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or min(both) < 1:
+        raise UserError(f"{name}: expected whole numbers from 1 on, one or two, found {value}")
+    return both
+
+
+def _whole(name: str, value: int, least: int) -> int:
+    if value < least:
+        raise UserError(f"{name}: expected a whole number from {least} on, found {value}")
+    return value
+
+
+def _per_channel(name: str, value: float | list[float] | None, channels: int) -> list[float] | None:
+    """A number for each channel."""
+    if value is None:
+        return None
+    numbers = list(value) if isinstance(value, list | tuple) else [float(value)] * channels
+    if len(numbers) != channels:
+        raise UserError(f"{name}: expected one number or {channels}, found {len(numbers)}")
+    if name == "std" and min(numbers) <= 0:
+        raise UserError(f"{name}: expected numbers above 0, found {value}")
+    return numbers

@@ -7,13 +7,14 @@ from it costs a twentieth of one from torch or NumPy.
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from unitf.errors import UserError
@@ -45,23 +46,31 @@ class Crop:
     mode: Literal["constant", "edge", "reflect"] = "constant"
 
     def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        rows = self._sources(pixels.shape[1])
-        columns = self._sources(pixels.shape[2])
-        pushed = pixels.take(rows, axis=1, mode="clip").take(columns, axis=2, mode="clip")
+        sides = pixels.shape[1:]
+        pushes = [random.randint(-self.padding, self.padding) for _ in sides]
         if self.mode == "constant":
-            pushed[:, (rows < 0) | (rows >= len(rows))] = 0
-            pushed[:, :, (columns < 0) | (columns >= len(columns))] = 0
-        return pushed
+            shown = [
+                (max(0, min(n, p)), max(0, min(n, n + p)))
+                for n, p in zip(sides, pushes, strict=True)
+            ]
+            (top, bottom), (left, right) = shown
+            pushed = np.zeros_like(pixels)
+            pushed[:, sides[0] - bottom : sides[0] - top, sides[1] - right : sides[1] - left] = (
+                pixels[:, top:bottom, left:right]
+            )
+            return pushed
+        rows, columns = (
+            _outside(np.arange(p, n + p), n, self.mode) for n, p in zip(sides, pushes, strict=True)
+        )
+        return pixels.take(rows, axis=1).take(columns, axis=2)
 
-    def _sources(self, length: int) -> np.ndarray:
-        """For each place along an axis, the place whose pixel comes there; maybe none of it."""
-        push = random.randint(-self.padding, self.padding)
-        places = np.arange(push, length + push)
-        if self.mode != "reflect" or length == 1:
-            return places
-        period = 2 * (length - 1)  # … 2 1 0 1 2 … n-2 n-1 n-2 …
-        places %= period
-        return np.minimum(places, period - places)
+
+def _outside(places: np.ndarray, length: int, mode: str) -> np.ndarray:
+    """Which place of an axis is shown where some are beyond its ends."""
+    if mode == "edge" or length == 1:
+        return places.clip(0, length - 1)
+    places = places % (2 * length - 2)  # … 2 1 0 1 2 … n-2 n-1 n-2 …
+    return np.minimum(places, 2 * length - 2 - places)
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,15 @@ class Affine:
         return _as(pixels, moved[0].numpy())
 
 
+# timm's list of operations that grow with the magnitude, but for PosterizeIncreasing: it asks for 0
+# bits at the upper end, which newer versions of PIL refuse
+_OPERATIONS = [
+    "AutoContrast", "Equalize", "Invert", "Rotate", "PosterizeOriginal", "SolarizeIncreasing",
+    "SolarizeAdd", "ColorIncreasing", "ContrastIncreasing", "BrightnessIncreasing",
+    "SharpnessIncreasing", "ShearX", "ShearY", "TranslateXRel", "TranslateYRel",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Rand:
     """timm's RandAugment (Cubuk et al., 2020), for grey and colour images of 8 bits."""
@@ -145,31 +163,25 @@ class Rand:
     magnitude: float = 9.0
     num_ops: int = 2
     noise: float = 0.5  # standard deviation of the magnitude
+    change: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # here and not on first use: an import may draw random numbers, and takes seconds
+        from timm.data.auto_augment import RandAugment, rand_augment_ops
+
+        settings = {"magnitude_std": self.noise}
+        operations = rand_augment_ops(self.magnitude, hparams=settings, transforms=_OPERATIONS)
+        object.__setattr__(self, "change", RandAugment(operations, num_layers=self.num_ops))
 
     def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        from PIL import Image
-
         if pixels.dtype != np.uint8 or len(pixels) not in (1, 3):
             raise UserError(
                 "augment: randaugment is for grey and colour images of 8 bits, "
                 f"found {len(pixels)} channels of {pixels.dtype}"
             )
-        array = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
-        image = Image.fromarray(np.ascontiguousarray(array))
-        colour = tuple(_colour(fill, pixels).tolist())
-        change = _rand_augment(self.magnitude, self.num_ops, self.noise, colour)
-        changed = np.asarray(change(image))
-        return changed[None] if changed.ndim == 2 else changed.transpose(2, 0, 1)
-
-
-@cache
-def _rand_augment(magnitude: float, num_ops: int, noise: float, colour: tuple[int, ...]) -> Any:
-    from timm.data.auto_augment import rand_augment_transform  # 2 s to import
-
-    fill = colour[0] if len(colour) == 1 else colour
-    return rand_augment_transform(
-        f"rand-m{magnitude:g}-n{num_ops}-mstd{noise:g}-inc1", {"img_mean": fill}
-    )
+        colour = np.ascontiguousarray(to_channels(pixels, 3).transpose(1, 2, 0))
+        changed = np.asarray(self.change(Image.fromarray(colour))).transpose(2, 0, 1)
+        return to_channels(changed, len(pixels))
 
 
 def _random_box(pixels: Pixels, area: Range, ratio: Range) -> tuple[slice, slice, slice]:
