@@ -6,17 +6,24 @@ from typing import Any
 # The sources in the box, as the registry lists them: none is imported before it is used.
 SOURCES = (
     "unitf.data.files:Files",
+    "unitf.data.hub:Hub",
+    "unitf.data.hub:HubStream",
     "unitf.data.idx:IdxFiles",
     "unitf.data.lines:Lines",
+    "unitf.data.plain_text:PlainText",
+    "unitf.data.table:Table",
 )
 
 _HOME = {path.split(":")[1]: path.split(":")[0] for path in SOURCES} | {
     "DataModule": "unitf.data.module",
     "Encoder": "unitf.data.encoder",
     "Item": "unitf.data.encoder",
+    "Mixing": "unitf.data.mixing",
     "RandomState": "unitf.data.resume",
     "Source": "unitf.data.source",
     "Split": "unitf.data.split",
+    "StreamSource": "unitf.data.stream",
+    "read_table": "unitf.data.table",
 }
 __all__ = sorted([*_HOME, "SOURCES"])
 

@@ -30,6 +30,13 @@ class Item(NamedTuple):
     error: str = ""  # why it could not be read
 
 
+@dataclass(frozen=True)
+class Failure:
+    """An error on its way from a worker, as one line instead of a worker's traceback."""
+
+    message: str
+
+
 class _Encoded(NamedTuple):
     """A sample, encoded: its Features by (column, tokenizer), and the targets of its tasks."""
 
@@ -138,6 +145,7 @@ class Encoder:
                         f"task {name}: input {column} names the tokenizer {tokenizer!r}"
                         + near(tokenizer, self.tokenizers, "there are")
                     )
+        self._inputs = {name: list(task.inputs.items()) for name, task in self.tasks.items()}
         self._expected = {name: _Expected.of(t) for name, t in self.tokenizers.items()}
 
     def __call__(self, items: Sequence[Item]) -> Batch:
@@ -170,7 +178,7 @@ class Encoder:
         return sum(
             encoded.features[pair].num_tokens
             for task in encoded.targets
-            for pair in self.tasks[task].inputs.items()
+            for pair in self._inputs[task]
             if pair in encoded.features
         )
 
@@ -191,7 +199,7 @@ class Encoder:
         for task_name, task in self.tasks.items():
             if not task.takes(sample, self.labelled):
                 continue
-            for pair in task.inputs.items():
+            for pair in self._inputs[task_name]:
                 column, name = pair
                 if pair in features or (value := sample.get(column)) is None:
                     continue
@@ -226,27 +234,29 @@ class Encoder:
 
     def _view(self, name: str, task: Task, encoded: Sequence[_Encoded]) -> View:
         features = {}
-        for pair in task.inputs.items():
+        modalities = [[] for _ in encoded]
+        for pair in self._inputs[name]:
             column, tokenizer = pair
             none = self._expected[tokenizer].none
             lacking = replace(none, lengths=(0,))
-            parts = [e.features.get(pair, lacking) for e in encoded]
+            parts = []
+            for brought, e in zip(modalities, encoded, strict=True):
+                if (part := e.features.get(pair)) is not None:
+                    brought.append(column)
+                parts.append(lacking if part is None else part)
             features[column] = Features.pack(parts) if parts else none
         return View(
             features=features,
             target=task.collate([e.targets[name] for e in encoded]) if self.labelled else None,
-            modalities=tuple(
-                "+".join(pair[0] for pair in task.inputs.items() if pair in e.features)
-                for e in encoded
-            ),
+            modalities=tuple(map("+".join, modalities)),
             names=tuple(e.item.name for e in encoded),
         )
 
     def _faulty(self, views: Mapping[str, View]) -> bool:
         return any(
             self._expected[tokenizer].fault(views[name].features[column])
-            for name, task in self.tasks.items()
-            for column, tokenizer in task.inputs.items()
+            for name, inputs in self._inputs.items()
+            for column, tokenizer in inputs
         )
 
     def _fault(self, encoded: _Encoded) -> str:

@@ -2,23 +2,16 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from unitf.batch import Batch, Sample
-from unitf.data.encoder import Encoder, Item
+from unitf.data.encoder import Encoder, Failure, Item
 from unitf.data.order import Draw, Order
+from unitf.data.stream import Lanes, StreamOrder
 from unitf.errors import SampleError
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An error on its way from a worker, as one line instead of a worker's traceback."""
-
-    message: str
 
 
 class Samples(Dataset):
@@ -31,38 +24,36 @@ class Samples(Dataset):
     def __init__(
         self, split: str, sources: dict[str, Sequence[Sample]], seed: int = 0, train: bool = False
     ) -> None:
-        self.split = split
         self.train = train
         self.seed = seed
-        self.names = list(sources)
-        self.sequences = list(sources.values())
-        self.counts = [len(sequence) for sequence in self.sequences]
+        self.counts = [len(sequence) for sequence in sources.values()]
         self.offsets = [sum(self.counts[:i]) for i in range(len(self.counts))]
+        self._readers = [
+            (
+                f"{name}/{split}",
+                sequence,
+                getattr(sequence, "name", None),
+                getattr(sequence, "at", None) if train else None,
+            )
+            for name, sequence in sources.items()
+        ]
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[Item]:
         return [self[draw] for draw in draws]
 
     def __getitem__(self, draw: Draw) -> Item:
         source, epoch, index = draw
-        sequence = self.sequences[source]
-        name = f"{self.names[source]}/{self.split}[{index}]"
+        name, sequence, file, at = self._readers[source]
+        name = f"{name}[{index}]"
         sample: Sample = {}
         error = ""
         try:
-            if file := _file(sequence, index):
-                name = f"{name} ({file})"
-            if self.train and hasattr(sequence, "at"):
-                sample = sequence.at(index, self.seed, epoch)  # type: ignore[attr-defined]
-            else:
-                sample = sequence[index]
+            if file is not None and (called := file(index)):
+                name = f"{name} ({called})"
+            sample = sequence[index] if at is None else at(index, self.seed, epoch)
         except (ValueError, OSError) as caught:
             error = str(caught) or type(caught).__name__
         return Item(sample, name, self.offsets[source] + index, epoch, self.train, error)
-
-
-def _file(sequence: Sequence[Sample], index: int) -> str:
-    name = getattr(sequence, "name", None)
-    return name(index) if callable(name) else ""
 
 
 class _Collate:
@@ -72,12 +63,14 @@ class _Collate:
         self.encoder = encoder
         self.mixing = mixing
 
-    def __call__(self, items: list[Item]) -> Batch | _Failure:
+    def __call__(self, items: list[Item] | Failure) -> Batch | Failure:
+        if isinstance(items, Failure):
+            return items
         try:
             batch = self.encoder(items)
             return batch if self.mixing is None else self.mixing(batch, items)
         except SampleError as error:
-            return _Failure(str(error))
+            return Failure(str(error))
 
 
 class Loader:
@@ -89,8 +82,8 @@ class Loader:
 
     def __init__(
         self,
-        order: Order,
-        dataset: Samples,
+        order: Order | StreamOrder,
+        dataset: Samples | Lanes,
         encoder: Encoder,
         mixing: Callable | None = None,
         num_workers: int = 0,
@@ -119,7 +112,7 @@ class Loader:
         # makes the iterator of the first epoch before it knows where the run goes on.
         self.order.start = self.position()
         for batch in self._loader:
-            if isinstance(batch, _Failure):
+            if isinstance(batch, Failure):
                 raise SampleError(batch.message)
             if batch.skipped:
                 self.left_out(batch.skipped)

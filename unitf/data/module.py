@@ -3,7 +3,9 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -12,10 +14,12 @@ from torch import nn
 from unitf.batch import Sample
 from unitf.data.encoder import Encoder, OnError
 from unitf.data.loader import Loader, Samples
+from unitf.data.mixing import BatchMixing, Mixing
 from unitf.data.near import near
 from unitf.data.order import Draw, Order
 from unitf.data.resume import batches_done
 from unitf.data.source import Source
+from unitf.data.stream import Lanes, StreamOrder, StreamSource
 from unitf.errors import UserError
 from unitf.tasks.task import Task
 from unitf.tokenizer import Tokenizer
@@ -36,6 +40,8 @@ class DataModule(LightningDataModule):
             epoch has every sample once.
         on_error: "raise" on a sample that cannot be read, or "skip" it and report at the end.
         seed: of the order and of augmentation.
+        steps_per_epoch: how long an epoch is where a source is streamed, which has no length.
+        mix: blends the samples of a training batch (mixup, cutmix).
     """
 
     def __init__(
@@ -48,6 +54,8 @@ class DataModule(LightningDataModule):
         weights: dict[str, float] | None = None,
         on_error: OnError = "raise",
         seed: int = 0,
+        steps_per_epoch: int | None = None,
+        mix: Mixing | None = None,
     ) -> None:
         super().__init__()
         sizes = [size for size in (batch_size, tokens_per_batch) if size is not None]
@@ -66,8 +74,10 @@ class DataModule(LightningDataModule):
         self.weights = weights
         self.on_error: OnError = on_error
         self.seed = seed
+        self.steps_per_epoch = steps_per_epoch
+        self.mix = mix
         self.skipped: Counter[str] = Counter()  # message → how often
-        self._read: dict[str, dict[str, Sequence[Sample]]] = {}
+        self._read: dict[tuple[str, str], Sequence[Sample]] = {}
         self._lengths: dict[str, list[np.ndarray]] = {}
         self._connected: tuple[Mapping, Mapping] | None = None
         for name in weights or {}:
@@ -78,15 +88,21 @@ class DataModule(LightningDataModule):
 
     def samples(self, split: str) -> dict[str, Sequence[Sample]]:
         """The samples of a split, of every source that has some."""
-        if split not in self._read:
-            read = {name: s.read(split, Path(self.root)) for name, s in self.sources.items()}
-            self._read[split] = {name: samples for name, samples in read.items() if len(samples)}
-        return self._read[split]
+        read = {name: self._samples(split, name) for name in self.sources}
+        return {name: samples for name, samples in read.items() if len(samples)}
+
+    def _samples(self, split: str, name: str) -> Sequence[Sample]:
+        if (split, name) not in self._read:
+            self._read[split, name] = self.sources[name].read(split, Path(self.root))
+        return self._read[split, name]
 
     def training_samples(self) -> Iterator[Sample]:
-        """All raw training samples, in plain order."""
-        for samples in self._training().values():
-            yield from samples
+        """All raw training samples, in plain order; of a stream the first 100,000."""
+        for source in self._training().values():
+            if isinstance(source, StreamSource):
+                yield from islice(source.stream("train", Path(self.root), 0, 1), 100_000)
+            else:
+                yield from source
 
     @property
     def test_splits(self) -> list[str]:
@@ -94,8 +110,12 @@ class DataModule(LightningDataModule):
         names = dict.fromkeys(n for source in self.sources.values() for n in source.splits())
         return [name for name in names if name.startswith("test") and self.samples(name)]
 
-    def _training(self) -> dict[str, Sequence[Sample]]:
-        samples = self.samples("train")
+    def _training(self) -> dict[str, Sequence[Sample] | StreamSource]:
+        read = {
+            name: source if isinstance(source, StreamSource) else self._samples("train", name)
+            for name, source in self.sources.items()
+        }
+        samples = {n: s for n, s in read.items() if isinstance(s, StreamSource) or len(s)}
         if not samples:
             raise UserError(f"data: no training samples in {', '.join(self.sources)}")
         for name, weight in (self.weights or {}).items():
@@ -115,7 +135,10 @@ class DataModule(LightningDataModule):
         self._lengths = {}
 
     def train_dataloader(self) -> Loader:
-        return self._loader("train", self._training())
+        samples = self._training()
+        if any(isinstance(source, StreamSource) for source in samples.values()):
+            return self._stream_loader(samples)
+        return self._loader("train", samples)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> list[Loader]:
         samples = self.samples("validation")
@@ -143,31 +166,66 @@ class DataModule(LightningDataModule):
     def _loader(self, split: str, samples: dict[str, Sequence[Sample]]) -> Loader:
         train = split == "train"
         dataset = Samples(split, samples, self.seed, train)
-        trainer = self.trainer
-        encoder = self._encoder(self.on_error)
         order = Order(
             dataset.counts,
             size=self.batch_size or self.tokens_per_batch or 1,
             lengths=self._measure(split, samples) if self.tokens_per_batch else None,
             weights=self._shares(samples) if train else None,
             seed=self.seed if train else None,
-            rank=trainer.global_rank if trainer else 0,
-            world=trainer.world_size if trainer else 1,
+            rank=self._rank,
+            world=self._world,
         )
+        return self._make(order, dataset, train)
+
+    def _stream_loader(self, samples: dict[str, Any]) -> Loader:
+        if self.steps_per_epoch is None:
+            raise UserError("data: a streamed source has no length, give steps_per_epoch")
+        weights = self._shares(samples) or [1.0]
+        if len(weights) != len(samples):
+            raise UserError(
+                "data: a streamed source has no length, give the weights of all sources"
+            )
+        lanes = max(1, self.num_workers)
+        dataset = Lanes(
+            samples,
+            Path(self.root),
+            weights,
+            self.batch_size,
+            self.tokens_per_batch,
+            self._encoder("raise"),
+            first=self._rank * lanes,
+            total=self._world * lanes,
+        )
+        return self._make(StreamOrder(self.steps_per_epoch, lanes), dataset, train=True)
+
+    def _make(self, order: Any, dataset: Any, train: bool) -> Loader:
         return Loader(
             order,
             dataset,
-            encoder,
+            self._encoder(self.on_error),
+            mixing=self._mixing() if train else None,
             num_workers=self.num_workers,
             position=self._position if train else lambda: (0, 0),
             left_out=self.skipped.update,
         )
 
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    def _mixing(self) -> BatchMixing | None:
+        assert self._connected is not None
+        return None if self.mix is None else BatchMixing(self.mix, self._connected[1], self.seed)
+
     def _encoder(self, on_error: OnError) -> Encoder:
         assert self._connected is not None, "connect() comes before the loaders"
         return Encoder(*self._connected, on_error=on_error, seed=self.seed)
 
-    def _shares(self, samples: dict[str, Sequence[Sample]]) -> list[float] | None:
+    def _shares(self, samples: Mapping[str, Any]) -> list[float] | None:
         if self.weights is None:
             return None
         if missing := [name for name in samples if name not in self.weights]:

@@ -52,7 +52,7 @@ class Order:
         self.size, self.lengths = size, lengths
         self.seed = seed
         self.rank, self.world = rank, world
-        self.start = (0, 0)  # epoch and step at which the next iteration begins
+        self.start: tuple[int, int] = (0, 0)  # epoch and step at which the next iteration begins
         total = sum(self.counts)
         shares = [count / total for count in self.counts] if weights is None else weights
         self.shares = [round(total * share / sum(shares)) for share in shares]
@@ -117,7 +117,7 @@ class Order:
                 members[place].append(row)
         if self.seed is not None:
             for place in range(batches):  # fewer samples than processes
-                members[place] = members[place] or members[place % len(by_length)]
+                members[place] = members[place] or [int(by_length[place % len(by_length)])]
         return [np.array(members[s * self.world + self.rank], int) for s in self._steps()]
 
     def _lengths_of(self, draws: np.ndarray) -> np.ndarray:

@@ -1,0 +1,170 @@
+"""Streams: samples that can only be read one after the other."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from unitf.batch import Sample
+from unitf.data.encoder import Encoder, Failure, Item
+from unitf.data.seeding import mix
+from unitf.data.source import Source
+from unitf.errors import UserError
+
+
+class StreamSource(Source):
+    """Samples in an order that cannot be chosen; in training they are shuffled in a buffer.
+
+    Args:
+        limit: how many samples of a split to read, where it is not for training.
+    """
+
+    buffer = 1000  # a training sample is drawn from so many
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+
+    @abstractmethod
+    def stream(self, split: str, root: Path, shard: int, num_shards: int) -> Iterator[Sample]:
+        """The samples of a split, or of several shards of it one; none if there is no such split.
+
+        The shards have all samples between them and none twice, always in the same order.
+        """
+
+    def read(self, split: str, root: Path) -> Sequence[Sample]:
+        """All samples, in memory: validation and test must have each sample exactly once."""
+        return list(islice(self.stream(split, root, 0, 1), self.limit))
+
+
+class StreamOrder:
+    """Which batch of which lane each step has; a lane is a share of the stream, read by a worker.
+
+    Batches are numbered over all epochs, and the lanes take turns. A worker that goes on with the
+    next batch of its lane reads on; else it begins anew and leaves out what comes before.
+    """
+
+    def __init__(self, num_steps: int, num_lanes: int) -> None:
+        self.num_steps = num_steps
+        self.num_lanes = num_lanes
+        self.start: tuple[int, int] = (0, 0)
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch, first = self.start
+        for step in range(first, self.num_steps):
+            number = epoch * self.num_steps + step
+            yield number % self.num_lanes, number // self.num_lanes
+
+
+class Lanes(Dataset):
+    """Batches of streamed samples: the n-th of a lane is a pure function of the seed.
+
+    Args:
+        sources: streams, and sequences, which are read as endless streams.
+        weights: how often each source is drawn from, relative to the others.
+        batch_size, tokens_per_batch: as of the DataModule; one of them is None.
+        encoder: counts the tokens.
+        first, total: the number of this process's first lane, and how many there are in all.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source | Sequence[Sample]],
+        root: Path,
+        weights: Sequence[float],
+        batch_size: int | None,
+        tokens_per_batch: int | None,
+        encoder: Encoder,
+        first: int = 0,
+        total: int = 1,
+    ) -> None:
+        self.sources = sources
+        self.root = root
+        self.weights = np.array(weights) / sum(weights)
+        self.batch_size = batch_size
+        self.tokens_per_batch = tokens_per_batch
+        self.encoder = encoder
+        self.first, self.total = first, total
+        self._at: tuple[int, int] | None = None  # the lane that is open, and its next batch
+        self._batches: Iterator[list[Item]] = iter(())
+
+    def __getitems__(self, place: tuple[int, int]) -> list[Item] | Failure:
+        lane, number = place
+        try:
+            if self._at is None or self._at[0] != lane or self._at[1] > number:
+                self._at = (lane, 0)
+                self._batches = self._pack(self._mixed(self.first + lane))
+            for _ in range(number - self._at[1]):
+                next(self._batches)
+            self._at = (lane, number + 1)
+            return next(self._batches)
+        except UserError as error:
+            return Failure(str(error))
+
+    def _pack(self, items: Iterator[Item]) -> Iterator[list[Item]]:
+        if self.batch_size is not None:
+            while True:
+                yield list(islice(items, self.batch_size))
+        assert self.tokens_per_batch is not None
+        batch, tokens = [], 0
+        for item in items:
+            try:
+                length = self.encoder.num_tokens(item._replace(train=False))
+            except ValueError:  # said when the batch is encoded
+                length = 0
+            if length > self.tokens_per_batch:
+                raise UserError(
+                    f"{item.name}: {length} tokens, but tokens_per_batch is {self.tokens_per_batch}"
+                )
+            if tokens + length > self.tokens_per_batch:
+                yield batch
+                batch, tokens = [], 0
+            batch.append(item)
+            tokens += length
+
+    def _mixed(self, lane: int) -> Iterator[Item]:
+        streams = [self._endless(number, name, lane) for number, name in enumerate(self.sources)]
+        generator = np.random.default_rng(mix(self.encoder.seed, lane))
+        while True:
+            yield next(streams[int(generator.choice(len(streams), p=self.weights))])
+
+    def _endless(self, number: int, name: str, lane: int) -> Iterator[Item]:
+        """The lane's share of a source, again and again, each time in another order."""
+        for turn in count():
+            key = mix(self.encoder.seed, number, lane, turn)
+            generator = np.random.default_rng(key)
+            empty = True
+            for place, sample in _shuffled(self._share(name, lane), generator):
+                empty = False
+                index = place * self.total + lane
+                label = f"{name}/train[{index}]"
+                yield Item(sample, label, mix(number, index) >> 1, turn, train=True)
+            if empty:
+                raise UserError(
+                    f"source {name}: no training samples in share {lane + 1} of {self.total} "
+                    "(processes × num_workers)"
+                )
+
+    def _share(self, name: str, lane: int) -> Iterator[tuple[int, Sample]]:
+        source = self.sources[name]
+        if isinstance(source, StreamSource):
+            return enumerate(source.stream("train", self.root, lane, self.total))
+        assert isinstance(source, Sequence)
+        return enumerate(source[i] for i in range(lane, len(source), self.total))
+
+
+def _shuffled(
+    samples: Iterator[tuple[int, Sample]], generator: np.random.Generator
+) -> Iterator[tuple[int, Sample]]:
+    held = list(islice(samples, StreamSource.buffer))
+    for sample in samples:
+        place = int(generator.integers(len(held)))
+        yield held[place]
+        held[place] = sample
+    for place in generator.permutation(len(held)):
+        yield held[place]
