@@ -44,11 +44,8 @@ class Perturbation(Configurable):
             samples = resample(samples, round(uniform(1 - self.speed, 1 + self.speed) * 100), 100)
         if self.shift:
             by = round(uniform(-self.shift, self.shift) * sample_rate)
-            samples = (
-                torch.nn.functional.pad(samples, (by, -by))
-                if abs(by) < len(samples)
-                else (torch.zeros_like(samples))
-            )
+            by = max(-len(samples), min(by, len(samples)))
+            samples = torch.nn.functional.pad(samples, (by, -by))
         if self.gain:
             samples = samples * 10 ** (uniform(-self.gain, self.gain) / 20)
         if self.snr is not None:

@@ -47,5 +47,6 @@ def fit_moments(
         raise UserError(f"no sound to learn from: {failure or 'there is none'}")
     mean = total / count
     deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
-    # a band in which nothing ever sounds has no deviation
-    return {"mean": mean.float(), "std": deviation.clamp_min(1e-3).float()}
+    # in a band in which nothing ever sounds, there is no deviation to divide by
+    deviation = deviation.where(deviation > 1e-5, 1.0)
+    return {"mean": mean.float(), "std": deviation.float()}

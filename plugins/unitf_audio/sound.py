@@ -1,6 +1,8 @@
 """Sounds as people hold them (files, bytes, arrays) read as mono samples at one rate."""
 
 import io
+import re
+import reprlib
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,9 @@ SLOWEST, FASTEST = 100, 1_000_000  # Hz, rates that a recording can have
 LONGEST = 3_600  # seconds that are read into memory at once
 LOUDEST = 2.0**31  # floats that hold the numbers of 32-bit samples still pass
 BLOCK = 2**20  # numbers that are read from a file at a time
+# what libsndfile notes of a file that ends too early (a recorder that streams writes a length of
+# at least 2 GiB, for want of knowing: that is no mistake)
+_CUT_OFF = re.compile(r"^data : \d{1,9} \(should be|lacks an end-of-stream bit", re.MULTILINE)
 
 
 def read_sound(
@@ -38,13 +43,17 @@ def read_sound(
     if isinstance(value, dict):
         value = _from_dict(value, sample_rate)
     if isinstance(value, str | Path):
-        samples, rate = _read_file(_open(Path(value)), f"{value}", max_seconds, random)
+        path = Path(value)
+        place = _shown(path)
+        samples, rate = _read_file(_open(path, place), place, max_seconds, random)
     elif isinstance(value, bytes | bytearray | memoryview):
         if not len(value):
             raise UserError("a sound of 0 bytes, expected the contents of a sound file")
         place = f"{len(value)} bytes"
         samples, rate = _read_file(io.BytesIO(value), place, max_seconds, random)
     else:
+        if isinstance(value, tuple) and len(value) != 2:
+            raise UserError(f"a tuple of {len(value)}, expected (array, rate)")
         array, rate = value if isinstance(value, tuple) else (value, sample_rate)
         rate = _checked_rate(rate, "the array")
         samples = _mono(array)
@@ -55,7 +64,7 @@ def read_sound(
     sound = torch.from_numpy(samples)
     loudest = float(sound.abs().max())
     if not loudest <= LOUDEST:  # also false for NaN
-        raise UserError(f"a sound with a sample of {loudest}, expected numbers from -1 to 1")
+        raise UserError(f"a sound with a sample of {loudest:g}, expected numbers from -1 to 1")
     return resample(sound, rate, sample_rate)
 
 
@@ -64,15 +73,15 @@ def resample(samples: Float[Tensor, " T"], rate: int, new_rate: int) -> Float[Te
     if rate == new_rate:
         return samples
     # torchaudio's kernel has rate × new_rate numbers when they share no divisor: gigabytes for
-    # 44,101 Hz. This ratio is off by less than a millionth.
-    ratio = Fraction(new_rate, rate).limit_denominator(1_000)
+    # 44,101 Hz. This ratio is off by a few millionths at most.
+    ratio = Fraction(new_rate, rate).limit_denominator(500)
     if not ratio:
         raise UserError(f"cannot bring a sound from {rate} Hz to {new_rate} Hz")
     resampled = _resampler(ratio.denominator, ratio.numerator)(samples)
     return resampled if len(resampled) else samples[:1]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _resampler(rate: int, new_rate: int) -> torch.nn.Module:
     from torchaudio.transforms import Resample
 
@@ -92,15 +101,22 @@ def _from_dict(value: dict[str, Any], sample_rate: int) -> Any:
     )
 
 
-def _open(path: Path) -> io.BufferedReader:
+def _shown(path: Path) -> str:
+    """A path for a message of one line, shortened where somebody mistook something for one."""
+    text = str(path)
+    return text if text.isprintable() and len(text) < 500 else reprlib.repr(text)
+
+
+def _open(path: Path, place: str) -> io.BufferedReader:
     try:
         if not path.is_file():  # a folder, a pipe, nothing
-            raise UserError(f"no sound file {path}")
+            raise UserError(f"no sound file {place}")
         return path.open("rb")
     except (OSError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"cannot open {path}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot open {place}: {reason}") from None
 
 
 def _read_file(
@@ -118,23 +134,33 @@ def _read_file(
                     f"{place}: {count / rate:,.0f} seconds of sound, "
                     f"expected at most {LONGEST:,}; max_seconds reads a part"
                 )
-            if start:
-                file.seek(start)
-            # in blocks: a header may promise more samples and channels than memory holds
-            blocks = []
-            while count > 0:
-                block = file.read(min(count, BLOCK // file.channels), "float32", always_2d=True)
-                if not len(block):
-                    break
-                blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(1))
-                count -= len(block)
-            return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate
+            samples = _read_blocks(file, start, count)
+            # what a file ends with may be padding that is not counted alike everywhere
+            if len(samples) < count - 2_304 or _CUT_OFF.search(file.extra_info):
+                raise UserError(f"{place}: the file is cut off")
+            return samples, rate
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise UserError(f"{place}: not a sound that can be read ({error})") from None
 
 
+def _read_blocks(file: Any, start: int, count: int) -> Float[np.ndarray, " T"]:
+    """At most `count` samples, the mean of the channels; a header may promise more."""
+    if start:
+        file.seek(start)
+    blocks = [np.zeros(0, np.float32)]
+    while count > 0:
+        block = file.read(min(count, max(1, BLOCK // file.channels)), "float32", always_2d=True)
+        if not len(block):
+            break
+        blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(1))
+        count -= len(block)
+    return np.concatenate(blocks)
+
+
 def _cut(length: int, rate: int, max_seconds: float | None, random: bool) -> tuple[int, int]:
     """Where to begin, and how many samples to take."""
+    if max_seconds is not None and max_seconds <= 0:
+        raise UserError(f"max_seconds {max_seconds}, expected more than 0")
     count = length if max_seconds is None else min(length, max(1, round(max_seconds * rate)))
     spare = length - count
     if not spare:
@@ -168,9 +194,9 @@ def _mono(value: Any) -> Float[np.ndarray, " T"]:
     if array.dtype.kind in "iu":
         half = 2.0 ** (8 * array.dtype.itemsize - 1)
         array = array / half - (array.dtype.kind == "u")
-    if array.ndim == 2:
-        array = array.mean(int(np.argmin(array.shape))) if array.size else np.zeros(0)
-    with np.errstate(over="ignore"):  # a double too large becomes inf, which is refused
+    with np.errstate(over="ignore", invalid="ignore"):  # inf and NaN are refused by the caller
+        if array.ndim == 2:
+            array = array.mean(int(np.argmin(array.shape))) if array.size else np.zeros(0)
         return np.ascontiguousarray(array, dtype=np.float32)
 
 

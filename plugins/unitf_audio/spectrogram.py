@@ -48,13 +48,14 @@ class Spectrogram(Configurable):
                 f"Spectrogram: frequencies from {self.low} to {top} Hz, expected them between "
                 f"0 and half the rate, {self.sample_rate / 2} Hz"
             )
-        if self.sample_rate * self.hop < 1 or self.sample_rate * self.window < 2:
+        rate = self.sample_rate
+        if rate * self.hop < 1 or rate * self.window < 2 or max(self.hop, self.window) > 1:
             raise UserError(
                 f"Spectrogram: a window of {self.window} s and a hop of {self.hop} s, expected "
-                f"several samples each at {self.sample_rate} Hz (they are in seconds)"
+                f"several samples at {rate} Hz and at most 1 (they are in seconds)"
             )
-        if self.num_mels < 1:
-            raise UserError(f"Spectrogram: {self.num_mels} mel bands, expected 1 or more")
+        if not 1 <= self.num_mels <= 1_024:
+            raise UserError(f"Spectrogram: {self.num_mels} mel bands, expected 1 to 1,024")
 
     @property
     def floor(self) -> float:
@@ -90,7 +91,7 @@ def _mel(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
         if bool(filters.any(1).all()):
             break
         num_fft *= 2
-        if num_fft > 2**17:
+        if num_fft > 32 * size:
             raise UserError(
                 f"Spectrogram: {settings.num_mels} mel bands from {settings.low} to {high} Hz "
                 "are too narrow, expected fewer bands"
