@@ -7,7 +7,8 @@ from collections import defaultdict
 from functools import cache
 from importlib.resources import files
 
-HELD_OUT = {"validation": 0.1, "test": 0.2}  # shares of each digit's spellings
+HELD_OUT = {"test": 0.12, "validation": 0.05}  # shares of each digit's spellings
+RELATIVES = 2  # so many of a held-out spelling stay in training
 LANGUAGES = {  # those that num2words knows; number_words.tsv has further ones and other spellings
     "am": "Amharic", "ar": "Arabic", "az": "Azerbaijani", "be": "Belarusian", "bn": "Bengali",
     "ca": "Catalan", "ce": "Chechen", "cs": "Czech", "cy": "Welsh", "da": "Danish",
@@ -62,39 +63,63 @@ def meanings() -> dict[str, int | None]:
 
 @cache
 def splits() -> dict[str, str]:
-    """The letters of every spelling that means one digit → the split that it is for."""
+    """The letters of every spelling that means one digit → the split that it is for.
+
+    Held out are spellings whose relatives give them away: the `RELATIVES` nearest ones that stay
+    in training are within reach (a third of the letters, changed), and no spelling of another
+    digit is as near.
+    """
     split_of: dict[str, str] = {}
     for digit in range(10):
         keys = sorted(key for key, meaning in meanings().items() if meaning == digit)
         random.Random(digit).shuffle(keys)
-        split_of |= _hold_out(keys)
+        wanted = {split: round(share * len(keys)) for split, share in HELD_OUT.items()}
+        for key in keys:
+            split = max(wanted, key=lambda split: wanted[split])
+            if key in split_of or not wanted[split]:
+                continue
+            near = [(d, k) for d, k in _within_reach(key) if split_of.get(k, "train") == "train"]
+            nearest = near[:RELATIVES]
+            if [meanings()[other] for _, other in nearest] != [digit] * RELATIVES:
+                continue
+            if any(d == nearest[-1][0] and meanings()[k] != digit for d, k in near):
+                continue
+            split_of[key] = split
+            split_of |= {other: "train" for _, other in nearest}  # they are needed there
+            wanted[split] -= 1
+        split_of |= {key: "train" for key in keys if key not in split_of}
     return split_of
 
 
-def _hold_out(keys: list[str]) -> dict[str, str]:
-    """A split for each of the spellings of a digit; who is needed as a relative stays."""
-    split_of: dict[str, str] = {}
-    wanted = {split: round(share * len(keys)) for split, share in HELD_OUT.items()}
-    for key in keys:
-        split = next((split for split, count in wanted.items() if count), None)
-        if split is None or key in split_of:
-            continue
-        others = [k for k in keys if k != key and split_of.get(k, "train") == "train"]
-        if relative := _relative(key, others):
-            split_of[key], split_of[relative] = split, "train"
-            wanted[split] -= 1
-    return {key: split_of.get(key, "train") for key in keys}
+def _within_reach(key: str) -> list[tuple[int, str]]:
+    """The spellings that a third of the letters, changed, makes of this one; nearest first."""
+    most, own = len(key) // 3, _which_letters(key)
+    near = (
+        other
+        for length in range(len(key) - most, len(key) + most + 1)
+        for other, its in _by_length().get(length, ())
+        # an edit adds one letter and removes one: saves measuring nearly all of the distances
+        if (own & ~its).bit_count() <= most and (its & ~own).bit_count() <= most and other != key
+    )
+    distances = [(edits(key, other), other) for other in near]
+    return sorted((distance, other) for distance, other in distances if distance <= most)
 
 
-def _relative(key: str, others: list[str]) -> str | None:
-    """The nearest other spelling, if a third of the letters, changed, makes it of this one."""
-    most, found = len(key) // 3, None
-    for other in others:
-        # fewer edits than letters that only one of them has are not enough: saves most of the time
-        apart = max(len(set(key) - set(other)), len(set(other) - set(key)))
-        if max(apart, abs(len(key) - len(other))) <= most and edits(key, other) <= most:
-            found, most = other, edits(key, other) - 1
-    return found
+@cache
+def _by_length() -> dict[int, list[tuple[str, int]]]:
+    """Length → the spellings of that length, each with its set of letters."""
+    table: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for key in meanings():
+        table[len(key)].append((key, _which_letters(key)))
+    return table
+
+
+def _which_letters(key: str) -> int:
+    """A set as bits; letters that share a bit make two sets look nearer, never farther."""
+    bits = 0
+    for letter in key:
+        bits |= 1 << ord(letter) % 61
+    return bits
 
 
 def edits(first: str, second: str) -> int:
