@@ -3,6 +3,7 @@
 import pytest
 import torch
 from core_reference import stack
+
 from unitf.core import Transformer, TransformerConfig
 from unitf.tokens import Tokens
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from unitf.errors import UserError
 
@@ -22,6 +22,11 @@ SIZES: dict[str, tuple[int, int, int]] = {
     "large": (1024, 24, 16),
 }
 GATED = ("geglu", "reglu", "swiglu")
+
+if TYPE_CHECKING:
+    Follows = int  # whoever reads a configuration finds a number …
+else:
+    Follows = int | None  # … where whoever wrote it may have left it open
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,14 @@ class TransformerConfig:
     """
 
     size: Size = "tiny"
-    dim: int = None  # type: ignore[assignment]
-    depth: int = None  # type: ignore[assignment]
-    num_heads: int = None  # type: ignore[assignment]
+    dim: Follows = None  # type: ignore[assignment]
+    depth: Follows = None  # type: ignore[assignment]
+    num_heads: Follows = None  # type: ignore[assignment]
     kind: Kind = "encoder"
-    decoder_depth: int = None  # type: ignore[assignment]
-    num_kv_heads: int = None  # type: ignore[assignment]
-    head_dim: int = None  # type: ignore[assignment]
-    hidden_dim: int = None  # type: ignore[assignment]
+    decoder_depth: Follows = None  # type: ignore[assignment]
+    num_kv_heads: Follows = None  # type: ignore[assignment]
+    head_dim: Follows = None  # type: ignore[assignment]
+    hidden_dim: Follows = None  # type: ignore[assignment]
     activation: Activation = "gelu"
     norm: Norm = "layer"
     norm_position: NormPosition = "pre"
@@ -128,6 +133,10 @@ class TransformerConfig:
         self._check(
             self.chunk is None or self.chunk > 0, f"chunk must be at least 1, found {self.chunk}"
         )
+        self._check(
+            not (self.checkpoint and self.norm == "batch"),
+            "checkpoint computes blocks twice, and norm 'batch' would count their statistics twice",
+        )
         if self.positions == "rotary":
             self._check(
                 self.head_dim % 2 == 0 and self.head_dim // 2 >= self.position_axes,
@@ -162,6 +171,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 def _check_name(place: str, found: str, known: Iterable[str]) -> None:
     known = list(known)
     if found not in known:
-        near = difflib.get_close_matches(str(found), known, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(str(found), known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(f"{place}: unknown {found!r}; {hint}known are {', '.join(known)}")

@@ -41,8 +41,10 @@ class Stack(nn.Module):
         rows = tokens.rows if self.input_norm is None else self.input_norm(tokens.rows)
         context = self._context(tokens, memory, self.causal if causal is None else causal)
         run = _run_twice if self.checkpoint and self.training else _run
+        # blocks that never skip get a `keep` too: compiled, they are then the same as the others
+        drop = self.training and self.drop_path[-1] > 0
         for block, rate in zip(self.blocks, self.drop_path, strict=True):
-            keep = self._keep(tokens, rate) if self.training and rate else None
+            keep = self._keep(tokens, rate) if drop else None
             rows = run(block, rows, context, keep)
         if self.final_norm is not None:
             rows = self.final_norm(rows)

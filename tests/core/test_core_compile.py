@@ -1,0 +1,42 @@
+"""Compiled blocks train as eager ones (in another process: the shape checks cannot be compiled)."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import torch
+from unitf.core import Transformer, TransformerConfig
+from unitf.tokens import Tokens
+
+torch.manual_seed(0)
+config = TransformerConfig(dim=32, depth=3, num_heads=2, positions="rotary", drop_path=0.1)
+eager, compiled = Transformer(config), Transformer(config)
+compiled.load_state_dict(eager.state_dict())
+names = list(compiled.state_dict())
+compiled.compile_blocks()
+assert list(compiled.state_dict()) == names
+
+for step, lengths in enumerate([[6] * 4, [8] * 5, [9] * 6, [3, 9, 0, 5], [4, 7, 2], [30, 400, 2]]):
+    tokens = Tokens.from_rows(torch.randn(sum(lengths), 32), lengths)
+    weight = torch.randn(sum(lengths), 32)
+    outs = []
+    for core in (eager, compiled):
+        torch.manual_seed(step)
+        core.zero_grad()
+        outs.append(core(tokens).rows)
+        (outs[-1] * weight).sum().backward()
+    torch.testing.assert_close(*outs, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(compiled.parameters(), eager.parameters()):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-4)
+graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+print("graphs", graphs)
+assert graphs <= 8, graphs
+"""
+
+
+@pytest.mark.slow
+def test_compiled_blocks_equal_eager_ones():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,106 @@
+"""TransformerConfig: published sizes, what follows from what, and mistakes in one line."""
+
+import inspect
+import re
+import runpy
+from dataclasses import asdict
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+
+from unitf.core import Transformer, TransformerConfig
+from unitf.errors import UserError
+
+
+@pytest.mark.parametrize(
+    "size, dim, depth, heads, millions",
+    # parameters of the blocks and the last norm: ViT's and DeiT's less embeddings and head
+    [("tiny", 192, 12, 3, 5.34), ("small", 384, 12, 6, 21.3), ("base", 768, 12, 12, 85.1),
+     ("large", 1024, 24, 16, 302.3)],
+)  # fmt: skip
+def test_presets_are_the_published_sizes(size, dim, depth, heads, millions):
+    config = TransformerConfig.preset(size)
+    assert (config.dim, config.depth, config.num_heads) == (dim, depth, heads)
+    assert config.hidden_dim == 4 * dim
+    assert TransformerConfig(size=size) == config
+    with torch.device("meta"):
+        core = Transformer(config)
+    assert sum(p.numel() for p in core.parameters()) / 1e6 == pytest.approx(millions, rel=2e-3)
+
+
+def test_overrides_and_what_follows():
+    config = TransformerConfig.preset("small", depth=4, activation="swiglu", num_kv_heads=2)
+    assert (config.dim, config.depth, config.hidden_dim) == (384, 4, 1024)
+    assert config.decoder_depth == 4
+    assert TransformerConfig(dim=128).num_heads == 2  # heads of 64, as all published sizes
+    assert TransformerConfig(dim=32).num_heads == 1
+    assert TransformerConfig(dim=30, num_heads=4, head_dim=8).head_dim == 8
+    assert TransformerConfig(**asdict(config)) == config
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"dim": 10, "num_heads": 3}, "dim 10 cannot be divided among num_heads 3"),
+        ({"num_heads": 3, "num_kv_heads": 2}, "num_heads 3 cannot share num_kv_heads 2"),
+        ({"num_heads": 0}, "num_heads must be at least 1"),
+        ({"dim": 0}, "dim must be at least 1, found 0"),
+        ({"depth": -1}, "depth must be at least 1, found -1"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, found 1.0"),
+        ({"drop_path": -0.1}, "drop_path must be at least 0"),
+        ({"window": -1}, "window must be at least 0"),
+        ({"chunk": 0}, "chunk must be at least 1"),
+        ({"norm": "batch", "checkpoint": True}, "checkpoint computes blocks twice"),
+        ({"norm_eps": 0.0}, "norm_eps must be above 0"),
+        ({"dim": 10, "num_heads": 2, "positions": "rotary"}, "head_dim 5 must be even"),
+        ({"dim": 8, "num_heads": 2, "positions": "rotary", "position_axes": 3}, "hold a pair"),
+    ],
+)  # fmt: skip
+def test_impossible_values_are_one_clear_line(values, message):
+    with pytest.raises(UserError, match=message) as caught:
+        TransformerConfig(**values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"activation": "gleu"}, "activation: unknown 'gleu'; did you mean 'gelu'?"),
+        ({"norm": "layernorm"}, "norm: unknown 'layernorm'; did you mean 'layer'?"),
+        ({"kind": "encoderdecoder"}, "did you mean 'encoder-decoder'? known are encoder, decoder"),
+        ({"size": "huge"}, "size: unknown 'huge'; known are tiny, small, base, large"),
+        ({"positions": "sinusoidal"}, "known are none, rotary, alibi"),
+    ],
+)
+def test_an_unknown_name_lists_the_known_ones(values, message):
+    # as users have it: the shape checks of the tests would object to the type first
+    plain_config = runpy.run_path(inspect.getfile(TransformerConfig))["TransformerConfig"]
+    with pytest.raises(UserError, match=re.escape(message)):
+        plain_config(**values)
+
+
+def test_a_misspelt_override_has_a_near_name():
+    with pytest.raises(UserError, match="unknown 'num_head'; did you mean 'num_heads'"):
+        TransformerConfig.preset("tiny", num_head=3)
+    with pytest.raises(UserError, match="unknown 'tyni'; did you mean 'tiny'"):
+        TransformerConfig.preset("tyni")
+
+
+def make_parser():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(Transformer, "core")
+    return parser
+
+
+def test_jsonargparse_builds_a_core_from_yaml(tmp_path):
+    path = tmp_path / "core.yaml"
+    path.write_text("core: {config: {size: small, depth: 2, window: 8, drop_path: 0.1}}\n")
+    parser = make_parser()
+    parsed = parser.parse_args(["--config", str(path), "--core.config.num_kv_heads", "3"])
+    core = parser.instantiate(parsed).core
+    wanted = TransformerConfig.preset("small", depth=2, window=8, drop_path=0.1, num_kv_heads=3)
+    assert core.config == wanted
+    again = make_parser().parse_string(parser.dump(parsed))
+    assert parser.instantiate(again).core.config == wanted
