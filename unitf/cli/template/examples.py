@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import unitf
 
-RATES = {"slow": 1.0, "normal": 1.6, "fast": 2.4}  # beats a second
+RATES = {"slow": 1.0, "normal": 2.0, "fast": 4.0}  # beats a second
 
 
 class ${Name}Examples(unitf.Source):
@@ -19,7 +19,7 @@ class ${Name}Examples(unitf.Source):
         noise: the deviation of the noise; a beat is 1 high.
     """
 
-    def __init__(self, size: int = 600, noise: float = 0.3) -> None:
+    def __init__(self, size: int = 1000, noise: float = 0.1) -> None:
         self.size, self.noise = size, noise
 
     def read(self, split: str, root: Path) -> Sequence[dict]:
