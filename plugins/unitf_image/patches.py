@@ -1,9 +1,10 @@
 """ImagePatches: an image as the patches it is made of."""
 
+import math
 from collections.abc import Iterable
 from functools import cache
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from unitf.tokens import Features
 from unitf_image.augment import Settings, make_steps
 from unitf_image.reading import Pixels, read_image
 from unitf_image.resizing import Size, fit_to
+from unitf_image.stem import ConvolutionalStem
 
 Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
 
@@ -44,6 +46,8 @@ class ImagePatches(Tokenizer):
         mean: of each channel, where 1 is white; by default learned from the training images.
         std: standard deviation of each channel, likewise.
         overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
+        stem: what makes a token of a window: a "linear" projection, or "convolutional" layers,
+            which learn more from few images.
         augment: what changes a training image: names and settings, see `unitf_image.augment`.
         max_tokens: the most patches an image may have.
     """
@@ -61,6 +65,7 @@ class ImagePatches(Tokenizer):
         mean: float | list[float] | None = None,
         std: float | list[float] | None = None,
         overlap: int = 0,
+        stem: Literal["linear", "convolutional"] = "linear",
         augment: Settings | None = None,
         max_tokens: int | None = None,
     ) -> None:
@@ -75,8 +80,9 @@ class ImagePatches(Tokenizer):
             "std": _per_channel("std", std, channels),
         }
         self.resized_crop, self.steps = make_steps(augment or {})
-        window = [side + 2 * overlap for side in self.patch]
-        self.num_features = channels * window[0] * window[1]
+        self.stem = stem
+        self.window = (self.patch[0] + 2 * overlap, self.patch[1] + 2 * overlap)
+        self.num_features = channels * math.prod(self.window)
         self._constants: tuple[Any, np.ndarray, np.ndarray] | None = None
 
     # ---- learned before training -------------------------------------------------------
@@ -127,6 +133,11 @@ class ImagePatches(Tokenizer):
                 f"{type(self).__name__}: positions {self.position_scheme!r} need size or grid"
             )
         return self.reference_grid
+
+    def make_parameters(self, unembed: bool = False) -> None:
+        super().make_parameters(unembed)
+        if self.stem == "convolutional":
+            self.embedding = ConvolutionalStem(self.channels, self.window, self.dim)
 
     # ---- raw values and features -------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Stem: small convolutions that look at a patch's window before it becomes a token."""
 
 import math
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class ConvolutionalStem(nn.Module):
         depth = max(1, int(math.log2(min(window))) - 1)  # down to 2 to 3 places on the short side
         widths = [channels, *(max(dim >> (depth - 1 - layer), 16) for layer in range(depth))]
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
                 nn.GroupNorm(1, after),

@@ -91,6 +91,16 @@ def test_the_embedding_is_the_convolution_of_a_vision_transformer():
     assert torch.allclose(made.embed(made.encode(pixels)), expected[0].flatten(1), atol=1e-5)
 
 
+def test_a_convolutional_stem_makes_a_token_of_its_own_window_only():
+    made = tokenizer(patch=4, overlap=1, stem="convolutional")
+    features = made.encode(image(8, 8))
+    values = features.values.clone().requires_grad_()
+    made.embed(Features(values, features.positions))[:, 2].square().sum().backward()
+    touched = values.grad.abs() > 0
+    assert touched[:, 2].float().mean() > 0.9
+    assert not touched[:, [0, 1, 3]].any()
+
+
 def test_positions_are_row_and_column():
     positions = tokenizer(patch=4).encode(image(8, 12)).positions
     assert positions.tolist() == [[0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]]
@@ -250,7 +260,12 @@ def test_only_a_sample_is_read_and_images_that_cannot_be_read_are_left_out():
 
 VARIANTS = {
     "grey": {"channels": 1, "patch": 2, "positions": "none"},
-    "interpolated": {"positions": "interpolated", "patch": [2, 4], "overlap": 1},
+    "interpolated": {
+        "positions": "interpolated",
+        "patch": [2, 4],
+        "overlap": 1,
+        "stem": "convolutional",
+    },
     "augmented": {
         "positions": "learned",
         "size": (16, 12),
