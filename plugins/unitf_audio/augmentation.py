@@ -1,5 +1,6 @@
-"""What is changed in a sound for training; all randomness is torch's global generator."""
+"""What is changed in a sound for training; drawn from the global generators."""
 
+import random
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +10,6 @@ from torch import Tensor
 from unitf import UserError
 from unitf.configurable import Configurable
 from unitf_audio.sound import resample
-
-
-def uniform(low: float, high: float) -> float:
-    """A random number between `low` and `high`."""
-    return low + (high - low) * float(torch.rand(()))
 
 
 @dataclass(frozen=True)
@@ -40,16 +36,17 @@ class Perturbation(Configurable):
 
     def __call__(self, samples: Float[Tensor, " T"], sample_rate: int) -> Float[Tensor, " _"]:
         """The changed waveform; its length changes only with `speed`."""
-        if self.speed:  # whole percents, so that a few small resampling kernels serve all
-            samples = resample(samples, round(uniform(1 - self.speed, 1 + self.speed) * 100), 100)
+        if self.speed:  # in whole percents, so that a few small resampling kernels serve all
+            percent = round(random.uniform(1 - self.speed, 1 + self.speed) * 100)
+            samples = resample(samples, percent, 100)
         if self.shift:
-            by = round(uniform(-self.shift, self.shift) * sample_rate)
+            by = round(random.uniform(-self.shift, self.shift) * sample_rate)
             by = max(-len(samples), min(by, len(samples)))
             samples = torch.nn.functional.pad(samples, (by, -by))
         if self.gain:
-            samples = samples * 10 ** (uniform(-self.gain, self.gain) / 20)
+            samples = samples * 10 ** (random.uniform(-self.gain, self.gain) / 20)
         if self.snr is not None:
-            power = samples.square().mean() / 10 ** (uniform(self.snr[0], self.snr[1]) / 10)
+            power = samples.square().mean() / 10 ** (random.uniform(self.snr[0], self.snr[1]) / 10)
             samples = samples + torch.randn_like(samples) * power.sqrt()
         return samples
 
@@ -83,7 +80,7 @@ class SpecAugment(Configurable):
         ):
             size = spectrum.shape[axis]
             for _ in range(masks):
-                width = round(uniform(0.0, share * size))
-                start = int(torch.randint(size - width + 1, ()))
+                width = random.randint(0, int(share * size))
+                start = random.randrange(size - width + 1)
                 spectrum.narrow(axis, start, width).zero_()
         return spectrum

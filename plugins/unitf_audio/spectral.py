@@ -66,8 +66,8 @@ class _Spectral(Tokenizer, ABC):
     def spectrum(self, value: Any, frames: int, train: bool) -> Float[Tensor, "M T"]:
         """The normalised spectrogram, with silence after it to a multiple of `frames`."""
         numbers = self.measure(value, train)
-        missing = -numbers.shape[1] % frames
-        numbers = torch.nn.functional.pad(numbers, (0, missing), value=self.spectrogram.floor)
+        if missing := -numbers.shape[1] % frames:
+            numbers = torch.nn.functional.pad(numbers, (0, missing), value=self.spectrogram.floor)
         if self.fitted:
             numbers = (numbers - self.fitted["mean"]) / self.fitted["std"]
         return self.mask(numbers) if train and self.mask is not None else numbers
