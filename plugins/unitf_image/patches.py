@@ -46,8 +46,8 @@ class ImagePatches(Tokenizer):
         mean: of each channel, where 1 is white; by default learned from the training images.
         std: standard deviation of each channel, likewise.
         overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
-        stem: what makes a token of a window: a "linear" projection, or "convolutional" layers,
-            which learn more from few images.
+        stem: what makes a token of a window: a "linear" projection, or "convolution" (a few of
+            them, and then a projection), which learns more from few images.
         augment: what changes a training image: names and settings, see `unitf_image.augment`.
         max_tokens: the most patches an image may have.
     """
@@ -65,7 +65,7 @@ class ImagePatches(Tokenizer):
         mean: float | list[float] | None = None,
         std: float | list[float] | None = None,
         overlap: int = 0,
-        stem: Literal["linear", "convolutional"] = "linear",
+        stem: Literal["linear", "convolution"] = "linear",
         augment: Settings | None = None,
         max_tokens: int | None = None,
     ) -> None:
@@ -136,7 +136,7 @@ class ImagePatches(Tokenizer):
 
     def make_parameters(self, unembed: bool = False) -> None:
         super().make_parameters(unembed)
-        if self.stem == "convolutional":
+        if self.stem == "convolution":
             self.embedding = ConvolutionalStem(self.channels, self.window, self.dim)
 
     # ---- raw values and features -------------------------------------------------------

@@ -92,7 +92,7 @@ def test_the_embedding_is_the_convolution_of_a_vision_transformer():
 
 
 def test_a_convolutional_stem_makes_a_token_of_its_own_window_only():
-    made = tokenizer(patch=4, overlap=1, stem="convolutional")
+    made = tokenizer(patch=4, overlap=1, stem="convolution")
     features = made.encode(image(8, 8))
     values = features.values.clone().requires_grad_()
     made.embed(Features(values, features.positions))[:, 2].square().sum().backward()
@@ -264,7 +264,7 @@ VARIANTS = {
         "positions": "interpolated",
         "patch": [2, 4],
         "overlap": 1,
-        "stem": "convolutional",
+        "stem": "convolution",
     },
     "augmented": {
         "positions": "learned",
