@@ -15,6 +15,7 @@ WORDS = subjects.Good.examples()
 MATRICES = [torch.linspace(-1, 1, 2 * n).reshape(2, n) for n in (1, 5, 40)]
 
 
+@pytest.mark.slow
 def test_a_good_tokenizer_passes_every_check_in_a_spawned_worker_too():
     outcomes = list(testing.run_checks(subjects.Good, WORDS, extra=3))
     assert [o.check for o in outcomes] == ["made, fitted, built", *testing.CHECKS]
