@@ -1,15 +1,16 @@
 """Learner: the one LightningModule, of tokenizers, one core and one or more tasks."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from unitf.batch import Batch, Sample, View
 from unitf.core import Transformer, TransformerConfig
@@ -21,6 +22,8 @@ from unitf.tokenizer import Tokenizer
 from unitf.tokens import Tokens
 
 TokenizerFactory = Callable[[int], Tokenizer]
+OptimizerFactory = Callable[[Iterable], Optimizer]
+ScheduleFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
 
 
 class Learner(L.LightningModule):
@@ -40,8 +43,8 @@ class Learner(L.LightningModule):
         core: TransformerConfig,
         tokenizers: dict[str, TokenizerFactory],
         tasks: dict[str, Task],
-        optimizer: OptimizerCallable = lambda p: AdamW(p, lr=1e-3, weight_decay=0.05, fused=True),
-        schedule: LRSchedulerCallable = lambda o: WarmupCosine(o),
+        optimizer: OptimizerFactory = lambda p: AdamW(p, lr=1e-3, weight_decay=0.05, fused=True),
+        schedule: ScheduleFactory = lambda o: WarmupCosine(o),
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -76,6 +79,10 @@ class Learner(L.LightningModule):
             "tasks": {n: t.configuration() for n, t in self.tasks.items()},
         }
 
+    @property
+    def _tokenizers(self) -> dict[str, Tokenizer]:
+        return dict(self.tokenizers.items())
+
     # ---- the way from a batch to what the tasks read ------------------------------------
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -89,7 +96,7 @@ class Learner(L.LightningModule):
             parts = passed.unpack([arranged[name].num_sequences for name in names])
             columns.update(zip(names, parts, strict=True))
         return {
-            name: self.tasks[name].read(columns[name], view, self.tokenizers)
+            name: self.tasks[name].read(columns[name], view, self._tokenizers)
             for name, view in batch.views.items()
         }
 
@@ -104,7 +111,7 @@ class Learner(L.LightningModule):
 
     def _losses(self, batch: Batch, readings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {
-            name: self.tasks[name].losses(readings[name], view, self.tokenizers)
+            name: self.tasks[name].losses(readings[name], view, self._tokenizers)
             for name, view in batch.views.items()
         }
 
@@ -224,7 +231,7 @@ class Learner(L.LightningModule):
             if view.num_samples
             for sample, prediction in zip(
                 view.names,
-                self.tasks[name].predict(readings[name], view, self.tokenizers),
+                self.tasks[name].predict(readings[name], view, self._tokenizers),
                 strict=True,
             )
         ]
@@ -232,12 +239,12 @@ class Learner(L.LightningModule):
     def _score(self, split: str, batch: Batch) -> None:
         board = self.scoreboards.get(split)
         if board is None:
-            board = self.scoreboards[split] = Scoreboard(self.tasks).to(self.device)
+            board = self.scoreboards[split] = Scoreboard(dict(self.tasks.items())).to(self.device)
         readings = self(batch)
         losses = self._losses(batch, readings)
         for name, view in batch.views.items():
             board.update(
-                name, self.tasks[name], readings[name], view, self.tokenizers, losses[name]
+                name, self.tasks[name], readings[name], view, self._tokenizers, losses[name]
             )
 
     def on_validation_epoch_end(self) -> None:
@@ -249,7 +256,9 @@ class Learner(L.LightningModule):
 
     def _close_split(self, split: str) -> None:
         # also a process without a batch of the split takes part in the sum
-        board = self.scoreboards.pop(split, None) or Scoreboard(self.tasks).to(self.device)
+        board = self.scoreboards.pop(split, None) or Scoreboard(dict(self.tasks.items())).to(
+            self.device
+        )
         figures = board.compute(self.trainer.strategy)
         self.results[split] = figures
         losses = [f[ALL]["loss"] * self.tasks[n].weight for n, f in figures.items()]
@@ -289,7 +298,7 @@ class Learner(L.LightningModule):
 
         training = self.training
         self.eval()
-        encode = Encoder(dict(self.tokenizers.items()), dict(self.tasks.items()), labelled=False)
+        encode = Encoder(self.tokenizers, self.tasks, labelled=False)
         items = [encode.item(number, sample) for number, sample in enumerate(samples)]
         numbers = {item.name: number for number, item in enumerate(items)}
         predictions: list[dict[str, Any]] = []

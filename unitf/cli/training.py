@@ -28,6 +28,8 @@ class TrainingCLI(LightningCLI):
 
     def __init__(self, verb: str, argv: list[str]) -> None:
         self.verb = verb
+        self.config: Any
+        self.config_init: Any
         super().__init__(
             model_class=Learner,
             datamodule_class=DataModule,
