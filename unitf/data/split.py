@@ -10,7 +10,7 @@ from unitf.batch import Sample
 from unitf.data.near import near
 from unitf.errors import UserError
 
-Part = float | int | str | list[str] | list[int]
+Part = int | float | str | list[int] | list[str]
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ def reading(place: str) -> Iterator[None]:
         raise
     except errors as error:
         reason = " ".join(str(error.__cause__ or error).split())
+        if "corresponds to no data" in reason:
+            reason = "it holds no samples"
         raise UserError(f"{place}: {reason or type(error).__name__}") from error
     finally:
         if shown:

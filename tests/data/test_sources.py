@@ -1,0 +1,302 @@
+"""Sources: every format gives the samples that lie there, or says what is wrong."""
+
+import gzip
+import io
+import json
+import pickle
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHARED
+
+from unitf import UserError
+from unitf.data import Files, Hub, IdxFiles, Lines, PlainText, Split, Table, read_table
+
+DATA = SHARED / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="shared data not available")
+NAMES = [
+    f"rec/{digit}_{who}_{i}.wav" for digit in range(3) for who in ("ann", "bob") for i in range(5)
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+
+def make_folder(root):
+    for name in NAMES:
+        (root / "sound" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "sound" / name).write_bytes(name.encode())
+    (root / "sound" / "rec" / ".hidden_x_1.wav").write_bytes(b"")
+    (root / "sound" / "README.md").write_text("read me")
+
+
+def make_zip(root):
+    with zipfile.ZipFile(root / "sound", "w") as archive:
+        archive.writestr("README.md", "read me")
+        for name in NAMES:
+            archive.writestr(name, name)
+
+
+def make_tar(root, mode="w:xz"):
+    with tarfile.open(root / "sound", mode) as archive:
+        for name in NAMES:
+            member = tarfile.TarInfo(name)
+            member.size = len(name)
+            archive.addfile(member, io.BytesIO(name.encode()))
+
+
+@pytest.mark.parametrize("make", [make_folder, make_zip, make_tar, lambda r: make_tar(r, "w")])
+def test_files_give_the_fields_of_their_names_and_themselves(tmp_path, make):
+    make(tmp_path)
+    source = Files(
+        "sound",
+        "rec/{digit}_{who}_{index}.wav",
+        "audio",
+        split=Split({"test": "0-1", "validation": 0.25}, column="index"),
+    )
+    read = {split: source.read(split, tmp_path) for split in source.splits()}
+    assert {split: len(samples) for split, samples in read.items()} == {
+        "train": 14,
+        "test": 12,
+        "validation": 4,
+    }
+    assert {sample["index"] for sample in read["test"]} == {"0", "1"}
+    names = set()
+    for samples in read.values():
+        for number, sample in enumerate(samples):
+            content = sample["audio"]
+            content = content if isinstance(content, bytes) else Path(content).read_bytes()
+            assert content.decode() == "rec/{digit}_{who}_{index}.wav".format(**sample)
+            assert samples.name(number) == content.decode()
+            names.add(content)
+    assert len(names) == 30
+
+
+def test_one_value_is_held_out(tmp_path):
+    make_folder(tmp_path)
+    source = Files("sound", "rec/{digit}_{who}_{index}.wav", split=Split({"test": "ann"}, "who"))
+    assert {s["who"] for s in source.read("test", tmp_path)} == {"ann"}
+    assert {s["who"] for s in source.read("train", tmp_path)} == {"bob"}
+    assert len(source.read("validation", tmp_path)) == 0
+
+
+def test_patterns_and_limit(tmp_path):
+    for name in ("train/cat/1.png", "train/dog/deep/2.jpg", "test/cat/3.png", "train/cat/note.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def read(split, **arguments):
+        source = Files(
+            ".",
+            "{part}/{label}/**/*.*g",
+            split=Split({"train": "train", "test": "test"}, "part"),
+            **arguments,
+        )
+        return [(s["label"], Path(s["file"]).name) for s in source.read(split, tmp_path)]
+
+    assert read("train") == [("cat", "1.png"), ("dog", "2.jpg")]
+    assert read("test") == [("cat", "3.png")]
+    assert len(Files(".", "**/*.png", limit=1).read("train", tmp_path)) == 1
+
+
+def bad_archive(root):
+    make_zip(root)
+    data = (root / "sound").read_bytes()
+    (root / "sound").write_bytes(data[: len(data) // 2])
+
+
+def bad_tar(root):
+    make_tar(root)
+    data = (root / "sound").read_bytes()
+    (root / "sound").write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("make", [bad_archive, bad_tar, lambda r: (r / "sound").write_bytes(b"x")])
+def test_a_damaged_archive_is_one_line(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(UserError, match=r"sound is no folder, zip or tar, or is damaged"):
+        Files("sound", "rec/{digit}_{who}_{index}.wav").read("train", tmp_path)
+
+
+def write_idx(path, array, kind):
+    header = struct.pack(">HBB", 0, kind, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    data = header + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+def test_idx_files(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 5)).astype(np.uint8)
+    write_idx(tmp_path / "images.gz", images, 8)
+    write_idx(tmp_path / "labels", np.arange(20, dtype=np.int32) % 3, 12)
+    path = {"train": {"image": "images.gz", "label": "labels"}}
+    samples = IdxFiles(path).read("train", tmp_path)
+    assert np.array_equal(samples[7]["image"], images[7])
+    assert samples[7]["image"].dtype == np.uint8
+    assert samples[7]["label"] == 1
+    source = IdxFiles(path, classes=["a", "b", "c"], split=Split({"validation": 0.2}), limit=10)
+    assert source.read("train", tmp_path)[0]["label"] in {"a", "b", "c"}
+    assert [len(source.read(s, tmp_path)) for s in source.splits()] == [8, 2]
+    with pytest.raises(UserError, match="label 2, but classes has 2 names"):
+        IdxFiles(path, classes=["a", "b"]).read("train", tmp_path)
+    (tmp_path / "labels").write_bytes((tmp_path / "labels").read_bytes()[:-3])
+    with pytest.raises(UserError, match="labels is not an idx file, or is cut off"):
+        IdxFiles(path).read("train", tmp_path)
+
+
+def test_lines(tmp_path):
+    (tmp_path / "a.txt").write_bytes("A:x caf\xe9 \x85 au lait\r\n\nB:y two\n".encode("latin-1"))
+    source = Lines("a.txt", r"(?P<label>\w+):(?P<fine>\S+) (?P<text>.*)", "latin-1")
+    assert list(source.read("train", tmp_path)) == [
+        {"label": "A", "fine": "x", "text": "café \x85 au lait"},
+        {"label": "B", "fine": "y", "text": "two"},
+    ]
+    with pytest.raises(UserError, match="a.txt, line 1: not utf-8"):
+        Lines("a.txt", "(?P<text>.*)").read("train", tmp_path)
+    with pytest.raises(UserError, match="a.txt, line 3: 'B:y two' does not match"):
+        Lines("a.txt", r"(?P<text>A.*)", "latin-1").read("train", tmp_path)
+
+
+def test_plain_text_windows(tmp_path):
+    text = "".join(chr(33 + i % 90) for i in range(1000))
+    (tmp_path / "book.txt").write_text(text)
+    source = PlainText("book.txt", 30)
+    held = [s["text"] for s in source.read("validation", tmp_path)]
+    assert "".join(held) == text[900:]
+    assert {len(window) for window in held[:-1]} == {30}
+    train = source.read("train", tmp_path)
+    assert "".join(sample["text"] for sample in train) == text[:900]
+    epochs = [[train.at(i, 0, epoch)["text"] for i in range(len(train))] for epoch in range(20)]
+    assert all(len(window) == 30 for epoch in epochs for window in epoch)
+    assert all("".join(epoch) in text[:900] for epoch in epochs)
+    assert len({epoch[0] for epoch in epochs}) > 10
+    assert train.at(3, 0, 5) == train.at(3, 0, 5) != train.at(3, 1, 5)
+    assert PlainText("book.txt", 3000).read("train", tmp_path).at(0, 0, 7) == {"text": text[:900]}
+
+
+ROWS = [{"text": "null", "n": 1, "label": "a"}, {"text": "two\nlines", "n": 2, "label": "b"}] * 4
+
+
+def write_table(path):
+    import datasets
+
+    table = datasets.Dataset.from_list(ROWS)
+    match path.suffix:
+        case ".csv" | ".tsv":
+            table.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+        case ".parquet":
+            table.to_parquet(path)
+        case ".jsonl":
+            path.write_text("\n".join(map(json.dumps, ROWS)))
+        case ".arrow":
+            table.save_to_disk(path.parent / "saved")
+            (path.parent / "saved" / "data-00000-of-00001.arrow").rename(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "arrow"])
+def test_tables(tmp_path, suffix):
+    write_table(tmp_path / f"t.{suffix}")
+    assert list(read_table(tmp_path / f"t.{suffix}")) == ROWS
+    source = Table(
+        f"t.{suffix}", {"words": "text", "label": "label"}, Split({"test": "b"}, "label")
+    )
+    assert list(source.read("test", tmp_path)) == [{"words": "two\nlines", "label": "b"}] * 4
+    assert list(pickle.loads(pickle.dumps(source.read("train", tmp_path))))[0]["words"] == "null"
+    with pytest.raises(UserError, match=r"no column 'texts'; did you mean text\?"):
+        Table(f"t.{suffix}", {"words": "texts"}).read("train", tmp_path)
+
+
+def test_a_saved_data_set_and_its_classes_by_name(tmp_path):
+    import datasets
+
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
+    rows = {"image": [{"bytes": b"12", "path": None}] * 10, "label": [0, 1] * 5}
+    whole = datasets.Dataset.from_dict(rows, features)
+    datasets.DatasetDict(train=whole, dev=whole.select([1, 2])).save_to_disk(tmp_path / "saved")
+    source = Hub("saved", splits={"train": "train[:50%]", "validation": "dev"})
+    assert list(source.read("train", tmp_path))[:2] == [
+        {"image": b"12", "label": "cat"},
+        {"image": b"12", "label": "dog"},
+    ]
+    assert [len(source.read(s, tmp_path)) for s in ("train", "validation", "test")] == [5, 2, 0]
+    assert len(Hub("saved").read("validation", tmp_path)) == 0
+    with pytest.raises(UserError, match="no split 'deb'; did you mean dev"):
+        Hub("saved", splits={"test": "deb"}).read("test", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (Table("tabel.csv"), r"tabel.csv is not there; did you mean table.csv"),
+        (Table("nowhere/t.csv"), "t.csv is not there; there is no nowhere in"),
+        (Table("empty.csv"), "empty.csv: No columns to parse"),
+        (Table("header.csv"), "holds no samples"),
+        (Table("ragged.csv"), "ragged.csv: Error tokenizing data"),
+        (Table("bad.jsonl"), "bad.jsonl: JSON parse error"),
+        (Table("table.txt"), "not a table; "),
+        (Lines("empty.csv", "(?P<a>.*)"), "holds no samples"),
+        (Files(".", "{label}.png"), r"no file matches '\{label\}.png'; the first is bad.jsonl"),
+        (Files("table.csv", "{label}.png"), "no folder, zip or tar"),
+        (PlainText("empty.csv", 5), "no character is left for split train"),
+        (Table("table.csv", split=Split({"test": "x"}, "lable")), "'lable' to split by; did you"),
+        (Table("table.csv", split=Split({"test": "x"}, "label")), "no sample has label x"),
+        (Table("table.csv", split=Split({"test": 0.01})), "split test is empty"),
+        (Table("table.csv", split=Split({"test": "x"})), "there is no column"),
+        (Table({"train": "table.csv", "test": "header.csv"}), "header.csv: it holds no samples"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_wrong_is_one_line(tmp_path, source, message):
+    write_table(tmp_path / "table.csv")
+    (tmp_path / "table.txt").touch()
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "header.csv").write_text("a,b\n")
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3\n")
+    (tmp_path / "bad.jsonl").write_text('{"a": 1}\nnot\n')
+    with pytest.raises(UserError, match=message) as caught:
+        for split in source.splits():
+            source.read(split, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_split_has_one_meaning():
+    with pytest.raises(UserError, match="test has a file and is a part"):
+        Table({"train": "a.csv", "test": "b.csv"}, split=Split({"test": 0.1}))
+    with pytest.raises(UserError, match="must be a name"):
+        Files(".", "{a}_{a}.png")
+
+
+@needs_data
+def test_shared_sets():
+    def sizes(source):
+        return {split: len(source.read(split, DATA)) for split in source.splits()}
+
+    fsdd = Files(
+        "fsdd/recordings.zip",
+        "recordings/{digit}_{speaker}_{index}.wav",
+        "sound",
+        split=Split({"test": "0-4"}, "index"),
+    )
+    assert sizes(fsdd) == {"train": 2700, "test": 300}
+    trec = {"train": "trec/train.txt", "test": "trec/test.txt"}
+    pattern = r"(?P<label>\w+):(?P<fine>\S+) (?P<text>.*)"
+    assert sizes(Lines(trec, pattern, "latin-1")) == {"train": 5452, "test": 500}
+    assert len({s["label"] for s in Lines(trec, pattern, "latin-1").read("test", DATA)}) == 6
+    sst = {"train": "sst2/train.txt", "validation": "sst2/dev.txt", "test": "sst2/test.txt"}
+    assert list(sizes(Lines(sst, r"(?P<label>\d) (?P<text>.*)")).values()) == [6920, 872, 1821]
+    bank = {"train": "banking77/train.csv", "test": "banking77/test.csv"}
+    assert sizes(Table(bank)) == {"train": 10003, "test": 3080}
+    book = PlainText("tinyshakespeare/input.txt", 128)
+    assert sum(len(s["text"]) for s in book.read("validation", DATA)) == 111_540
+    cifar = Files("cifar10-jpeg/test.tar.xz", "test/{label}/*.jpg", "image", limit=100)
+    labels = [s["label"] for s in cifar.read("train", DATA)]
+    assert all(labels.count(label) == 10 for label in labels)
