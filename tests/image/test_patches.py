@@ -259,7 +259,6 @@ def test_only_a_sample_is_read_and_images_that_cannot_be_read_are_left_out():
 # ---- what the rest of unitf relies on ------------------------------------------------------
 
 VARIANTS = {
-    "grey": {"channels": 1, "patch": 2, "positions": "none"},
     "interpolated": {
         "positions": "interpolated",
         "patch": [2, 4],
@@ -268,6 +267,7 @@ VARIANTS = {
     },
     "augmented": {
         "positions": "learned",
+        "channels": 1,
         "size": (16, 12),
         "augment": {"resized_crop": [0.5, 1.0], "crop": 2, "affine": True, "erase": 1.0},
     },
