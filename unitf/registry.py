@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from unitf import __version__, discovery, hookspecs
+from unitf import discovery, hookspecs
 from unitf.discovery import KINDS, Record, near_names, to_record
 from unitf.errors import UserError
 
@@ -45,8 +45,8 @@ class Registry:
         if self.discovered:  # also while it goes on: a plugin may call `unitf.register`
             return
         self.discovered = True
-        own = Record("unitf", "unitf", __version__)
-        # by name, because data stands on a higher floor
+        # by name, because these stand on higher floors
+        own = Record("unitf", "unitf", import_module("unitf").__version__)
         sources = import_module("unitf.data").SOURCES
         self.entries += [to_record("tasks", target, own) for target in TASKS]
         self.entries += [to_record("sources", target, own) for target in sources]

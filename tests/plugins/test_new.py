@@ -29,7 +29,7 @@ def test_the_tests_of_the_new_package_pass_as_generated(written):
         check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout
-    assert "7 passed" in run.stdout
+    assert "8 passed" in run.stdout
 
 
 def test_the_new_package_is_found_by_its_entry_point_and_passes_its_checks(

@@ -70,8 +70,8 @@ def _list(console: Console) -> int:
     console.print(table)
     for entry in registry.records():
         if entry.reason:
-            name = entry.name or entry.plugin
-            line = f"broken: {name} ({entry.owner}): {entry.reason}"
+            what = f"{entry.name}: " if entry.name else ""
+            line = f"broken: {entry.plugin} ({entry.owner}): {what}{entry.reason}"
             console.print(line, style="red", markup=False, soft_wrap=True)
     return 0
 

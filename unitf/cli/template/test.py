@@ -30,6 +30,15 @@ def test_what_is_no_signal_is_refused_in_one_line(bad):
         $Name(8).encode(bad)
 
 
+def test_a_signal_may_be_the_path_of_a_file(tmp_path):
+    file = tmp_path / "signal.npy"
+    np.save(file, np.ones((2, 30)))
+    assert $Name(8).encode(str(file)).num_tokens == 3
+    file.write_text("no signal")
+    with pytest.raises(unitf.UserError, match="expected a .npy file"):
+        $Name(8).encode(file)
+
+
 def test_the_examples_are_the_same_every_time_and_other_ones_in_each_split():
     source = ${Name}Examples(size=40)
     train, again = source.read("train", ROOT), source.read("train", ROOT)

@@ -1,5 +1,8 @@
 """How a signal becomes tokens."""
 
+from os import PathLike
+
+import numpy as np
 import torch
 import unitf
 from einops import rearrange
@@ -19,7 +22,7 @@ class $Name(unitf.Tokenizer):
         self.num_features = channels * window
 
     def encode(self, value, train: bool = False) -> unitf.Features:
-        signal = torch.as_tensor(value, dtype=torch.float32)
+        signal = torch.as_tensor(read(value), dtype=torch.float32)
         if signal.ndim != 2 or signal.shape[0] != self.channels:
             raise unitf.UserError(
                 f"expected a signal of shape ({self.channels}, time), found {tuple(signal.shape)}"
@@ -36,3 +39,13 @@ class $Name(unitf.Tokenizer):
     def examples() -> list[torch.Tensor]:
         """Raw values for `unitf plugins check $Name`."""
         return [torch.sin(torch.arange(2.0 * n)).reshape(2, n) for n in (10, 57, 200)]
+
+
+def read(value):
+    """A signal that is an array, or the path of a `.npy` file."""
+    if not isinstance(value, str | PathLike):
+        return value
+    try:
+        return np.load(value)
+    except (OSError, ValueError, EOFError) as error:
+        raise unitf.UserError(f"expected a .npy file, found {value}: {error}") from error
