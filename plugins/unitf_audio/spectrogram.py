@@ -70,7 +70,7 @@ class Spectrogram(Configurable):
 @lru_cache(maxsize=16)
 def _transform(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
     """The function that settings describe, with its window and filters made once."""
-    return _kaldi(settings) if settings.kind == "kaldi" else _mel(settings)
+    return {"mel": _mel, "kaldi": _kaldi}[settings.kind](settings)
 
 
 def _mel(settings: Spectrogram) -> Callable[[Tensor], Tensor]:

@@ -44,7 +44,7 @@ class TelephoneTones(Source):
         target: str = "digit",
         sizes: dict[str, int] | None = None,
         snr: Sequence[float] = (5.0, 30.0),
-        noisy_snr: Sequence[float] = (-5.0, 5.0),
+        noisy_snr: Sequence[float] = (-10.0, 0.0),
         seed: int = 0,
     ) -> None:
         self.column = column

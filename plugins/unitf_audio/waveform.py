@@ -39,9 +39,10 @@ class WaveformFrames(Tokenizer):
     ) -> None:
         super().__init__(dim, positions, max_tokens)
         self.num_features: int = round(sample_rate * window)
-        if self.num_features < 1:
+        if self.num_features < 1 or window > 1:
             raise UserError(
-                f"a window of {window} s at {sample_rate} Hz holds no sample (it is in seconds)"
+                f"a window of {window} s at {sample_rate} Hz, expected one that holds samples and "
+                "is at most 1 (it is in seconds)"
             )
         self.sample_rate = sample_rate
         self.max_seconds = max_seconds
