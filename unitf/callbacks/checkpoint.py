@@ -148,7 +148,8 @@ class Checkpoint(callbacks.Checkpoint):
     def _save(self, trainer: Trainer, better: bool = False) -> None:
         self._saved_step = trainer.global_step
         # the best one first: a run that is killed between the two does its last part again
-        trainer.save_checkpoint(self.best_path if better else self.last_path)
+        # Lightning has something to say about weights_only, which here means loading
+        trainer.save_checkpoint(self.best_path if better else self.last_path, weights_only=False)
         if better and trainer.is_global_zero:
             _duplicate(self.best_path, self.last_path)
         self._saved_at = time.monotonic()

@@ -26,7 +26,7 @@ def draw_curves(path: Path, history: Sequence[Row], panels: Mapping[str, Sequenc
     }
     drawn = {title: lines for title, lines in drawn.items() if lines}
     axis = "epoch" if history and history[-1]["epoch"] >= 2 else "step"
-    figure = Figure(figsize=(5.6 * max(len(drawn), 1), 4.2), layout="constrained")
+    figure = Figure(figsize=(5.2 * max(len(drawn), 1), 4.6), layout="constrained")
     for number, (title, lines) in enumerate(drawn.items(), start=1):
         axes = figure.add_subplot(1, len(drawn), number)
         for key, label, look in lines:
@@ -36,7 +36,7 @@ def draw_curves(path: Path, history: Sequence[Row], panels: Mapping[str, Sequenc
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel(axis)
         _tidy(axes)
-        axes.legend(frameon=False, fontsize=9, ncols=1 + (len(lines) > 6))
+        _legend(axes, columns=min(len(lines), 2))
     _save(figure, path)
 
 
@@ -115,13 +115,7 @@ def draw_modalities(
         _tidy(axes)
         axes.grid(visible=False, axis="x")
         if len(splits) > 1:
-            axes.legend(
-                frameon=False,
-                fontsize=9,
-                ncols=len(splits),
-                loc="upper center",
-                bbox_to_anchor=(0.5, -0.1),
-            )
+            _legend(axes, columns=len(splits))
     _save(figure, path)
 
 
@@ -131,6 +125,17 @@ def _tidy(axes: Any) -> None:
     axes.grid(color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors="#374151")
+
+
+def _legend(axes: Any, columns: int) -> None:
+    """Below, where it hides nothing."""
+    axes.legend(
+        frameon=False,
+        fontsize=9,
+        ncols=columns,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.13),
+    )
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -73,8 +73,12 @@ class RunReport(Callback):
         self._meter.reset()
 
     def state_dict(self) -> dict[str, Any]:
-        seconds = self.totals["seconds"] + self._running()
-        return {"history": self.history, "totals": {**self.totals, "seconds": seconds}}
+        totals = {
+            "seconds": self.totals["seconds"] + self._running(),
+            "samples": self.totals["samples"] + self._meter.samples,
+            "tokens": self.totals["tokens"] + self._meter.tokens,
+        }
+        return {"history": self.history, "totals": totals}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = copy.deepcopy(state_dict["history"])
@@ -184,11 +188,11 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON knows it: without NaN and infinity."""
+    """As JSON knows it, without NaN and infinity; in as many digits as mean something."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
     return value
 
 

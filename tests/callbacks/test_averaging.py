@@ -1,0 +1,80 @@
+"""EMA: the average is what is validated, tested and kept."""
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from small_runs import STEPS, Cut, CutError, small_data
+from toys import make_learner, make_trainer
+
+import unitf
+from unitf.callbacks import EMA, Checkpoint
+from unitf.data import RandomState
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
+NAME = "tasks.speed.head.linear.weight"  # it does not exist before the Learner's setup
+
+
+class Trace(Callback):
+    """The weights after each step, and those that are validated."""
+
+    def __init__(self):
+        self.steps, self.validated = [], []
+
+    def on_train_batch_end(self, trainer, pl_module, *rest):
+        self.steps.append(pl_module.state_dict()[NAME].clone())
+
+    def on_validation_epoch_start(self, trainer, pl_module):
+        if not trainer.sanity_checking:
+            self.validated.append(pl_module.state_dict()[NAME].clone())
+
+
+def fit(folder, resume=None, epochs=2, others=()):
+    torch.manual_seed(0)
+    learner, trace = make_learner(), Trace()
+    trainer = make_trainer(
+        folder,
+        # the average is swapped in before the trace looks, in the order of callbacks
+        callbacks=[EMA(0.9), trace, *others, Checkpoint(str(folder)), RandomState()],
+        enable_checkpointing=True,
+        max_epochs=epochs,
+    )
+    trainer.fit(learner, datamodule=small_data(), ckpt_path=resume, weights_only=True)
+    return learner, trainer, trace
+
+
+def by_hand(steps, decay):
+    average = steps[0]
+    for n, weights in enumerate(steps[1:], start=1):
+        keep = min(decay, (1 + n) / (10 + n))
+        average = keep * average + (1 - keep) * weights
+    return average
+
+
+def test_the_average_is_validated_kept_and_left_in_the_model(tmp_path):
+    learner, _, trace = fit(tmp_path)
+    assert len(trace.steps) == 2 * STEPS
+    average = by_hand(trace.steps, 0.9)
+    assert not torch.allclose(average, trace.steps[-1], atol=1e-6)
+    torch.testing.assert_close(trace.validated[0], by_hand(trace.steps[:STEPS], 0.9))
+    torch.testing.assert_close(trace.validated[1], average)
+    torch.testing.assert_close(learner.state_dict()[NAME], average)
+    kept = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    torch.testing.assert_close(kept["state_dict"][NAME], average)
+    torch.testing.assert_close(kept["current_model_state"][NAME], trace.steps[-1])
+
+
+def test_a_test_after_fit_takes_the_average(tmp_path):
+    learner, trainer, trace = fit(tmp_path)
+    last = tmp_path / "checkpoints/last.ckpt"
+    trainer.test(learner, datamodule=small_data(), ckpt_path=last, verbose=False, weights_only=True)
+    torch.testing.assert_close(learner.state_dict()[NAME], by_hand(trace.steps, 0.9))
+    torch.testing.assert_close(unitf.load(last).state_dict()[NAME], by_hand(trace.steps, 0.9))
+
+
+def test_a_run_goes_on_with_its_average_and_its_weights(tmp_path):
+    whole, _, trace = fit(tmp_path / "whole", epochs=3)
+    with pytest.raises(CutError):
+        fit(tmp_path / "first", epochs=3, others=[Cut(epoch=2)])
+    again, _, rest = fit(tmp_path / "again", tmp_path / "first/checkpoints/last.ckpt", epochs=3)
+    assert all(map(torch.equal, trace.steps[2 * STEPS :], rest.steps))
+    assert torch.equal(whole.state_dict()[NAME], again.state_dict()[NAME])
