@@ -19,7 +19,7 @@ from torch import Tensor
 
 from unitf.errors import UserError
 from unitf.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Features
 
 DIM = 48
 LONGEST = 4096  # tokens, for a tokenizer without max_tokens
@@ -68,16 +68,10 @@ class Subject:
         made: Any = cls(DIM, **{k: _instance(v) for k, v in settings["init_args"].items()})
         return made.eval()
 
-    def way_back(self, tokens: Tokens) -> Tensor:
-        """The columns unembedded.
-
-        Raises:
-            Skip: the tokenizer has no way back.
-        """
-        try:
-            return self.tokenizer.unembed(tokens.matrix)
-        except UserError as error:
-            raise Skip(str(error)) from error
+    def expect_same(self, found: Sequence[Features], where: str) -> None:
+        """That the features of all values are as they were at first."""
+        for number, (one, other) in enumerate(zip(found, self.features, strict=True)):
+            _expect_same(one, other, f"values[{number}] {where}")
 
 
 def check_tokenizer(
@@ -101,7 +95,6 @@ def run_checks(
     tokenizer: Callable[..., Tokenizer], values: Sequence[Any], **init_args: Any
 ) -> Iterator[Outcome]:
     """The outcome of every check, one after the other."""
-    subject = None
     try:
         if not len(values):
             raise CheckError("found no values, expected a handful of raw ones")
@@ -144,12 +137,8 @@ def shapes(subject: Subject) -> str:
 def contiguous(subject: Subject) -> None:
     """The columns of D×N lie one after the other in memory."""
     matrix = subject.tokenizer(Features.pack(subject.features)).matrix
-    _expect(
-        matrix.mT.is_contiguous(),
-        "forward",
-        f"strides {matrix.stride()}",
-        f"(1, {matrix.shape[0]})",
-    )
+    strides, expected = matrix.stride(), (1, matrix.shape[0])
+    _expect(matrix.mT.is_contiguous(), "forward", f"strides {strides}", expected)
 
 
 def gradients(subject: Subject) -> str:
@@ -209,7 +198,10 @@ def way_back(subject: Subject) -> str:
     """`unembed` gives V×N or F×N and `loss` a number per token."""
     tokenizer = subject.tokenizer
     features = Features.pack(subject.features)
-    predicted = subject.way_back(tokenizer(features))
+    try:
+        predicted = tokenizer.unembed(tokenizer(features).matrix)
+    except UserError as error:
+        raise Skip(str(error)) from error
     rows = tokenizer.vocabulary_size if features.is_ids else tokenizer.num_features
     expected = (rows, features.num_tokens)
     _expect(tuple(predicted.shape) == expected, "unembed", tuple(predicted.shape), expected)
@@ -235,11 +227,11 @@ def round_trip(subject: Subject) -> None:
 
 def deterministic(subject: Subject) -> None:
     """Without `train`, `encode` depends on nothing but the value, and leaves the value alone."""
+    for seed in (1, 2):
+        with seeded(seed):
+            again = [subject.tokenizer.encode(value) for value in subject.values]
+        subject.expect_same(again, "encoded again")
     for number, value in enumerate(subject.values):
-        for seed in (1, 2):
-            with seeded(seed):
-                again = subject.tokenizer.encode(value)
-            _expect_same(again, subject.features[number], f"encode(values[{number}]) again")
         same = pickle.dumps(value) == subject.before[number]
         _expect(same, "encode", f"values[{number}] changed", "it as it was")
 
@@ -260,10 +252,7 @@ def configuration(subject: Subject) -> None:
     """Its own configuration makes it again."""
     tokenizer = subject.remake()
     tokenizer.fit(iter(subject.values))
-    for number, value in enumerate(subject.values):
-        _expect_same(
-            tokenizer.encode(value), subject.features[number], f"values[{number}] in the remade one"
-        )
+    subject.expect_same([tokenizer.encode(v) for v in subject.values], "in the remade one")
 
 
 def state(subject: Subject) -> None:
@@ -273,10 +262,8 @@ def state(subject: Subject) -> None:
     buffer.seek(0)
     tokenizer = subject.remake()
     tokenizer.load_state_dict(torch.load(buffer, weights_only=True))
+    subject.expect_same([tokenizer.encode(v) for v in subject.values], "restored")
     for number, features in enumerate(subject.features):
-        _expect_same(
-            tokenizer.encode(subject.values[number]), features, f"values[{number}] restored"
-        )
         gap = _gap(tokenizer(features).matrix, subject.tokenizer(features).matrix)
         _expect(gap == 0, f"columns of values[{number}] restored", f"{gap:.1e} off", "the same")
 
@@ -286,8 +273,7 @@ def spawned(subject: Subject) -> None:
     parcel = pickle.dumps((subject.tokenizer, subject.values))
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         features = pickle.loads(pool.submit(_encode_there, parcel).result(timeout=300))
-    for number, there in enumerate(features):
-        _expect_same(there, subject.features[number], f"values[{number}] in a spawned worker")
+    subject.expect_same(features, "in a spawned worker")
 
 
 CHECKS: dict[str, Callable[[Subject], str | None]] = {

@@ -38,7 +38,7 @@ def test_a_good_tokenizer_passes_every_check_in_a_spawned_worker_too():
         ("Short", "longest input", "found NaN or infinity"),
         ("Lossy", "way back to V×N or F×N", "loss: found (1,), expected (46,)"),
         ("Reversed", "encode → decode round trip", "encode(decode(encode(values[2])))"),
-        ("Restless", "encode(train=False) deterministic", "values of encode(values[0]) again"),
+        ("Restless", "encode(train=False) deterministic", "values of values[0] encoded again"),
         ("Greedy", "encode(train=False) deterministic", "values[0] changed"),
         ("Private", "encode(train=True) follows the seeds", "with the same seeds: found"),
         ("Forgetful", "rebuilt from its configuration", "values[0] in the remade one"),
