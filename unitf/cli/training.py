@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,8 @@ class TrainingCLI(LightningCLI):
         if self.config.out is None:
             recipe = Path(str((self.config.config or ["run"])[0])).stem
             self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
-        out = self.config.out
-        self.config.trainer.default_root_dir = out
+        self.config.trainer.default_root_dir = self.config.out
+        _warn_of_emulation(self.config.trainer)
         if self.verb != "fit":
             self.config.trainer.logger = False
 
@@ -144,6 +145,19 @@ class TrainingCLI(LightningCLI):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         sys.stdout.write(f"{len(lines)} predictions: {file}\n")
+
+
+def _warn_of_emulation(trainer: Any) -> None:
+    """Says so where bfloat16 would be slower than float32, many times."""
+    on_cpu = trainer.accelerator == "cpu" or not torch.cuda.is_available()
+    # oneDNN computes bfloat16 itself from AVX-512 on; below, every product is emulated
+    emulated = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+    if on_cpu and emulated and "bf16" in str(trainer.precision):
+        warnings.warn(
+            f"precision {trainer.precision}: this processor has no bfloat16, which is then many "
+            "times slower than 32-true",
+            stacklevel=2,
+        )
 
 
 _DESCRIPTIONS = {
