@@ -4,6 +4,7 @@ import tarfile
 from collections import Counter
 from io import BytesIO
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from parts import Listed, Numbers, data, fitted_task, samples
@@ -37,7 +38,7 @@ def names(loader):
     return [batch.views["class"].names for batch in loader]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_an_epoch_has_every_sample_once_whatever_the_workers(workers):
     drawn = Counter(sum(names(stream_data(workers=workers)), ()))
     assert len(drawn) == 24
@@ -67,7 +68,9 @@ def test_processes_and_workers_share_a_stream():
     module = data(Listed(train=samples(1)))
     drawn = Counter()
     for rank in range(2):
-        lanes = Lanes({"tap": Tap(24)}, None, [1.0], 4, None, module._encoder("raise"), rank * 3, 6)
+        lanes = Lanes(
+            {"tap": Tap(24)}, Path(), [1.0], 4, None, module._encoder("raise"), rank * 3, 6
+        )
         for place in StreamOrder(3, 3):
             drawn.update(item.name for item in lanes.__getitems__(place))
     assert len(drawn) == 24
@@ -95,7 +98,7 @@ def test_a_stream_that_is_empty_or_has_no_length_is_an_error(workers):
         stream_data(steps_per_epoch=None)
     with pytest.raises(UserError, match="give the weights of all sources"):
         stream_data(source={"tap": Tap(5), "list": Listed(train=samples(3))})
-    with pytest.raises(SampleError, match="^source tap: no training samples in share 1 of"):
+    with pytest.raises(SampleError, match=r"^source tap: no training samples in share 1 of"):
         list(stream_data(workers=workers, source=Tap(0)))
 
 

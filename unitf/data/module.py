@@ -230,7 +230,10 @@ class DataModule(LightningDataModule):
             return None
         if missing := [name for name in samples if name not in self.weights]:
             raise UserError(f"data: weights lack the source {', '.join(missing)}")
-        return [self.weights[name] for name in samples]
+        shares = [self.weights[name] for name in samples]
+        if not sum(shares):
+            raise UserError("data: no source has a weight above 0")
+        return shares
 
     def _measure(self, split: str, samples: dict[str, Sequence[Sample]]) -> list[np.ndarray]:
         """The tokens of every sample, measured once by encoding it without augmentation."""
