@@ -18,13 +18,16 @@ class NumberWords(Source):
 
     What training never sees: two spellings that differ only in case, accents, apostrophes or
     spaces count as one ("fünf" = "FUNF"). A spelling that means two digits somewhere on earth
-    ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's other spellings a
-    fixed 20% are for test and 10% for validation, chosen by chance among those of which a
-    relative stays in training: a spelling of the same digit, in any language, that becomes this
-    one by changing at most a third of its letters ("siedem" is held out, "sedem" stays). So
-    what is measured is whether a model knows a word by its relatives. Every sample, in all splits,
-    then gets a case and typing errors by chance; no sample of training has the letters of a
-    held-out spelling, and no sample of test or validation those of a sample of training.
+    ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's spellings about
+    12% are for test and 5% for validation, fixed, chosen by chance among those that their relatives
+    give away: two spellings of the same digit, in any language, stay in training that become
+    this one by changing at most a third of its letters, and no spelling of another digit in
+    training is as near ("siedym" is held out; "siedem" and "sedem" stay). So what is measured is
+    whether a model knows a word by its relatives.
+
+    Every sample of every split then gets a case and typing errors by chance; none of training has
+    the letters of a held-out spelling, and none of test or validation those of any sample or
+    spelling of training.
 
     Args:
         column: the name of the column with the text.

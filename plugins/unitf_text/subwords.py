@@ -57,7 +57,8 @@ class Pieces(TextTokenizer):
 class Words(Pieces):
     """One token per word or run of punctuation; a word that is not frequent enough is unknown.
 
-    `decode` puts one space between words.
+    English contractions are cut as in the Penn Treebank ("is n't", "it 's"); `decode` puts one
+    space between words.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.

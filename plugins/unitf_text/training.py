@@ -15,7 +15,10 @@ from unitf.errors import UserError
 _SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]
 _IDS = {"unknown": 0, "start": 1, "end": 2, "mask": 3}
 # a word, a number or a run of punctuation, each with the space before it; other spaces alone
-_WORDS = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
+_PIECES = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
+
+# a word or a run of punctuation; English contractions as in the Penn Treebank: "is n't", "it 's"
+_WORDS = r"(?i)\w+(?=n['’]t\b)|n['’]t\b|\w+|['’](?:s|re|ve|ll|d|m)\b|[^\w\s]+"
 
 
 def learn(
@@ -36,7 +39,9 @@ def learn(
     if byte_level:
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     elif algorithm != "words":  # most of the vocabulary is for pieces, not for rare characters
-        alphabet = _known_characters(texts, size // 4)
+        # WordPiece has both a and ##a
+        most = size // 4 if algorithm == "wordpiece" else size // 2
+        alphabet = _known_characters(texts, most)
         rare = set().union(*texts) - set(alphabet)
         if rare:
             blank = str.maketrans(dict.fromkeys(rare, " "))
@@ -68,7 +73,7 @@ def _model(algorithm: str) -> models.Model:
 def _surround(tokenizer: tokenizers.Tokenizer, algorithm: str, byte_level: bool) -> None:
     """How text is cut before the model sees it, and joined again."""
     if algorithm == "words":
-        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True)
     elif algorithm == "wordpiece":
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.WordPiece(cleanup=False)
@@ -77,7 +82,7 @@ def _surround(tokenizer: tokenizers.Tokenizer, algorithm: str, byte_level: bool)
         tokenizer.decoder = decoders.ByteLevel()
     else:  # the first word is cut as if it were another one, and decoding is still exact
         tokenizer.normalizer = normalizers.Prepend(" ")
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), "isolated")
         tokenizer.decoder = decoders.Sequence([decoders.Fuse(), decoders.Strip(" ", 1, 0)])
 
 
