@@ -56,18 +56,15 @@ def turn(config: TransformerConfig, head: Tensor, positions: Tensor) -> Tensor:
     """Rotary: pair i of a token turns by position / base^(i / pairs of its axis)."""
     half = config.head_dim // 2
     share = half // config.position_axes
-    rows = []
-    for token in range(head.shape[0]):
-        row = head[token].clone()
-        for axis in range(config.position_axes):
-            for i in range(share):
-                pair = axis * share + i
-                angle = positions[axis, token] * config.rotary_base ** (-i / share)
-                a, b = head[token, pair], head[token, pair + half]
-                row[pair] = a * torch.cos(angle) - b * torch.sin(angle)
-                row[pair + half] = a * torch.sin(angle) + b * torch.cos(angle)
-        rows.append(row)
-    return torch.stack(rows)
+    columns = list(head.unbind(1))
+    for axis in range(config.position_axes):
+        for i in range(share):
+            pair = axis * share + i
+            angle = positions[axis] * config.rotary_base ** (-i / share)
+            a, b = head[:, pair], head[:, pair + half]
+            columns[pair] = a * torch.cos(angle) - b * torch.sin(angle)
+            columns[pair + half] = a * torch.sin(angle) + b * torch.cos(angle)
+    return torch.stack(columns, dim=1)
 
 
 def attend(

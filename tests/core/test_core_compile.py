@@ -11,16 +11,16 @@ from unitf.core import Transformer, TransformerConfig
 from unitf.tokens import Tokens
 
 torch.manual_seed(0)
-config = TransformerConfig(dim=32, depth=3, num_heads=2, positions="rotary", drop_path=0.1)
+config = TransformerConfig(dim=16, depth=2, num_heads=2, positions="rotary", drop_path=0.1)
 eager, compiled = Transformer(config), Transformer(config)
 compiled.load_state_dict(eager.state_dict())
 names = list(compiled.state_dict())
 compiled.compile_blocks()
 assert list(compiled.state_dict()) == names
 
-for step, lengths in enumerate([[6] * 4, [8] * 5, [9] * 6, [3, 9, 0, 5], [4, 7, 2], [30, 400, 2]]):
-    tokens = Tokens.from_rows(torch.randn(sum(lengths), 32), lengths)
-    weight = torch.randn(sum(lengths), 32)
+for step, lengths in enumerate([[6] * 4, [8] * 5, [9] * 6]):
+    rows, weight = torch.randn(2, sum(lengths), 16)
+    tokens = Tokens.from_rows(rows.requires_grad_(), lengths)
     outs = []
     for core in (eager, compiled):
         torch.manual_seed(step)
@@ -31,8 +31,7 @@ for step, lengths in enumerate([[6] * 4, [8] * 5, [9] * 6, [3, 9, 0, 5], [4, 7, 
     for mine, theirs in zip(compiled.parameters(), eager.parameters()):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-3, atol=1e-4)
 graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-print("graphs", graphs)
-assert graphs <= 8, graphs
+assert graphs == 1, f"compiled {graphs} times, for 2 blocks and 3 batches of other lengths"
 """
 
 

@@ -83,8 +83,8 @@ def test_an_unknown_name_lists_the_known_ones(values, message):
 def test_a_misspelt_override_has_a_near_name():
     with pytest.raises(UserError, match="unknown 'num_head'; did you mean 'num_heads'"):
         TransformerConfig.preset("tiny", num_head=3)
-    with pytest.raises(UserError, match="unknown 'tyni'; did you mean 'tiny'"):
-        TransformerConfig.preset("tyni")
+    with pytest.raises(UserError, match="unknown 'tinny'; did you mean 'tiny'"):
+        TransformerConfig.preset("tinny")
 
 
 def make_parser():

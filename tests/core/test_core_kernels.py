@@ -168,10 +168,10 @@ def test_a_window_over_a_long_sequence_needs_no_square_of_it():
 
 @pytest.mark.parametrize("name", ["full", "causal"])
 def test_dropout_keeps_the_mean(name):
-    pattern = make_pattern([20] * 8, dropout=0.4, **PATTERNS[name])
+    pattern = make_pattern([10] * 8, dropout=0.4, **PATTERNS[name])
     q, k, v = make_heads(pattern)
     kernel = make_kernel(pattern, CPU, torch.float64)
-    outs = torch.stack([kernel(q, k, v) for _ in range(400)]).detach()
+    outs = torch.stack([kernel(q, k, v) for _ in range(100)]).detach()
     assert not torch.equal(outs[0], outs[1])
     wanted = whole(pattern, q, k, v).detach()
     error = outs.std(0) / len(outs) ** 0.5

@@ -29,6 +29,7 @@ class Stack(nn.Module):
         self.head_dim = config.head_dim
         self.attention_dropout = config.attention_dropout
         self.checkpoint = config.checkpoint
+        self.compiled = False
         self.positions = make_positions(config)
         self.input_norm = make_norm(config) if config.input_norm else None
         self.blocks = nn.ModuleList(Block(config, cross) for _ in range(depth))
@@ -38,7 +39,10 @@ class Stack(nn.Module):
     def forward(
         self, tokens: Tokens, memory: Tokens | None = None, causal: bool | None = None
     ) -> Tokens:
-        rows = tokens.rows if self.input_norm is None else self.input_norm(tokens.rows)
+        # a compiled block that once saw a view is compiled anew for what is none
+        rows = tokens.rows.clone() if self.compiled else tokens.rows
+        if self.input_norm is not None:
+            rows = self.input_norm(rows)
         context = self._context(tokens, memory, self.causal if causal is None else causal)
         run = _run_twice if self.checkpoint and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
@@ -144,6 +148,7 @@ class Transformer(nn.Module):
     def compile_blocks(self) -> None:
         """Compiles the repeated block in place; lengths may differ from batch to batch."""
         for stack in self.stacks:
+            stack.compiled = True
             for block in stack.blocks:
                 block.compile(dynamic=True)
 
