@@ -1,6 +1,5 @@
 """Pictures that a run draws: curves, confusion, and figures by modality."""
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def draw_confusion(path: Path, counts: np.ndarray, names: Iterable[Any], title: 
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
-    labels = [textwrap.shorten(str(name), 28, placeholder="…") for name in names]
+    labels = [_shortened(str(name)) for name in names]
     size = len(labels)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = float(np.clip(0.24 * size + 2.2, 5.0, 24.0))
@@ -58,10 +57,10 @@ def draw_confusion(path: Path, counts: np.ndarray, names: Iterable[Any], title: 
     upright = size > 12 or max(map(len, labels)) > 5
     axes.set_xticks(places, labels, rotation=90 if upright else 0, fontsize=font)
     axes.set_yticks(places, labels, fontsize=font)
-    axes.set_xticks(places[1:] - 0.5, minor=True)
-    axes.set_yticks(places[1:] - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=0.6)
-    axes.tick_params(which="both", length=0)
+    lines = {"color": "white", "linewidth": 0.6}
+    axes.hlines(places[1:] - 0.5, -0.5, size - 0.5, **lines)
+    axes.vlines(places[1:] - 0.5, -0.5, size - 0.5, **lines)
+    axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
@@ -72,12 +71,12 @@ def draw_confusion(path: Path, counts: np.ndarray, names: Iterable[Any], title: 
             text = f"{100 * share:.0f}" if share >= 0.005 else "·"
             colour = "white" if share > 0.4 else "#1f2937"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    bar = figure.colorbar(picture, ax=axes, fraction=0.035, pad=0.015)
+    bar = figure.colorbar(picture, ax=axes, shrink=0.6, aspect=30, pad=0.015)
     bar.set_ticks(
         [0, 0.01, 0.1, 0.25, 0.5, 1], labels=["0", "1 %", "10 %", "25 %", "50 %", "100 %"]
     )
     bar.outline.set_visible(False)  # type: ignore[operator]
-    _save(figure, path)
+    _save(figure, path, dpi=150 if size <= 30 else 110)
 
 
 def draw_modalities(
@@ -99,8 +98,11 @@ def draw_modalities(
         names = list(dict.fromkeys(name for figures in splits.values() for name in figures))
         width = 0.8 / len(splits)
         for place, (split, figures) in enumerate(splits.items()):
-            shift = (place - (len(splits) - 1) / 2) * width
-            at = [names.index(name) + shift for name in figures]
+            at = []
+            for name in figures:  # a modality's bars stand around its middle, however many
+                having = [other for other, measured in splits.items() if name in measured]
+                shift = having.index(split) - (len(having) - 1) / 2
+                at.append(names.index(name) + shift * width)
             bars = axes.bar(
                 at, list(figures.values()), width * 0.92, label=split, color=COLOURS[place % 8]
             )
@@ -138,6 +140,10 @@ def _legend(axes: Any, columns: int) -> None:
     )
 
 
-def _save(figure: Any, path: Path) -> None:
+def _shortened(name: str) -> str:
+    return name if len(name) <= 32 else f"{name[:31]}…"
+
+
+def _save(figure: Any, path: Path, dpi: int = 150) -> None:
     with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=150, facecolor="white")
+        figure.savefig(part, format="png", dpi=dpi, facecolor="white")
