@@ -56,12 +56,17 @@ class MacroAUROC(MulticlassAUROC):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes, average="none")
+        _begin(self)
+
+    def reset(self) -> None:
+        super().reset()
+        _begin(self)
 
     def compute(self) -> Tensor:
-        if not len(self.target):
-            return torch.tensor(torch.nan)
         counts = dim_zero_cat(self.target).bincount(minlength=self.num_classes)
         defined = (counts > 0) & (counts < counts.sum())
+        if not defined.any():
+            return torch.tensor(torch.nan)
         return super().compute()[defined].mean()  # type: ignore[index]
 
 
@@ -70,13 +75,30 @@ class MacroLabelAUROC(MultilabelAUROC):
 
     def __init__(self, num_labels: int) -> None:
         super().__init__(num_labels, average="none")
+        _begin(self)
+
+    def reset(self) -> None:
+        super().reset()
+        _begin(self)
 
     def compute(self) -> Tensor:
-        if not len(self.target):
-            return torch.tensor(torch.nan)
         target = dim_zero_cat(self.target)
         defined = target.any(0) & (target == 0).any(0)
+        if not defined.any():
+            return torch.tensor(torch.nan)
         return super().compute()[defined].mean()  # type: ignore[index]
+
+
+def _begin(metric: MulticlassAUROC | MultilabelAUROC) -> None:
+    """No sample, but in the shape and type of samples.
+
+    torchmetrics gathers an empty list as float32, which the int64 of a process that has samples
+    turns into a crash or a hang.
+    """
+    size: Any = metric.num_labels if isinstance(metric, MultilabelAUROC) else metric.num_classes
+    shape = (0, size) if isinstance(metric, MultilabelAUROC) else (0,)
+    metric.preds = [torch.zeros(0, size, device=metric.device)]
+    metric.target = [torch.zeros(shape, dtype=torch.long, device=metric.device)]
 
 
 def _is_defined(value: Any) -> bool:
