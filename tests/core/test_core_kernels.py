@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from unitf.core import kernels
+from unitf.core import kernels, scores
 from unitf.core.kernels import Blockwise, Nothing, Padded, Reshaped, VariableLengths, make_kernel
 from unitf.core.scores import Pattern
 
@@ -95,6 +95,15 @@ def test_kernels_agree_on_equal_lengths(kind, name, kv_heads):
     pattern = make_pattern([9, 9, 9], **PATTERNS[name])
     kernel = kind(pattern) if kind is Blockwise else kind(pattern, CPU, torch.float64)
     check(kernel, pattern, make_heads(pattern, kv_heads))
+
+
+@pytest.mark.parametrize("lengths", [(6, 6, 6), (6, 0, 9)], ids=["equal", "ragged"])
+@pytest.mark.parametrize("name", PATTERNS)
+def test_explicit_attention_is_exact(monkeypatch, name, lengths):
+    monkeypatch.setattr(scores, "HALF", (torch.float64,))  # what else only half precision takes
+    monkeypatch.setattr(scores.F, "scaled_dot_product_attention", None)
+    pattern = make_pattern(lengths, **PATTERNS[name])
+    check(make_kernel(pattern, CPU, torch.float64), pattern, make_heads(pattern, kv_heads=1))
 
 
 @pytest.mark.parametrize("name", PATTERNS)

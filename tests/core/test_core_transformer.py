@@ -247,6 +247,19 @@ def test_checkpointed_blocks_give_the_same_gradients(kind):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("lengths", [(5, 5), (3, 0, 7), (10, 2000, 100)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_asks_the_device_for_a_number(kind, lengths):
+    """The meta device has none to give; on CUDA asking would make the host wait."""
+    core = make(torch.float32, **KINDS[kind], drop_path=0.1, attention_dropout=0.1).to("meta")
+
+    def tokens(lengths):
+        return Tokens.from_rows(torch.zeros(sum(lengths), 16, device="meta"), lengths)
+
+    memory = tokens([2] * len(lengths)) if "-" in kind else None
+    core(tokens(lengths), memory).rows.sum().backward()
+
+
 def test_residual_outputs_begin_smaller_the_deeper_the_core():
     core = Transformer(TransformerConfig(dim=64, depth=8, num_heads=1))
     block = core.encoder.blocks[3]

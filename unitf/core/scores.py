@@ -52,6 +52,8 @@ def dense(
         causal: says what a mask could say too, to a kernel that need not read one.
         dropout: chance that a weight becomes 0.
     """
+    if mask is not None:
+        mask = mask.to(q.dtype)  # the same already, unless somebody casts between blocks (FSDP)
     if q.is_cpu and (dropout or (q.dtype in HALF and k.shape[2] <= 4 * BLOCK)):
         return _explicit(q, k, v, mask, causal, dropout)
     grouped = q.shape[1] != k.shape[1]

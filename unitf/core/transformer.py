@@ -167,7 +167,9 @@ def _run_twice(block: nn.Module, *inputs: Any) -> Tensor:
 def _computed_in(tensor: Tensor) -> torch.dtype:
     """The dtype of queries, keys and values made from `tensor`."""
     kind = tensor.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return tensor.dtype
 
 
 def cut(lengths: Sequence[int], chunk: int) -> tuple[int, ...]:
