@@ -47,6 +47,18 @@ def test_unembed_of_ids_is_the_transposed_table():
     assert len(list(letters.parameters())) == 1
 
 
+def test_ids_and_sinusoidal_positions_begin_at_the_same_size():
+    torch.manual_seed(0)
+    letters = Letters(256)
+    letters.fit(["abcdefghijklmnopqrstuvwxyz"])
+    letters.build(unembed=True)
+    features = letters.encode("thequickbrownfox")
+    embedded = letters.embed(features)
+    waves = letters.position_embedding(features.positions)
+    assert 0.9 < embedded.norm() / (waves.norm() * 2**0.5) < 1.1
+    assert 0.9 < letters.unembed(torch.randn(256, 100)).std() < 1.1  # logits begin at size 1
+
+
 def test_loss_is_cross_entropy_for_ids_and_squared_error_for_numbers():
     letters = Letters(8)
     ids = Features(torch.tensor([2, 0]))

@@ -1,15 +1,16 @@
 """Objects that know the arguments they were made with, so that a checkpoint can make them again."""
 
 import inspect
-from typing import Any
+from typing import Any, TypeVar
 
+Made = TypeVar("Made", bound="Configurable")
 _PLAIN = (str, int, float, bool, type(None))
 
 
 class Configurable:
     """Records its own constructor arguments; `configuration()` gives them back as plain data."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "Configurable":
+    def __new__(cls: type[Made], *args: Any, **kwargs: Any) -> Made:
         self = super().__new__(cls)
         if args or kwargs:  # pickle and copy call __new__ bare, then restore __dict__
             try:

@@ -24,6 +24,7 @@ from unitf.errors import UserError
 
 TASKS = (
     "unitf.tasks.classification:Classification",
+    "unitf.tasks.classification:MultiLabelClassification",
     "unitf.tasks.regression:Regression",
     "unitf.tasks.next_token:NextToken",
 )

@@ -99,6 +99,8 @@ class Tokenizer(Component, ABC):
         initialise(self)
         if isinstance(self.embedding, nn.Linear):
             nn.init.xavier_uniform_(self.embedding.weight)
+        elif self.position_scheme == "sinusoidal":
+            nn.init.normal_(self.embedding.weight, std=self.dim**-0.5)
         self.position_embedding = self.make_positions()
 
     def make_positions(self) -> nn.Module | None:
@@ -117,7 +119,12 @@ class Tokenizer(Component, ABC):
     def embed(self, features: Features) -> Float[Tensor, "D N"]:
         """Features as columns: a lookup table for ids, a linear projection for F×N."""
         assert self.embedding is not None, "build() comes before embed()"
-        return self.embedding(features.rows).mT
+        rows = self.embedding(features.rows)
+        if features.is_ids and self.position_scheme == "sinusoidal":
+            # as Vaswani et al. (2017): the waves are of size 1 and drown a token that is smaller,
+            # while the same table, as an unembedding, must be small
+            rows = rows * self.dim**0.5
+        return rows.mT
 
     def unembed(self, columns: Float[Tensor, "D N"]) -> Float[Tensor, "_ N"]:
         """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection)."""

@@ -31,6 +31,8 @@ def _order(lengths: Sequence[int], device: torch.device) -> Float[Tensor, "1 N"]
 def _join_positions(positions: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "P N"]:
     """Side by side; an axis that one of them lacks is 0 there."""
     axes = max(p.shape[0] for p in positions)
+    if all(p.shape[0] == axes for p in positions):
+        return torch.cat(list(positions), dim=1)
     grown = [torch.nn.functional.pad(p, (0, 0, 0, axes - p.shape[0])) for p in positions]
     return torch.cat(grown, dim=1)
 
