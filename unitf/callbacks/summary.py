@@ -22,6 +22,11 @@ class Summary(Callback):
         self.folder = folder
         self.test_follows = test_follows
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            for line in _beginning(pl_module):
+                _print(line)
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.test_follows:
             self.show(trainer, pl_module)
@@ -39,12 +44,27 @@ class Summary(Callback):
             return
         from rich.console import Console
 
-        console = Console(soft_wrap=True)
         for table in _tables(results_of(trainer, pl_module)):
-            console.print(table)
+            Console(soft_wrap=True).print(table)
         folder = Path(self.folder or trainer.default_root_dir)
         for what, told in _places(folder, getattr(pl_module, "tasks", {})).items():
-            console.print(f"{what:<9} {told}", highlight=False, markup=False)
+            _print(f"{what:<9} {told}")
+
+
+def _print(line: str) -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(line, highlight=False, markup=False)
+
+
+def _beginning(pl_module: LightningModule) -> list[str]:
+    """How large the parts of the model are, and where it trains."""
+    parts = {
+        name: sum(parameter.numel() for parameter in part.parameters())
+        for name, part in pl_module.named_children()
+    }
+    told = ", ".join(f"{name} {count:,}" for name, count in parts.items() if count)
+    return [f"parameters {sum(parts.values()):,} ({told}) on {pl_module.device}"]
 
 
 def _places(folder: Path, tasks: Any) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The training verbs: LightningCLI over one Learner and one DataModule."""
 
 import json
+import logging
 import sys
 import time
 import warnings
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -17,6 +18,7 @@ from unitf import registry
 from unitf.callbacks import Checkpoint, FiniteLoss, Progress, RunReport, Summary
 from unitf.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.checkpoints import find_checkpoint
+from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
 from unitf.learner import Learner
@@ -39,7 +41,11 @@ class TrainingCLI(LightningCLI):
             seed_everything_default=0,
             save_config_callback=SaveConfigCallback if verb == "fit" else None,
             save_config_kwargs={"overwrite": True},
-            trainer_defaults={"gradient_clip_val": 1.0, "use_distributed_sampler": False},
+            trainer_defaults={
+                "gradient_clip_val": 1.0,
+                "use_distributed_sampler": False,  # ours knows ranks and resumes
+                "enable_model_summary": False,  # Summary tells
+            },
             parser_kwargs={
                 "prog": f"unitf {verb}",
                 "description": _DESCRIPTIONS[verb],
@@ -172,6 +178,21 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _quieten() -> None:
+    """Leaves out what Lightning tells of itself; warnings that a user can act on stay."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    advices = (
+        ".*does not have many workers.*",
+        ".*smaller than the logging interval.*",
+        "Be aware that when using `ckpt_path`.*",
+    )
+    for advice in advices:
+        warnings.filterwarnings("ignore", message=advice)
+
+
 def _resume(argv: list[str]) -> list[str]:
     """`--resume DIR` as the configuration, the folder and the last checkpoint of that run."""
     if "--resume" not in argv:
@@ -190,15 +211,21 @@ def _resume(argv: list[str]) -> list[str]:
 
 def main(verb: str, argv: list[str]) -> int:
     """Runs a training verb; the plugins' names are known before the arguments are read."""
+    _quieten()
     for kind in ("tokenizers", "tasks", "sources"):
         registry.resolve_all(kind)
+    # what a recipe names is imported only if it is ours, a plugin's, or of these
+    own = sorted(registry.modules() | {"torch.optim", "lightning.pytorch"})
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
+    argv = _resume(argv)
+    check_recipes(argv)
     argv = ["--data.root" if word == "--data-root" else word for word in argv]
     argv = [
         f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word
         for word in argv
     ]
     try:
-        TrainingCLI(verb, _resume(argv)).run()
+        TrainingCLI(verb, argv).run()
     except RunInterrupted as interruption:
         sys.stderr.write(f"unitf: {interruption}\n")
         return interruption.exit_status

@@ -1,0 +1,138 @@
+"""The training verbs on the command line: a run's folder, going on, predicting, messages."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from unitf.cli import main
+
+TOYS = Path(__file__).parents[1] / "toys.py"
+RECIPE = """
+model:
+  core: {dim: 16, depth: 1, num_heads: 2}
+  tokenizers: {waves: Waves, beats: Beats}
+  tasks:
+    speed: {class_path: Classification, init_args: {inputs: [waves, beats], target: speed}}
+data:
+  sources:
+    toy: {class_path: Swings}
+  batch_size: 16
+  num_workers: 0
+trainer: {max_epochs: 2, accelerator: cpu}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    import toys  # noqa: F401 (registers its classes)
+
+    path = tmp_path / "toy.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def error_of(argv: list[str], capsys) -> str:
+    assert main(argv) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_run_keeps_everything_in_its_folder(recipe, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["fit", "--config", str(recipe), "--out", str(out)]) == 0
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    assert {
+        "config.yaml", "metrics.csv", "metrics.json", "versions.json", "curves.png",
+        "confusion_speed.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+    } <= names  # fmt: skip
+    figures = json.loads((out / "metrics.json").read_text())["results"]
+    assert set(figures["test"]["speed"]) == {"all", "waves", "beats", "waves+beats"}
+    shown = capsys.readouterr().out
+    assert "unitf predict --checkpoint" in shown
+    # the resolved configuration is itself a recipe
+    assert main(["test", "--config", str(out / "config.yaml"), "--ckpt_path", str(out)]) == 0
+
+
+def test_predict_reads_tables_and_says_json(recipe, tmp_path, capsys):
+    out = tmp_path / "run"
+    main(["fit", "--config", str(recipe), "--out", str(out)])
+    table = tmp_path / "in.jsonl"
+    table.write_text("\n".join(json.dumps({"waves": [0.5] * n}) for n in (8, 12)))
+    capsys.readouterr()
+    assert main(["predict", "--checkpoint", str(out), "--input", str(table), "--json"]) == 0
+    predictions = json.loads(capsys.readouterr().out)
+    assert [p["label"] in ("fast", "slow") for p in predictions] == [True, True]
+    assert main(["predict", "--checkpoint", str(out), "--input", str(table)]) == 0
+    assert predictions[0]["label"] in capsys.readouterr().out
+
+
+def test_a_misspelt_class_lists_what_is_installed(recipe, capsys):
+    recipe.write_text(RECIPE.replace("waves: Waves", "waves: Wavs"))
+    line = error_of(["fit", "--config", str(recipe)], capsys)
+    assert "Wavs" in line
+    assert "Waves" in line
+
+
+def test_a_misspelt_argument_is_named(recipe, capsys):
+    recipe.write_text(RECIPE.replace("depth: 1", "dept: 1"))
+    line = error_of(["fit", "--config", str(recipe)], capsys)
+    assert "dept" in line
+
+
+def test_malformed_yaml_says_where(recipe, capsys):
+    recipe.write_text(RECIPE.replace("sources:", "sources: ["))
+    line = error_of(["fit", "--config", str(recipe)], capsys)
+    assert "toy.yaml" in line
+    assert "line" in line
+
+
+def test_a_duplicate_key_is_an_error(recipe, capsys):
+    recipe.write_text(RECIPE + "data:\n  batch_size: 3\n")
+    line = error_of(["fit", "--config", str(recipe)], capsys)
+    assert "data" in line
+    assert "twice" in line
+
+
+def test_a_missing_recipe_is_named(capsys):
+    assert "nowhere.yaml" in error_of(["fit", "--config", "nowhere.yaml"], capsys)
+
+
+def test_a_foreign_class_is_not_imported(recipe, tmp_path, capsys):
+    recipe.write_text(RECIPE.replace("waves: Waves", "waves: this.Waves"))
+    line = error_of(["fit", "--config", str(recipe)], capsys)
+    assert "this" in line
+    assert "this" not in sys.modules
+
+
+def test_resume_without_a_run_says_what_is_missing(tmp_path, capsys):
+    line = error_of(["fit", "--resume", str(tmp_path)], capsys)
+    assert "config.yaml is not there" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_cleanly_and_resume_goes_on(recipe, tmp_path, number):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "unitf", "--plugin", str(TOYS), "fit"]
+    begin = [*command, "--config", str(recipe), "--out", str(out), "--trainer.max_epochs", "2000"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        begin, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        while not (out / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.2)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert f"unitf fit --resume {out}" in told
+    assert "Traceback" not in told
+    go_on = [*command, "--resume", str(out), "--trainer.max_steps", "1"]
+    assert subprocess.run(go_on, capture_output=True, timeout=120).returncode == 0

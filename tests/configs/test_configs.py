@@ -1,0 +1,43 @@
+"""Every recipe goes through the real command line, for two steps."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SHARED
+
+from unitf.cli import main
+
+RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
+OVERLAYS = {"fsdd_new_speaker": "fsdd"}  # these change another recipe
+
+
+def arguments(recipe: Path) -> list[str]:
+    names = [*([OVERLAYS[recipe.stem]] if recipe.stem in OVERLAYS else []), recipe.stem]
+    return [part for n in names for part in ("--config", str(recipe.parent / f"{n}.yaml"))]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_the_recipe_trains(recipe, tmp_path, capsys):
+    if recipe.stem != "quickstart" and not SHARED.is_dir():
+        pytest.skip("shared data not available")
+    argv = [
+        "fit", *arguments(recipe), "--out", str(tmp_path / "run"), "--test_after_fit", "false",
+        "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2",
+        "--trainer.limit_val_batches", "1", "--data.num_workers", "0", "--data.batch_size", "8",
+        "--trainer.accelerator", "cpu",
+    ]  # fmt: skip
+    if recipe.stem != "quickstart":
+        argv += ["--data-root", str(SHARED / "data")]
+    with warnings.catch_warnings():
+        assert main(argv) == 0, capsys.readouterr().err
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").is_file()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_the_header_says_how_to_run_it(recipe):
+    header = [line for line in recipe.read_text().splitlines() if line.startswith("#")]
+    assert len(header) >= 2
+    if recipe.stem not in OVERLAYS:
+        assert any(f"unitf fit --config configs/{recipe.name}" in line for line in header)

@@ -1,0 +1,107 @@
+"""What is checked in a recipe (YAML) before the parser sees it: its syntax, and names of classes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unitf import registry
+from unitf.errors import UserError
+
+_PLACES = {  # where a recipe names classes of ours, by name of its own choice
+    ("model", "tokenizers"): "tokenizers",
+    ("model", "tasks"): "tasks",
+    ("data", "sources"): "sources",
+}
+_LARGEST = 1_000_000  # characters
+_MOST_ALIASES = 100
+
+
+class _Strict(yaml.SafeLoader):
+    """A safe YAML loader that refuses a key given twice, and aliases that multiply."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.num_aliases = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            self.num_aliases += 1
+            if self.num_aliases > _MOST_ALIASES:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"more than {_MOST_ALIASES} aliases", self.peek_event().start_mark
+                )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {name!r} stands here twice", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def check_recipes(argv: list[str]) -> None:
+    """Looks at the files that the words of a command line give with `--config`.
+
+    Raises:
+        UserError: a file is missing, is not YAML, gives a key twice, or names a class that is not
+            installed; in one line, with the place and near names.
+    """
+    for file in _files(argv):
+        recipe = read_recipe(file)
+        for (part, group), kind in _PLACES.items():
+            named = (recipe.get(part) or {}).get(group) if isinstance(recipe.get(part), dict) else {}
+            for name, setting in (named or {}).items() if isinstance(named, dict) else ():
+                path = setting.get("class_path") if isinstance(setting, dict) else setting
+                if isinstance(path, str):
+                    _check_class(kind, path, f"{file}: {part}.{group}.{name}")
+
+
+def _check_class(kind: str, path: str, place: str) -> None:
+    try:
+        registry.find(kind, path)
+    except UserError as error:
+        hint = ""
+        if "." in path:
+            hint = "; a class of your own that no package has: unitf --plugin FILE.py fit …"
+        raise UserError(f"{place}: {error}{hint}") from error
+
+
+def read_recipe(file: Path) -> dict[str, Any]:
+    """The contents of a YAML file."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--config {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"--config {file}: not UTF-8 text") from error
+    if len(text) > _LARGEST:
+        raise UserError(f"--config {file}: {len(text):,} characters, expected a recipe")
+    try:
+        recipe = yaml.load(text, Loader=_Strict)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{file}{line}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: {' '.join(str(error).split())}") from error
+    if recipe is not None and not isinstance(recipe, dict):
+        raise UserError(f"{file}: expected `model:`, `data:` and `trainer:`, found {type(recipe)}")
+    return recipe or {}
+
+
+def _files(argv: list[str]) -> Iterator[Path]:
+    for place, word in enumerate(argv):
+        option, equals, value = word.partition("=")
+        if option not in ("--config", "-c"):
+            continue
+        if equals:
+            yield Path(value)
+        elif place + 1 < len(argv):
+            yield Path(argv[place + 1])
