@@ -1,14 +1,13 @@
 """What all tests share: shapes are checked, the shared data is found or its tests are skipped."""
 
 import os
+import sys
 from pathlib import Path
 
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("UNITF_SHARED", ROOT.parent / "shared"))
-
-import sys
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests share toys.py
 

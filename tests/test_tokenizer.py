@@ -95,7 +95,7 @@ def test_a_tokenizer_says_ids_or_numbers():
     class Neither(Signal):
         num_features = None
 
-    with pytest.raises(UserError, match="either num_features .* or vocabulary_size"):
+    with pytest.raises(UserError, match=r"either num_features .* or vocabulary_size"):
         Neither(8).build()
 
 

@@ -11,7 +11,7 @@ class Configurable:
     """Records its own constructor arguments; `configuration()` gives them back as plain data."""
 
     def __new__(cls: type[Made], *args: Any, **kwargs: Any) -> Made:
-        self = super().__new__(cls)
+        self = super().__new__(cls)  # pyright: ignore[reportArgumentType]
         if args or kwargs:  # pickle and copy call __new__ bare, then restore __dict__
             try:
                 bound = inspect.signature(cls).bind(*args, **kwargs)

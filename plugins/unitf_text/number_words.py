@@ -7,7 +7,14 @@ from pathlib import Path
 from unitf.batch import Sample
 from unitf.data.source import Source
 from unitf.errors import UserError
-from unitf_text.spellings import letters, meanings, spellings_of, splits, without_accents
+from unitf_text.spellings import (
+    SHORTEST,
+    letters,
+    meanings,
+    spellings_of,
+    splits,
+    without_accents,
+)
 from unitf_text.typing_errors import mistype
 
 SIZES = {"train": 5000, "validation": 500, "test": 1000}
@@ -19,10 +26,10 @@ class NumberWords(Source):
     What training never sees: two spellings that differ only in case, accents, apostrophes or
     spaces count as one ("fünf" = "FUNF"). A spelling that means two digits somewhere on earth
     ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's spellings about
-    12% are for test and 5% for validation, fixed, chosen by chance among those that their relatives
-    give away: two spellings of the same digit, in any language, stay in training that become
-    this one by changing at most a third of its letters, and no spelling of another digit in
-    training is as near ("siedym" is held out; "siedem" and "sedem" stay). So what is measured is
+    12% are for test and 5% for validation, fixed, chosen by chance among those of at least four
+    letters that their relatives give away: two spellings of the same digit, in any language, stay
+    in training that become this one by changing at most a third of its letters, and no spelling of
+    another digit in training is as near ("siedym" is held out; "siedem" and "sedem" stay). So what is measured is
     whether a model knows a word by its relatives.
 
     Every sample of every split then gets a case and typing errors by chance; none of training has
@@ -33,7 +40,7 @@ class NumberWords(Source):
         column: the name of the column with the text.
         target: the name of the column with the digit (a whole number).
         sizes: number of samples of each split (train, validation, test).
-        noise: the probability of a typing error at each letter.
+        noise: the probability of a typing error at each letter of a word of at least four.
         seed: another seed, other samples; the spellings that are held out stay.
     """
 
@@ -42,7 +49,7 @@ class NumberWords(Source):
         column: str = "text",
         target: str = "digit",
         sizes: dict[str, int] | None = None,
-        noise: float = 0.04,
+        noise: float = 0.03,
         seed: int = 0,
     ) -> None:
         self.column = column
@@ -88,7 +95,8 @@ class NumberWords(Source):
         text = rng.choice(rng.choice(spellings))
         if rng.random() < 0.25:
             text = without_accents(text)
-        text = mistype(text, self.noise, rng)
+        if len(text) >= SHORTEST:
+            text = mistype(text, self.noise, rng)
         case = rng.choices(("lower", "title", "upper", "any"), (4, 3, 2, 1))[0]
         if case == "any":
             return "".join(rng.choice((c.lower(), c.upper())) for c in text)

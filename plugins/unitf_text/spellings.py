@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 HELD_OUT = {"test": 0.12, "validation": 0.05}  # shares of each digit's spellings
+SHORTEST = 4  # letters of a held-out spelling: changing one of three leaves too little
 RELATIVES = 2  # so many of a held-out spelling stay in training
 LANGUAGES = {  # those that num2words knows; number_words.tsv has further ones and other spellings
     "am": "Amharic", "ar": "Arabic", "az": "Azerbaijani", "be": "Belarusian", "bn": "Bengali",
@@ -76,7 +77,7 @@ def splits() -> dict[str, str]:
         wanted = {split: round(share * len(keys)) for split, share in HELD_OUT.items()}
         for key in keys:
             split = max(wanted, key=lambda split: wanted[split])
-            if key in split_of or not wanted[split]:
+            if key in split_of or not wanted[split] or len(key) < SHORTEST:
                 continue
             near = [(d, k) for d, k in _within_reach(key) if split_of.get(k, "train") == "train"]
             nearest = near[:RELATIVES]

@@ -1,4 +1,4 @@
-"""What is checked in a recipe (YAML) before the parser sees it: its syntax, and names of classes."""
+"""What is checked in a recipe (YAML) before the parser sees it: syntax, and names of classes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +56,9 @@ def check_recipes(argv: list[str]) -> None:
     for file in _files(argv):
         recipe = read_recipe(file)
         for (part, group), kind in _PLACES.items():
-            named = (recipe.get(part) or {}).get(group) if isinstance(recipe.get(part), dict) else {}
+            named = (
+                (recipe.get(part) or {}).get(group) if isinstance(recipe.get(part), dict) else {}
+            )
             for name, setting in (named or {}).items() if isinstance(named, dict) else ():
                 path = setting.get("class_path") if isinstance(setting, dict) else setting
                 if isinstance(path, str):
