@@ -29,8 +29,8 @@ class NumberWords(Source):
     12% are for test and 5% for validation, fixed, chosen by chance among those of at least four
     letters that their relatives give away: two spellings of the same digit, in any language, stay
     in training that become this one by changing at most a third of its letters, and no spelling of
-    another digit in training is as near ("siedym" is held out; "siedem" and "sedem" stay). So what is measured is
-    whether a model knows a word by its relatives.
+    another digit in training is as near ("siedym" is held out; "siedem" and "sedem" stay). So what
+    is measured is whether a model knows a word by its relatives.
 
     Every sample of every split then gets a case and typing errors by chance; none of training has
     the letters of a held-out spelling, and none of test or validation those of any sample or
