@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from unitf.batch import Sample
@@ -9,6 +10,7 @@ from unitf.data.source import Source
 from unitf.errors import UserError
 from unitf_text.spellings import (
     SHORTEST,
+    has_relative,
     letters,
     meanings,
     spellings_of,
@@ -25,12 +27,13 @@ class NumberWords(Source):
 
     What training never sees: two spellings that differ only in case, accents, apostrophes or
     spaces count as one ("fünf" = "FUNF"). A spelling that means two digits somewhere on earth
-    ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's spellings about
+    ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's spellings up to
     12% are for test and 5% for validation, fixed, chosen by chance among those of at least four
-    letters that their relatives give away: two spellings of the same digit, in any language, stay
-    in training that become this one by changing at most a third of its letters, and no spelling of
-    another digit in training is as near ("siedym" is held out; "siedem" and "sedem" stay). So what
-    is measured is whether a model knows a word by its relatives.
+    letters that their relatives give away: two spellings of the same digit, in any language,
+    stay in training that become this one by changing at most a third of its letters, and no
+    spelling of another digit in training is as near ("siedym" is held out; "siedem" and "sedem"
+    stay). So what is measured is whether a model knows a word by its relatives; hence training
+    draws a spelling that has none ("egy", 1 in Hungarian) a quarter as often as another.
 
     Every sample of every split then gets a case and typing errors by chance; none of training has
     the letters of a held-out spelling, and none of test or validation those of any sample or
@@ -86,13 +89,15 @@ class NumberWords(Source):
         rng = random.Random(f"{self.seed} {split} {index}")
         digit = index % 10
         while True:  # a typing error may well make another word
-            text = self._type(spellings_of(split)[digit], rng)
+            text = self._type(*_chances(split)[digit], rng)
             key = letters(text)
             if key not in forbidden and meanings().get(key, digit) == digit:
                 return text
 
-    def _type(self, spellings: Sequence[tuple[str, ...]], rng: random.Random) -> str:
-        text = rng.choice(rng.choice(spellings))
+    def _type(
+        self, spellings: list[tuple[str, ...]], chances: list[float], rng: random.Random
+    ) -> str:
+        text = rng.choice(rng.choices(spellings, chances)[0])
         if rng.random() < 0.25:
             text = without_accents(text)
         if len(text) >= SHORTEST:
@@ -101,3 +106,12 @@ class NumberWords(Source):
         if case == "any":
             return "".join(rng.choice((c.lower(), c.upper())) for c in text)
         return getattr(text, case)()
+
+
+@cache
+def _chances(split: str) -> list[tuple[list[tuple[str, ...]], list[float]]]:
+    """For each digit the spellings of a split, and how often each is drawn."""
+    return [
+        (groups, [1.0 if has_relative(letters(group[0])) else 0.25 for group in groups])
+        for groups in spellings_of(split)
+    ]

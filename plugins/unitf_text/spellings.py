@@ -92,6 +92,7 @@ def splits() -> dict[str, str]:
     return split_of
 
 
+@cache
 def _within_reach(key: str) -> list[tuple[int, str]]:
     """The spellings that a third of the letters, changed, makes of this one; nearest first."""
     most, own = len(key) // 3, _which_letters(key)
@@ -131,6 +132,11 @@ def edits(first: str, second: str) -> int:
         for j, b in enumerate(second, 1):
             before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
     return row[-1]
+
+
+def has_relative(key: str) -> bool:
+    """Whether another spelling of the same digit is within reach."""
+    return any(meanings()[other] == meanings()[key] for _, other in _within_reach(key))
 
 
 @cache

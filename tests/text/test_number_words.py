@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from unitf_text import NumberWords
 from unitf_text.spellings import (
     RELATIVES,
+    SHORTEST,
     edits,
+    has_relative,
     letters,
     meanings,
     spellings_of,
@@ -34,7 +36,7 @@ def test_there_are_many_languages_and_spellings():
     complete = [name for name, digits in words().items() if all(digits)]
     assert len(complete) >= 130
     assert len(meanings()) > 1900
-    assert len(keys("test")) > 200 and len(keys("validation")) > 60
+    assert len(keys("test")) > 180 and len(keys("validation")) > 50
 
 
 def test_samples_are_words_and_digits_in_equal_shares():
@@ -67,6 +69,7 @@ def test_a_spelling_is_held_out_only_if_its_relatives_give_it_away():
         distances = sorted(
             (edits(key, other), meanings()[other] != meanings()[key]) for other in train
         )
+        assert len(key) >= SHORTEST
         assert not any(wrong for _, wrong in distances[:RELATIVES])
         assert distances[RELATIVES - 1][0] <= len(key) // 3
 
@@ -83,9 +86,16 @@ def test_held_out_spellings_are_of_every_digit_and_do_not_depend_on_the_seed():
     assert other != NumberWords(seed=2, noise=0.0).read("test", NOWHERE)
 
 
-def test_every_spelling_is_used():
+def test_training_draws_nearly_every_spelling_and_those_without_relatives_less_often():
     clean = NumberWords(noise=0.0).read("train", NOWHERE)
-    assert len({letters(sample["text"]) for sample in clean}) > 0.9 * len(keys("train"))
+    count = Counter(letters(sample["text"]) for sample in clean)
+    related = {key for key in keys("train") if has_relative(key)}
+    lonely = keys("train") - related
+    assert sum(key in count for key in related) > 0.95 * len(related)
+    assert sum(key in count for key in lonely) > 0.5 * len(lonely)
+    often = sum(count[key] for key in related) / len(related)
+    assert 3 < often / (sum(count[key] for key in lonely) / len(lonely)) < 5
+    assert not has_relative("egy") and has_relative("siedem")
 
 
 def test_a_sample_depends_on_seed_split_and_index_alone():
@@ -100,7 +110,8 @@ def test_case_varies_and_letters_are_mistyped():
     for is_case in (str.islower, str.isupper, str.istitle):
         assert sum(map(is_case, texts)) > 300
     mistyped = sum(letters(text) not in meanings() for text in texts)
-    assert 0.1 < mistyped / len(texts) < 0.3
+    assert 0.05 < mistyped / len(texts) < 0.2
+    assert not any(letters(text) not in meanings() for text in texts if len(text) < SHORTEST - 1)
 
 
 def test_columns_and_sizes_are_as_configured():
