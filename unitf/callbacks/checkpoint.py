@@ -143,7 +143,8 @@ class Checkpoint(callbacks.Checkpoint):
         if math.isnan(figure):
             return False
         best = self.best_model_score
-        return best is None or (figure > best if self.mode == "max" else figure < best)
+        # of equally good ones the later: an accuracy of 1 on a small split says little
+        return best is None or (figure >= best if self.mode == "max" else figure <= best)
 
     def _save(self, trainer: Trainer, better: bool = False) -> None:
         self._saved_step = trainer.global_step

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 import warnings
@@ -83,9 +84,13 @@ class TrainingCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         torch.set_flush_denormal(True)  # tiny gradients are an order slower otherwise
+        if self.config.out is None and "LOCAL_RANK" in os.environ:
+            # a process that Lightning started with the same command line, some seconds later
+            self.config.out = os.environ.get("UNITF_OUT")
         if self.config.out is None:
             recipe = Path(str((self.config.config or ["run"])[0])).stem
             self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
+        os.environ["UNITF_OUT"] = self.config.out
         self.config.trainer.default_root_dir = self.config.out
         _warn_of_emulation(self.config.trainer)
         if self.verb != "fit":
@@ -188,6 +193,7 @@ def _quieten() -> None:
         ".*does not have many workers.*",
         ".*smaller than the logging interval.*",
         "Be aware that when using `ckpt_path`.*",
+        "It is recommended to use `self.log.*sync_dist=True.*",  # our figures are global already
     )
     for advice in advices:
         warnings.filterwarnings("ignore", message=advice)
