@@ -144,7 +144,7 @@ def test_loaders_reach_a_spawned_worker():
         ({"batch_size": 4, "sources": {}}, "there is no source"),
         ({"batch_size": 4, "sources": {"test": Listed(test=samples(2))}}, "no training samples in"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
 def test_a_mistake_in_the_configuration_is_one_line(arguments, message):
     from parts import fitted_task

@@ -40,7 +40,8 @@ class Checkpoint(callbacks.Checkpoint):
     to monitor).
 
     Args:
-        folder: the run's; the files lie in its `checkpoints`.
+        folder: the run's, by default the trainer's `default_root_dir`; the files lie in its
+            `checkpoints`.
         monitor: a logged figure; by default that of the task, or the validation loss if there are
             several tasks.
         mode: whether less or more of it is better; by default as the figure's name says.
@@ -49,13 +50,13 @@ class Checkpoint(callbacks.Checkpoint):
 
     def __init__(
         self,
-        folder: str,
+        folder: str | None = None,
         monitor: str | None = None,
         mode: Literal["min", "max"] | None = None,
         every_minutes: float = 10.0,
     ) -> None:
         super().__init__()
-        self.folder = Path(folder) / "checkpoints"
+        self.run = folder
         self.monitor = monitor
         self.mode = mode
         self.every_minutes = every_minutes
@@ -66,6 +67,10 @@ class Checkpoint(callbacks.Checkpoint):
         self._validated = False
         self._saved_step = -1
         self._saved_at = 0.0
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.run or ".") / "checkpoints"
 
     @property
     def best_path(self) -> Path:
@@ -83,6 +88,7 @@ class Checkpoint(callbacks.Checkpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
+        self.run = self.run or trainer.default_root_dir
         if self.monitor is None:
             self.monitor, self.mode = _figure_of(pl_module)
         if self.mode is None:
