@@ -149,6 +149,17 @@ def test_a_test_of_its_own_adds_its_split_to_what_is_there(tmp_path):
     assert report["training"] == {"a": 1}
 
 
+def test_a_test_of_an_early_state_takes_nothing_from_the_report(tmp_path):
+    fit(tmp_path / "short", max_epochs=1)
+    learner, trainer = fit(tmp_path / "long")
+    before = metrics_of(tmp_path / "long")["training"]
+    early = tmp_path / "short" / "checkpoints" / "last.ckpt"
+    trainer.test(
+        learner, datamodule=small_data(), ckpt_path=early, verbose=False, weights_only=True
+    )
+    assert metrics_of(tmp_path / "long")["training"] == before
+
+
 def test_a_run_that_was_cut_off_counts_on(tmp_path):
     with pytest.raises(CutError):
         fit(tmp_path, others=[Cut(epoch=1)])

@@ -81,6 +81,8 @@ class RunReport(Callback):
         return {"history": self.history, "totals": totals}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.history:  # the test that follows a training loads its best state, not its last
+            return
         self.history = copy.deepcopy(state_dict["history"])
         self.totals = dict(state_dict["totals"])
 
