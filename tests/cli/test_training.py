@@ -57,7 +57,13 @@ def test_a_run_keeps_everything_in_its_folder(recipe, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "unitf predict --checkpoint" in shown
     # the resolved configuration is itself a recipe
-    assert main(["test", "--config", str(out / "config.yaml"), "--ckpt_path", str(out)]) == 0
+    again = ["--config", str(out / "config.yaml"), "--ckpt_path", str(out)]
+    assert main(["test", *again]) == 0
+    assert main(["predict", *again]) == 0
+    lines = (out / "predictions.jsonl").read_text().splitlines()
+    assert len(lines) == 96
+    right = [json.loads(line)["label"] in ("fast", "slow") for line in lines]
+    assert all(right)
 
 
 def test_predict_reads_tables_and_says_json(recipe, tmp_path, capsys):

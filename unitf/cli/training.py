@@ -127,6 +127,7 @@ class TrainingCLI(LightningCLI):
     def run(self) -> None:
         """What the verb says; `fit` ends with a test of the best checkpoint."""
         trainer, path = self.trainer, self.config.ckpt_path
+        _leave_room(trainer.world_size, self.datamodule.num_workers)
         if path is not None:
             path = str(find_checkpoint(path))
         if self.verb == "fit":
@@ -148,14 +149,24 @@ class TrainingCLI(LightningCLI):
 
     def _predict(self, path: str | None) -> None:
         """Writes a line of JSON for each sample and task."""
-        batches: Any = self.trainer.predict(
+        if path is None:
+            raise UserError("predict: expected --checkpoint DIR|FILE, or --ckpt_path with --config")
+        found: Any = self.trainer.predict(
             self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True
         )
-        lines = [json.dumps(line, ensure_ascii=False) for batch in batches for line in batch]
+        if len(self.trainer.predict_dataloaders) > 1:
+            found = [batch for loader in found for batch in loader]
+        lines = [json.dumps(line, ensure_ascii=False) for batch in found for line in batch]
         file = Path(self.config.out) / "predictions.jsonl"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         sys.stdout.write(f"{len(lines)} predictions: {file}\n")
+
+
+def _leave_room(processes: int, workers: int) -> None:
+    """Leaves a core to each data worker: threads that wait for a busy one spin, and lose more."""
+    if processes == 1 and "OMP_NUM_THREADS" not in os.environ:  # Lightning divides them otherwise
+        torch.set_num_threads(max(1, torch.get_num_threads() - workers))
 
 
 def _warn_of_emulation(trainer: Any) -> None:

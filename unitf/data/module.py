@@ -147,6 +147,9 @@ class DataModule(LightningDataModule):
     def test_dataloader(self) -> list[Loader]:
         return [self._loader(split, self.samples(split)) for split in self.test_splits]
 
+    def predict_dataloader(self) -> list[Loader]:
+        return self.test_dataloader() or self.val_dataloader()
+
     def teardown(self, stage: str) -> None:
         self.report_skipped()
 
