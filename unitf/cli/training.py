@@ -154,7 +154,8 @@ class TrainingCLI(LightningCLI):
         found: Any = self.trainer.predict(
             self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True
         )
-        if len(self.trainer.predict_dataloaders) > 1:
+        loaders: Any = self.trainer.predict_dataloaders
+        if len(loaders) > 1:
             found = [batch for loader in found for batch in loader]
         lines = [json.dumps(line, ensure_ascii=False) for batch in found for line in batch]
         file = Path(self.config.out) / "predictions.jsonl"
