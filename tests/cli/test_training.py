@@ -117,6 +117,12 @@ def test_a_foreign_class_is_not_imported(recipe, tmp_path, capsys):
     assert "this" not in sys.modules
 
 
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_a_model_that_has_learned_nothing_is_not_measured(recipe, tmp_path, capsys, verb):
+    line = error_of([verb, "--config", str(recipe), "--out", str(tmp_path / "run")], capsys)
+    assert "--ckpt_path" in line
+
+
 def test_resume_without_a_run_says_what_is_missing(tmp_path, capsys):
     line = error_of(["fit", "--resume", str(tmp_path)], capsys)
     assert "config.yaml is not there" in line

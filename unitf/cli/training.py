@@ -130,6 +130,8 @@ class TrainingCLI(LightningCLI):
         _leave_room(trainer.world_size, self.datamodule.num_workers)
         if path is not None:
             path = str(find_checkpoint(path))
+        elif self.verb != "fit":  # else it would measure a model that has learned nothing
+            raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
         if self.verb == "fit":
             trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
             if not self.tests:
@@ -149,8 +151,6 @@ class TrainingCLI(LightningCLI):
 
     def _predict(self, path: str | None) -> None:
         """Writes a line of JSON for each sample and task."""
-        if path is None:
-            raise UserError("predict: expected --checkpoint DIR|FILE, or --ckpt_path with --config")
         found: Any = self.trainer.predict(
             self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True
         )
