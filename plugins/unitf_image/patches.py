@@ -46,8 +46,8 @@ class ImagePatches(Tokenizer):
         mean: of each channel, where 1 is white; by default learned from the training images.
         std: standard deviation of each channel, likewise.
         overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
-        stem: what makes a token of a window: a "linear" projection, or "convolution" (a few of
-            them, and then a projection), which learns more from few images.
+        stem: what makes tokens of the windows: a "linear" projection of each, or "convolution" (a
+            few of them over the whole image), which learns more from few images; without overlap.
         augment: what changes a training image: names and settings, see `unitf_image.augment`.
         max_tokens: the most patches an image may have.
     """
@@ -81,6 +81,10 @@ class ImagePatches(Tokenizer):
         }
         self.resized_crop, self.steps = make_steps(augment or {})
         self.stem = stem
+        if stem == "convolution" and overlap:
+            raise UserError(
+                f"stem 'convolution' sees the whole image: overlap must be 0: {overlap}"
+            )
         self.window = (self.patch[0] + 2 * overlap, self.patch[1] + 2 * overlap)
         self.num_features = channels * math.prod(self.window)
         self._constants: tuple[Any, np.ndarray, np.ndarray] | None = None
@@ -137,7 +141,13 @@ class ImagePatches(Tokenizer):
     def make_parameters(self, unembed: bool = False) -> None:
         super().make_parameters(unembed)
         if self.stem == "convolution":
-            self.embedding = ConvolutionalStem(self.channels, self.window, self.dim)
+            self.embedding = ConvolutionalStem(self.channels, self.patch, self.dim)
+
+    def embed(self, features: Features) -> Float[Tensor, "D N"]:
+        """Features as columns, through the stem."""
+        if isinstance(self.embedding, ConvolutionalStem):
+            return self.embedding(features).mT
+        return super().embed(features)
 
     # ---- raw values and features -------------------------------------------------------
 

@@ -1,40 +1,83 @@
-"""Stem: small convolutions that look at a patch's window before it becomes a token."""
+"""Stem: small convolutions that look at the whole image before its patches become tokens."""
 
 import math
-from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unitf.errors import UserError
+from unitf.tokens import Features
+
 
 class ConvolutionalStem(nn.Module):
-    """Convolutions of stride 2 within each window, then one projection of what is left.
+    """Convolutions of stride 2, and one that projects what is left of each patch.
 
-    Early convolutions let a Transformer learn from few images (Xiao et al., 2021). Unlike theirs,
-    these see one window at a time, so that a token stays a function of its own F numbers.
+    Early convolutions let a Transformer learn from few images (Xiao et al., 2021,
+    arXiv:2106.14881). A token also sees the patches beside its own; images of other grids, or
+    other images of the batch, it never sees: the normalisation is per image.
 
     Args:
         channels: of the image.
-        window: rows and columns of a window.
+        patch: rows and columns of a patch, in pixels; both even.
         dim: D.
     """
 
-    def __init__(self, channels: int, window: tuple[int, int], dim: int) -> None:
+    def __init__(self, channels: int, patch: tuple[int, int], dim: int) -> None:
         super().__init__()
-        self.shape = (channels, *window)
-        depth = max(1, int(math.log2(min(window))) - 1)  # down to 2 to 3 places on the short side
-        widths = [channels, *(max(dim >> (depth - 1 - layer), 16) for layer in range(depth))]
+        self.shape = (channels, *patch)
+        common = math.gcd(*patch)
+        depth = (common & -common).bit_length() - 1  # how often both sides can be halved
+        if depth == 0:
+            raise UserError(f"stem 'convolution' halves a patch: its sides must be even: {patch}")
         layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
+        for layer in range(depth):
+            width = max(dim >> (depth - 1 - layer), 16)
             layers += [
-                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
-                nn.GroupNorm(1, after),
+                nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(1, width),
                 nn.GELU(),
             ]
-        self.convolutions = nn.Sequential(*layers)
-        rows, columns = (math.ceil(side / 2**depth) for side in window)
-        self.projection = nn.Linear(widths[-1] * rows * columns, dim)
+            channels = width
+        rest = (patch[0] >> depth, patch[1] >> depth)
+        self.projection = nn.Conv2d(channels, dim, rest, stride=rest)
+        nn.init.xavier_uniform_(self.projection.weight)
+        self.layers = nn.Sequential(*layers, self.projection)
 
-    def forward(self, rows: Float[Tensor, "N F"]) -> Float[Tensor, "N D"]:
-        windows = rows.unflatten(1, self.shape)
-        return self.projection(self.convolutions(windows).flatten(1))
+    def forward(self, features: Features) -> Float[Tensor, "N D"]:
+        """The tokens of the images whose patches lie, row by row, in the batch.
+
+        Patches that are missing at an image's end are in the mean colour.
+        """
+        sequences = features.rows.split(features.lengths)
+        shapes = list(zip(features.lengths, _grids(features), strict=True))
+        tokens: dict[int, Tensor] = {}
+        for length, grid in set(shapes):  # images of one grid go through together
+            which = [number for number, shape in enumerate(shapes) if shape == (length, grid)]
+            patches = torch.stack([sequences[number] for number in which])
+            if length:
+                missing = math.prod(grid) - length
+                patches = nn.functional.pad(patches, (0, 0, 0, missing))
+                made = self.layers(self._fold(patches, grid)).flatten(2).mT[:, :length]
+            else:
+                made = patches.new_zeros(len(which), 0, self.projection.out_channels)
+            tokens.update(zip(which, made, strict=True))
+        return torch.cat([tokens[number] for number in range(len(shapes))])
+
+    def _fold(
+        self, patches: Float[Tensor, "B N F"], grid: tuple[int, int]
+    ) -> Float[Tensor, "B C H W"]:
+        """The images that the patches make."""
+        cells = patches.unflatten(2, self.shape).unflatten(1, grid)  # (B, R, K, C, h, w)
+        return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+def _grids(features: Features) -> list[tuple[int, int]]:
+    """Rows and columns of patches of each image: it is as wide as its first row is long."""
+    rows = features.positions[0].split(features.lengths)
+    counts = [(row == row[:1]).sum() for row in rows]
+    columns = torch.stack(counts).tolist() if counts else []
+    return [
+        (-(-length // max(width, 1)), width)
+        for length, width in zip(features.lengths, columns, strict=True)
+    ]

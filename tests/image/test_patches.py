@@ -91,14 +91,34 @@ def test_the_embedding_is_the_convolution_of_a_vision_transformer():
     assert torch.allclose(made.embed(made.encode(pixels)), expected[0].flatten(1), atol=1e-5)
 
 
-def test_a_convolutional_stem_makes_a_token_of_its_own_window_only():
-    made = tokenizer(patch=4, overlap=1, stem="convolution")
-    features = made.encode(image(8, 8))
-    values = features.values.clone().requires_grad_()
-    made.embed(Features(values, features.positions))[:, 2].square().sum().backward()
-    touched = values.grad.abs() > 0
-    assert touched[:, 2].float().mean() > 0.9
-    assert not touched[:, [0, 1, 3]].any()
+def test_a_convolutional_stem_sees_the_whole_image_as_it_was():
+    made = tokenizer(patch=(4, 8), stem="convolution", mean=0.0, std=1.0)
+    pixels = image(12, 16)
+    signal = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    expected = made.embedding.layers(signal)[0].flatten(1)
+    assert torch.allclose(made.embed(made.encode(pixels)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "interpolated"])
+def test_images_of_several_grids_go_through_the_stem_together(positions):
+    made = tokenizer(patch=4, stem="convolution", positions=positions, grid=(2, 2))
+    sizes = [(8, 12), (12, 8), (4, 4), (8, 12)]
+    images = [made.encode(image(*size, seed=seed)) for seed, size in enumerate(sizes)]
+    together = made.embed(Features.pack(images))
+    alone = torch.cat([made.embed(one) for one in images], dim=1)
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert not torch.allclose(together[:, :6], together[:, -6:])
+
+
+def test_patches_that_a_convolutional_stem_misses_are_in_the_mean_colour():
+    made = tokenizer(patch=4, stem="convolution")
+    whole = made.encode(image(8, 12))
+    values = whole.values.clone()
+    values[:, 5] = 0
+    cut = made.embed(Features(whole.values[:, :5], whole.positions[:, :5]))
+    grey = made.embed(Features(values, whole.positions))
+    assert torch.allclose(cut, grey[:, :5], atol=1e-5)
+    assert not torch.allclose(cut, made.embed(whole)[:, :5])
 
 
 def test_positions_are_row_and_column():
@@ -263,8 +283,8 @@ VARIANTS = {
         "positions": "interpolated",
         "patch": [2, 4],
         "overlap": 1,
-        "stem": "convolution",
     },
+    "convolution": {"patch": [2, 4], "stem": "convolution", "grid": [2, 2]},
     "augmented": {
         "positions": "learned",
         "channels": 1,
@@ -300,6 +320,7 @@ def test_a_pickled_one_encodes_the_same():
         ({"patch": [1, 2, 3]}, "patch: expected"),
         ({"channels": 0}, "channels: expected"),
         ({"overlap": -1}, "overlap: expected"),
+        ({"overlap": 1, "stem": "convolution"}, "overlap must be 0: 1"),
         ({"mean": [0.1, 0.2]}, "mean: expected one number or 3, found 2"),
         ({"std": 0.0}, "std: expected numbers above 0"),
     ],
