@@ -37,6 +37,13 @@ def test_a_state_dict_restores_what_was_fitted_and_built():
     assert fresh.fitted == letters.fitted
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_built_is_in_training_where_its_owner_is(training):
+    made = Signal(8).train(training)
+    made.build(unembed=True)
+    assert {module.training for module in made.modules()} == {training}
+
+
 def test_unembed_of_ids_is_the_transposed_table():
     letters = Letters(8, positions="none")
     letters.fit(["abc"])

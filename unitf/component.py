@@ -25,6 +25,7 @@ class Component(Configurable, nn.Module):
         """Makes the parameters, once; what was built already stays."""
         if self.built is None:
             self.make_parameters(**arguments)
+            self.train(self.training)  # a new module is in training, whatever its owner is
             self.built = arguments
 
     def make_parameters(self, **arguments: Any) -> None:

@@ -14,8 +14,8 @@ class ConvolutionalStem(nn.Module):
     """Convolutions of stride 2, and one that projects what is left of each patch.
 
     Early convolutions let a Transformer learn from few images (Xiao et al., 2021,
-    arXiv:2106.14881). A token also sees the patches beside its own; images of other grids, or
-    other images of the batch, it never sees: the normalisation is per image.
+    arXiv:2106.14881), each normalised over the batch, as there. A token also sees the patches
+    beside its own.
 
     Args:
         channels: of the image.
@@ -35,7 +35,7 @@ class ConvolutionalStem(nn.Module):
             width = max(dim >> (depth - 1 - layer), 16)
             layers += [
                 nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
-                nn.GroupNorm(1, width),
+                _BatchNorm(width),
                 nn.GELU(),
             ]
             channels = width
@@ -70,6 +70,17 @@ class ConvolutionalStem(nn.Module):
         """The images that the patches make."""
         cells = patches.unflatten(2, self.shape).unflatten(1, grid)  # (B, R, K, C, h, w)
         return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+class _BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that lets a single place pass, which has no deviation, in training."""
+
+    def forward(self, input: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        if self.training and input[:, 0].numel() > 1:
+            return super().forward(input)
+        return nn.functional.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
 
 
 def _grids(features: Features) -> list[tuple[int, int]]:
