@@ -11,7 +11,7 @@ from unitf.tokens import Features
 
 
 class ConvolutionalStem(nn.Module):
-    """Convolutions of stride 2, and one that projects what is left of each patch.
+    """Convolutions, of stride 2 but for the second, and one that projects what is left of a patch.
 
     Early convolutions let a Transformer learn from few images (Xiao et al., 2021,
     arXiv:2106.14881), each normalised over the batch, as there. A token also sees the patches
@@ -30,11 +30,13 @@ class ConvolutionalStem(nn.Module):
         depth = (common & -common).bit_length() - 1  # how often both sides can be halved
         if depth == 0:
             raise UserError(f"stem 'convolution' halves a patch: its sides must be even: {patch}")
+        widths = [max(dim >> (depth - 1 - layer), 16) for layer in range(depth)]
+        # the first halving is followed by a convolution that keeps the size
+        stages = [(widths[0], 2), (widths[min(1, depth - 1)], 1), *((w, 2) for w in widths[1:])]
         layers: list[nn.Module] = []
-        for layer in range(depth):
-            width = max(dim >> (depth - 1 - layer), 16)
+        for width, stride in stages:
             layers += [
-                nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+                nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
                 _BatchNorm(width),
                 nn.GELU(),
             ]
