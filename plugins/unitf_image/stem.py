@@ -56,15 +56,16 @@ class ConvolutionalStem(nn.Module):
         tokens: dict[int, Tensor] = {}
         for length, grid in set(shapes):  # images of one grid go through together
             which = [number for number, shape in enumerate(shapes) if shape == (length, grid)]
-            patches = torch.stack([sequences[number] for number in which])
             if length:
+                patches = torch.stack([sequences[number] for number in which])
                 missing = math.prod(grid) - length
                 patches = nn.functional.pad(patches, (0, 0, 0, missing))
                 made = self.layers(self._fold(patches, grid)).flatten(2).mT[:, :length]
-            else:
-                made = patches.new_zeros(len(which), 0, self.projection.out_channels)
-            tokens.update(zip(which, made, strict=True))
-        return torch.cat([tokens[number] for number in range(len(shapes))])
+                tokens.update(zip(which, made, strict=True))
+        if not tokens:  # no image still goes through: each parameter has a gradient
+            nothing = features.rows.new_zeros(0, 1, features.rows.shape[1])
+            return self.layers(self._fold(nothing, (1, 1))).flatten(1)
+        return torch.cat([tokens[number] for number in sorted(tokens)])
 
     def _fold(
         self, patches: Float[Tensor, "B N F"], grid: tuple[int, int]

@@ -1,6 +1,7 @@
 """ImagePatches: the right numbers in the right columns, and back."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,16 @@ def test_images_of_several_grids_go_through_the_stem_together(positions):
     alone = torch.cat([made.embed(one) for one in images], dim=1)
     assert torch.allclose(together, alone, atol=1e-5)
     assert not torch.allclose(together[:, :6], together[:, -6:])
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_no_image_gives_each_parameter_of_the_stem_a_gradient(count):
+    made = tokenizer(patch=4, stem="convolution").train()
+    features = replace(Features.pack([made.empty()]), lengths=(0,) * count)
+    tokens = made(features)
+    assert tokens.matrix.shape == (DIM, 0)
+    tokens.matrix.sum().backward()
+    assert all((parameter.grad == 0).all() for parameter in made.embedding.parameters())
 
 
 def test_a_single_place_passes_a_convolutional_stem_in_training():
