@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
@@ -144,17 +144,10 @@ def contiguous(subject: Subject) -> None:
 def gradients(subject: Subject) -> str:
     """Every parameter has a gradient from the tokens, or from the way back."""
     tokenizer = subject.fresh()
-    features = Features.pack(subject.features)
-    tokens = tokenizer(features)
-    with seeded(0):
-        total = (tokens.matrix * torch.randn_like(tokens.matrix)).sum()
-    with suppress(UserError):  # no way back
-        total = total + tokenizer.loss(tokenizer.unembed(tokens.matrix), features).sum()
-    total.backward()
-    named = dict(tokenizer.named_parameters())
-    dead = [n for n, p in named.items() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    found = _gradients(tokenizer, Features.pack(subject.features))
+    dead = [name for name, gradient in found.items() if gradient is None or not gradient.any()]
     _expect(not dead, "backward", f"no gradient for {', '.join(dead)}", "one for every parameter")
-    return f"{sum(p.numel() for p in named.values()):,} parameters"
+    return f"{sum(p.numel() for p in tokenizer.parameters()):,} parameters"
 
 
 def batching(subject: Subject) -> None:
@@ -167,13 +160,19 @@ def batching(subject: Subject) -> None:
 
 
 def empty(subject: Subject) -> None:
-    """A value that is not there gives no column and changes no other."""
+    """A value that is not there gives no column, changes no other, and leaves no parameter out."""
     tokenizer = subject.tokenizer
-    nothing = tokenizer.empty()
+    first, nothing = subject.features[0], tokenizer.empty()
     _check_features(tokenizer, nothing, "empty()")
     tokens = tokenizer(nothing)
     _expect(tokens.matrix.shape == (DIM, 0), "forward(empty())", tuple(tokens.matrix.shape), "D×0")
-    first = subject.features[0]
+    tokens = tokenizer(replace(nothing, lengths=()))  # in a batch that lacks this modality
+    _expect(tokens.num_sequences == 0, "sequences of no values", tokens.num_sequences, "none")
+    # else several processes wait for each other when one of them lacks this modality
+    some = _gradients(subject.fresh(), first)
+    none = _gradients(subject.fresh(), replace(nothing, lengths=()))
+    without = [name for name in none if none[name] is None and some[name] is not None]
+    _expect(not without, "backward from no values", f"none for {', '.join(without)}", "zeros")
     among = tokenizer(Features.pack([nothing, first, nothing]))
     gap = _gap(among.matrix, tokenizer(first).matrix)
     _expect(gap < 1e-4, "a value between empty ones", f"differs by {gap:.1e}", "less than 1e-4")
@@ -314,6 +313,18 @@ def seeded(seed: int) -> Iterator[None]:
 def _encode_there(parcel: bytes) -> bytes:
     tokenizer, values = pickle.loads(parcel)
     return pickle.dumps([tokenizer.encode(value) for value in values])
+
+
+def _gradients(tokenizer: Tokenizer, features: Features) -> dict[str, Tensor | None]:
+    """The gradient of each parameter from the tokens and, where there is one, the way back."""
+    tokens = tokenizer(features)
+    with seeded(0):
+        total = (tokens.matrix * torch.randn_like(tokens.matrix)).sum()
+    with suppress(UserError):  # no way back
+        total = total + tokenizer.loss(tokenizer.unembed(tokens.matrix), features).sum()
+    if total.requires_grad:
+        total.backward()
+    return {name: p.grad for name, p in tokenizer.named_parameters() if p.requires_grad}
 
 
 def _check_features(tokenizer: Tokenizer, features: Any, place: str) -> None:

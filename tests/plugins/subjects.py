@@ -97,6 +97,13 @@ class Fragile(Numbers):
         return super().embed(features)
 
 
+class Absent(Numbers):
+    def embed(self, features):
+        if not features.lengths:
+            return torch.zeros(self.dim, 0)
+        return super().embed(features)
+
+
 class Short(Numbers):
     def embed(self, features):
         return super().embed(features) / (features.num_tokens < 1000)

@@ -35,6 +35,7 @@ def test_a_good_tokenizer_passes_every_check_in_a_spawned_worker_too():
         ("Dead", "gradients reach every parameter", "found no gradient for forgotten"),
         ("Mixed", "batch of one = batch of many", "values[0] alone: found differs by"),
         ("Fragile", "empty input", "AssertionError: no tokens"),
+        ("Absent", "empty input", "backward from no values: found none for embedding.weight"),
         ("Short", "longest input", "found NaN or infinity"),
         ("Lossy", "way back to V×N or F×N", "loss: found (1,), expected (46,)"),
         ("Reversed", "encode → decode round trip", "encode(decode(encode(values[2])))"),
