@@ -159,3 +159,15 @@ def test_two_processes_learn_what_one_does(tmp_path):
     assert one["results"]["validation"]["speed"]["all"]["loss"] == pytest.approx(
         two["results"]["validation"]["speed"]["all"]["loss"], abs=1e-5
     )
+
+
+def test_what_is_built_later_does_not_depend_on_who_seeds_in_between():
+    built = []
+    for seed in (1, 2):
+        torch.manual_seed(0)
+        learner = make_learner()
+        torch.manual_seed(seed)  # as Lightning does where there are several processes
+        learner.build_components()
+        built.append(learner.state_dict())
+    same, other = built
+    assert all(torch.equal(v, other[k]) for k, v in same.items() if torch.is_tensor(v))

@@ -53,6 +53,9 @@ class Learner(L.LightningModule):
         # typed as what they hold: a ModuleDict's items are bare modules to a type checker
         self.tokenizers: Any = nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()})
         self.tasks: Any = nn.ModuleDict(tasks)
+        # drawn here, with the core's parameters: strategies may seed again before `setup`, and
+        # what is built there must not depend on how many processes there are
+        self._build_seed = int(torch.randint(2**31, ()).item())
         self.optimizer = optimizer
         self.schedule = schedule
         self.compile_core = compile
@@ -190,10 +193,12 @@ class Learner(L.LightningModule):
     def build_components(self) -> None:
         """Makes the parameters of tokenizers and tasks."""
         wanted = frozenset().union(*(task.unembeds for task in self.tasks.values()))
-        for name, tokenizer in self.tokenizers.items():
-            tokenizer.build(unembed=name in wanted)
-        for task in self.tasks.values():
-            task.build(dim=self.config.dim)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._build_seed)
+            for name, tokenizer in self.tokenizers.items():
+                tokenizer.build(unembed=name in wanted)
+            for task in self.tasks.values():
+                task.build(dim=self.config.dim)
 
     def _restore_components(self, checkpoint: Mapping[str, Any]) -> None:
         state = checkpoint["state_dict"]
@@ -214,6 +219,7 @@ class Learner(L.LightningModule):
             on_epoch=True,
             prog_bar=True,
             batch_size=max(batch.num_samples, 1),
+            sync_dist=True,
         )
         return loss
 
