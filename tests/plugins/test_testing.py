@@ -10,6 +10,7 @@ from broken import ELECTROCARDIOGRAM, install
 
 from unitf import registry, testing
 from unitf.cli import main
+from unitf.testing import checks as checks_module
 
 WORDS = subjects.Good.examples()
 MATRICES = [torch.linspace(-1, 1, 2 * n).reshape(2, n) for n in (1, 5, 40)]
@@ -65,7 +66,7 @@ def test_checks_leave_the_random_generators_as_they_were():
     torch.manual_seed(3)
     np.random.seed(3)
     expected = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-    testing.seeds(testing.Subject(lambda: subjects.Good(48), WORDS))
+    checks_module.seeds(checks_module.Subject(lambda: subjects.Good(48), WORDS))
     assert (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == expected
 
 

@@ -1,0 +1,225 @@
+"""The checks: what the rest of unitf relies on in a tokenizer."""
+
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing import get_context
+
+import torch
+from torch import Tensor
+
+from unitf.errors import UserError
+from unitf.testing.subject import (
+    DIM,
+    Subject,
+    check_features,
+    expect,
+    expect_same,
+    gap_between,
+    seeded,
+)
+from unitf.tokenizer import Tokenizer
+from unitf.tokens import Features
+
+LONGEST = 4096  # tokens, for a tokenizer without max_tokens
+ROUND_TRIP = 0.02  # what rounding of raw values to eight bits may move features by
+
+
+class Skip(Exception):  # noqa: N818 (no error)
+    """Why a check does not apply."""
+
+
+def shapes(subject: Subject) -> str:
+    """`encode` gives ids (N,) of the vocabulary or finite numbers F×N; `forward` gives D×N."""
+    tokenizer = subject.tokenizer
+    for train in (False, True):
+        for number, value in enumerate(subject.values):
+            place = f"encode(values[{number}], train={train})"
+            with seeded(number):
+                check_features(tokenizer, tokenizer.encode(value, train=train), place)
+    tokens = tokenizer(Features.pack(subject.features))
+    expect(tokens.matrix.dtype == torch.float32, "forward", tokens.matrix.dtype, "float32")
+    expect(bool(tokens.matrix.isfinite().all()), "forward", "NaN or infinity", "finite columns")
+    lengths = [features.num_tokens for features in subject.features]
+    expect(list(tokens.lengths) == lengths, "forward", tokens.lengths, f"lengths {lengths}")
+    expect(max(lengths) > 0, "encode", "no tokens of any value", "tokens")
+    return f"{min(lengths)} to {max(lengths)} tokens"
+
+
+def contiguous(subject: Subject) -> None:
+    """The columns of D×N lie one after the other in memory."""
+    matrix = subject.tokenizer(Features.pack(subject.features)).matrix
+    strides, expected = matrix.stride(), (1, matrix.shape[0])
+    expect(matrix.mT.is_contiguous(), "forward", f"strides {strides}", expected)
+
+
+def gradients(subject: Subject) -> str:
+    """Every parameter has a gradient from the tokens, or from the way back."""
+    tokenizer = subject.fresh()
+    found = _gradients(tokenizer, Features.pack(subject.features))
+    dead = [name for name, gradient in found.items() if gradient is None or not gradient.any()]
+    expect(not dead, "backward", f"no gradient for {', '.join(dead)}", "one for every parameter")
+    return f"{sum(p.numel() for p in tokenizer.parameters()):,} parameters"
+
+
+def batching(subject: Subject) -> None:
+    """A value alone gives the same columns as among others."""
+    together = subject.tokenizer(Features.pack(subject.features)).split()
+    for number, features in enumerate(subject.features):
+        alone = subject.tokenizer(features)
+        gap = gap_between(alone.matrix, together[number].matrix)
+        expect(gap < 1e-4, f"values[{number}] alone", f"differs by {gap:.1e}", "less than 1e-4")
+
+
+def empty(subject: Subject) -> None:
+    """A value that is not there gives no column, changes no other, and leaves no parameter out."""
+    tokenizer = subject.tokenizer
+    first, nothing = subject.features[0], tokenizer.empty()
+    check_features(tokenizer, nothing, "empty()")
+    tokens = tokenizer(nothing)
+    expect(tokens.matrix.shape == (DIM, 0), "forward(empty())", tuple(tokens.matrix.shape), "D×0")
+    tokens = tokenizer(replace(nothing, lengths=()))  # in a batch that lacks this modality
+    expect(tokens.num_sequences == 0, "sequences of no values", tokens.num_sequences, "none")
+    # else several processes wait for each other when one of them lacks this modality
+    some = _gradients(subject.fresh(), first)
+    none = _gradients(subject.fresh(), replace(nothing, lengths=()))
+    without = [name for name in none if none[name] is None and some[name] is not None]
+    expect(not without, "backward from no values", f"none for {', '.join(without)}", "zeros")
+    among = tokenizer(Features.pack([nothing, first, nothing]))
+    gap = gap_between(among.matrix, tokenizer(first).matrix)
+    expect(gap < 1e-4, "a value between empty ones", f"differs by {gap:.1e}", "less than 1e-4")
+
+
+def longest(subject: Subject) -> str:
+    """The longest sequence that is allowed gives finite columns."""
+    tokenizer = subject.tokenizer
+    seed = max(subject.features, key=lambda features: features.num_tokens)
+    length = tokenizer.max_tokens or LONGEST
+    index = torch.arange(length) % max(seed.num_tokens, 1)
+    positions = None  # one axis: 0, 1, 2, …
+    if seed.positions is not None and tokenizer.num_axes > 1:
+        positions = seed.positions[:, index]
+    matrix = tokenizer(Features(seed.values[..., index], positions)).matrix
+    expect(tuple(matrix.shape) == (DIM, length), "forward", tuple(matrix.shape), (DIM, length))
+    expect(bool(matrix.isfinite().all()), "forward", "NaN or infinity", "finite columns")
+    return f"{length} tokens"
+
+
+def way_back(subject: Subject) -> str:
+    """`unembed` gives V×N or F×N and `loss` a number per token."""
+    tokenizer = subject.tokenizer
+    features = Features.pack(subject.features)
+    try:
+        predicted = tokenizer.unembed(tokenizer(features).matrix)
+    except UserError as error:
+        raise Skip(str(error)) from error
+    rows = tokenizer.vocabulary_size if features.is_ids else tokenizer.num_features
+    expected = (rows, features.num_tokens)
+    expect(tuple(predicted.shape) == expected, "unembed", tuple(predicted.shape), expected)
+    loss = tokenizer.loss(predicted, features)
+    expect(tuple(loss.shape) == expected[1:], "loss", tuple(loss.shape), expected[1:])
+    expect(bool(loss.isfinite().all()), "loss", "NaN or infinity", "finite numbers")
+    return f"{rows}×N"
+
+
+def round_trip(subject: Subject) -> None:
+    """`decode` gives a raw value that encodes to the same features."""
+    tokenizer = subject.tokenizer
+    if type(tokenizer).decode is Tokenizer.decode:
+        raise Skip("it does not decode")
+    for number, features in enumerate(subject.features):
+        try:
+            value = tokenizer.decode(features)
+        except UserError as error:
+            raise Skip(str(error)) from error
+        place, again = f"encode(decode(encode(values[{number}])))", tokenizer.encode(value)
+        expect_same(again, features, place, 0.0 if features.is_ids else ROUND_TRIP)
+
+
+def deterministic(subject: Subject) -> None:
+    """Without `train`, `encode` depends on nothing but the value, and leaves the value alone."""
+    for seed in (1, 2):
+        with seeded(seed):
+            again = [subject.tokenizer.encode(value) for value in subject.values]
+        subject.expect_same(again, "encoded again")
+    for number, value in enumerate(subject.values):
+        same = pickle.dumps(value) == subject.before[number]
+        expect(same, "encode", f"values[{number}] changed", "it as it was")
+
+
+def seeds(subject: Subject) -> None:
+    """With `train`, `encode` depends on the global seeds and nothing else."""
+    for number, value in enumerate(subject.values):
+        with seeded(number):
+            first = subject.tokenizer.encode(copy.deepcopy(value), train=True)
+        with seeded(number + 1):  # something in between
+            subject.tokenizer.encode(copy.deepcopy(value), train=True)
+        with seeded(number):
+            again = subject.tokenizer.encode(copy.deepcopy(value), train=True)
+        expect_same(again, first, f"encode(values[{number}], train=True) with the same seeds")
+
+
+def configuration(subject: Subject) -> None:
+    """Its own configuration makes it again."""
+    tokenizer = subject.remake()
+    tokenizer.fit(iter(subject.values))
+    subject.expect_same([tokenizer.encode(v) for v in subject.values], "in the remade one")
+
+
+def state(subject: Subject) -> None:
+    """Its state_dict, kept as plain data and tensors, restores a fresh one."""
+    buffer = io.BytesIO()
+    torch.save(subject.tokenizer.state_dict(), buffer)
+    buffer.seek(0)
+    tokenizer = subject.remake()
+    tokenizer.load_state_dict(torch.load(buffer, weights_only=True))
+    subject.expect_same([tokenizer.encode(v) for v in subject.values], "restored")
+    for number, features in enumerate(subject.features):
+        gap = gap_between(tokenizer(features).matrix, subject.tokenizer(features).matrix)
+        expect(gap == 0, f"columns of values[{number}] restored", f"{gap:.1e} off", "the same")
+
+
+def spawned(subject: Subject) -> None:
+    """It travels to a data worker of its own interpreter and encodes there as it does here."""
+    parcel = pickle.dumps((subject.tokenizer, subject.values))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        features = pickle.loads(pool.submit(_encode_there, parcel).result(timeout=300))
+    subject.expect_same(features, "in a spawned worker")
+
+
+CHECKS: dict[str, Callable[[Subject], str | None]] = {
+    "shapes and dtypes": shapes,
+    "columns contiguous": contiguous,
+    "gradients reach every parameter": gradients,
+    "batch of one = batch of many": batching,
+    "empty input": empty,
+    "longest input": longest,
+    "way back to V×N or F×N": way_back,
+    "encode → decode round trip": round_trip,
+    "encode(train=False) deterministic": deterministic,
+    "encode(train=True) follows the seeds": seeds,
+    "rebuilt from its configuration": configuration,
+    "state_dict restores a fresh one": state,
+    "pickles to a spawned worker": spawned,
+}
+
+
+def _encode_there(parcel: bytes) -> bytes:
+    tokenizer, values = pickle.loads(parcel)
+    return pickle.dumps([tokenizer.encode(value) for value in values])
+
+
+def _gradients(tokenizer: Tokenizer, features: Features) -> dict[str, Tensor | None]:
+    """The gradient of each parameter from the tokens and, where there is one, the way back."""
+    tokens = tokenizer(features)
+    with seeded(0):
+        total = (tokens.matrix * torch.randn_like(tokens.matrix)).sum()
+    with suppress(UserError):  # no way back
+        total = total + tokenizer.loss(tokenizer.unembed(tokens.matrix), features).sum()
+    if total.requires_grad:
+        total.backward()
+    return {name: p.grad for name, p in tokenizer.named_parameters() if p.requires_grad}
