@@ -172,3 +172,23 @@ def test_what_is_built_later_does_not_depend_on_who_seeds_in_between():
         built.append(learner.state_dict())
     same, other = built
     assert all(torch.equal(v, other[k]) for k, v in same.items() if torch.is_tensor(v))
+
+
+def test_a_checkpoint_of_another_model_is_told_apart(trained, tmp_path):
+    _, path = trained
+    test = make_trainer(tmp_path).test
+    with pytest.warns(
+        UserWarning, match=r"the checkpoint is of a model with core.dropout: 0.0, not 0.5"
+    ):
+        test(make_learner(dropout=0.5), datamodule=make_data(), ckpt_path=path, verbose=False)
+    with pytest.raises(
+        UserError, match=r"another model: core.dim: 32, not 48; core.head_dim: 16, not 24"
+    ):
+        test(make_learner(dim=48), datamodule=make_data(), ckpt_path=path, verbose=False)
+
+
+def test_a_checkpoint_of_the_same_model_is_not_remarked_upon(trained, tmp_path, recwarn):
+    make_trainer(tmp_path).test(
+        make_learner(), datamodule=make_data(), ckpt_path=trained[1], verbose=False
+    )
+    assert not [w for w in recwarn if "checkpoint is of a model" in str(w.message)]

@@ -1,6 +1,7 @@
 """Objects that know the arguments they were made with, so that a checkpoint can make them again."""
 
 import inspect
+import textwrap
 from typing import Any, TypeVar
 
 Made = TypeVar("Made", bound="Configurable")
@@ -62,3 +63,23 @@ def plain(value: Any, place: str) -> Any:
         f"{place}: a checkpoint carries text, numbers, lists and dictionaries, "
         f"not {type(value).__name__}"
     )
+
+
+def differences(one: Any, other: Any, place: str = "") -> list[str]:
+    """Where two configurations differ, as "core.dim: 96, not 128" for each place."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return [
+            line
+            for key in dict.fromkeys([*one, *other])
+            for line in differences(
+                one.get(key, _ABSENT), other.get(key, _ABSENT), f"{place}.{key}" if place else key
+            )
+        ]
+    return [] if one == other else [f"{place}: {_short(one)}, not {_short(other)}"]
+
+
+_ABSENT = object()
+
+
+def _short(value: Any) -> str:
+    return "absent" if value is _ABSENT else textwrap.shorten(str(value), 60, placeholder="…")

@@ -1,6 +1,7 @@
 """Learner: the one LightningModule, of tokenizers, one core and one or more tasks."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from unitf.batch import Batch, Sample, View
+from unitf.configurable import differences
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
 from unitf.optimisation import WarmupCosine, parameter_groups
@@ -291,6 +293,25 @@ class Learner(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["unitf"] = {"format": 1, "configuration": self.configuration()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Says in what a checkpoint's model is another one.
+
+        Raises:
+            UserError: its parameters are others, so that they cannot be taken over.
+        """
+        if "unitf" not in checkpoint:
+            raise UserError("the checkpoint was not made by unitf: it holds no configuration")
+        found = checkpoint["unitf"]["configuration"]
+        told = "; ".join(differences(found, self.configuration()))
+        shapes, own = (
+            {key: value.shape for key, value in state.items() if isinstance(value, Tensor)}
+            for state in (checkpoint["state_dict"], self.state_dict())
+        )
+        if shapes != own:
+            raise UserError(f"the checkpoint is of another model: {told or 'other parameters'}")
+        if told:
+            warnings.warn(f"the checkpoint is of a model with {told}", stacklevel=2)
 
     # ---- in Python ---------------------------------------------------------------------
 
