@@ -65,3 +65,8 @@ class WarmupCosine(LRScheduler):
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self._last_lr = rates
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on where another run stopped, but to the end of this one, should it be longer."""
+        own = {"total_steps": self.total_steps} if self.total_steps else {}
+        super().load_state_dict({**state_dict, **own})
