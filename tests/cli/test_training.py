@@ -1,5 +1,6 @@
 """The training verbs on the command line: a run's folder, going on, predicting, messages."""
 
+import csv
 import json
 import os
 import signal
@@ -126,6 +127,28 @@ def test_a_model_that_has_learned_nothing_is_not_measured(recipe, tmp_path, caps
 def test_resume_without_a_run_says_what_is_missing(tmp_path, capsys):
     line = error_of(["fit", "--resume", str(tmp_path)], capsys)
     assert "config.yaml is not there" in line
+
+
+def steps_of(run) -> list[int]:
+    """The steps of which `metrics.csv` has a training loss."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [int(row["step"]) for row in rows if row["train/loss_step"]]
+
+
+def test_resume_keeps_the_figures_of_what_went_before(recipe, tmp_path):
+    out = tmp_path / "run"
+    begin = ["fit", "--config", str(recipe), "--trainer.log_every_n_steps", "1"]
+    assert main([*begin, "--out", str(out), "--test_after_fit", "false"]) == 0
+    before = steps_of(out)
+    with (out / "metrics.csv").open("a") as file:  # written after the last checkpoint
+        file.write(f"0,{before[-1] + 9},0.5,0.5\n")
+    more = ["--trainer.max_epochs", "5", "--trainer.max_steps", str(before[-1] + 3)]
+    assert main(["fit", "--resume", str(out), *more]) == 0
+    after = steps_of(out)
+    assert after[: len(before)] == before
+    assert after == sorted(set(after)) and len(after) == len(before) + 2
+    assert before[-1] + 9 not in after
 
 
 @pytest.mark.slow

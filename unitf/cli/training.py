@@ -13,12 +13,13 @@ import torch
 from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
 from unitf.callbacks import Checkpoint, FiniteLoss, Progress, RunReport, Summary
+from unitf.callbacks.continued import ContinuedCSVLogger
 from unitf.callbacks.interrupt import Interrupt, RunInterrupted
-from unitf.checkpoints import find_checkpoint
+from unitf.checkpoints import find_checkpoint, read_checkpoint
 from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
@@ -103,8 +104,10 @@ class TrainingCLI(LightningCLI):
             callback for callback in self._usual_callbacks(out) if type(callback) not in given
         ]
         if self.config_init.trainer.logger in (None, True):
+            begun = self.verb == "fit" and self.config.ckpt_path is not None
+            step = read_checkpoint(self.config.ckpt_path)["global_step"] if begun else 0
             kwargs["logger"] = [
-                CSVLogger(out, name="", version=""),
+                ContinuedCSVLogger(out, step),
                 TensorBoardLogger(out, name="", version="tensorboard"),
             ]
         trainer_config = {**self.config_init.trainer, **kwargs}
