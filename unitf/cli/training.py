@@ -104,8 +104,8 @@ class TrainingCLI(LightningCLI):
             callback for callback in self._usual_callbacks(out) if type(callback) not in given
         ]
         if self.config_init.trainer.logger in (None, True):
-            begun = self.verb == "fit" and self.config.ckpt_path is not None
-            step = read_checkpoint(self.config.ckpt_path)["global_step"] if begun else 0
+            path = self.config.ckpt_path if self.verb == "fit" else None
+            step = 0 if path is None else read_checkpoint(path)["global_step"]
             kwargs["logger"] = [
                 ContinuedCSVLogger(out, step),
                 TensorBoardLogger(out, name="", version="tensorboard"),
