@@ -1,5 +1,7 @@
 """Every kernel against a mask over the whole packed batch."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,16 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from unitf.core import kernels, scores
-from unitf.core.kernels import Blockwise, Nothing, Padded, Reshaped, VariableLengths, make_kernel
+from unitf.core.kernels import (
+    Blockwise,
+    Grouped,
+    Nothing,
+    Padded,
+    Reshaped,
+    VariableLengths,
+    group,
+    make_kernel,
+)
 from unitf.core.scores import Pattern
 
 CPU = torch.device("cpu")
@@ -114,6 +125,50 @@ def test_kernels_agree_on_different_lengths(kind, name):
     check(kernel, pattern, make_heads(pattern))
 
 
+@pytest.mark.parametrize("groups", [[[1, 3], [0], [4, 2]], [[4], [0, 1, 2, 3]]])
+@pytest.mark.parametrize("kv_heads", [2, 1], ids=["", "grouped heads"])
+@pytest.mark.parametrize("name", PATTERNS)
+def test_groups_agree_however_they_are_made(name, kv_heads, groups):
+    pattern = make_pattern([5, 0, 11, 1, 11], **PATTERNS[name])
+    kernel = Grouped(pattern, groups, CPU, torch.float64)
+    check(kernel, pattern, make_heads(pattern, kv_heads))
+
+
+def test_groups_agree_where_queries_look_at_others():
+    pattern = make_pattern([3, 2, 0, 7], [2, 0, 4, 5])
+    kernel = Grouped(pattern, [[3, 1], [2, 0]], CPU, torch.float64)
+    check(kernel, pattern, make_heads(pattern))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=9), separate=st.integers(0, 20_000)
+)
+def test_groups_cost_the_least(lengths, separate):
+    def cost(parts):
+        longest = [max(part) for part in parts]
+        return sum(
+            len(part) * (n * n + 50 * n) + separate for part, n in zip(parts, longest, strict=True)
+        )
+
+    groups = group([(n, n) for n in lengths], separate)
+    assert sorted(number for members in groups for number in members) == list(range(len(lengths)))
+    ordered = sorted(lengths)
+    every = [
+        [ordered[a:b] for a, b in itertools.pairwise([0, *cuts, len(ordered)])]
+        for count in range(len(ordered))
+        for cuts in itertools.combinations(range(1, len(ordered)), count)
+    ]
+    found = [[lengths[number] for number in members] for members in groups]
+    assert cost(found) == min(map(cost, every))
+
+
+def test_very_many_lengths_are_grouped_too():
+    groups = group([(n, n) for n in range(1, 2001)], 8_000)
+    assert sorted(number for members in groups for number in members) == list(range(2000))
+    assert 10 < len(groups) <= 64
+
+
 @pytest.mark.parametrize("kind", [Padded, Blockwise])
 def test_queries_of_a_sequence_without_keys_read_nothing(kind):
     pattern = make_pattern([3, 2, 0], [2, 0, 4])
@@ -153,9 +208,11 @@ def test_the_choice_of_kernel():
 
     assert chosen([7, 7]) is Reshaped
     assert chosen([65] * 64, causal=True) is Reshaped
-    assert chosen([5, 17, 40] * 20) is Padded
-    assert chosen([700, 100, 30]) is Blockwise
-    assert chosen([30] * 50 + [400]) is Blockwise
+    assert chosen([15, 17] * 20) is Padded
+    assert chosen([5, 17, 40] * 20) is Grouped
+    assert chosen([700, 100, 30]) is Grouped
+    assert chosen([30] * 50 + [400]) is Grouped
+    assert chosen([90, 91] * 2, causal=True, window=3) is Blockwise
     assert chosen([50, 50], window=3) is Blockwise  # its mask would be large: BLOCK is 4 here
     assert chosen([0, 0]) is Nothing
     assert chosen([]) is Nothing
