@@ -2,14 +2,17 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
+from lightning.pytorch import Callback
 from small_runs import STEPS, small_data
 from toys import make_learner, make_trainer
 
 from unitf.callbacks import Progress
 from unitf.callbacks.meter import Meter
 from unitf.callbacks.progress import _clock, _short
+from unitf.data import RandomState
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
 
@@ -50,6 +53,25 @@ def test_validations_within_an_epoch_have_lines_of_their_own(tmp_path, capsys):
     written, _ = fit(tmp_path, capsys, max_epochs=1, val_check_interval=2)
     places = [line.split(" | ")[0] for line in written.out.splitlines()]
     assert places == ["epoch 1/1, step 2", "epoch 1/1, step 4", "epoch 1/1"]
+
+
+class Save(Callback):
+    """Keeps a checkpoint from the midst of the first epoch."""
+
+    def on_train_batch_end(self, trainer, *rest):
+        if trainer.global_step == STEPS // 2:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "half.ckpt")
+
+
+def test_a_run_that_goes_on_within_an_epoch_has_its_speed(tmp_path, capsys):
+    for path in (None, tmp_path / "half.ckpt"):
+        callbacks = [Progress(), RandomState(), Save()]
+        trainer = make_trainer(
+            tmp_path, callbacks=callbacks, max_epochs=2, enable_progress_bar=True
+        )
+        trainer.fit(make_learner(), datamodule=small_data(), ckpt_path=path)
+        lines = capsys.readouterr().out.splitlines()
+        assert [LINE.fullmatch(line).group(1) for line in lines] == ["1", "2"]
 
 
 def test_a_run_that_is_measured_in_steps_counts_steps(tmp_path, capsys):

@@ -33,6 +33,7 @@ class Progress(TQDMProgressBar):
         super().on_train_start(trainer, *rest)
         self._begun_at, self._begun_with = time.monotonic(), _share_done(trainer)
         self._line_at_step = trainer.global_step
+        self._meter.start()  # an epoch that was resumed in its midst is not started again
 
     def on_train_epoch_start(self, trainer: Trainer, *rest: Any) -> None:
         super().on_train_epoch_start(trainer, *rest)
