@@ -88,9 +88,15 @@ class _BatchNorm(nn.BatchNorm2d):
 
 def _grids(features: Features) -> list[tuple[int, int]]:
     """Rows and columns of patches of each image: it is as wide as its first row is long."""
-    rows = features.positions[0].split(features.lengths)
-    counts = [(row == row[:1]).sum() for row in rows]
-    columns = torch.stack(counts).tolist() if counts else []
+    rows, count = features.positions[0], features.num_tokens
+    if not count:
+        return [(0, 0)] * features.num_sequences
+    lengths = torch.tensor(features.lengths, device=rows.device)
+    first = rows[(lengths.cumsum(0) - lengths).clamp(max=count - 1)]
+    owner = torch.arange(len(lengths), device=rows.device)
+    owner = owner.repeat_interleave(lengths, output_size=count)
+    in_first_row = (rows == first[owner]).long()
+    columns = torch.zeros_like(lengths).index_add_(0, owner, in_first_row).tolist()
     return [
         (-(-length // max(width, 1)), width)
         for length, width in zip(features.lengths, columns, strict=True)
