@@ -5,47 +5,90 @@ from torch import Tensor, nn
 
 from unitf.core.config import TransformerConfig
 from unitf.core.kernels import Kernel
+from unitf.core.norms import make_norm
 from unitf.core.positions import Rotation, rotate
 
 
-class SelfAttention(nn.Module):
-    """Tokens of a sequence look at each other; one projection makes queries, keys and values."""
+class HeadNorms(nn.Module):
+    """Queries and keys are normalised, each head over its own numbers (Henry et al., 2020)."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
+        self.query = make_norm(config, config.head_dim)
+        self.key = make_norm(config, config.head_dim)
+
+    def forward(
+        self, q: Float[Tensor, "N H d"], k: Float[Tensor, "M H2 d"]
+    ) -> tuple[Float[Tensor, "N H d"], Float[Tensor, "M H2 d"]]:
+        # under autocast norms give float32, but values are not
+        return self.query(q).to(q.dtype), self.key(k).to(k.dtype)
+
+
+class Attention(nn.Module):
+    """What both kinds share: norms of heads before the kernel, a norm and a projection after it.
+
+    Args:
+        widths: of the projections that come first, by name.
+    """
+
+    def __init__(self, config: TransformerConfig, **widths: int) -> None:
+        super().__init__()
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         self.head_dim = config.head_dim
-        width = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
-        self.qkv = nn.Linear(config.dim, width, bias=config.bias)
-        self.out = nn.Linear(config.num_heads * config.head_dim, config.dim, bias=config.bias)
+        for name, width in widths.items():
+            setattr(self, name, nn.Linear(config.dim, width, bias=config.qkv_bias))
+        inner = config.num_heads * config.head_dim
+        self.head_norms = HeadNorms(config) if config.qk_norm else None
+        self.norm = make_norm(config, inner) if config.attention_norm else None
+        self.out = nn.Linear(inner, config.dim, bias=config.attention_out_bias)
+
+    def together(self, heads: Float[Tensor, "N H d"]) -> Float[Tensor, "N D"]:
+        """What the heads attended to, as columns again."""
+        rows = heads.flatten(1)
+        return self.out(rows if self.norm is None else self.norm(rows))
+
+
+class SelfAttention(Attention):
+    """Tokens of a sequence look at each other; one projection makes queries, keys and values."""
+
+    qkv: nn.Linear
+
+    def __init__(self, config: TransformerConfig) -> None:
+        heads = config.num_heads + 2 * config.num_kv_heads
+        super().__init__(config, qkv=heads * config.head_dim)
 
     def forward(
         self, rows: Float[Tensor, "N D"], kernel: Kernel, rotation: Rotation | None = None
     ) -> Float[Tensor, "N D"]:
         heads = self.qkv(rows).unflatten(-1, (-1, self.head_dim))
-        if rotation is None:
+        if self.head_norms is not None or rotation is None:
             q, k, v = heads.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=1)
-        else:
+            if self.head_norms is not None:
+                q, k = self.head_norms(q, k)
+            if rotation is not None:
+                q, k = rotate(q, rotation), rotate(k, rotation)
+        else:  # side by side still, both are turned at once
             turned, v = heads.tensor_split([self.num_heads + self.num_kv_heads], dim=1)
             turned = rotate(turned, rotation)
             q, k = turned.tensor_split([self.num_heads], dim=1)
-        return self.out(kernel(q, k, v).flatten(1))
+        return self.together(kernel(q, k, v))
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(Attention):
     """Tokens look at those of a memory; one projection makes its keys and values."""
 
+    query: nn.Linear
+    kv: nn.Linear
+
     def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.head_dim = config.head_dim
-        inner = config.num_heads * config.head_dim
-        self.query = nn.Linear(config.dim, inner, bias=config.bias)
-        self.kv = nn.Linear(config.dim, 2 * config.num_kv_heads * config.head_dim, bias=config.bias)
-        self.out = nn.Linear(inner, config.dim, bias=config.bias)
+        d = config.head_dim
+        super().__init__(config, query=config.num_heads * d, kv=2 * config.num_kv_heads * d)
 
     def forward(
         self, rows: Float[Tensor, "N D"], memory: Float[Tensor, "M D"], kernel: Kernel
     ) -> Float[Tensor, "N D"]:
         q = self.query(rows).unflatten(-1, (-1, self.head_dim))
         k, v = self.kv(memory).unflatten(-1, (-1, self.head_dim)).chunk(2, dim=1)
-        return self.out(kernel(q, k, v).flatten(1))
+        if self.head_norms is not None:
+            q, k = self.head_norms(q, k)
+        return self.together(kernel(q, k, v))

@@ -1,25 +1,22 @@
 """Block: the part of a Transformer that is repeated."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unitf.core.attention import CrossAttention, SelfAttention
 from unitf.core.config import TransformerConfig
 from unitf.core.feedforward import make_feedforward
 from unitf.core.kernels import Kernel
-from unitf.core.norms import make_norm
 from unitf.core.positions import Rotation
+from unitf.core.residual import make_residual
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What all blocks of a forward pass share: made once, read by each."""
+    """What blocks of one kind share in a forward pass: made once, read by each."""
 
     attend: Kernel
     rotation: Rotation | None = None
@@ -27,48 +24,24 @@ class Context:
     attend_memory: Kernel | None = None
 
 
-class Residual(nn.Module):
-    """What a layer adds to the columns: dropout, layer scale and drop path on the way."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.norm = make_norm(config)
-        self.pre = config.norm_position == "pre"
-        self.dropout = config.dropout
-        self.scale = None
-        if config.layer_scale is not None:
-            self.scale = nn.Parameter(torch.full((config.dim,), config.layer_scale))
-
-    def forward(
-        self,
-        rows: Float[Tensor, "N D"],
-        layer: Callable[[Tensor], Tensor],
-        keep: Float[Tensor, "N 1"] | None,
-    ) -> Float[Tensor, "N D"]:
-        added = layer(self.norm(rows) if self.pre else rows)
-        if self.dropout:
-            added = F.dropout(added, self.dropout, self.training)
-        if self.scale is not None:
-            added = added * self.scale
-        if keep is not None:
-            added = added * keep
-        rows = rows + added
-        return rows if self.pre else self.norm(rows)
-
-
 class Block(nn.Module):
-    """Attention, perhaps attention to a memory, and feed-forward, each a residual."""
+    """Attention, perhaps attention to a memory, and feed-forward, each a residual.
 
-    def __init__(self, config: TransformerConfig, cross: bool = False) -> None:
+    Args:
+        first: no other block comes before this one.
+    """
+
+    def __init__(self, config: TransformerConfig, cross: bool = False, first: bool = False) -> None:
         super().__init__()
         self.attention = SelfAttention(config)
-        self.attention_residual = Residual(config)
+        self.attention_residual = make_residual(config, normed=config.first_norm or not first)
         self.cross = None
         if cross:
             self.cross = CrossAttention(config)
-            self.cross_residual = Residual(config)
+            self.cross_residual = make_residual(config)
         self.feedforward = make_feedforward(config)
-        self.feedforward_residual = Residual(config)
+        shared = config.residual == "parallel_shared"
+        self.feedforward_residual = make_residual(config, normed=not shared)
 
     def forward(
         self,
@@ -90,3 +63,46 @@ class Block(nn.Module):
                 keeps[1],
             )
         return self.feedforward_residual(rows, self.feedforward, keeps[2])
+
+
+class ParallelBlock(Block):
+    """Attention and feed-forward read the same columns, and both add to them (Wang, 2021)."""
+
+    def forward(
+        self,
+        rows: Float[Tensor, "N D"],
+        context: Context,
+        keep: Float[Tensor, "3 N 1"] | None = None,
+    ) -> Float[Tensor, "N D"]:
+        keeps = (None, None, None) if keep is None else keep.unbind(0)
+        first, second = self.attention_residual, self.feedforward_residual
+        read = first.norm(rows)
+        attended = self.attention(read, context.attend, context.rotation)
+        computed = self.feedforward(self.read_by_feedforward(rows, read))
+        return rows + first.added(attended, keeps[0]) + second.added(computed, keeps[2])
+
+    def read_by_feedforward(
+        self, rows: Float[Tensor, "N D"], read: Float[Tensor, "N D"]
+    ) -> Float[Tensor, "N D"]:
+        return self.feedforward_residual.norm(rows)
+
+
+class SharedNormBlock(ParallelBlock):
+    """Both read the columns after one and the same norm."""
+
+    def read_by_feedforward(
+        self, rows: Float[Tensor, "N D"], read: Float[Tensor, "N D"]
+    ) -> Float[Tensor, "N D"]:
+        return read
+
+
+_BLOCKS = {"sequential": Block, "parallel": ParallelBlock, "parallel_shared": SharedNormBlock}
+
+
+def make_blocks(config: TransformerConfig, depth: int, cross: bool) -> list[Block]:
+    """The blocks whose parameters differ: `depth`, or one that is used so often."""
+    block = _BLOCKS[config.residual]
+    return [
+        block(config, cross, first=number == 0)
+        for number in range(1 if config.share_blocks else depth)
+    ]

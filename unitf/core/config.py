@@ -1,32 +1,30 @@
 """TransformerConfig: everything that says what a Transformer is, as plain values."""
 
-import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
+from unitf.core.choices import (
+    CHOICES,
+    GATED,
+    SIZES,
+    Activation,
+    Kind,
+    Norm,
+    NormPosition,
+    Positions,
+    Residuals,
+    Size,
+    check_name,
+)
+from unitf.core.limits import broken
 from unitf.errors import UserError
-
-Kind = Literal["encoder", "decoder", "encoder-decoder"]
-Norm = Literal["layer", "rms", "batch"]
-NormPosition = Literal["pre", "post"]
-Activation = Literal["gelu", "gelu_tanh", "relu", "silu", "geglu", "reglu", "swiglu"]
-Positions = Literal["none", "rotary", "alibi"]
-Size = Literal["tiny", "small", "base", "large"]
-
-# dim, depth, num_heads as in ViT (Dosovitskiy et al., 2021) and DeiT (Touvron et al., 2021)
-SIZES: dict[str, tuple[int, int, int]] = {
-    "tiny": (192, 12, 3),
-    "small": (384, 12, 6),
-    "base": (768, 12, 12),
-    "large": (1024, 24, 16),
-}
-GATED = ("geglu", "reglu", "swiglu")
 
 if TYPE_CHECKING:
     Follows = int  # whoever reads a configuration finds a number …
+    Decided = bool
 else:
     Follows = int | None  # … where whoever wrote it may have left it open
+    Decided = bool | None
 
 
 @dataclass(frozen=True)
@@ -40,16 +38,43 @@ class TransformerConfig:
         kind: an encoder sees everything, a decoder only what came before, an encoder-decoder
             reads a memory and continues from it.
         decoder_depth: blocks of the decoder of an encoder-decoder; None: `depth`.
+        share_blocks: one block's parameters are used `depth` times (ALBERT).
+        residual: attention, then feed-forward; or both side by side, each with a norm of its own
+            (GPT-NeoX), or with one norm for both (GPT-J, Phi).
         num_kv_heads: heads of keys and values, each shared by several queries; None: `num_heads`.
         head_dim: width of a head; None: dim / num_heads.
         hidden_dim: width inside the feed-forward; None: 4 D, or 8/3 D where it is gated, so that
             both have as many parameters.
-        norm_position: before each layer (with a norm at the end), or after its residual sum.
+        activation: of the feed-forward; those that end in "glu", or "glu_tanh", are gates.
+        norm: rms_offset is an RMSNorm whose scale is 1 + weight (Gemma).
+        norm_position: before each layer; after its residual sum ("post"); of what the layer adds
+            ("branch": EVA-giant, Swin v2); before the layer and of what it adds ("both": Gemma 2).
         input_norm: normalise the tokens before the first block.
+        first_norm: whether the first block's attention normalises what it reads (ModernBERT: no).
+        final_norm: a norm after the last block; None: unless norm_position is "post".
+        qk_norm: queries and keys are normalised over head_dim, before they are turned.
+        attention_norm: the attended heads are normalised, over all their numbers (EVA-02).
+        hidden_norm: the numbers inside the feed-forward are normalised (EVA-02).
+        bias: whether linear layers and norms add one.
+        qkv_bias: of queries, keys and values; None: as `bias`.
+        attention_out_bias: of the projection after attention; None: as `bias`.
+        norm_bias: of layer norms; None: as `bias`.
+        attention_scale: what scores are multiplied by; None: head_dim^-0.5.
+        attention_softcap: scores lie between ± this, as cap·tanh(score / cap) (Gemma 2).
         positions: how attention knows where tokens stand, relative to each other.
         position_axes: how many axes of the positions rotary turns by: 1 in a text, 2 in an image.
+        rotary_dim: how many numbers of a head turn, from its first; None: head_dim.
+        rotary_frequencies: the angle per position of each pair that turns, of one axis after the
+            other, instead of rotary_base^(-i / pairs of the axis).
+        num_buckets: positions "buckets" (T5): rows of the learned table of distances.
+        max_distance: positions "buckets": from here on all distances are the same.
+        grid: positions "grid" (BEiT): rows and columns of patches, over whose distances each block
+            learns a table. A token whose row is -1 stands outside (a class token).
         window: a token sees only those at most this many places away.
         chunk: sequences are cut in pieces of this many tokens; a token sees only its own piece.
+        global_blocks: the blocks, by number from 0, that know no window and no chunk.
+        global_rotary_base: of those blocks; None: as the others.
+        global_rotary_frequencies: of those blocks; None: as the others, or by their own base.
         drop_path: chance that the last block is skipped for a sequence; it rises linearly from 0.
         layer_scale: where the learned scales of each layer's output begin; None: no scales.
         checkpoint: compute each block twice in training and keep less in memory.
@@ -61,6 +86,8 @@ class TransformerConfig:
     num_heads: Follows = None  # type: ignore[assignment]
     kind: Kind = "encoder"
     decoder_depth: Follows = None  # type: ignore[assignment]
+    share_blocks: bool = False
+    residual: Residuals = "sequential"
     num_kv_heads: Follows = None  # type: ignore[assignment]
     head_dim: Follows = None  # type: ignore[assignment]
     hidden_dim: Follows = None  # type: ignore[assignment]
@@ -69,12 +96,30 @@ class TransformerConfig:
     norm_position: NormPosition = "pre"
     norm_eps: float = 1e-5
     input_norm: bool = False
+    first_norm: bool = True
+    final_norm: Decided = None  # type: ignore[assignment]
+    qk_norm: bool = False
+    attention_norm: bool = False
+    hidden_norm: bool = False
     bias: bool = True
+    qkv_bias: Decided = None  # type: ignore[assignment]
+    attention_out_bias: Decided = None  # type: ignore[assignment]
+    norm_bias: Decided = None  # type: ignore[assignment]
+    attention_scale: float | None = None
+    attention_softcap: float | None = None
     positions: Positions = "none"
     position_axes: int = 1
     rotary_base: float = 10_000.0
+    rotary_dim: int | None = None
+    rotary_frequencies: list[float] | None = None
+    num_buckets: int = 32
+    max_distance: int = 128
+    grid: list[int] | None = None
     window: int | None = None
     chunk: int | None = None
+    global_blocks: list[int] | None = None
+    global_rotary_base: float | None = None
+    global_rotary_frequencies: list[float] | None = None
     dropout: float = 0.0
     attention_dropout: float = 0.0
     drop_path: float = 0.0
@@ -82,8 +127,8 @@ class TransformerConfig:
     checkpoint: bool = False
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            _check_name(f"TransformerConfig.{name}", getattr(self, name), choices)
+        for name, choices in CHOICES.items():
+            check_name(f"TransformerConfig.{name}", getattr(self, name), choices)
         dim, depth, num_heads = SIZES[self.size]
         self._default("dim", dim)
         self._default("depth", depth)
@@ -100,7 +145,11 @@ class TransformerConfig:
             self._default("head_dim", self.dim // self.num_heads)
         hidden = round(self.dim * 8 / 3 / 8) * 8 if self.gated else 4 * self.dim
         self._default("hidden_dim", hidden)
-        self._check_ranges()
+        self._default("final_norm", self.norm_position != "post")
+        for name in ("qkv_bias", "attention_out_bias", "norm_bias"):
+            self._default(name, self.bias)
+        for message in broken(self):
+            self._check(False, message)
 
     def _default(self, name: str, value: Any) -> None:
         if getattr(self, name) is None:
@@ -110,67 +159,39 @@ class TransformerConfig:
         if not holds:
             raise UserError(f"TransformerConfig: {message}")
 
-    def _check_ranges(self) -> None:
-        for name in ("dim", "depth", "decoder_depth", "head_dim", "hidden_dim", "position_axes"):
-            self._check(
-                getattr(self, name) > 0, f"{name} must be at least 1, found {getattr(self, name)}"
-            )
-        for name in ("dropout", "attention_dropout", "drop_path"):
-            self._check(
-                0 <= getattr(self, name) < 1,
-                f"{name} must be at least 0 and less than 1, found {getattr(self, name)}",
-            )
-        self._check(
-            self.num_kv_heads > 0 and self.num_heads % self.num_kv_heads == 0,
-            f"num_heads {self.num_heads} cannot share num_kv_heads {self.num_kv_heads}; "
-            "give a num_kv_heads that divides num_heads",
-        )
-        self._check(self.norm_eps > 0, f"norm_eps must be above 0, found {self.norm_eps}")
-        self._check(
-            self.window is None or self.window >= 0,
-            f"window must be at least 0, found {self.window}",
-        )
-        self._check(
-            self.chunk is None or self.chunk > 0, f"chunk must be at least 1, found {self.chunk}"
-        )
-        self._check(
-            not (self.checkpoint and self.norm == "batch"),
-            "checkpoint computes blocks twice, and norm 'batch' would count their statistics twice",
-        )
-        if self.positions == "rotary":
-            self._check(
-                self.head_dim % 2 == 0 and self.head_dim // 2 >= self.position_axes,
-                f"rotary turns pairs: head_dim {self.head_dim} must be even and hold a pair for "
-                f"each of {self.position_axes} position_axes",
-            )
-
     @property
     def gated(self) -> bool:
         """Whether the feed-forward multiplies by a gate."""
         return self.activation in GATED
 
+    @property
+    def global_rotary(self) -> bool:
+        """Whether the global blocks turn otherwise than the others."""
+        return self.global_rotary_base is not None or self.global_rotary_frequencies is not None
+
+    @property
+    def of_global_blocks(self) -> "TransformerConfig":
+        """How the blocks of `global_blocks` attend, as if all did."""
+        base, frequencies = self.rotary_base, self.rotary_frequencies
+        if self.global_rotary_base is not None:
+            base, frequencies = self.global_rotary_base, None
+        if self.global_rotary_frequencies is not None:
+            frequencies = self.global_rotary_frequencies
+        return replace(
+            self,
+            window=None,
+            chunk=None,
+            rotary_base=base,
+            rotary_frequencies=frequencies,
+            global_blocks=None,
+            global_rotary_base=None,
+            global_rotary_frequencies=None,
+        )
+
     @classmethod
     def preset(cls, size: str, **overrides: Any) -> "TransformerConfig":
         """A published size (tiny, small, base, large), with any other value given by name."""
-        _check_name("TransformerConfig.preset", size, SIZES)
+        check_name("TransformerConfig.preset", size, SIZES)
         for name in overrides:
-            _check_name("TransformerConfig", name, [field.name for field in fields(cls)])
+            check_name("TransformerConfig", name, [field.name for field in fields(cls)])
         return cls(size=size, **overrides)  # type: ignore[arg-type]
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "size": get_args(Size),
-    "kind": get_args(Kind),
-    "norm": get_args(Norm),
-    "norm_position": get_args(NormPosition),
-    "activation": get_args(Activation),
-    "positions": get_args(Positions),
-}
-
-
-def _check_name(place: str, found: str, known: Iterable[str]) -> None:
-    known = list(known)
-    if found not in known:
-        near = difflib.get_close_matches(str(found), known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"{place}: unknown {found!r}; {hint}known are {', '.join(known)}")

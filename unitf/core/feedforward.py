@@ -2,23 +2,31 @@
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unitf.core.config import TransformerConfig
+from unitf.core.norms import make_norm
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
+def _quick_gelu(x: Tensor) -> Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": _gelu_tanh,
+    "quick_gelu": _quick_gelu,
     "relu": F.relu,
     "silu": F.silu,
     "geglu": F.gelu,
+    "geglu_tanh": _gelu_tanh,
     "reglu": F.relu,
     "swiglu": F.silu,
 }
@@ -31,32 +39,34 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation = _ACTIVATIONS[config.activation]
         self.dropout = config.dropout
-        self.inner = nn.Linear(config.dim, config.hidden_dim, bias=config.bias)
+        self.inner = nn.Linear(config.dim, self.inner_width(config), bias=config.bias)
+        self.norm = make_norm(config, config.hidden_dim) if config.hidden_norm else None
         self.out = nn.Linear(config.hidden_dim, config.dim, bias=config.bias)
 
+    def inner_width(self, config: TransformerConfig) -> int:
+        return config.hidden_dim
+
+    def hidden(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N hidden"]:
+        return self.activation(self.inner(rows))
+
     def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        hidden = self.activation(self.inner(rows))
+        hidden = self.hidden(rows)
         if self.dropout:
             hidden = F.dropout(hidden, self.dropout, self.training)
+        if self.norm is not None:
+            hidden = self.norm(hidden)
         return self.out(hidden)
 
 
-class GatedFeedForward(nn.Module):
+class GatedFeedForward(FeedForward):
     """The activation of one projection gates another (Shazeer, 2020); both are fused."""
 
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.activation = _ACTIVATIONS[config.activation]
-        self.dropout = config.dropout
-        self.inner = nn.Linear(config.dim, 2 * config.hidden_dim, bias=config.bias)
-        self.out = nn.Linear(config.hidden_dim, config.dim, bias=config.bias)
+    def inner_width(self, config: TransformerConfig) -> int:
+        return 2 * config.hidden_dim
 
-    def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+    def hidden(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N hidden"]:
         gate, value = self.inner(rows).chunk(2, dim=-1)
-        hidden = self.activation(gate) * value
-        if self.dropout:
-            hidden = F.dropout(hidden, self.dropout, self.training)
-        return self.out(hidden)
+        return self.activation(gate) * value
 
 
 def make_feedforward(config: TransformerConfig) -> nn.Module:

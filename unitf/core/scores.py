@@ -26,11 +26,13 @@ class Pattern:
     positions: Tensor | None = None  # (P, N)
     dropout: float = 0.0
     head_dim: int = 64
+    scale: float | None = None  # of the scores; None: head_dim^-0.5
+    softcap: float | None = None
 
     @property
     def masked(self) -> bool:
         """Whether the scores need more than what a fused kernel computes by itself."""
-        return self.window is not None or self.bias is not None
+        return not (self.window is None and self.bias is None and self.softcap is None)
 
     @property
     def equal_lengths(self) -> bool:
@@ -41,45 +43,55 @@ def dense(
     q: Float[Tensor, "S H Lq d"],
     k: Float[Tensor, "S H2 Lk d"],
     v: Float[Tensor, "S H2 Lk d"],
+    pattern: Pattern,
     mask: Tensor | None = None,
     causal: bool = False,
-    dropout: float = 0.0,
 ) -> Float[Tensor, "S H Lq d"]:
     """Attention of equally long sequences.
 
     Args:
+        pattern: only how scores become weights is read from it.
         mask: is added to the scores: (S or 1, H or 1, Lq or 1, Lk).
         causal: says what a mask could say too, to a kernel that need not read one.
-        dropout: chance that a weight becomes 0.
     """
+    dropout, scale = pattern.dropout, pattern.scale
     if mask is not None:
         mask = mask.to(q.dtype)  # the same already, unless somebody casts between blocks (FSDP)
-    if q.is_cpu and (dropout or (q.dtype in HALF and k.shape[2] <= 4 * BLOCK)):
-        return _explicit(q, k, v, mask, causal, dropout)
+    slow = q.is_cpu and (dropout or (q.dtype in HALF and k.shape[2] <= 4 * BLOCK))
+    if slow or pattern.softcap is not None:
+        return _explicit(q, k, v, pattern, mask, causal)
     grouped = q.shape[1] != k.shape[1]
-    return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, enable_gqa=grouped)
+    return F.scaled_dot_product_attention(
+        q, k, v, mask, dropout, causal, scale=scale, enable_gqa=grouped
+    )
 
 
 def _explicit(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float
+    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, mask: Tensor | None, causal: bool
 ) -> Tensor:
     """Scores, softmax, sum. The fused CPU kernel is slow backwards in bfloat16, and in dropout."""
-    shape, scale = q.shape, q.shape[-1] ** -0.5
+    shape = q.shape
+    scale = shape[-1] ** -0.5 if pattern.scale is None else pattern.scale
     if k.shape[1] != shape[1]:
         k, v = (x.repeat_interleave(shape[1] // x.shape[1], dim=1) for x in (k, v))
     if causal:
         places = torch.arange(shape[2], device=q.device)
         mask = to_additive(places[:, None] >= places, q.dtype)[None, None]
     q, k, v = (x.flatten(0, 1) for x in (q, k, v))
-    if mask is None:
-        scores = torch.bmm(q * scale, k.mT)
-    else:
+    if mask is not None:
         if mask.shape[0] * mask.shape[1] > 1:
             mask = mask.expand(*shape[:2], -1, -1)
-        scores = torch.baddbmm(mask.flatten(0, 1), q, k.mT, alpha=scale)
+        mask = mask.flatten(0, 1)
+    if pattern.softcap is not None:
+        scores = torch.bmm(q * (scale / pattern.softcap), k.mT).tanh() * pattern.softcap
+        scores = scores if mask is None else scores + mask
+    elif mask is None:
+        scores = torch.bmm(q * scale, k.mT)
+    else:
+        scores = torch.baddbmm(mask, q, k.mT, alpha=scale)
     weights = scores.softmax(-1)
-    if dropout:
-        weights = F.dropout(weights, dropout)
+    if pattern.dropout:
+        weights = F.dropout(weights, pattern.dropout)
     return torch.bmm(weights, v).view(shape)
 
 

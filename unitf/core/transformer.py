@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from unitf.core.block import Block, Context
+from unitf.core.block import Context, make_blocks
 from unitf.core.config import TransformerConfig
-from unitf.core.kernels import Pattern, make_kernel
+from unitf.core.kernels import Kernel, make_kernel
 from unitf.core.norms import make_norm
-from unitf.core.positions import make_positions
+from unitf.core.positions import NoPositions, make_own_positions, make_positions
+from unitf.core.scores import Pattern
 from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tokens import Tokens
@@ -25,15 +26,16 @@ class Stack(nn.Module):
     def __init__(self, config: TransformerConfig, depth: int, causal: bool, cross: bool) -> None:
         super().__init__()
         self.causal = causal
-        self.window, self.chunk = config.window, config.chunk
-        self.head_dim = config.head_dim
-        self.attention_dropout = config.attention_dropout
-        self.checkpoint = config.checkpoint
+        self.config = config
         self.compiled = False
-        self.positions = make_positions(config)
+        self.positions, self.global_positions = make_positions(config, causal), None
+        if config.global_rotary:
+            self.global_positions = make_positions(config.of_global_blocks, causal)
         self.input_norm = make_norm(config) if config.input_norm else None
-        self.blocks = nn.ModuleList(Block(config, cross) for _ in range(depth))
-        self.final_norm = make_norm(config) if config.norm_position == "pre" else None
+        self.blocks = nn.ModuleList(make_blocks(config, depth, cross))
+        # not in the blocks: they are read before a block runs (and FSDP has its parameters at hand)
+        self.own_positions = nn.ModuleList(make_own_positions(config, len(self.blocks)))
+        self.final_norm = make_norm(config) if config.final_norm else None
         self.drop_path = [config.drop_path * i / max(1, depth - 1) for i in range(depth)]
 
     def forward(
@@ -43,35 +45,76 @@ class Stack(nn.Module):
         rows = tokens.rows.clone() if self.compiled else tokens.rows
         if self.input_norm is not None:
             rows = self.input_norm(rows)
-        context = self._context(tokens, memory, self.causal if causal is None else causal)
-        run = _run_twice if self.checkpoint and self.training else _run
+        contexts = self._contexts(tokens, memory, self.causal if causal is None else causal)
+        run = _run_twice if self.config.checkpoint and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.training and self.drop_path[-1] > 0
-        for block, rate in zip(self.blocks, self.drop_path, strict=True):
+        for number, (context, rate) in enumerate(zip(contexts, self.drop_path, strict=True)):
+            block = self.blocks[number % len(self.blocks)]
             keep = self._keep(tokens, rate) if drop else None
             rows = run(block, rows, context, keep)
         if self.final_norm is not None:
             rows = self.final_norm(rows)
         return tokens.with_rows(rows)
 
-    def _context(self, tokens: Tokens, memory: Tokens | None, causal: bool) -> Context:
-        """Everything that depends on lengths and positions, once for all blocks."""
-        device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
-        dropout = self.attention_dropout if self.training else 0.0
-        lengths = tokens.lengths if self.chunk is None else cut(tokens.lengths, self.chunk)
-        bias = self.positions if self.positions.biased else None
-        positions = tokens.positions if self.positions.biased else None
-        own = Pattern(
-            lengths, lengths, causal, self.window, bias, positions, dropout, self.head_dim
+    def _contexts(self, tokens: Tokens, memory: Tokens | None, causal: bool) -> list[Context]:
+        """Everything that depends on lengths and positions: for every block, once a kind."""
+        attend_memory = None
+        if memory is not None:
+            pattern = self._pattern(tokens.lengths, memory.lengths)
+            attend_memory = self._kernel(pattern, tokens)
+        kinds: dict[tuple[bool, NoPositions], Context] = {}
+        contexts = []
+        for number in range(len(self.drop_path)):
+            everything = number in (self.config.global_blocks or ())
+            positions = self._positions(number, everything)
+            kind = everything, positions
+            if kind not in kinds:
+                kinds[kind] = Context(
+                    attend=self._attend(tokens, positions, everything, causal),
+                    rotation=positions.rotation(tokens.positions),
+                    memory=None if memory is None else memory.rows,
+                    attend_memory=attend_memory,
+                )
+            contexts.append(kinds[kind])
+        return contexts
+
+    def _positions(self, number: int, everything: bool) -> NoPositions:
+        """By which the block of this number knows where tokens stand."""
+        if self.own_positions:
+            own = self.own_positions[number % len(self.own_positions)]
+            assert isinstance(own, NoPositions)
+            return own
+        if everything and self.global_positions is not None:
+            return self.global_positions
+        return self.positions
+
+    def _attend(
+        self, tokens: Tokens, positions: NoPositions, everything: bool, causal: bool
+    ) -> Kernel:
+        """How tokens look at each other: at all, or as far as window and chunk let them."""
+        window, chunk = self.config.window, self.config.chunk
+        if everything:
+            window = chunk = None
+        lengths = tokens.lengths if chunk is None else cut(tokens.lengths, chunk)
+        pattern = replace(self._pattern(lengths, lengths), causal=causal, window=window)
+        if positions.biased:
+            pattern = replace(pattern, bias=positions, positions=tokens.positions)
+        return self._kernel(pattern, tokens)
+
+    def _pattern(self, lengths: tuple[int, ...], key_lengths: tuple[int, ...]) -> Pattern:
+        config = self.config
+        return Pattern(
+            lengths,
+            key_lengths,
+            dropout=config.attention_dropout if self.training else 0.0,
+            head_dim=config.head_dim,
+            scale=config.attention_scale,
+            softcap=config.attention_softcap,
         )
-        context = Context(
-            attend=make_kernel(own, device, dtype),
-            rotation=self.positions.rotation(tokens.positions),
-        )
-        if memory is None:
-            return context
-        other = Pattern(tokens.lengths, memory.lengths, dropout=dropout, head_dim=self.head_dim)
-        return replace(context, memory=memory.rows, attend_memory=make_kernel(other, device, dtype))
+
+    def _kernel(self, pattern: Pattern, tokens: Tokens) -> Kernel:
+        return make_kernel(pattern, tokens.matrix.device, _computed_in(tokens.matrix))
 
     def _keep(self, tokens: Tokens, rate: float) -> Float[Tensor, "3 N 1"]:
         """0 for the sequences that skip a layer, else what makes up for those that do."""
@@ -101,9 +144,10 @@ class Transformer(nn.Module):
         """As in GPT-2: what the layers add to the columns does not grow with their number."""
         for stack in self.stacks if self.config.norm_position == "pre" else ():
             outputs = [p for name, p in stack.named_parameters() if name.endswith(".out.weight")]
+            number = len(outputs) * len(stack.drop_path) // len(stack.blocks)
             with torch.no_grad():
                 for weight in outputs:
-                    weight.mul_(len(outputs) ** -0.5)
+                    weight.mul_(number**-0.5)
 
     @property
     def stacks(self) -> Sequence[Stack]:

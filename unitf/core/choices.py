@@ -1,0 +1,53 @@
+"""The names that a configuration chooses among."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+from unitf.errors import UserError
+
+Kind = Literal["encoder", "decoder", "encoder-decoder"]
+Norm = Literal["layer", "rms", "rms_offset", "batch"]
+NormPosition = Literal["pre", "post", "branch", "both"]
+Residuals = Literal["sequential", "parallel", "parallel_shared"]
+Activation = Literal[
+    "gelu",
+    "gelu_tanh",
+    "quick_gelu",
+    "relu",
+    "silu",
+    "geglu",
+    "geglu_tanh",
+    "reglu",
+    "swiglu",
+]
+Positions = Literal["none", "rotary", "alibi", "buckets", "grid"]
+Size = Literal["tiny", "small", "base", "large"]
+
+# dim, depth, num_heads as in ViT (Dosovitskiy et al., 2021) and DeiT (Touvron et al., 2021)
+SIZES: dict[str, tuple[int, int, int]] = {
+    "tiny": (192, 12, 3),
+    "small": (384, 12, 6),
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
+}
+GATED = ("geglu", "geglu_tanh", "reglu", "swiglu")
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "size": get_args(Size),
+    "kind": get_args(Kind),
+    "norm": get_args(Norm),
+    "norm_position": get_args(NormPosition),
+    "residual": get_args(Residuals),
+    "activation": get_args(Activation),
+    "positions": get_args(Positions),
+}
+
+
+def check_name(place: str, found: str, known: Iterable[str]) -> None:
+    """Raises an error that lists the known names, and the nearest of them, if it is none."""
+    known = list(known)
+    if found not in known:
+        near = difflib.get_close_matches(str(found), known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"{place}: unknown {found!r}; {hint}known are {', '.join(known)}")
