@@ -9,9 +9,9 @@ from jaxtyping import install_import_hook
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("UNITF_SHARED", ROOT.parent / "shared"))
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests share toys.py
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]  # toys.py, benchmarks
 
 # must come before the first import of unitf
 _hook = install_import_hook(
-    ["unitf", "unitf_text", "unitf_image", "unitf_audio"], "beartype.beartype"
+    ["unitf", "unitf_text", "unitf_image", "unitf_audio", "unitf_hubs"], "beartype.beartype"
 )

@@ -26,6 +26,8 @@ KINDS = {
     "tokenizers": "unitf.tokenizer.Tokenizer",
     "tasks": "unitf.tasks.task.Task",
     "sources": "unitf.data.source.Source",
+    "hubs": "unitf.peers.hub.Hub",
+    "architectures": "unitf.peers.architecture.Architecture",
 }
 HOOKS = [f"register_{kind}" for kind in KINDS]
 _LAZY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -38,7 +40,7 @@ class Record:
     plugin: str  # the name of its entry point
     package: str
     version: str
-    kind: str = ""  # tokenizers, tasks or sources
+    kind: str = ""  # one of KINDS
     name: str = ""  # the short name, as YAML says it
     path: str = ""  # the dotted path of the class
     reason: str = ""  # why it does not work

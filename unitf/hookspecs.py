@@ -26,3 +26,13 @@ def register_tasks(register: Register) -> None:
 @hookspec
 def register_sources(register: Register) -> None:
     """Call `register(cls)` for each `unitf.Source` of samples of the plugin."""
+
+
+@hookspec
+def register_hubs(register: Register) -> None:
+    """Call `register(cls)` for each `unitf.peers.Hub` of published models of the plugin."""
+
+
+@hookspec
+def register_architectures(register: Register) -> None:
+    """Call `register(cls)` for each `unitf.peers.Architecture` that the plugin can say in unitf."""

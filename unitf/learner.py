@@ -61,6 +61,8 @@ class Learner(L.LightningModule):
         self.optimizer = optimizer
         self.schedule = schedule
         self.compile_core = compile
+        # the published model that the weights began as, so that they can go back to its library
+        self.origin: dict[str, Any] | None = None
         self.results: dict[str, dict[str, dict[str, dict[str, float | list]]]] = {}
         self.scoreboards: dict[str, Scoreboard] = {}
         self._check_inputs()
@@ -293,6 +295,8 @@ class Learner(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["unitf"] = {"format": 1, "configuration": self.configuration()}
+        if self.origin is not None:
+            checkpoint["unitf"]["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Says in what a checkpoint's model is another one.

@@ -219,6 +219,19 @@ class Tokens:
             first = last
         return batches
 
+    def within(self, first: int | None, last: int | None) -> "Tokens":
+        """The columns [first, last) of every sequence, as in a slice of a list."""
+        starts = np.cumsum([0, *self.lengths])[:-1]
+        runs = [range(length)[first:last] for length in self.lengths]
+        places = [start + np.arange(r.start, r.stop) for start, r in zip(starts, runs, strict=True)]
+        order = np.concatenate(places) if places else np.zeros(0, np.int64)
+        index = torch.from_numpy(order).to(self.matrix.device, non_blocking=True)
+        return Tokens.from_rows(
+            self.rows.index_select(0, index),
+            [len(r) for r in runs],
+            self.positions.index_select(1, index),
+        )
+
     def split(self) -> list["Tokens"]:
         """One Tokens for each sequence."""
         return self.unpack([1] * self.num_sequences)

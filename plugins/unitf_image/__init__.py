@@ -27,3 +27,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'unitf_image' has no attribute {name!r}")
+
+
+@hookimpl
+def register_architectures(register: Register) -> None:
+    register("unitf_image.timm_vit:TimmVisionTransformer")

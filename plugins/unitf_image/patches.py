@@ -125,7 +125,7 @@ class ImagePatches(Tokenizer):
         if self.grid is not None:
             return self.grid
         if self.size is not None:
-            return _grid(self.size, self.patch)
+            return to_grid(self.size, self.patch)
         if self.position_scheme == "interpolated" and "grid" in self.fitted:
             return tuple(self.fitted["grid"])
         return None
@@ -164,7 +164,7 @@ class ImagePatches(Tokenizer):
         normal -= (mean / std)[:, None, None]
         rows = to_rows(normal, self.patch, self.overlap)
         reference = self.position_shape if self.position_scheme == "interpolated" else None
-        return Features(torch.from_numpy(rows).mT, _positions(grid, reference))
+        return Features(torch.from_numpy(rows).mT, grid_positions(grid, reference))
 
     def decode(self, features: Features) -> np.ndarray:
         """The image, uint8: (H, W) if it is grey, else (H, W, C); sides are whole patches."""
@@ -200,7 +200,7 @@ class ImagePatches(Tokenizer):
         return pixels if self.size is None else fit_to(pixels, self.size)
 
     def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
-        return _grid(pixels.shape[1:], self.patch)
+        return to_grid(pixels.shape[1:], self.patch)
 
     def _normalisation(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
         """Mean and deviation of each channel, where 1 is white."""
@@ -220,7 +220,7 @@ def to_rows(
 ) -> Float[np.ndarray, "N F"]:
     """The windows of all patches, row by row; beyond the image there are zeros."""
     channels, *sides = image.shape
-    grid = _grid(sides, patch)
+    grid = to_grid(sides, patch)
     spare = [g * p - side for g, p, side in zip(grid, patch, sides, strict=True)]
     if overlap or any(spare):
         padded = np.zeros(
@@ -251,14 +251,14 @@ def from_rows(
     return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
 
 
-def _grid(size: Iterable[int], patch: Size) -> Size:
+def to_grid(size: Iterable[int], patch: Size) -> Size:
     """Rows and columns of patches that cover an image."""
     rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))
     return rows, columns
 
 
 @cache
-def _positions(grid: Size, reference: Size | None) -> Float[Tensor, "2 N"]:
+def grid_positions(grid: Size, reference: Size | None = None) -> Float[Tensor, "2 N"]:
     """(row, column) of each patch, laid on another grid if there is one (pixel centres kept)."""
     rows, columns = (torch.arange(n, dtype=torch.float32) for n in grid)
     if reference is not None and reference != grid:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unitf import registry
+from unitf.checkpoints.folder import is_saved, read_folder
 from unitf.configurable import Configurable
 from unitf.errors import UserError
 
@@ -30,11 +31,13 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint file holds; no code in it is run.
+    """What a checkpoint file, or a folder of `save_folder`, holds; no code in it is run.
 
     Raises:
         UserError: the file is missing, damaged, not a checkpoint, or not one of unitf.
     """
+    if is_saved(Path(path).expanduser()):
+        return read_folder(Path(path).expanduser())
     file = find_checkpoint(path)
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -54,10 +57,18 @@ def load(path: str | Path) -> "Learner":
     Raises:
         UserError: see `read_checkpoint`; or a plugin that the model needs is not installed.
     """
+    return make(read_checkpoint(path), str(path))
+
+
+def make(checkpoint: dict[str, Any], name: str) -> "Learner":
+    """The trained model from what a checkpoint holds.
+
+    Args:
+        name: of the checkpoint, for what is said when it does not fit.
+    """
     from unitf.core import TransformerConfig
     from unitf.learner import Learner
 
-    checkpoint = read_checkpoint(path)
     configuration = checkpoint["unitf"]["configuration"]
     tokenizers = {
         name: _tokenizer_factory(settings) for name, settings in configuration["tokenizers"].items()
@@ -71,7 +82,8 @@ def load(path: str | Path) -> "Learner":
         learner.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"checkpoint {path}: {reason}") from error
+        raise UserError(f"checkpoint {name}: {reason}") from error
+    learner.origin = checkpoint["unitf"].get("origin")
     return learner.eval()
 
 

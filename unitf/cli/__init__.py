@@ -18,6 +18,11 @@ TRAINING = {
 OTHERS = {  # verb → what it does, and the module whose main(argv) does it
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
 }
+EXCHANGE = {
+    "import": "take over the weights of a published model",
+    "export": "write a model for timm or transformers",
+    "models": "list the families that can be imported",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,9 +57,10 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
     if verb in ("-h", "--help"):
         parser.print_help()
         return 0
-    if verb not in TRAINING and verb not in OTHERS:
-        near = registry.near_names(verb, [*TRAINING, *OTHERS])
-        hint = f"near: {near[0]}" if near else f"expected one of {', '.join([*TRAINING, *OTHERS])}"
+    verbs = [*TRAINING, *OTHERS, *EXCHANGE]
+    if verb not in verbs:
+        near = registry.near_names(verb, verbs)
+        hint = f"near: {near[0]}" if near else f"expected one of {', '.join(verbs)}"
         raise UserError(f"there is no verb {verb!r}; {hint}")
     for path in options.plugin:
         registry.load_file(path)
@@ -64,6 +70,8 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
         print(f"unitf: warning: {broken}", file=sys.stderr)  # noqa: T201
     if verb in OTHERS:
         return _call(OTHERS[verb][1], arguments)
+    if verb in EXCHANGE:
+        return _call("unitf.cli.exchange", verb, arguments)
     if verb == "predict" and any(a.partition("=")[0] == "--checkpoint" for a in arguments):
         return _call("unitf.cli.predict", arguments)
     return _call("unitf.cli.training", verb, arguments)
@@ -75,7 +83,7 @@ def _call(module: str, *arguments: str | list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """The options that stand before or after any verb; `--help` after a verb is the verb's own."""
-    verbs = {**TRAINING, **{verb: line for verb, (line, _) in OTHERS.items()}}
+    verbs = {**TRAINING, **{verb: line for verb, (line, _) in OTHERS.items()}, **EXCHANGE}
     parser = argparse.ArgumentParser(
         prog="unitf",
         usage="unitf [--plugin FILE] [--traceback] VERB …",

@@ -16,7 +16,8 @@ from torchmetrics import classification as scores
 from unitf.batch import Sample, View
 from unitf.errors import UserError
 from unitf.tasks.figures import Figures, MacroAUROC, MacroLabelAUROC, take
-from unitf.tasks.pooling import PooledHead, PoolingName
+from unitf.tasks.heads import Head, PooledHead
+from unitf.tasks.pooling import PoolingName
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokens import Tokens
 
@@ -44,8 +45,10 @@ class _Labelled(Task):
     Args:
         classes: the names of the classes; by default those of the training samples, sorted.
         pooling: how a sequence's columns become one: their mean, a learned class token put
-            before them, attention with learned queries, the first column, or the last.
+            before them, attention with learned queries ("latent": with a feed-forward after it), the first
+            column, or the last.
         dropout: of the pooled column, before the linear head.
+        head: what else lies between the pooled column and the logits.
     """
 
     def __init__(
@@ -56,11 +59,13 @@ class _Labelled(Task):
         pooling: PoolingName = "mean",
         dropout: float = 0.0,
         weight: float = 1.0,
+        head: Head | None = None,
     ) -> None:
         super().__init__(inputs, target, weight)
         self.given_classes = classes
         self.pooling: PoolingName = pooling
         self.dropout = dropout
+        self.head_settings = head
         self._numbers: dict[Label, int] = {}
         if classes is not None:
             self._learn([as_label(name) for name in classes])
@@ -114,7 +119,7 @@ class _Labelled(Task):
         raise UserError(f"target {self.target!r}: unknown class {label!r}; {hint}")
 
     def make_parameters(self, dim: int) -> None:
-        self.head = PooledHead(dim, self.num_classes, self.pooling, self.dropout)
+        self.head = PooledHead(dim, self.num_classes, self.pooling, self.dropout, self.head_settings)
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.head.arrange(parts)
@@ -150,8 +155,9 @@ class Classification(_Labelled):
         label_smoothing: float = 0.0,
         dropout: float = 0.0,
         weight: float = 1.0,
+        head: Head | None = None,
     ) -> None:
-        super().__init__(inputs, target, classes, pooling, dropout, weight)
+        super().__init__(inputs, target, classes, pooling, dropout, weight, head)
         self.label_smoothing = label_smoothing
 
     def labels(self, value: Any) -> list[Label]:
@@ -224,8 +230,9 @@ class MultiLabelClassification(_Labelled):
         separator: str = ";",
         dropout: float = 0.0,
         weight: float = 1.0,
+        head: Head | None = None,
     ) -> None:
-        super().__init__(inputs, target, classes, pooling, dropout, weight)
+        super().__init__(inputs, target, classes, pooling, dropout, weight, head)
         self.separator = separator
 
     def labels(self, value: Any) -> list[Label]:

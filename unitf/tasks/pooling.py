@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from unitf.initialisation import initialise
 from unitf.tokens import Tokens
 
-PoolingName = Literal["mean", "class_token", "attention", "first", "last"]
+PoolingName = Literal["mean", "class_token", "attention", "first", "last", "latent"]
 
 
 def segments(columns: Tokens) -> Int[Tensor, " N"]:
@@ -27,14 +27,14 @@ def segment_sum(rows: Float[Tensor, "N F"], columns: Tokens) -> Float[Tensor, "S
     return sums.index_add(0, segments(columns), rows)
 
 
-class _Pooling(nn.Module):
+class Pooling(nn.Module):
     """What is put before the sequences (`arrange`), and the vector of each (`forward`)."""
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return Tokens.concat(parts)
 
 
-class MeanPooling(_Pooling):
+class MeanPooling(Pooling):
     """The mean over a sequence's tokens; zeros for a sequence without any."""
 
     def forward(self, columns: Tokens) -> Float[Tensor, "S D"]:
@@ -42,7 +42,7 @@ class MeanPooling(_Pooling):
         return segment_sum(columns.rows, columns) / counts[:, None]
 
 
-class FirstPooling(_Pooling):
+class FirstPooling(Pooling):
     """The first token of each sequence; zeros for a sequence without any."""
 
     def places(self, columns: Tokens) -> Int[Tensor, " S"]:
@@ -76,12 +76,12 @@ class ClassTokenPooling(FirstPooling):
         return Tokens.concat([self.token(parts[0].num_sequences), *parts])
 
 
-class AttentionPooling(_Pooling):
+class AttentionPooling(Pooling):
     """The mean over a sequence's tokens, weighted by a learned query per head (a softmax)."""
 
     def __init__(self, dim: int, num_heads: int | None = None) -> None:
         super().__init__()
-        self.num_heads = num_heads or _heads(dim)
+        self.num_heads = num_heads or default_heads(dim)
         if dim % self.num_heads:
             raise ValueError(f"width {dim} does not divide by {self.num_heads} pooling heads")
         self.queries = nn.Linear(dim, self.num_heads, bias=False)
@@ -117,32 +117,15 @@ class LearnedToken(nn.Module):
         return Tokens.from_rows(rows, (1,) * num_sequences, positions)
 
 
-def _heads(dim: int) -> int:
+def default_heads(dim: int) -> int:
     """Heads about 64 wide, as published models have them."""
     return next(heads for heads in range(max(1, dim // 64), 0, -1) if dim % heads == 0)
 
 
-POOLINGS: dict[str, Callable[[int], _Pooling]] = {
+POOLINGS: dict[str, Callable[[int], Pooling]] = {
     "mean": lambda dim: MeanPooling(),
     "class_token": ClassTokenPooling,
     "attention": AttentionPooling,
     "first": lambda dim: FirstPooling(),
     "last": lambda dim: LastPooling(),
 }
-
-
-class PooledHead(nn.Module):
-    """`size` numbers for each sequence: pooling, dropout, a linear layer."""
-
-    def __init__(self, dim: int, size: int, pooling: PoolingName, dropout: float) -> None:
-        super().__init__()
-        self.pooling = POOLINGS[pooling](dim)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(dim, size)
-        initialise(self.linear)
-
-    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
-        return self.pooling.arrange(parts)
-
-    def forward(self, columns: Tokens) -> Float[Tensor, "S size"]:
-        return self.linear(self.dropout(self.pooling(columns)))

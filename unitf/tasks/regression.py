@@ -13,7 +13,8 @@ from torchmetrics import regression as scores
 from unitf.batch import Sample, View
 from unitf.errors import UserError
 from unitf.tasks.figures import Figures, take
-from unitf.tasks.pooling import PooledHead, PoolingName
+from unitf.tasks.heads import Head, PooledHead
+from unitf.tasks.pooling import PoolingName
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokens import Tokens
 
@@ -30,6 +31,7 @@ class Regression(Task):
     Args:
         loss: of the standardised numbers; its mean over a sample's numbers is minimised.
         pooling: as in Classification.
+        head: as in Classification.
     """
 
     monitor = "rmse"
@@ -42,11 +44,13 @@ class Regression(Task):
         pooling: PoolingName = "mean",
         dropout: float = 0.0,
         weight: float = 1.0,
+        head: Head | None = None,
     ) -> None:
         super().__init__(inputs, target, weight)
         self.loss = loss
         self.pooling: PoolingName = pooling
         self.dropout = dropout
+        self.head_settings = head
 
     def numbers(self, sample: Sample) -> np.ndarray:
         """The raw target of a sample: one number or more, in float64."""
@@ -98,7 +102,7 @@ class Regression(Task):
         return torch.from_numpy((numbers / np.array(self.fitted["deviation"])).astype(np.float32))
 
     def make_parameters(self, dim: int) -> None:
-        self.head = PooledHead(dim, self.size, self.pooling, self.dropout)
+        self.head = PooledHead(dim, self.size, self.pooling, self.dropout, self.head_settings)
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.head.arrange(parts)

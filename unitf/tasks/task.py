@@ -80,6 +80,10 @@ class Task(Component, ABC):
     def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Any:
         """What the heads make of the core's columns (logits, say): S rows, or a token a row."""
 
+    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Tensor:
+        """What the head makes of the columns, as other libraries give it: S or N rows."""
+        return self.read(columns, view, tokenizers)
+
     @abstractmethod
     def losses(self, reading: Any, view: View, tokenizers: Tokenizers) -> Tensor:
         """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each."""

@@ -1,0 +1,9 @@
+"""The libraries whose published models unitf opens: timm and transformers."""
+
+from unitf.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_hubs(register: Register) -> None:
+    register("unitf_hubs.timm_hub:TimmHub")
+    register("unitf_hubs.transformers_hub:TransformersHub")

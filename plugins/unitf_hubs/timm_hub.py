@@ -1,0 +1,92 @@
+"""timm: vision models by name, or from a folder that timm wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unitf import UserError
+from unitf.peers import Hub
+from unitf_hubs.reading import check_folder, explained
+
+
+class TimmHub(Hub):
+    """`timm:NAME` (`vit_small_patch16_224`, with or without `.tag`) or `timm:FOLDER`.
+
+    A folder holds `config.json` and `model.safetensors` or `pytorch_model.bin`.
+    """
+
+    prefix = "timm"
+
+    def open(self, name: str) -> nn.Module:
+        import timm
+
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            check_folder(folder)
+            name = f"local-dir:{folder}"
+        elif name.partition(".")[0] not in set(timm.list_models()):
+            raise UserError(f"timm has no model {name!r}, and there is no such folder")
+        with explained(f"timm:{name}"):
+            return timm.create_model(name, pretrained=True).float().eval()
+
+    def kind(self, peer: nn.Module) -> str:
+        return type(peer).__name__
+
+    def recipe(self, peer: Any) -> dict[str, Any]:
+        cfg = peer.pretrained_cfg
+        return {
+            "architecture": cfg["architecture"],
+            "num_classes": peer.num_classes,
+            "arguments": _arguments(peer),
+            "pretrained_cfg": {k: v for k, v in cfg.items() if _is_plain(v)},
+        }
+
+    def make(self, recipe: dict[str, Any]) -> nn.Module:
+        import timm
+
+        return timm.create_model(
+            recipe["architecture"],
+            num_classes=recipe["num_classes"],
+            pretrained_cfg_overlay=recipe["pretrained_cfg"],
+            **recipe["arguments"],
+        ).eval()
+
+    def save(self, peer: Any, folder: Path, source: str | None) -> None:
+        from safetensors.torch import save_file
+
+        recipe = self.recipe(peer)
+        config = {
+            "architecture": recipe["architecture"],
+            "num_classes": recipe["num_classes"],
+            "num_features": peer.num_features,
+            "global_pool": getattr(peer, "global_pool", None),
+            "pretrained_cfg": recipe["pretrained_cfg"],
+            "model_args": recipe["arguments"],
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        state = {name: t.detach().contiguous() for name, t in peer.state_dict().items()}
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def cached(self) -> list[str]:
+        from unitf_hubs.reading import cached_repositories
+
+        return [name for name in cached_repositories() if name.startswith("timm/")]
+
+
+def _arguments(peer: Any) -> dict[str, Any]:
+    """What timm's entry points do not know by the name alone: the size of the images."""
+    embed = getattr(peer, "patch_embed", None)
+    size = getattr(embed, "img_size", None)
+    return {} if size is None else {"img_size": list(size)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return isinstance(value, str | int | float | bool)
+
+

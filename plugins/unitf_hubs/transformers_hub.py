@@ -1,0 +1,96 @@
+"""transformers: models by hub name or local folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unitf import UserError
+from unitf.peers import Hub
+from unitf_hubs.reading import cached_repositories, check_folder, explained
+
+
+class TransformersHub(Hub):
+    """`hf:NAME` or `hf:FOLDER`, whose `config.json` names the class of the model."""
+
+    prefix = "hf"
+
+    def open(self, name: str) -> nn.Module:
+        import transformers
+
+        if Path(name).expanduser().is_dir():
+            name = str(Path(name).expanduser())
+            check_folder(Path(name))
+        elif name.startswith((".", "/", "~")):
+            raise UserError(f"hf:{name}: there is no such folder")
+        with explained(f"hf:{name}"):
+            config = transformers.AutoConfig.from_pretrained(name)
+            cls = _class_of(config, name)
+            peer, report = cls.from_pretrained(
+                name,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                output_loading_info=True,
+            )
+        _check(report, peer, name)
+        return peer.eval()
+
+    def kind(self, peer: Any) -> str:
+        return peer.config.model_type
+
+    def recipe(self, peer: Any) -> dict[str, Any]:
+        return {"class": type(peer).__name__, "config": json.loads(peer.config.to_json_string(False))}
+
+    def make(self, recipe: dict[str, Any]) -> nn.Module:
+        import transformers
+
+        settings = dict(recipe["config"])
+        config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
+        config._attn_implementation = "eager"
+        return getattr(transformers, recipe["class"])(config).eval()
+
+    def save(self, peer: Any, folder: Path, source: str | None) -> None:
+        peer.save_pretrained(folder)
+        if source is not None:  # the vocabulary, and how images or sounds are prepared
+            _copy_preprocessing(source, folder)
+
+    def cached(self) -> list[str]:
+        return [name for name in cached_repositories() if not name.startswith("timm/")]
+
+
+def _class_of(config: Any, name: str) -> Any:
+    import transformers
+
+    named = (config.architectures or [None])[0]
+    if named is None:
+        return transformers.AutoModel
+    cls = getattr(transformers, named, None)
+    if cls is None:
+        raise UserError(f"hf:{name}: transformers has no class {named}, which its config.json names")
+    return cls
+
+
+def _check(report: Any, peer: Any, name: str) -> None:
+    """Refuses a file that lacks tensors or has others: the library would fill in random ones."""
+    ignored = set(getattr(peer, "_keys_to_ignore_on_load_unexpected", None) or ())
+    problems = {
+        "it lacks": sorted(report["missing_keys"]),
+        "it also has": sorted(set(report["unexpected_keys"]) - ignored),
+        "of another shape": sorted(str(key[0]) for key in report["mismatched_keys"]),
+    }
+    told = [f"{what} {', '.join(keys[:5])}" for what, keys in problems.items() if keys]
+    if told or report.get("error_msgs"):
+        raise UserError(f"hf:{name}: tensors do not fit {type(peer).__name__}: {'; '.join(told)}")
+
+
+def _copy_preprocessing(source: str, folder: Path) -> None:
+    import transformers
+
+    for kind in (transformers.AutoTokenizer, transformers.AutoImageProcessor, transformers.AutoFeatureExtractor):
+        try:
+            kind.from_pretrained(source).save_pretrained(folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # this model has no such thing

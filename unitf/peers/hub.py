@@ -1,0 +1,92 @@
+"""Hub: a library that keeps published models, and how one of them is opened."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import nn
+
+from unitf import registry
+from unitf.errors import UserError
+from unitf.peers.architecture import Architecture
+
+
+class Hub(ABC):
+    """A library of models, as `timm:NAME` or `hf:NAME|FOLDER` name it."""
+
+    prefix: ClassVar[str]
+
+    @abstractmethod
+    def open(self, name: str) -> nn.Module:
+        """The model of a name or local folder, with its weights, in float32, in evaluation mode.
+
+        Raises:
+            UserError: there is none, its files are damaged, hold code, lack tensors or have others.
+        """
+
+    @abstractmethod
+    def kind(self, peer: nn.Module) -> str:
+        """What the library calls this family of models."""
+
+    @abstractmethod
+    def recipe(self, peer: nn.Module) -> dict[str, Any]:
+        """What `make` needs to make an equal model without weights, as plain data."""
+
+    @abstractmethod
+    def make(self, recipe: dict[str, Any]) -> nn.Module:
+        """A model with random weights."""
+
+    @abstractmethod
+    def save(self, peer: nn.Module, folder: Path, source: str | None) -> None:
+        """Writes what the library opens again."""
+
+    @abstractmethod
+    def cached(self) -> list[str]:
+        """The names of the models that lie in the library's local cache."""
+
+
+def hubs() -> dict[str, Hub]:
+    """The installed hubs by their prefix."""
+    return {cls.prefix: cls() for cls in registry.resolve_all("hubs").values()}  # type: ignore
+
+
+def find_hub(source: str) -> tuple[Hub, str]:
+    """The hub of `prefix:name`, and the name.
+
+    Raises:
+        UserError: no hub has this prefix.
+    """
+    prefix, _, name = source.partition(":")
+    known = hubs()
+    if prefix not in known or not name:
+        raise UserError(
+            f"{source!r}: expected a folder that unitf saved, or "
+            f"{' or '.join(f'{known_prefix}:NAME' for known_prefix in sorted(known))}"
+        )
+    return known[prefix], name
+
+
+def architectures() -> list[type[Architecture]]:
+    """The classes of all installed architectures."""
+    return list(registry.resolve_all("architectures").values())  # type: ignore[arg-type]
+
+
+def describe(hub: Hub, peer: nn.Module, source: str | None = None) -> Architecture:
+    """How a peer is said in unitf.
+
+    Raises:
+        UserError: no installed architecture is of its kind, or the peer has an option that unitf
+            lacks.
+    """
+    kind = hub.kind(peer)
+    known = [cls for cls in architectures() if cls.hub == hub.prefix]
+    for cls in known:
+        if kind in cls.kinds:
+            return cls(peer, source)
+    kinds = sorted(k for cls in known for k in cls.kinds)
+    near = registry.near_names(kind, kinds)
+    raise UserError(
+        f"{type(peer).__name__} (of kind {kind!r}) is not supported"
+        + (f"; near: {', '.join(near)}" if near else "")
+        + f"; known are {', '.join(kinds) or 'none'}"
+    )

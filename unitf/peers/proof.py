@@ -1,0 +1,162 @@
+"""Proof: a peer and unitf compute the same from the same random input."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitf.batch import View
+from unitf.errors import UserError
+from unitf.learner import Learner
+from unitf.peers.architecture import Architecture, Trial
+from unitf.peers.names import Table
+
+TOLERANCE = 1e-5  # relative; of outputs in float32
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two tensors are apart at most, absolutely and relative to the larger one's size."""
+
+    name: str
+    absolute: float
+    relative: float
+
+    @classmethod
+    def of(cls, name: str, theirs: Tensor, ours: Tensor, least: float = 0.0) -> "Difference":
+        """Compares two tensors of one shape.
+
+        Args:
+            least: the size of a tensor that ought to vanish, and is rounding alone.
+
+        Raises:
+            UserError: their shapes differ, or one of them is not finite.
+        """
+        if theirs.shape != ours.shape:
+            raise UserError(
+                f"{name}: the peer gives {tuple(theirs.shape)}, unitf {tuple(ours.shape)}"
+            )
+        absolute = (theirs - ours).abs().max().item() if theirs.numel() else 0.0
+        size = max(theirs.abs().max().item(), ours.abs().max().item()) if theirs.numel() else 1.0
+        size = max(size, least)
+        if not torch.isfinite(torch.tensor([absolute, size])).all():
+            raise UserError(f"{name}: not finite")
+        return cls(name, absolute, absolute / size if size else 0.0)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The differences block by block, of the columns, and of what each head makes of them."""
+
+    layers: Sequence[Difference]
+    outputs: Sequence[Difference]
+
+    @property
+    def worst(self) -> Difference:
+        return max(self.outputs, key=lambda difference: difference.relative)
+
+    @property
+    def holds(self) -> bool:
+        return self.worst.relative <= TOLERANCE
+
+
+def compare(architecture: Architecture, learner: Learner, seed: int = 0) -> Proof:
+    """Feeds a peer and unitf the same random input."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        trial = architecture.trial()
+        blocks = architecture.blocks()
+        stacks: dict[str, Any] = {name: getattr(learner.core, name) for name in blocks}
+        own = {name: list(stack.blocks) for name, stack in stacks.items()}
+        with _recording(blocks) as theirs, _recording(own) as ours:
+            peer_outputs = architecture.outputs(trial)
+            own_outputs = outputs(learner, trial)
+    layers = [
+        Difference.of(name, trial.packed(tensor) if tensor.ndim > 2 else tensor, ours[name])
+        for name, tensor in theirs.items()
+    ]
+    return Proof(layers, _differences(peer_outputs, own_outputs))
+
+
+def compare_gradients(architecture: Architecture, learner: Learner, seed: int = 0) -> list[Difference]:
+    """The differences of all parameters' gradients, for one random weighting of the outputs.
+
+    A gradient that is far smaller than the model's largest (that of a bias of keys is zero) is
+    compared with a hundredth of that one.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        trial = architecture.trial()
+        theirs, ours = architecture.outputs(trial), outputs(learner, trial)
+        names = [name for name in theirs if name in ours]
+        weights = {name: torch.randn_like(theirs[name]) for name in names}
+        for model, made in ((architecture.peer, theirs), (learner, ours)):
+            model.zero_grad()
+            torch.stack([(made[name] * weights[name]).sum() for name in names]).sum().backward()
+    table = Table(architecture.table(), architecture.peer.state_dict())
+    gradients = {
+        name: p.grad if p.grad is not None else torch.zeros_like(p)
+        for name, p in architecture.peer.named_parameters(remove_duplicate=False)
+    }
+    own = dict(learner.named_parameters())
+    largest = max(g.abs().max().item() for g in gradients.values() if g.numel())
+    found = []
+    for line in table.lines:
+        parts = [gradients.get(name) for name in line.theirs]
+        if line.ours in own and any(part is not None for part in parts):
+            mine = own[line.ours].grad
+            mine = torch.zeros_like(own[line.ours]) if mine is None else mine
+            theirs_too = line.change.there(parts).reshape(mine.shape)
+            found.append(Difference.of(line.ours, theirs_too, mine, largest / 100))
+    return found
+
+
+def outputs(learner: Learner, trial: Trial) -> dict[str, Tensor]:
+    """What unitf makes of the input: "columns" (N, D), and for each task its logits."""
+    made: dict[str, Tensor] = {}
+    tokenizers = dict(learner.tokenizers.items())
+    for name, task in learner.tasks.items():
+        features = {column: trial.features[used] for column, used in task.inputs.items()}
+        count = next(iter(features.values())).num_sequences
+        everyone = tuple(map(str, range(count)))
+        view = View(features, None, ("+".join(features),) * count, everyone)
+        tokens = task.arrange(
+            [tokenizers[used](features[column]) for column, used in task.inputs.items()]
+        )
+        columns = learner.core(tokens, causal=task.causal)
+        made.setdefault("columns", columns.rows)
+        made[name] = task.logits(columns, view, tokenizers)
+    return made
+
+
+def _differences(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> list[Difference]:
+    names = [name for name in theirs if name in ours]
+    if not names:
+        raise UserError("nothing to compare: the peer and unitf give no output of one name")
+    return [Difference.of(name, theirs[name], ours[name]) for name in names]
+
+
+@contextmanager
+def _recording(stacks: Mapping[str, Sequence[nn.Module]]) -> Iterator[dict[str, Tensor]]:
+    """What each block gives, by "encoder 0" and so on."""
+    found: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            found[name] = output[0] if isinstance(output, tuple) else output
+
+        return keep
+
+    handles = [
+        block.register_forward_hook(keeper(f"{stack} {number}"))
+        for stack, blocks in stacks.items()
+        for number, block in enumerate(blocks)
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
