@@ -1,12 +1,85 @@
-"""Absolute positions: what is added to a token so that it knows where it stands."""
+"""What surrounds the table of a tokenizer: absolute positions, its own width, prefix tokens."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from unitf.configurable import Configurable
+from unitf.errors import UserError
+from unitf.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class EmbeddingTable(Configurable):
+    """How the table of ids differs from a plain one of width D, as in some published models.
+
+    Args:
+        width: E, of its vectors and of the positions that are added to them; a linear projection
+            then brings them to D (ALBERT, ELECTRA). None: D.
+        scale: what its vectors are multiplied by (√D in Gemma and Marian); None: √E where
+            positions are sinusoidal, else 1.
+        norm_eps: the epsilon of a LayerNorm over table and positions, before the projection;
+            None: there is none.
+    """
+
+    width: int | None = None
+    scale: float | None = None
+    norm_eps: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "scale", "norm_eps"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UserError(f"table.{name}: expected a number above 0, found {value}")
+
+
+@dataclass(frozen=True)
+class Prefix(Configurable):
+    """Learned columns before every sequence of a modality: class tokens, registers.
+
+    Args:
+        num_tokens: K, how many.
+        positions: whether each has a learned position vector too (ViT; registers have none).
+        place: their position on every axis, which relative positions read: at 0 rotary ones do
+            not turn them; at -1 they are told apart from the first token.
+    """
+
+    num_tokens: int = 1
+    positions: bool = True
+    place: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.num_tokens < 1:
+            raise UserError(f"prefix.num_tokens: expected 1 or more, found {self.num_tokens}")
+
+
+class PrefixTokens(nn.Module):
+    """The learned columns that a Prefix describes."""
+
+    positions: nn.Parameter | None
+
+    def __init__(self, dim: int, settings: Prefix) -> None:
+        super().__init__()
+        self.place = settings.place
+        self.tokens = nn.Parameter(torch.empty(settings.num_tokens, dim))
+        self.positions = nn.Parameter(torch.empty_like(self.tokens)) if settings.positions else None
+        for parameter in self.parameters():
+            nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """The same sequences with the prefix before each that is not empty."""
+        rows = self.tokens if self.positions is None else self.tokens + self.positions
+        lengths = [len(rows) if length else 0 for length in tokens.lengths]
+        num_sequences = sum(map(bool, lengths))
+        # also before no sequence at all, so that autograd still reaches the parameters
+        repeated = rows.to(tokens.matrix.dtype).expand(num_sequences, -1, -1).flatten(0, 1)
+        places = tokens.positions.new_full((len(tokens.positions), sum(lengths)), self.place)
+        return Tokens.concat([Tokens.from_rows(repeated, lengths, places), tokens])
 
 
 class SinusoidalPositions(nn.Module):
@@ -33,11 +106,19 @@ class SinusoidalPositions(nn.Module):
 
 
 class LearnedPositions(nn.Module):
-    """A learned vector for each place of a grid; positions are whole numbers on it."""
+    """A learned vector for each place of a grid; positions are whole numbers on it.
 
-    def __init__(self, dim: int, shape: Sequence[int]) -> None:
+    Args:
+        dim: the width of a vector.
+        shape: the size of the grid along each axis.
+        offset: the first axis has so many rows more, before the one of position 0, which nobody
+            reads (two in RoBERTa, BART and OPT).
+    """
+
+    def __init__(self, dim: int, shape: Sequence[int], offset: int = 0) -> None:
         super().__init__()
-        self.shape = tuple(shape)
+        self.shape = (shape[0] + offset, *shape[1:])
+        self.offset = offset
         self.table = nn.Parameter(torch.empty(math.prod(self.shape), dim))
         nn.init.trunc_normal_(self.table, std=0.02, a=-0.04, b=0.04)
 
@@ -49,7 +130,31 @@ class LearnedPositions(nn.Module):
         return nn.functional.embedding(index, self.table)
 
     def forward(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "N D"]:
-        return self.lookup(list(positions.unbind(0)))
+        first, *rest = positions.unbind(0)
+        return self.lookup([first + self.offset, *rest])
+
+
+class AdditivePositions(nn.Module):
+    """A learned vector for each place of each axis; a token has their sum over the axes.
+
+    In a text of two segments these are the positions and the token types of BERT.
+    """
+
+    def __init__(self, dim: int, shape: Sequence[int], offset: int = 0) -> None:
+        super().__init__()
+        self.offset = offset
+        sizes = [shape[0] + offset, *shape[1:]]
+        self.tables = nn.ParameterList(torch.empty(size, dim) for size in sizes)
+        for table in self.tables:
+            nn.init.trunc_normal_(table, std=0.02, a=-0.04, b=0.04)
+
+    def forward(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "N D"]:
+        first, *rest = positions.unbind(0)
+        vectors = [
+            nn.functional.embedding(places.long().clamp(0, len(table) - 1), table)
+            for places, table in zip([first + self.offset, *rest], self.tables, strict=True)
+        ]
+        return sum(vectors[1:], vectors[0])
 
 
 class InterpolatedPositions(LearnedPositions):

@@ -2,19 +2,27 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from unitf.component import Component
-from unitf.embedding import InterpolatedPositions, LearnedPositions, SinusoidalPositions
+from unitf.embedding import (
+    AdditivePositions,
+    EmbeddingTable,
+    InterpolatedPositions,
+    LearnedPositions,
+    Prefix,
+    PrefixTokens,
+    SinusoidalPositions,
+)
 from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tokens import Features, Tokens
 
-Positions = Literal["sinusoidal", "learned", "interpolated", "none"]
+Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "none"]
 
 
 class Tokenizer(Component, ABC):
@@ -25,28 +33,47 @@ class Tokenizer(Component, ABC):
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        positions: what is added to a token for where it stands; "learned" needs `max_tokens` or
+        positions: what is added to a token for where it stands; "learned" (a vector for each
+            place of the grid) and "additive" (the sum of one for each axis) need `max_tokens` or
             a `position_shape` of the subclass's own.
         max_tokens: the longest sequence; a longer one is an error that names the sample.
+        position_offset: learned positions have so many unused vectors before the first.
+        table: what is unusual about the table of ids.
+        prefix: learned columns before every sequence.
     """
 
     num_features: int | None = None
     vocabulary_size: int | None = None
-    num_axes: ClassVar[int] = 1  # P, the number of position axes that `encode` gives
+    num_axes: int = 1  # P, the number of position axes that `encode` gives
     # ids that generation and masking need, where the vocabulary has them
     start_id: int | None = None
     end_id: int | None = None
     mask_id: int | None = None
 
     def __init__(
-        self, dim: int, positions: Positions = "sinusoidal", max_tokens: int | None = None
+        self,
+        dim: int,
+        positions: Positions = "sinusoidal",
+        max_tokens: int | None = None,
+        position_offset: int = 0,
+        table: EmbeddingTable | None = None,
+        prefix: Prefix | None = None,
     ) -> None:
         super().__init__()
+        if position_offset and positions not in ("learned", "additive"):
+            raise UserError(f"position_offset is for learned positions, found {positions!r}")
         self.dim = dim
         self.position_scheme = positions
         self.max_tokens = max_tokens
+        self.position_offset = position_offset
+        self.table = table or EmbeddingTable()
+        self.num_prefix = 0 if prefix is None else prefix.num_tokens
+        self.prefix_settings = prefix
         self.embedding: nn.Module | None = None
         self.position_embedding: nn.Module | None = None
+        self.embedding_norm: nn.Module | None = None
+        self.embedding_projection: nn.Linear | None = None
+        self.prefix: PrefixTokens | None = None
         self.unembedding: nn.Module | None = None
 
     # ---- host: raw values and features ------------------------------------------------
@@ -90,41 +117,62 @@ class Tokenizer(Component, ABC):
                 f"vocabulary_size (ids), found {self.num_features} and {self.vocabulary_size}"
             )
         if self.vocabulary_size is not None:
-            self.embedding = nn.Embedding(self.vocabulary_size, self.dim)
+            self.embedding = nn.Embedding(self.vocabulary_size, self.embedding_dim)
         else:
             assert self.num_features is not None
+            if self.table != EmbeddingTable():
+                raise UserError(f"{type(self).__name__} has no ids: `table` is not for it")
             self.embedding = nn.Linear(self.num_features, self.dim)
             if unembed:
                 self.unembedding = nn.Linear(self.dim, self.num_features)
+        if self.table.norm_eps is not None:
+            self.embedding_norm = nn.LayerNorm(self.embedding_dim, self.table.norm_eps)
+        if self.embedding_dim != self.dim:
+            self.embedding_projection = nn.Linear(self.embedding_dim, self.dim)
         initialise(self)
-        if isinstance(self.embedding, nn.Linear):
-            nn.init.xavier_uniform_(self.embedding.weight)
-        elif self.position_scheme == "sinusoidal":
-            nn.init.normal_(self.embedding.weight, std=self.dim**-0.5)
+        for layer in (self.embedding, self.embedding_projection):
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+        if isinstance(self.embedding, nn.Embedding) and self.position_scheme == "sinusoidal":
+            nn.init.normal_(self.embedding.weight, std=self.embedding_dim**-0.5)
         self.position_embedding = self.make_positions()
+        if self.prefix_settings is not None:
+            self.prefix = PrefixTokens(self.dim, self.prefix_settings)
 
     def make_positions(self) -> nn.Module | None:
         """What is added to the embedding, as `positions` says."""
         if self.position_scheme == "none":
             return None
         if self.position_scheme == "sinusoidal":
-            return SinusoidalPositions(self.dim, self.num_axes)
+            return SinusoidalPositions(self.embedding_dim, self.num_axes)
         if self.position_shape is None:
             raise UserError(
                 f"{type(self).__name__}: positions {self.position_scheme!r} need max_tokens"
             )
-        kinds = {"learned": LearnedPositions, "interpolated": InterpolatedPositions}
-        return kinds[self.position_scheme](self.dim, self.position_shape)
+        kinds = {
+            "learned": LearnedPositions,
+            "additive": AdditivePositions,
+            "interpolated": InterpolatedPositions,
+        }
+        return kinds[self.position_scheme](
+            self.embedding_dim, self.position_shape, self.position_offset
+        )
 
-    def embed(self, features: Features) -> Float[Tensor, "D N"]:
+    @property
+    def embedding_dim(self) -> int:
+        """E, the width of the table and of absolute positions: D unless `table` says otherwise."""
+        return self.table.width or self.dim
+
+    def embed(self, features: Features) -> Float[Tensor, "E N"]:
         """Features as columns: a lookup table for ids, a linear projection for F×N."""
         assert self.embedding is not None, "build() comes before embed()"
         rows = self.embedding(features.rows)
-        if features.is_ids and self.position_scheme == "sinusoidal":
+        scale = self.table.scale
+        if scale is None and features.is_ids and self.position_scheme == "sinusoidal":
             # as Vaswani et al. (2017): the waves are of size 1 and drown a token that is smaller,
             # while the same table, as an unembedding, must be small
-            rows = rows * self.dim**0.5
-        return rows.mT
+            scale = self.embedding_dim**0.5
+        return (rows if scale is None else rows * scale).mT
 
     def unembed(self, columns: Float[Tensor, "D N"]) -> Float[Tensor, "_ N"]:
         """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection)."""
@@ -132,7 +180,10 @@ class Tokenizer(Component, ABC):
             return self.unembedding(columns.mT).mT
         if not isinstance(self.embedding, nn.Embedding):
             raise UserError(f"{type(self).__name__} was built without the way back (unembed)")
-        return nn.functional.linear(columns.mT, self.embedding.weight).mT
+        rows = columns.mT
+        if self.embedding_projection is not None:
+            rows = nn.functional.linear(rows, self.embedding_projection.weight.mT)
+        return nn.functional.linear(rows, self.embedding.weight).mT
 
     def loss(self, predicted: Float[Tensor, "_ N"], features: Features) -> Float[Tensor, " N"]:
         """A loss per token: cross-entropy (nats) for ids, mean squared error for F×N."""
@@ -142,15 +193,24 @@ class Tokenizer(Component, ABC):
             )
         return (predicted - features.values).square().mean(0)
 
+    def num_columns(self, features: Features) -> tuple[int, ...]:
+        """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
+        return tuple(length and self.num_prefix + length for length in features.lengths)
+
     def forward(self, features: Features) -> Tokens:
-        """A batch of Features as Tokens: `embed`, and positions added."""
+        """A batch of Features as Tokens: `embed`, positions added, the prefix before each."""
         matrix: Shaped[Tensor, "_ _"] = self.embed(features)
-        if tuple(matrix.shape) != (self.dim, features.num_tokens):
+        if tuple(matrix.shape) != (self.embedding_dim, features.num_tokens):
             raise UserError(
                 f"{type(self).__name__}.embed gave {'×'.join(map(str, matrix.shape))}, "
-                f"expected D×N = {self.dim}×{features.num_tokens}"
+                f"expected D×N = {self.embedding_dim}×{features.num_tokens}"
             )
         rows = matrix.mT
         if self.position_embedding is not None:
             rows = rows + self.position_embedding(features.positions).to(rows.dtype)
-        return Tokens.from_rows(rows, features.lengths, features.positions)
+        if self.embedding_norm is not None:
+            rows = self.embedding_norm(rows)
+        if self.embedding_projection is not None:
+            rows = self.embedding_projection(rows)
+        tokens = Tokens.from_rows(rows, features.lengths, features.positions)
+        return tokens if self.prefix is None else self.prefix(tokens)

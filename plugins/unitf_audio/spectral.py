@@ -30,6 +30,7 @@ class _Spectral(Tokenizer, ABC):
         mask: random stripes to hide in training.
         positions: what is added to a token for where it stands.
         max_tokens: the longest sequence.
+        options: further ones of every tokenizer (`prefix`).
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class _Spectral(Tokenizer, ABC):
         mask: SpecAugment | None = None,
         positions: Positions = "sinusoidal",
         max_tokens: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens)
+        super().__init__(dim, positions, max_tokens, **options)
         self.spectrogram = spectrogram or Spectrogram()
         self.normalise = normalise
         self.max_seconds = max_seconds
@@ -95,9 +97,18 @@ class SpectrogramFrames(_Spectral):
         mask: SpecAugment | None = None,
         positions: Positions = "sinusoidal",
         max_tokens: int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(
-            dim, spectrogram, normalise, max_seconds, perturb, mask, positions, max_tokens
+            dim,
+            spectrogram,
+            normalise,
+            max_seconds,
+            perturb,
+            mask,
+            positions,
+            max_tokens,
+            **options,
         )
         if frames_per_token < 1:
             raise UserError(f"frames_per_token: {frames_per_token}, expected 1 or more")
@@ -131,9 +142,18 @@ class SpectralPatches(_Spectral):
         mask: SpecAugment | None = None,
         positions: Positions = "sinusoidal",
         max_tokens: int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(
-            dim, spectrogram, normalise, max_seconds, perturb, mask, positions, max_tokens
+            dim,
+            spectrogram,
+            normalise,
+            max_seconds,
+            perturb,
+            mask,
+            positions,
+            max_tokens,
+            **options,
         )
         if patch_frames < 1 or patch_bands < 1 or self.spectrogram.num_mels % patch_bands:
             raise UserError(

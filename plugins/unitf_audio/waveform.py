@@ -25,6 +25,7 @@ class WaveformFrames(Tokenizer):
         perturb: random changes in training.
         positions: what is added to a token for where it stands.
         max_tokens: the longest sequence.
+        options: further ones of every tokenizer (`prefix`).
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class WaveformFrames(Tokenizer):
         perturb: Perturbation | None = None,
         positions: Positions = "sinusoidal",
         max_tokens: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens)
+        super().__init__(dim, positions, max_tokens, **options)
         self.num_features: int = round(sample_rate * window)
         if self.num_features < 1 or window > 1:
             raise UserError(

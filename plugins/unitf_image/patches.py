@@ -50,6 +50,7 @@ class ImagePatches(Tokenizer):
             few of them over the whole image), which learns more from few images; without overlap.
         augment: what changes a training image: names and settings, see `unitf_image.augment`.
         max_tokens: the most patches an image may have.
+        options: further ones of every tokenizer (`prefix`).
     """
 
     num_axes: ClassVar[int] = 2
@@ -68,8 +69,9 @@ class ImagePatches(Tokenizer):
         stem: Literal["linear", "convolution"] = "linear",
         augment: Settings | None = None,
         max_tokens: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens)
+        super().__init__(dim, positions, max_tokens, **options)
         self.patch = _pair("patch", patch)
         self.size = None if size is None else _pair("size", size)
         self.grid = None if grid is None else _pair("grid", grid)

@@ -1,13 +1,13 @@
 """TextTokenizer: what all tokenizers of text share."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
 from unitf.errors import UserError
-from unitf.tokenizer import Positions, Tokenizer
+from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features
 
 UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # what an unknown token reads as
@@ -47,7 +47,8 @@ class TextTokenizer(Tokenizer):
     """Text as ids (N,); a subclass writes `segment` and `join`.
 
     A value is a `str`, or `bytes` in UTF-8; None is a sample that lacks the text, but an empty
-    text is an error, since it has no token to read anything from.
+    text is an error, since it has no token to read anything from. With two segments a value may
+    also be a pair of texts (a list or tuple), which become one sequence: start a end b end.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
@@ -58,7 +59,9 @@ class TextTokenizer(Tokenizer):
         add_end: put the end token last, so that a language model learns where to stop.
         token_dropout: share of tokens that are made unknown in training (word dropout: Iyyer et
             al., 2015); for tasks that read a text, not for those that predict its tokens.
-        positions: what is added to a token for where it stands.
+        num_segments: 0, or how many segments a second position axis tells apart (the token types
+            of BERT: 2; of RoBERTa: 1). `positions: additive` gives each a learned vector.
+        options: those of every tokenizer.
     """
 
     unknown_id: int | None = None
@@ -72,10 +75,13 @@ class TextTokenizer(Tokenizer):
         add_start: bool = False,
         add_end: bool = False,
         token_dropout: float = 0.0,
-        positions: Positions = "sinusoidal",
+        num_segments: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens)
+        super().__init__(dim, max_tokens=max_tokens, **options)
         check_share("token_dropout", token_dropout)
+        if num_segments < 0:
+            raise UserError(f"num_segments: expected 0 or more, found {num_segments}")
         if truncate and max_tokens is None:
             raise UserError("truncate needs max_tokens, the length to cut to")
         if max_tokens is not None and max_tokens <= add_start + add_end:
@@ -85,6 +91,14 @@ class TextTokenizer(Tokenizer):
         self.add_start = add_start
         self.add_end = add_end
         self.token_dropout = token_dropout
+        self.num_segments = num_segments
+        self.num_axes = 1 + (num_segments > 0)
+
+    @property
+    def position_shape(self) -> tuple[int, ...] | None:
+        if self.max_tokens is None:
+            return None
+        return (self.max_tokens, self.num_segments) if self.num_segments else (self.max_tokens,)
 
     @abstractmethod
     def segment(self, text: str, train: bool) -> list[int]:
@@ -104,7 +118,7 @@ class TextTokenizer(Tokenizer):
         texts = []
         for value in values:
             try:
-                texts.append(self.read(value))
+                texts += [self.read(part) for part in self._parts(value)]
             except UserError:
                 continue
         if not texts:
@@ -114,32 +128,80 @@ class TextTokenizer(Tokenizer):
     def encode(self, value: Any, train: bool = False) -> Features:
         if self.vocabulary_size is None:
             raise UserError(f"{type(self).__name__}: fit() comes before encode()")
+        parts = [self._segment(part, train) for part in self._parts(value)]
+        parts = [self._drop(ids) if train else ids for ids in self._limit(parts)]
+        first = [self.start_id] if self.add_start else []
+        last = [self.end_id] if self.add_end else []
+        parts = [[*ids, *last] for ids in parts]
+        parts[0] = [*first, *parts[0]]
+        ids = torch.tensor([i for part in parts for i in part], dtype=torch.int64)
+        if not self.num_segments:
+            return Features(ids)
+        segments = [number for number, part in enumerate(parts) for _ in part]
+        places = torch.stack([torch.arange(len(ids)), torch.tensor(segments)])
+        return Features(ids, places.float())
+
+    def _parts(self, value: Any) -> Sequence[Any]:
+        """The texts of a value: it, or two of a pair."""
+        if not isinstance(value, list | tuple) or self.num_segments < 2:
+            return [value]
+        if len(value) != 2:
+            raise UserError(f"expected a text or a pair of texts, found {len(value)} of them")
+        return value
+
+    def _segment(self, value: Any, train: bool) -> list[int]:
+        """The ids of one text, of which there is at least one."""
         ids = self.segment(self.read(value), train)
         if not ids:
             raise UserError(f"text without a token: {str(value)[:40]!r}")
-        ids = self._limit(ids)
-        if train and self.token_dropout:
-            blank = self.mask_id if self.unknown_id is None else self.unknown_id
-            drop = torch.rand(len(ids)) < self.token_dropout
-            ids = [blank if gone else i for i, gone in zip(ids, drop.tolist(), strict=True)]
-        first = [self.start_id] if self.add_start else []
-        last = [self.end_id] if self.add_end else []
-        return Features(torch.tensor([*first, *ids, *last], dtype=torch.int64))
+        return ids
 
-    def _limit(self, ids: list[int]) -> list[int]:
-        if self.max_tokens is None:
+    def _drop(self, ids: list[int]) -> list[int]:
+        """The ids with some made unknown."""
+        if not self.token_dropout:
             return ids
-        room = self.max_tokens - self.add_start - self.add_end
-        if len(ids) > room and not self.truncate:
+        blank = self.mask_id if self.unknown_id is None else self.unknown_id
+        if blank is None:
+            raise UserError("token_dropout: this tokenizer has neither an unknown nor a mask token")
+        drop = torch.rand(len(ids)) < self.token_dropout
+        return [blank if gone else i for i, gone in zip(ids, drop.tolist(), strict=True)]
+
+    def _limit(self, parts: list[list[int]]) -> list[list[int]]:
+        """The ids of each text, cut to what fits: of two texts the longer one loses first."""
+        if self.max_tokens is None:
+            return parts
+        room = self.max_tokens - self.add_start - self.add_end * len(parts)
+        count = sum(map(len, parts))
+        if count <= room:
+            return parts
+        if not self.truncate:
             raise UserError(
-                f"text of {len(ids)} tokens, expected at most {room} "
+                f"text of {count} tokens, expected at most {room} "
                 "(raise max_tokens, or set truncate)"
             )
-        return ids[:room]
+        if len(parts) == 1:
+            return [parts[0][:room]]
+        if room < 2:
+            raise UserError(f"max_tokens {self.max_tokens} leaves no room for a pair of texts")
+        one, two = parts
+        shorter = min(len(one), len(two), room // 2)
+        longer = room - shorter
+        if len(one) > len(two):
+            return [one[:longer], two[:shorter]]
+        return [one[:shorter], two[:longer]]
 
-    def decode(self, features: Features) -> str:
+    def decode(self, features: Features) -> str | tuple[str, str]:
+        """The text, or the pair of texts."""
+        ids = features.values.tolist()
+        first = len(ids)
+        if len(features.positions) > 1:
+            first = int((features.positions[1] < 1).sum())
+        text, rest = self._join(ids[:first]), ids[first:]
+        return (text, self._join(rest)) if rest else text
+
+    def _join(self, ids: list[int]) -> str:
         added = {self.start_id, self.end_id, self.mask_id} - {None}
-        return self.join([i for i in features.values.tolist() if i not in added])
+        return self.join([i for i in ids if i not in added])
 
     @staticmethod
     def examples() -> list[str | bytes]:

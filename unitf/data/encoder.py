@@ -173,10 +173,10 @@ class Encoder:
         return Item(sample, f"sample {index}", index)
 
     def num_tokens(self, item: Item) -> int:
-        """How many tokens the item brings to a batch, over all tasks."""
+        """How many tokens the item brings to a batch, over all tasks, prefixes included."""
         encoded = self._encode(item)
         return sum(
-            encoded.features[pair].num_tokens
+            sum(self.tokenizers[pair[1]].num_columns(encoded.features[pair]))
             for task in encoded.targets
             for pair in self._inputs[task]
             if pair in encoded.features

@@ -53,11 +53,14 @@ class NextToken(Task):
         losses, starts = {}, np.cumsum([0, *columns.lengths])[:-1]
         for column, name in self.inputs.items():
             features = view.features[column]
-            index = torch.from_numpy(_runs(starts, _lengths(features))).to(columns.matrix.device)
+            # a prefix stands before the first token, which is then predicted from its last column
+            taken = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
+            before = starts + taken - _lengths(features)
+            index = torch.from_numpy(_runs(before, _lengths(features))).to(columns.matrix.device)
             rows = columns.rows.index_select(0, index)
             predicted = tokenizers[name].unembed(rows.mT)
             losses[column] = tokenizers[name].loss(predicted, features).float()
-            starts = starts + _lengths(features)
+            starts = starts + taken
         return losses
 
     def losses(

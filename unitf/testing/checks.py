@@ -23,7 +23,7 @@ from unitf.testing.subject import (
     seeded,
 )
 from unitf.tokenizer import Tokenizer
-from unitf.tokens import Features
+from unitf.tokens import Features, Tokens
 
 LONGEST = 4096  # tokens, for a tokenizer without max_tokens
 ROUND_TRIP = 0.02  # what rounding of raw values to eight bits may move features by
@@ -44,7 +44,7 @@ def shapes(subject: Subject) -> str:
     tokens = tokenizer(Features.pack(subject.features))
     expect(tokens.matrix.dtype == torch.float32, "forward", tokens.matrix.dtype, "float32")
     expect(bool(tokens.matrix.isfinite().all()), "forward", "NaN or infinity", "finite columns")
-    lengths = [features.num_tokens for features in subject.features]
+    lengths = [tokenizer.num_columns(features)[0] for features in subject.features]
     expect(list(tokens.lengths) == lengths, "forward", tokens.lengths, f"lengths {lengths}")
     expect(max(lengths) > 0, "encode", "no tokens of any value", "tokens")
     return f"{min(lengths)} to {max(lengths)} tokens"
@@ -104,7 +104,8 @@ def longest(subject: Subject) -> str:
     if seed.positions is not None and tokenizer.num_axes > 1:
         positions = seed.positions[:, index]
     matrix = tokenizer(Features(seed.values[..., index], positions)).matrix
-    expect(tuple(matrix.shape) == (DIM, length), "forward", tuple(matrix.shape), (DIM, length))
+    expected = (DIM, tokenizer.num_prefix + length)
+    expect(tuple(matrix.shape) == expected, "forward", tuple(matrix.shape), expected)
     expect(bool(matrix.isfinite().all()), "forward", "NaN or infinity", "finite columns")
     return f"{length} tokens"
 
@@ -114,7 +115,7 @@ def way_back(subject: Subject) -> str:
     tokenizer = subject.tokenizer
     features = Features.pack(subject.features)
     try:
-        predicted = tokenizer.unembed(tokenizer(features).matrix)
+        predicted = tokenizer.unembed(_columns(tokenizer, tokenizer(features)))
     except UserError as error:
         raise Skip(str(error)) from error
     rows = tokenizer.vocabulary_size if features.is_ids else tokenizer.num_features
@@ -213,13 +214,20 @@ def _encode_there(parcel: bytes) -> bytes:
     return pickle.dumps([tokenizer.encode(value) for value in values])
 
 
+def _columns(tokenizer: Tokenizer, tokens: Tokens) -> Tensor:
+    """The D×N of the tokens alone, without a prefix."""
+    rows = [part.rows[part.num_tokens and tokenizer.num_prefix :] for part in tokens.split()]
+    return (torch.cat(rows) if rows else tokens.rows).mT
+
+
 def _gradients(tokenizer: Tokenizer, features: Features) -> dict[str, Tensor | None]:
     """The gradient of each parameter from the tokens and, where there is one, the way back."""
     tokens = tokenizer(features)
     with seeded(0):
         total = (tokens.matrix * torch.randn_like(tokens.matrix)).sum()
     with suppress(UserError):  # no way back
-        total = total + tokenizer.loss(tokenizer.unembed(tokens.matrix), features).sum()
+        columns = _columns(tokenizer, tokens)
+        total = total + tokenizer.loss(tokenizer.unembed(columns), features).sum()
     if total.requires_grad:
         total.backward()
     return {name: p.grad for name, p in tokenizer.named_parameters() if p.requires_grad}

@@ -1,0 +1,211 @@
+"""What published models have around their tables: offsets, widths, scales, segments, prefixes."""
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from unitf_audio import SpectralPatches, Spectrogram, SpectrogramFrames, WaveformFrames
+from unitf_image import ImagePatches
+from unitf_text import Bytes, Words
+
+from unitf import Features, Tokenizer, Tokens, Transformer, TransformerConfig, UserError, View
+from unitf.embedding import AdditivePositions, EmbeddingTable, LearnedPositions, Prefix
+from unitf.tasks import NextToken
+from unitf.testing import CHECKS, check_tokenizer
+
+TEXTS = ["the cat sat", "on", "a mat of straw"]
+
+
+@pytest.fixture(autouse=True)
+def without_a_process(monkeypatch):
+    """The check that starts an interpreter has nothing to say of embeddings."""
+    kept = {name: check for name, check in CHECKS.items() if "spawned" not in name}
+    monkeypatch.setattr("unitf.testing.CHECKS", kept)
+
+
+def built(cls, dim=8, values=TEXTS, unembed=False, **options) -> Tokenizer:
+    torch.manual_seed(0)
+    tokenizer = cls(dim, **options)
+    tokenizer.fit(values)
+    tokenizer.build(unembed=unembed)
+    return tokenizer
+
+
+# ---- the table, and positions ------------------------------------------------------------
+
+
+def test_an_offset_skips_the_first_learned_positions():
+    tokenizer = built(Bytes, positions="learned", max_tokens=5, position_offset=2)
+    table = tokenizer.position_embedding.table
+    assert table.shape == (7, 8)
+    features = tokenizer.encode("abcde")
+    expected = tokenizer.embedding(features.values) + table[2:]
+    assert torch.equal(tokenizer(features).rows, expected)
+    with pytest.raises(UserError, match="learned positions, found 'sinusoidal'"):
+        Bytes(8, position_offset=2)
+
+
+@pytest.mark.parametrize("scheme", ["sinusoidal", "none"])
+def test_a_scale_multiplies_the_vectors(scheme):
+    features = Bytes(8).encode("abc")
+    for scale in (1.0, 2.5):
+        tokenizer = built(Bytes, positions=scheme, table=EmbeddingTable(scale=scale))
+        vectors = tokenizer.embedding(features.values)
+        assert torch.equal(tokenizer.embed(features).mT, vectors * scale)
+
+
+def test_a_narrow_table_is_projected_after_positions_and_norm():
+    table = EmbeddingTable(width=4, norm_eps=1e-12)
+    tokenizer = built(Bytes, positions="learned", max_tokens=5, table=table)
+    features = tokenizer.encode("abc")
+    state = tokenizer.state_dict()
+    assert state["embedding.weight"].shape == (259, 4)
+    inner = state["embedding.weight"][features.values] + state["position_embedding.table"][:3]
+    inner = torch.nn.functional.layer_norm(inner, (4,), eps=1e-12)
+    expected = inner @ state["embedding_projection.weight"].mT
+    assert torch.allclose(tokenizer(features).rows, expected, atol=1e-6)
+
+
+def test_the_way_back_goes_through_the_narrow_table():
+    tokenizer = built(Bytes, dim=64, unembed=True, table=EmbeddingTable(width=16))
+    columns = torch.randn(64, 10)
+    whole = tokenizer.embedding.weight @ tokenizer.embedding_projection.weight.mT
+    assert torch.allclose(tokenizer.unembed(columns), whole @ columns, atol=1e-4)
+    assert 0.5 < tokenizer.unembed(torch.randn(64, 100)).std() < 2  # logits begin at size 1
+
+
+@pytest.mark.parametrize("table", [EmbeddingTable(width=12), EmbeddingTable(scale=3.0)])
+def test_a_table_of_its_own_keeps_to_the_contract(table):
+    check_tokenizer(Words, TEXTS, table=table)
+    check_tokenizer(Bytes, TEXTS, table=table, positions="learned", max_tokens=20)
+
+
+def test_options_that_make_no_sense_are_one_line():
+    with pytest.raises(UserError, match=r"table.width: expected a number above 0, found 0"):
+        EmbeddingTable(width=0)
+    with pytest.raises(UserError, match="expected 1 or more, found 0"):
+        Prefix(num_tokens=0)
+    with pytest.raises(UserError, match="ImagePatches has no ids: `table` is not for it"):
+        ImagePatches(8, mean=0.5, std=0.5, table=EmbeddingTable(width=4)).build()
+
+
+def test_additive_positions_are_a_sum_of_one_vector_for_each_axis():
+    positions = AdditivePositions(4, (5, 2), offset=1)
+    one, two = positions.state_dict().values()
+    assert list(positions.state_dict()) == ["tables.0", "tables.1"]
+    assert (one.shape, two.shape) == ((6, 4), (2, 4))
+    got = positions(torch.tensor([[0.0, 4.0, 2.0], [0.0, 1.0, 1.0]]))
+    assert torch.equal(got, one[[1, 5, 3]] + two[[0, 1, 1]])
+    alone = AdditivePositions(4, (5,))
+    same = LearnedPositions(4, (5,))
+    same.table = alone.tables[0]
+    places = torch.tensor([[3.0, 0.0, 9.0]])
+    assert torch.equal(alone(places), same(places))
+
+
+# ---- prefix ------------------------------------------------------------------------------
+
+SOUNDS = [torch.linspace(-1, 1, n).sin().numpy() for n in (1600, 4000)]
+SOUNDS = [{"array": array, "sampling_rate": 16_000} for array in SOUNDS]
+MODALITIES = {
+    "bytes": (Bytes, TEXTS, {}),
+    "images": (ImagePatches, ImagePatches.examples(), {}),
+    "frames": (SpectrogramFrames, SOUNDS, {"spectrogram": Spectrogram(num_mels=8)}),
+    "spectral": (SpectralPatches, SOUNDS, {"patch_frames": 4}),
+    "waveform": (WaveformFrames, SOUNDS, {}),
+}
+
+
+@pytest.mark.parametrize("positions", [True, False])
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_every_modality_with_a_prefix_keeps_to_the_contract(modality, positions):
+    cls, values, options = MODALITIES[modality]
+    check_tokenizer(cls, values, prefix=Prefix(3, positions), **options)
+
+
+def test_prefix_columns_stand_before_each_sequence_that_is_there():
+    prefix = Prefix(num_tokens=2, place=-1.0)
+    tokenizer, plain = built(Bytes, prefix=prefix), built(Bytes)
+    plain.load_state_dict({k: v for k, v in tokenizer.state_dict().items() if "prefix" not in k})
+    parts = [tokenizer.encode("abc"), tokenizer.empty(), tokenizer.encode("d")]
+    features = Features.pack(parts)
+    tokens = tokenizer(features)
+    assert tokens.lengths == tokenizer.num_columns(features) == (5, 0, 3)
+    first, _, last = tokens.split()
+    expected = tokenizer.prefix.tokens + tokenizer.prefix.positions
+    for sequence, value in ((first, parts[0]), (last, parts[2])):
+        assert torch.equal(sequence.rows[:2], expected)
+        assert torch.equal(sequence.rows[2:], plain(value).rows)
+        assert torch.equal(sequence.rows, tokenizer(value).rows)  # packed = one at a time
+    assert first.positions.tolist() == [[-1, -1, 0, 1, 2]]
+
+
+def test_registers_have_no_positions():
+    tokenizer = built(Bytes, prefix=Prefix(4, positions=False))
+    names = [name for name, _ in tokenizer.named_parameters() if "prefix" in name]
+    assert names == ["prefix.tokens"]
+
+
+def test_a_prefix_reaches_its_parameters_also_without_a_sequence():
+    tokenizer = built(Bytes, prefix=Prefix())
+    for lengths in ((), (0, 0)):
+        nothing = Features(torch.zeros(0, dtype=torch.long), torch.zeros(1, 0), lengths)
+        tokenizer(nothing).matrix.sum().backward()
+        assert all(p.grad is not None and not p.grad.any() for p in tokenizer.prefix.parameters())
+
+
+def test_rotary_attention_does_not_turn_a_prefix_at_zero():
+    torch.manual_seed(0)
+    config = TransformerConfig(
+        dim=32, depth=1, num_heads=2, positions="rotary", position_axes=2, bias=False
+    )
+    core = Transformer(config).eval()
+    tokenizer = built(ImagePatches, 32, ImagePatches.examples(), positions="none", prefix=Prefix(2))
+    tokens = tokenizer(tokenizer.encode(ImagePatches.examples()[0]))
+    assert not tokens.positions[:, :2].any()
+    cosine, sine = core.encoder.positions.rotation(tokens.positions)
+    assert bool((cosine[:2] == 1).all()) and not sine[:2].any()
+    assert core(tokens).rows.shape == tokens.rows.shape
+
+
+def test_the_next_token_is_predicted_past_a_prefix():
+    plain, prefixed = built(Bytes, unembed=True), built(Bytes, unembed=True, prefix=Prefix(2))
+    state = {k: v for k, v in prefixed.state_dict().items() if "prefix" not in k}
+    plain.load_state_dict(state)
+    task = NextToken(["text", "other"])
+    features = Features.pack([plain.encode("abc"), plain.empty(), plain.encode("de")])
+    other = Features.pack([plain.encode("x"), plain.encode("yz"), plain.empty()])
+    task.build(dim=8)
+    parts = [prefixed(features), prefixed(other)]
+    columns = task.arrange(parts)
+    view = View({"text": features, "other": other}, None, ("text",) * 3, ("a", "b", "c"))
+    read = task.read(columns, view, {"text": prefixed, "other": prefixed})
+    # sample 0 is: start, 2 of the prefix, a, b, c, 2 of the prefix, x; so "a" is read from row 2
+    rows = columns.split()[0].rows
+    for place, target in ((2, 0), (3, 1), (4, 2)):
+        logits = plain.unembed(rows[place : place + 1].mT)
+        expected = torch.nn.functional.cross_entropy(logits.mT, features.values[target][None])
+        assert torch.allclose(read["text"][target], expected)
+    logits = plain.unembed(rows[7:8].mT)
+    expected = torch.nn.functional.cross_entropy(logits.mT, other.values[:1])
+    assert torch.allclose(read["other"][0], expected)
+    assert len(read["text"]) == 5 and len(read["other"]) == 3
+
+
+@pytest.mark.parametrize("cls", [Bytes, Words, ImagePatches, SpectralPatches, WaveformFrames])
+def test_a_recipe_can_say_all_of_it(cls):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, "tokenizer")
+    given = {"dim": 8, "prefix": {"num_tokens": 2, "place": -1.0}}
+    if cls in (Bytes, Words):
+        given |= {"table": {"width": 4}, "positions": "additive", "num_segments": 2}
+        given |= {"max_tokens": 9, "position_offset": 2}
+    made = parser.instantiate_classes(parser.parse_object({"tokenizer": given})).tokenizer
+    assert made.num_prefix == 2 and made.prefix_settings == Prefix(2, place=-1.0)
+    assert made.embedding_dim == (4 if cls in (Bytes, Words) else 8)
+
+
+def test_tokens_of_a_prefix_stay_on_the_tokens_device_and_dtype():
+    tokenizer = built(Bytes, prefix=Prefix(2)).bfloat16()
+    tokens = tokenizer(tokenizer.encode("abc"))
+    assert isinstance(tokens, Tokens) and tokens.matrix.dtype == torch.bfloat16
+    assert tokens.matrix.mT.is_contiguous()
