@@ -44,6 +44,7 @@ class Tokenizer(Component, ABC):
 
     num_features: int | None = None
     vocabulary_size: int | None = None
+    projection_bias: bool = True  # of the linear layer that embeds F×N
     num_axes: int = 1  # P, the number of position axes that `encode` gives
     # ids that generation and masking need, where the vocabulary has them
     start_id: int | None = None
@@ -122,7 +123,7 @@ class Tokenizer(Component, ABC):
             assert self.num_features is not None
             if self.table != EmbeddingTable():
                 raise UserError(f"{type(self).__name__} has no ids: `table` is not for it")
-            self.embedding = nn.Linear(self.num_features, self.dim)
+            self.embedding = nn.Linear(self.num_features, self.dim, bias=self.projection_bias)
             if unembed:
                 self.unembedding = nn.Linear(self.dim, self.num_features)
         if self.table.norm_eps is not None:

@@ -3,10 +3,17 @@
 from functools import partial
 
 import timm
-from torch import nn
 from timm.layers import SwiGLUPacked
+from torch import nn
 
-_SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3, "num_classes": 7}
+_SMALL = {
+    "img_size": 32,
+    "patch_size": 8,
+    "embed_dim": 24,
+    "depth": 3,
+    "num_heads": 3,
+    "num_classes": 7,
+}
 
 
 def _vit(**options: object) -> nn.Module:

@@ -42,7 +42,10 @@ class TransformersHub(Hub):
         return peer.config.model_type
 
     def recipe(self, peer: Any) -> dict[str, Any]:
-        return {"class": type(peer).__name__, "config": json.loads(peer.config.to_json_string(False))}
+        return {
+            "class": type(peer).__name__,
+            "config": json.loads(peer.config.to_json_string(False)),
+        }
 
     def make(self, recipe: dict[str, Any]) -> nn.Module:
         import transformers
@@ -69,7 +72,9 @@ def _class_of(config: Any, name: str) -> Any:
         return transformers.AutoModel
     cls = getattr(transformers, named, None)
     if cls is None:
-        raise UserError(f"hf:{name}: transformers has no class {named}, which its config.json names")
+        raise UserError(
+            f"hf:{name}: transformers has no class {named}, which its config.json names"
+        )
     return cls
 
 
@@ -89,7 +94,11 @@ def _check(report: Any, peer: Any, name: str) -> None:
 def _copy_preprocessing(source: str, folder: Path) -> None:
     import transformers
 
-    for kind in (transformers.AutoTokenizer, transformers.AutoImageProcessor, transformers.AutoFeatureExtractor):
+    for kind in (
+        transformers.AutoTokenizer,
+        transformers.AutoImageProcessor,
+        transformers.AutoFeatureExtractor,
+    ):
         try:
             kind.from_pretrained(source).save_pretrained(folder)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

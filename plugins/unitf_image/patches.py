@@ -50,6 +50,7 @@ class ImagePatches(Tokenizer):
             few of them over the whole image), which learns more from few images; without overlap.
         augment: what changes a training image: names and settings, see `unitf_image.augment`.
         max_tokens: the most patches an image may have.
+        bias: whether the linear stem has one.
         options: further ones of every tokenizer (`prefix`).
     """
 
@@ -69,6 +70,7 @@ class ImagePatches(Tokenizer):
         stem: Literal["linear", "convolution"] = "linear",
         augment: Settings | None = None,
         max_tokens: int | None = None,
+        bias: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(dim, positions, max_tokens, **options)
@@ -83,6 +85,7 @@ class ImagePatches(Tokenizer):
         }
         self.resized_crop, self.steps = make_steps(augment or {})
         self.stem = stem
+        self.projection_bias = bias
         if stem == "convolution" and overlap:
             raise UserError(
                 f"stem 'convolution' sees the whole image: overlap must be 0: {overlap}"

@@ -46,7 +46,9 @@ def images(peer: Any, count: int = 2) -> tuple[Tensor, Features]:
     pixels = torch.randn(count, embed.proj.in_channels, *size)
     patch = tuple(embed.patch_size)
     parts = [
-        Features(torch.from_numpy(to_rows(image.numpy(), patch)).mT, grid_positions(to_grid(size, patch)))
+        Features(
+            torch.from_numpy(to_rows(image.numpy(), patch)).mT, grid_positions(to_grid(size, patch))
+        )
         for image in pixels
     ]
     return pixels, Features.pack(parts)

@@ -51,4 +51,3 @@ def to_peer(architecture: Architecture, state: Mapping[str, Any]) -> nn.Module:
 
 def _is_parameter(peer: nn.Module, name: str) -> bool:
     return name in dict(peer.named_parameters(remove_duplicate=False))
-

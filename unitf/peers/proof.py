@@ -81,7 +81,9 @@ def compare(architecture: Architecture, learner: Learner, seed: int = 0) -> Proo
     return Proof(layers, _differences(peer_outputs, own_outputs))
 
 
-def compare_gradients(architecture: Architecture, learner: Learner, seed: int = 0) -> list[Difference]:
+def compare_gradients(
+    architecture: Architecture, learner: Learner, seed: int = 0
+) -> list[Difference]:
     """The differences of all parameters' gradients, for one random weighting of the outputs.
 
     A gradient that is far smaller than the model's largest (that of a bias of keys is zero) is

@@ -119,7 +119,9 @@ class _Labelled(Task):
         raise UserError(f"target {self.target!r}: unknown class {label!r}; {hint}")
 
     def make_parameters(self, dim: int) -> None:
-        self.head = PooledHead(dim, self.num_classes, self.pooling, self.dropout, self.head_settings)
+        self.head = PooledHead(
+            dim, self.num_classes, self.pooling, self.dropout, self.head_settings
+        )
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.head.arrange(parts)

@@ -75,9 +75,7 @@ class Embedding(Task):
             vectors = functional.normalize(vectors, dim=1)
         return vectors.unflatten(0, (len(self.inputs), -1)).transpose(0, 1)
 
-    def logits(
-        self, columns: Tokens, view: View, tokenizers: Tokenizers
-    ) -> Float[Tensor, "S E"]:
+    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S E"]:
         return self.read(columns, view, tokenizers).flatten(1)
 
     def _scores(self, vectors: Float[Tensor, "S I E"], view: View) -> tuple[Tensor, list[int]]:
