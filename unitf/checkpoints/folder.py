@@ -1,7 +1,6 @@
 """A model as a folder: its configuration as JSON, its tensors as safetensors."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -48,7 +47,7 @@ def save_folder(checkpoint: Mapping[str, Any], folder: str | Path) -> Path:
         (part / CONFIG).write_text(text, encoding="utf-8")
         if folder.exists():
             folder.rmdir()
-        os.replace(part, folder)
+        part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -19,7 +19,9 @@ from unitf.tokens import Tokens
 
 
 class Embedding(Task):
-    """A vector for each sample; two inputs learn to be nearest to each other (Radford et al., 2021).
+    """A vector for each sample; two inputs learn to be nearest to each other.
+
+    As the towers of CLIP do (Radford et al., 2021).
 
     With two inputs (an image and its caption, a question and its answer) each has a sequence and a
     vector of its own, and the loss is the symmetric cross-entropy of finding the partner among all
