@@ -24,7 +24,7 @@ def norm_of(norm: Any) -> dict[str, Any]:
     raise UserError(f"a norm of class {name} cannot be said in unitf")
 
 
-def activation_of(mlp: Any) -> str:
+def activation_of(mlp: Any) -> Any:
     """The activation of a feed-forward, as TransformerConfig names it."""
     kind, act = type(mlp).__name__, mlp.act
     if kind == "SwiGLU" or (kind == "GluMlp" and not mlp.gate_last and isinstance(act, nn.SiLU)):
