@@ -18,6 +18,7 @@ _HOME = {
     "TransformerConfig": "unitf.core",
     "UserError": "unitf.errors",
     "View": "unitf.batch",
+    "from_pretrained": "unitf.peers.exchange",
     "hookimpl": "unitf.hookspecs",
     "load": "unitf.checkpoints",
     "register": "unitf.registry",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from unitf.errors import SampleError, UserError
     from unitf.hookspecs import hookimpl
     from unitf.learner import Learner
+    from unitf.peers.exchange import from_pretrained
     from unitf.registry import register
     from unitf.tasks.task import Task
     from unitf.tokenizer import Tokenizer

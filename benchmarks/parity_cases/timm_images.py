@@ -6,7 +6,7 @@ import timm
 from timm.layers import SwiGLUPacked
 from torch import nn
 
-_SMALL = {
+SMALL = {
     "img_size": 32,
     "patch_size": 8,
     "embed_dim": 24,
@@ -17,7 +17,7 @@ _SMALL = {
 
 
 def _vit(**options: object) -> nn.Module:
-    return timm.create_model("vit_tiny_patch16_224", **{**_SMALL, **options})
+    return timm.create_model("vit_tiny_patch16_224", **{**SMALL, **options})
 
 
 CASES = {
@@ -33,5 +33,5 @@ CASES = {
     "norm of queries and keys": partial(_vit, qk_norm=True, qkv_bias=False),
     "scale norms": partial(_vit, scale_attn_norm=True, scale_mlp_norm=True),
     "no positions, no biases": partial(_vit, pos_embed="none", qkv_bias=False, proj_bias=False),
-    "distilled": partial(timm.create_model, "deit_tiny_distilled_patch16_224", **_SMALL),
+    "distilled": partial(timm.create_model, "deit_tiny_distilled_patch16_224", **SMALL),
 }

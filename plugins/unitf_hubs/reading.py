@@ -61,9 +61,9 @@ def explained(source: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, EOFError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(f"{source}: {reason[:300]}") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, EOFError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{source}: {reason[:400]}") from error
 
 
 def cached_repositories() -> list[str]:

@@ -71,7 +71,8 @@ def _tell(proof: Proof, options: argparse.Namespace, done: str) -> int:
         return _json({"out": options.out, "differences": [vars(row) for row in rows]})
     console = Console(highlight=False)
     console.print(_table(rows))
-    console.print(f"{done}: the same input gives the same to {proof.worst.relative:.1e}")
+    told = f"{done}: the same input gives the same to {proof.worst.relative:.1e}"
+    console.print(told, soft_wrap=True)
     return 0
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from unitf.checkpoints import load
 from unitf.checkpoints.folder import save_folder
 from unitf.errors import UserError
 from unitf.learner import Learner
 from unitf.peers.convert import to_learner, to_peer
-from unitf.peers.hub import describe, find_hub, hubs
+from unitf.peers.hub import describe, find_hub, find_prefix, hubs
 from unitf.peers.proof import TOLERANCE, Proof, compare
 
 
@@ -26,6 +27,23 @@ def import_model(source: str) -> tuple[Learner, Proof]:
     learner = to_learner(architecture)
     learner.origin = {"hub": hub.prefix, "source": name, "recipe": hub.recipe(peer)}
     return learner, compare(architecture, learner)
+
+
+def from_pretrained(source: str) -> Learner:
+    """A published model, or one that unitf saved, ready to `predict` or to be trained further.
+
+    Args:
+        source: `timm:NAME`, `hf:NAME`, `hf:FOLDER`, or a run's folder, a checkpoint or an imported
+            folder.
+
+    Raises:
+        UserError: there is no such model, or unitf does not compute the same as its library.
+    """
+    if find_prefix(source) is None:
+        return load(source)
+    learner, proof = import_model(source)
+    check(proof, source)
+    return learner
 
 
 def check(proof: Proof, source: str) -> None:

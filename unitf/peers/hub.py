@@ -50,6 +50,12 @@ def hubs() -> dict[str, Hub]:
     return {cls.prefix: cls() for cls in registry.resolve_all("hubs").values()}  # type: ignore
 
 
+def find_prefix(source: str) -> str | None:
+    """The hub's prefix in a source; None: the source is a file or folder."""
+    prefix, colon, _ = source.partition(":")
+    return prefix if colon and prefix in hubs() else None
+
+
 def find_hub(source: str) -> tuple[Hub, str]:
     """The hub of `prefix:name`, and the name.
 
