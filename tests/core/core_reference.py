@@ -1,6 +1,7 @@
 """The Transformer as textbooks write it: one sequence, a loop over heads and tokens, float64."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,24 +20,25 @@ def norm(config: TransformerConfig, state: State, name: str, x: Tensor) -> Tenso
     if config.norm == "layer":
         mean = x.mean(1, keepdim=True)
         x = (x - mean) / (((x - mean) ** 2).mean(1, keepdim=True) + config.norm_eps).sqrt()
-    elif config.norm == "rms":
+    elif config.norm in ("rms", "rms_offset"):
         x = x / ((x**2).mean(1, keepdim=True) + config.norm_eps).sqrt()
     else:  # batch norm of a model that is not training
         x = (x - state[f"{name}.running_mean"]) / (
             state[f"{name}.running_var"] + config.norm_eps
         ).sqrt()
-    x = x * state[f"{name}.weight"]
+    x = x * (state[f"{name}.weight"] + (config.norm == "rms_offset"))
     return x + state[f"{name}.bias"] if f"{name}.bias" in state else x
 
 
 def activation(config: TransformerConfig, x: Tensor) -> Tensor:
-    name = {"geglu": "gelu", "reglu": "relu", "swiglu": "silu"}.get(
-        config.activation, config.activation
-    )
+    gates = {"geglu": "gelu", "geglu_tanh": "gelu_tanh", "reglu": "relu", "swiglu": "silu"}
+    name = gates.get(config.activation, config.activation)
     if name == "gelu":
         return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
     if name == "gelu_tanh":
         return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    if name == "quick_gelu":
+        return x / (1 + torch.exp(-1.702 * x))
     if name == "relu":
         return torch.where(x > 0, x, torch.zeros_like(x))
     return x / (1 + torch.exp(-x))
@@ -44,76 +46,160 @@ def activation(config: TransformerConfig, x: Tensor) -> Tensor:
 
 def feedforward(config: TransformerConfig, state: State, name: str, x: Tensor) -> Tensor:
     hidden = linear(state, f"{name}.inner", x)
-    if config.activation in ("geglu", "reglu", "swiglu"):
+    if config.activation in ("geglu", "geglu_tanh", "reglu", "swiglu"):
         width = hidden.shape[1] // 2
         hidden = activation(config, hidden[:, :width]) * hidden[:, width:]
     else:
         hidden = activation(config, hidden)
+    if config.hidden_norm:
+        hidden = norm(config, state, f"{name}.norm", hidden)
     return linear(state, f"{name}.out", hidden)
 
 
-def turn(config: TransformerConfig, head: Tensor, positions: Tensor) -> Tensor:
+def turn(config: TransformerConfig, head: Tensor, positions: Tensor, everything: bool) -> Tensor:
     """Rotary: pair i of a token turns by position / base^(i / pairs of its axis)."""
-    half = config.head_dim // 2
+    half = (config.rotary_dim or config.head_dim) // 2
     share = half // config.position_axes
+    base, frequencies = config.rotary_base, config.rotary_frequencies
+    if everything and config.global_rotary_base is not None:
+        base, frequencies = config.global_rotary_base, None
+    if everything and config.global_rotary_frequencies is not None:
+        frequencies = config.global_rotary_frequencies
     columns = list(head.unbind(1))
     for axis in range(config.position_axes):
         for i in range(share):
             pair = axis * share + i
-            angle = positions[axis] * config.rotary_base ** (-i / share)
+            frequency = base ** (-i / share) if frequencies is None else frequencies[pair]
+            angle = positions[axis] * frequency
             a, b = head[:, pair], head[:, pair + half]
             columns[pair] = a * torch.cos(angle) - b * torch.sin(angle)
             columns[pair + half] = a * torch.sin(angle) + b * torch.cos(angle)
     return torch.stack(columns, dim=1)
 
 
+def bucket(config: TransformerConfig, ahead: float, causal: bool) -> int:
+    """T5: a range of distances."""
+    buckets, first = config.num_buckets, 0
+    if causal:
+        distance = max(0.0, -ahead)
+    else:
+        buckets //= 2
+        first, distance = (buckets if ahead > 0 else 0), abs(ahead)
+    exact = buckets // 2
+    if distance < exact:
+        return first + int(distance)
+    growth = math.log(distance / exact) / math.log(config.max_distance / exact)
+    return first + min(buckets - 1, exact + int(growth * (buckets - exact)))
+
+
+def cell(config: TransformerConfig, query: list[float], key: list[float]) -> int:
+    """BEiT: a distance in (row, column), or one of three for class tokens."""
+    assert config.grid is not None
+    (height, width), last = config.grid, (2 * config.grid[0] - 1) * (2 * config.grid[1] - 1) + 2
+    if query[0] < 0 or key[0] < 0:
+        return last if query[0] < 0 and key[0] < 0 else last - 2 if query[0] < 0 else last - 1
+    down, right = (round(a - b) for a, b in zip([*query, 0][:2], [*key, 0][:2], strict=True))
+    row = min(height - 1, max(1 - height, down)) + height - 1
+    column = min(width - 1, max(1 - width, right)) + width - 1
+    return row * (2 * width - 1) + column
+
+
+@dataclass
+class View:
+    """What one block sees of its own sequence; `None` of another's."""
+
+    positions: Tensor
+    causal: bool
+    everything: bool = False
+    table: Tensor | None = None  # of learned positions
+
+
+def bias(config: TransformerConfig, view: View, head: int, i: int, j: int) -> Tensor | float:
+    """What is added to a score."""
+    query, key = view.positions[:, i], view.positions[:, j]
+    if config.positions == "alibi":
+        return -(2 ** (-8 * (head + 1) / config.num_heads)) * (query - key).abs().sum()
+    if view.table is None:
+        return 0.0
+    if config.positions == "buckets":
+        row = bucket(config, (key[0] - query[0]).item(), view.causal)
+    else:
+        row = cell(config, query.tolist(), key.tolist())
+    return view.table[row, head]
+
+
+def sees(config: TransformerConfig, view: View, i: int, j: int) -> bool:
+    if view.causal and j > i:
+        return False
+    if view.everything:
+        return True
+    if config.window is not None and abs(i - j) > config.window:
+        return False
+    return config.chunk is None or i // config.chunk == j // config.chunk
+
+
 def attend(
-    config: TransformerConfig,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    positions: Tensor | None,
-    causal: bool,
-) -> Tensor:
-    """Queries (n, H·d), keys and values (m, H'·d); `positions` only within one sequence."""
+    config: TransformerConfig, state: State, name: str, q: Tensor, k: Tensor, v: Tensor,
+    view: View | None,
+) -> Tensor:  # fmt: skip
+    """Queries (n, H·d), keys and values (m, H'·d); a `view` only within one sequence."""
     d, heads = config.head_dim, []
+    scale = 1 / math.sqrt(d) if config.attention_scale is None else config.attention_scale
     for head in range(config.num_heads):
         shared = head // (config.num_heads // config.num_kv_heads)
         qh = q[:, head * d : (head + 1) * d]
         kh, vh = (x[:, shared * d : (shared + 1) * d] for x in (k, v))
-        if positions is not None and config.positions == "rotary":
-            qh, kh = turn(config, qh, positions), turn(config, kh, positions)
+        if config.qk_norm:
+            qh = norm(config, state, f"{name}.head_norms.query", qh)
+            kh = norm(config, state, f"{name}.head_norms.key", kh)
+        if view is not None and config.positions == "rotary":
+            qh, kh = (turn(config, x, view.positions, view.everything) for x in (qh, kh))
         rows = []
         for i in range(q.shape[0]):
             seen, scores = [], []
             for j in range(k.shape[0]):
-                if positions is not None:
-                    if causal and j > i:
-                        continue
-                    if config.window is not None and abs(i - j) > config.window:
-                        continue
-                    if config.chunk is not None and i // config.chunk != j // config.chunk:
-                        continue
-                score = (qh[i] * kh[j]).sum() / math.sqrt(d)
-                if positions is not None and config.positions == "alibi":
-                    distance = (positions[:, i] - positions[:, j]).abs().sum()
-                    score = score - 2 ** (-8 * (head + 1) / config.num_heads) * distance
+                if view is not None and not sees(config, view, i, j):
+                    continue
+                score = (qh[i] * kh[j]).sum() * scale
+                if config.attention_softcap is not None:
+                    score = config.attention_softcap * torch.tanh(score / config.attention_softcap)
+                if view is not None:
+                    score = score + bias(config, view, head, i, j)
                 seen.append(j)
                 scores.append(score)
             weights = torch.exp(torch.stack(scores) - max(scores))
             weights = weights / weights.sum()
             rows.append(sum(w * vh[j] for w, j in zip(weights, seen, strict=True)))
         heads.append(torch.stack(rows))
-    return torch.cat(heads, dim=1)
+    read = torch.cat(heads, dim=1)
+    if config.attention_norm:
+        read = norm(config, state, f"{name}.norm", read)
+    return linear(state, f"{name}.out", read)
 
 
-def residual(config, state, name, x, layer):
-    inner = norm(config, state, f"{name}.norm", x) if config.norm_position == "pre" else x
-    added = layer(inner)
+def residual(config, state, name, x, layer, normed=True):
+    before = config.norm_position in ("pre", "both") and normed
+    added = layer(norm(config, state, f"{name}.norm", x) if before else x)
+    if config.norm_position == "branch":
+        added = norm(config, state, f"{name}.norm", added)
+    if config.norm_position == "both":
+        added = norm(config, state, f"{name}.norm_after", added)
     if config.layer_scale is not None:
         added = added * state[f"{name}.scale"]
     x = x + added
-    return x if config.norm_position == "pre" else norm(config, state, f"{name}.norm", x)
+    return norm(config, state, f"{name}.norm", x) if config.norm_position == "post" else x
+
+
+def side_by_side(config, state, block, x, self_attention, computed):
+    """Attention and feed-forward of the same columns, after a norm each or one for both."""
+    read = other = norm(config, state, f"{block}.attention_residual.norm", x)
+    if config.residual == "parallel":
+        other = norm(config, state, f"{block}.feedforward_residual.norm", x)
+    attended, computed = self_attention(read), computed(other)
+    if config.layer_scale is not None:
+        attended = attended * state[f"{block}.attention_residual.scale"]
+        computed = computed * state[f"{block}.feedforward_residual.scale"]
+    return x + attended + computed
 
 
 def stack(
@@ -131,26 +217,30 @@ def stack(
     if config.input_norm:
         x = norm(config, state, f"{name}.input_norm", x)
     for number in range(depth):
-        block = f"{name}.blocks.{number}"
+        place = 0 if config.share_blocks else number
+        block = f"{name}.blocks.{place}"
+        tables = {"buckets": "positions", "grid": f"own_positions.{place}"}
+        table = state.get(f"{name}.{tables.get(config.positions)}.table.weight")
+        view = View(positions, causal, number in (config.global_blocks or []), table)
 
-        def self_attention(x, block=block):
+        def self_attention(x, block=block, view=view):
             q, k, v = linear(state, f"{block}.attention.qkv", x).split([own, shared, shared], dim=1)
-            read = attend(config, q, k, v, positions, causal)
-            return linear(state, f"{block}.attention.out", read)
+            return attend(config, state, f"{block}.attention", q, k, v, view)
 
         def cross_attention(x, block=block):
             q = linear(state, f"{block}.cross.query", x)
             k, v = linear(state, f"{block}.cross.kv", memory).split([shared, shared], dim=1)
-            return linear(state, f"{block}.cross.out", attend(config, q, k, v, None, False))
+            return attend(config, state, f"{block}.cross", q, k, v, None)
 
-        x = residual(config, state, f"{block}.attention_residual", x, self_attention)
+        def computed(x, block=block):
+            return feedforward(config, state, f"{block}.feedforward", x)
+
+        if config.residual != "sequential":
+            x = side_by_side(config, state, block, x, self_attention, computed)
+            continue
+        normed = config.first_norm or number > 0
+        x = residual(config, state, f"{block}.attention_residual", x, self_attention, normed)
         if memory is not None:
             x = residual(config, state, f"{block}.cross_residual", x, cross_attention)
-        x = residual(
-            config,
-            state,
-            f"{block}.feedforward_residual",
-            x,
-            lambda x, block=block: feedforward(config, state, f"{block}.feedforward", x),
-        )
-    return norm(config, state, f"{name}.final_norm", x) if config.norm_position == "pre" else x
+        x = residual(config, state, f"{block}.feedforward_residual", x, computed)
+    return norm(config, state, f"{name}.final_norm", x) if config.final_norm else x

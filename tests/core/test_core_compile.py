@@ -11,7 +11,7 @@ from unitf.core import Transformer, TransformerConfig
 from unitf.tokens import Tokens
 
 torch.manual_seed(0)
-config = TransformerConfig(dim=16, depth=2, num_heads=2, positions="rotary", drop_path=0.1)
+config = TransformerConfig(dim=16, depth=2, num_heads=2, drop_path=0.1, **CHANGES)
 eager, compiled = Transformer(config), Transformer(config)
 compiled.load_state_dict(eager.state_dict())
 names = list(compiled.state_dict())
@@ -36,6 +36,16 @@ assert graphs == 1, f"compiled {graphs} times, for 2 blocks and 3 batches of oth
 
 
 @pytest.mark.slow
-def test_compiled_blocks_equal_eager_ones():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"positions": "rotary"},
+        {"positions": "grid", "grid": [4, 4], "norm": "rms_offset", "qk_norm": True},
+        {"residual": "parallel_shared", "attention_softcap": 2.0, "positions": "buckets"},
+    ],
+    ids=["rotary", "grid", "parallel"],
+)
+def test_compiled_blocks_equal_eager_ones(changes):
+    script = f"CHANGES = {changes!r}\n{SCRIPT}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -55,6 +55,25 @@ def test_overrides_and_what_follows():
         ({"norm_eps": 0.0}, "norm_eps must be above 0"),
         ({"dim": 10, "num_heads": 2, "positions": "rotary"}, "head_dim 5 must be even"),
         ({"dim": 8, "num_heads": 2, "positions": "rotary", "position_axes": 3}, "hold a pair"),
+        ({"attention_scale": 0.0}, "attention_scale must be above 0, found 0.0"),
+        ({"attention_softcap": -1.0}, "attention_softcap must be above 0, found -1.0"),
+        ({"norm": "batch", "qk_norm": True}, "qk_norm .* norm 'batch' cannot be"),
+        ({"first_norm": False, "norm_position": "both"}, "needs norm_position 'pre', found 'both'"),
+        ({"first_norm": False, "share_blocks": True}, "only the first block's attention reads"),
+        ({"residual": "parallel", "norm_position": "post"}, "'parallel' needs norm_position 'pre'"),
+        ({"residual": "parallel", "kind": "encoder-decoder"}, "no place for .* a memory"),
+        ({"positions": "buckets", "num_buckets": 7}, "num_buckets must be even .* found 7"),
+        ({"positions": "buckets", "max_distance": 16}, "max_distance must be above half .* 16"),
+        ({"positions": "grid"}, "grid belongs to positions 'grid', found grid None"),
+        ({"grid": [2, 2]}, "found grid .2, 2. with positions 'none'"),
+        ({"positions": "grid", "grid": [2]}, "rows and one of columns, found .2."),
+        ({"rotary_dim": 4}, "rotary_dim belongs to positions 'rotary', found 'none'"),
+        ({"positions": "rotary", "rotary_dim": 5}, "rotary_dim 5 must be even"),
+        ({"positions": "rotary", "rotary_dim": 66}, "rotary_dim 66 must be at most head_dim 64"),
+        ({"positions": "rotary", "rotary_frequencies": [1.0]}, "must be 32 numbers, .* found 1"),
+        ({"positions": "rotary", "global_rotary_base": 5.0}, "global_rotary_base needs global_blo"),
+        ({"global_blocks": [0]}, "global_blocks needs a window or a chunk"),
+        ({"global_blocks": [12], "window": 2}, "numbers from 0 to 11, found 12"),
     ],
 )  # fmt: skip
 def test_impossible_values_are_one_clear_line(values, message):
@@ -87,6 +106,30 @@ def test_a_misspelt_override_has_a_near_name():
         TransformerConfig.preset("tinny")
 
 
+def test_biases_and_the_final_norm_follow():
+    config = TransformerConfig(bias=False, norm_bias=True)
+    assert (config.qkv_bias, config.attention_out_bias, config.norm_bias) == (False, False, True)
+    assert config.final_norm
+    assert not TransformerConfig(norm_position="post").final_norm
+    assert TransformerConfig(norm_position="post", final_norm=True).final_norm
+
+
+def test_how_global_blocks_attend():
+    config = TransformerConfig(
+        positions="rotary",
+        window=4,
+        chunk=9,
+        rotary_dim=4,
+        rotary_frequencies=[0.5, 0.25],
+        global_blocks=[1],
+        global_rotary_base=500.0,
+    )
+    other = config.of_global_blocks
+    assert (other.window, other.chunk, other.rotary_frequencies) == (None, None, None)
+    assert (other.rotary_base, other.rotary_dim) == (500.0, 4)
+    assert TransformerConfig(window=4, global_blocks=[1]).of_global_blocks == TransformerConfig()
+
+
 def make_parser():
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
@@ -96,11 +139,25 @@ def make_parser():
 
 def test_jsonargparse_builds_a_core_from_yaml(tmp_path):
     path = tmp_path / "core.yaml"
-    path.write_text("core: {config: {size: small, depth: 2, window: 8, drop_path: 0.1}}\n")
+    path.write_text(
+        "core: {config: {size: small, depth: 2, window: 8, drop_path: 0.1, global_blocks: [1],"
+        " positions: rotary, rotary_dim: 4, rotary_frequencies: [1, 0.5], qkv_bias: false}}\n"
+    )
     parser = make_parser()
     parsed = parser.parse_args(["--config", str(path), "--core.config.num_kv_heads", "3"])
     core = parser.instantiate(parsed).core
-    wanted = TransformerConfig.preset("small", depth=2, window=8, drop_path=0.1, num_kv_heads=3)
+    wanted = TransformerConfig.preset(
+        "small",
+        depth=2,
+        window=8,
+        drop_path=0.1,
+        num_kv_heads=3,
+        global_blocks=[1],
+        positions="rotary",
+        rotary_dim=4,
+        rotary_frequencies=[1.0, 0.5],
+        qkv_bias=False,
+    )
     assert core.config == wanted
     again = make_parser().parse_string(parser.dump(parsed))
     assert parser.instantiate(again).core.config == wanted

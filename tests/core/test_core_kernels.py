@@ -30,6 +30,11 @@ PATTERNS = {
     "bias": {"bias": True},
     "causal bias": {"causal": True, "bias": True},
     "window and bias": {"window": 3, "bias": True},
+    "scale": {"scale": 0.7},
+    "causal scale": {"causal": True, "scale": 0.7},
+    "softcap": {"softcap": 0.5},
+    "causal softcap, scale": {"causal": True, "softcap": 0.5, "scale": 0.7},
+    "softcap, window, bias": {"softcap": 0.5, "window": 3, "bias": True},
 }
 
 
@@ -64,7 +69,10 @@ def make_heads(pattern, kv_heads=2, dtype=torch.float64, device=CPU):
 def whole(pattern, q, k, v):
     """All scores of the packed batch, with -inf between sequences."""
     k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
-    scores = torch.einsum("ihd,jhd->hij", q, k) / q.shape[-1] ** 0.5
+    scale = q.shape[-1] ** -0.5 if pattern.scale is None else pattern.scale
+    scores = torch.einsum("ihd,jhd->hij", q, k) * scale
+    if pattern.softcap is not None:
+        scores = pattern.softcap * torch.tanh(scores / pattern.softcap)
     query_lengths, key_lengths = map(torch.tensor, (pattern.query_lengths, pattern.key_lengths))
     mine = torch.arange(len(query_lengths)).repeat_interleave(query_lengths)
     theirs = torch.arange(len(key_lengths)).repeat_interleave(key_lengths)
@@ -246,7 +254,7 @@ def test_dropout_keeps_the_mean(name):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("name", ["full", "causal", "window", "causal window"])
+@pytest.mark.parametrize("name", ["full", "causal", "window", "causal window", "scale"])
 def test_variable_lengths_on_cuda_equal_padding(name):
     pattern = make_pattern([5, 0, 33, 1], **PATTERNS[name])
     device = torch.device("cuda")

@@ -37,7 +37,89 @@ VARIANTS = {
     "swiglu": {"activation": "swiglu", "norm": "rms", "bias": False},
     "layer scale": {"layer_scale": 0.5},
     "input norm": {"input_norm": True},
+    "quick_gelu": {"activation": "quick_gelu"},
+    "rms_offset, geglu_tanh": {"norm": "rms_offset", "activation": "geglu_tanh", "bias": False},
+    "branch": {"norm_position": "branch", "layer_scale": 0.5},
+    "both": {"norm_position": "both", "norm": "rms_offset"},
+    "no final norm": {"final_norm": False},
+    "post with a final norm": {"norm_position": "post", "final_norm": True},
+    "no first norm": {"first_norm": False},
+    "biases": {"qkv_bias": False, "attention_out_bias": False, "norm_bias": False},
+    "no bias but these": {"bias": False, "qkv_bias": True, "norm_bias": True},
+    "head norms": {"qk_norm": True, "num_kv_heads": 2},
+    "head norms, rotary": {"qk_norm": True, "norm": "rms_offset", "positions": "rotary"},
+    "scale": {"attention_scale": 1.0},
+    "softcap": {"attention_softcap": 0.7, "num_kv_heads": 2},
+    "softcap, scale, causal": {
+        "attention_softcap": 0.7,
+        "attention_scale": 0.3,
+        "kind": "decoder",
+        "positions": "alibi",
+    },
+    "norms inside": {"attention_norm": True, "hidden_norm": True, "activation": "swiglu"},
+    "batch norms inside": {"attention_norm": True, "hidden_norm": True, "norm": "batch"},
+    "parallel": {"residual": "parallel", "layer_scale": 0.5},
+    "parallel, one norm": {"residual": "parallel_shared", "layer_scale": 0.5},
+    "shared blocks": {"share_blocks": True, "depth": 3, "norm_position": "post"},
+    "buckets": {"positions": "buckets", "num_buckets": 8, "max_distance": 8},
+    "buckets, causal, window": {
+        "positions": "buckets",
+        "num_buckets": 8,
+        "max_distance": 8,
+        "kind": "decoder",
+        "window": 3,
+    },
+    "grid": {"positions": "grid", "grid": [3, 4], "position_axes": 2},
+    "grid of one axis, shared": {"positions": "grid", "grid": [9, 1], "share_blocks": True},
+    "partial rotary": {"positions": "rotary", "head_dim": 6, "rotary_dim": 4},
+    "partial rotary on two axes": {
+        "positions": "rotary",
+        "head_dim": 8,
+        "rotary_dim": 6,
+        "position_axes": 2,
+    },
+    "frequencies": {"positions": "rotary", "rotary_frequencies": [0.7, 0.1]},
+    "frequencies on two axes": {
+        "positions": "rotary",
+        "position_axes": 2,
+        "rotary_frequencies": [0.7, 0.2],
+    },
+    "global blocks": {"window": 1, "global_blocks": [1], "depth": 3, "chunk": 4},
+    "global blocks of another base": {
+        "window": 1,
+        "global_blocks": [0, 2],
+        "depth": 3,
+        "kind": "decoder",
+        "positions": "rotary",
+        "rotary_frequencies": [0.7, 0.1],
+        "global_rotary_base": 50.0,
+    },
+    "global blocks of other frequencies": {
+        "window": 1,
+        "global_blocks": [0],
+        "positions": "rotary",
+        "global_rotary_base": 50.0,
+        "global_rotary_frequencies": [0.6, 0.3],
+    },
     "cross": {"kind": "encoder-decoder", "decoder_depth": 1},
+    "cross as in T5": {
+        "kind": "encoder-decoder",
+        "positions": "buckets",
+        "num_buckets": 8,
+        "max_distance": 8,
+        "attention_scale": 1.0,
+        "norm": "rms",
+        "bias": False,
+    },
+    "cross with all norms and caps": {
+        "kind": "encoder-decoder",
+        "norm_position": "both",
+        "qk_norm": True,
+        "attention_norm": True,
+        "attention_softcap": 0.7,
+        "qkv_bias": False,
+        "share_blocks": True,
+    },
     "cross, post, rotary, grouped": {
         "kind": "encoder-decoder",
         "norm_position": "post",
@@ -66,6 +148,8 @@ def make(**changes):
 def random_tokens(lengths, num_axes, dim=16):
     total = sum(lengths)
     positions = torch.rand(num_axes, total, dtype=torch.float64) * 9  # no whole numbers
+    if num_axes == 2:
+        positions[0, :2] = -1  # in a grid: class tokens
     rows = torch.randn(total, dim, dtype=torch.float64, requires_grad=True)
     return rows, Tokens.from_rows(rows, lengths, positions)
 

@@ -26,7 +26,39 @@ KINDS = {
     "window": {"window": 2, "positions": "rotary", "position_axes": 2},
     "chunk": {"chunk": 3, "positions": "alibi"},
     "encoder-decoder": {"kind": "encoder-decoder", "positions": "rotary"},
+    "t5": {
+        "kind": "encoder-decoder",
+        "positions": "buckets",
+        "num_buckets": 8,
+        "attention_scale": 1.0,
+        "norm": "rms",
+    },
+    "gemma": {
+        "kind": "decoder",
+        "norm": "rms_offset",
+        "norm_position": "both",
+        "activation": "geglu_tanh",
+        "qk_norm": True,
+        "attention_softcap": 2.0,
+        "positions": "rotary",
+        "window": 2,
+        "global_blocks": [1],
+        "global_rotary_base": 100.0,
+    },
+    "beit": {
+        "positions": "grid",
+        "grid": [5, 5],
+        "norm_position": "branch",
+        "attention_norm": True,
+        "hidden_norm": True,
+    },
+    "parallel": {"residual": "parallel", "positions": "rotary", "rotary_dim": 4},
+    "parallel, one norm": {"residual": "parallel_shared", "kind": "decoder", "final_norm": False},
+    "shared": {"share_blocks": True, "positions": "grid", "grid": [3, 3]},
+    "no first norm": {"first_norm": False, "norm_bias": False},
 }
+TWO_STACKS = ("encoder-decoder", "t5")
+TWO_AXES = ("window", "beit", "shared")
 
 
 def make(dtype=torch.float64, **changes):
@@ -40,6 +72,8 @@ def make(dtype=torch.float64, **changes):
 def make_tokens(lengths, dtype=torch.float64, axes=1):
     total = sum(lengths)
     positions = torch.rand(axes, total, dtype=dtype) * 5
+    if axes == 2:
+        positions[0, ::3] = -1  # in a grid: class tokens
     return Tokens.from_rows(torch.randn(total, 16, dtype=dtype), lengths, positions)
 
 
@@ -56,7 +90,7 @@ def gradients(core, out, weight):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_packed_batch_equals_its_sequences_one_at_a_time(kind):
     core = make(**KINDS[kind]).eval()
-    tokens = make_tokens([4, 0, 7, 1, 7], axes=2 if kind == "window" else 1)
+    tokens = make_tokens([4, 0, 7, 1, 7], axes=2 if kind in TWO_AXES else 1)
     memory = memory_for(core, tokens)
     memories = [None] * 5 if memory is None else memory.split()
     packed = core(tokens, memory).rows
@@ -143,7 +177,7 @@ def test_causal_can_be_asked_for_and_refused():
 def test_a_window_sees_as_far_as_it_says_and_a_chunk_only_itself():
     def reach(**changes):
         """From which tokens the 5th of 9 reads, in one block."""
-        core, tokens = make(depth=1, **changes).eval(), make_tokens([9])
+        core, tokens = make(**{"depth": 1, **changes}).eval(), make_tokens([9])
         rows = tokens.rows.clone().requires_grad_()
         core(tokens.with_rows(rows)).rows[4].sum().backward()
         return (rows.grad.abs().sum(1) > 0).nonzero()[:, 0].tolist()
@@ -154,6 +188,9 @@ def test_a_window_sees_as_far_as_it_says_and_a_chunk_only_itself():
     assert reach(window=0) == [4]
     assert reach(chunk=3) == [3, 4, 5]
     assert reach(chunk=3, kind="decoder") == [3, 4]
+    assert reach(chunk=3, window=1, global_blocks=[0]) == list(range(9))
+    assert reach(window=1, global_blocks=[1], depth=2) == list(range(9))
+    assert reach(window=1, global_blocks=[], depth=2) == [2, 3, 4, 5, 6]
 
 
 def test_batch_norm_counts_real_tokens_only():
@@ -179,7 +216,7 @@ def test_batch_norm_of_one_token_uses_what_it_learned():
 def test_an_empty_batch_reaches_every_parameter(kind, autocast, lengths):
     core = make(torch.float32, **KINDS[kind], drop_path=0.1, dropout=0.1, attention_dropout=0.1)
     tokens = make_tokens(lengths, torch.float32)
-    memory = make_tokens(lengths, torch.float32) if "-" in kind else None
+    memory = make_tokens(lengths, torch.float32) if kind in TWO_STACKS else None
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         core(tokens, memory).matrix.sum().backward()
     for name, parameter in core.named_parameters():
@@ -256,7 +293,7 @@ def test_nobody_asks_the_device_for_a_number(kind, lengths):
     def tokens(lengths):
         return Tokens.from_rows(torch.zeros(sum(lengths), 16, device="meta"), lengths)
 
-    memory = tokens([2] * len(lengths)) if "-" in kind else None
+    memory = tokens([2] * len(lengths)) if kind in TWO_STACKS else None
     core(tokens(lengths), memory).rows.sum().backward()
 
 
@@ -269,6 +306,36 @@ def test_residual_outputs_begin_smaller_the_deeper_the_core():
     assert all((p == 0).all() for n, p in core.named_parameters() if n.endswith("bias"))
 
 
+def test_shared_blocks_begin_as_small_as_others_of_their_depth():
+    def begin(**changes):
+        torch.manual_seed(0)
+        core = Transformer(TransformerConfig(dim=32, depth=4, num_heads=1, **changes))
+        return core.encoder.blocks[0].feedforward.out.weight
+
+    torch.testing.assert_close(begin(share_blocks=True).std(), begin().std(), rtol=0.1, atol=0)
+    names = Transformer(TransformerConfig(dim=32, depth=4, share_blocks=True)).state_dict()
+    assert {name.split(".")[2] for name in names if ".blocks." in name} == {"0"}
+
+
+@pytest.mark.parametrize(
+    "changes, absent",
+    [
+        ({"residual": "parallel_shared"}, ["feedforward_residual.norm.weight"]),
+        ({"first_norm": False}, ["attention_residual.norm.weight", "attention_residual.norm.bias"]),
+        ({"qkv_bias": False}, ["attention.qkv.bias"]),
+        ({"attention_out_bias": False}, ["attention.out.bias"]),
+        ({"norm_bias": False}, ["attention_residual.norm.bias", "feedforward_residual.norm.bias"]),
+    ],
+)  # fmt: skip
+def test_what_is_not_used_has_no_parameters(changes, absent):
+    def names(**changes):
+        return set(make(depth=1, **changes).encoder.blocks[0].state_dict())
+
+    lacking = names() - names(**changes)
+    assert lacking >= set(absent)
+    assert names(**changes) < names()
+
+
 def test_what_cannot_be_read_is_said():
     with pytest.raises(UserError, match=r"needs a memory"):
         make(kind="encoder-decoder")(make_tokens([3]))
@@ -276,5 +343,7 @@ def test_what_cannot_be_read_is_said():
         make()(make_tokens([3]), make_tokens([3]))
     with pytest.raises(UserError, match=r"2 sequences cannot read 1 memories"):
         make(kind="encoder-decoder")(make_tokens([3, 1]), make_tokens([3]))
+    with pytest.raises(UserError, match=r"3 position axes, but .* a grid, whose axes are 2"):
+        make(positions="grid", grid=[2, 2])(make_tokens([3], axes=3))
     with pytest.raises(UserError, match=r"16 wide, but the core's dim is 32"):
         make(dim=32)(make_tokens([3]))
