@@ -14,6 +14,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from unitf.batch import Batch, Sample, View
+from unitf.clipping import clip_gradients
 from unitf.configurable import differences
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
@@ -290,6 +291,14 @@ class Learner(L.LightningModule):
             return [optimizer], [{"scheduler": schedule, "interval": "step"}]
         settings = {"scheduler": schedule, "monitor": getattr(schedule, "monitor", None)}
         return [optimizer], [settings]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["unitf"] = {"format": 1, "configuration": self.configuration()}
