@@ -16,10 +16,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
-from unitf.callbacks import Checkpoint, FiniteLoss, Progress, RunReport, Summary
+from unitf.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunReport, Summary
 from unitf.callbacks.continued import ContinuedCSVLogger
 from unitf.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.pretrained import Inherited
 from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
@@ -35,6 +36,7 @@ class TrainingCLI(LightningCLI):
         self.verb = verb
         self.config: Any
         self.config_init: Any
+        self.inherits_tasks = False
         super().__init__(
             model_class=Learner,
             datamodule_class=DataModule,
@@ -58,8 +60,14 @@ class TrainingCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        inherited = Inherited(args)
+        parser.set_defaults(inherited.defaults())
         try:
             self.config = parser.parse_args(args)
+            if not self.config.model.tasks and inherited.tasks():
+                parser.set_defaults(inherited.tasks())
+                self.config = parser.parse_args(args)
+                self.inherits_tasks = not inherited.goes_on
         except ArgumentError as error:
             raise UserError(_one_line(error)) from error
 
@@ -97,6 +105,10 @@ class TrainingCLI(LightningCLI):
         if self.verb != "fit":
             self.config.trainer.logger = False
 
+    def after_instantiate_classes(self) -> None:
+        if self.inherits_tasks:
+            self.model.start.adopt_tasks(self.model.tasks)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         out = self.config.out
         given = [type(callback) for callback in self.config_init.trainer.callbacks or []]
@@ -118,7 +130,8 @@ class TrainingCLI(LightningCLI):
         shown = [Progress(), RunReport(out), Summary(out, test_follows=self.tests)]
         if self.verb != "fit":
             return shown
-        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), Interrupt(out)]
+        kept = [Adapters(out)] if self.model.lora is not None else []
+        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), *kept, Interrupt(out)]
 
     @property
     def tests(self) -> bool:

@@ -43,21 +43,28 @@ class Stack(nn.Module):
         rows = tokens.rows.clone() if self.compiled else tokens.rows
         if self.input_norm is not None:
             rows = self.input_norm(rows)
-        context = self._context(tokens, memory, self.causal if causal is None else causal)
+        causal = self.causal if causal is None else causal
+        # a frozen block is in eval mode, among others that are not
+        contexts = {
+            training: self._context(tokens, memory, causal, training)
+            for training in {block.training for block in self.blocks}
+        }
         run = _run_twice if self.checkpoint and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
-        drop = self.training and self.drop_path[-1] > 0
+        drop = self.drop_path[-1] > 0
         for block, rate in zip(self.blocks, self.drop_path, strict=True):
-            keep = self._keep(tokens, rate) if drop else None
-            rows = run(block, rows, context, keep)
+            keep = self._keep(tokens, rate) if drop and block.training else None
+            rows = run(block, rows, contexts[block.training], keep)
         if self.final_norm is not None:
             rows = self.final_norm(rows)
         return tokens.with_rows(rows)
 
-    def _context(self, tokens: Tokens, memory: Tokens | None, causal: bool) -> Context:
+    def _context(
+        self, tokens: Tokens, memory: Tokens | None, causal: bool, training: bool
+    ) -> Context:
         """Everything that depends on lengths and positions, once for all blocks."""
         device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
-        dropout = self.attention_dropout if self.training else 0.0
+        dropout = self.attention_dropout if training else 0.0
         lengths = tokens.lengths if self.chunk is None else cut(tokens.lengths, self.chunk)
         bias = self.positions if self.positions.biased else None
         positions = tokens.positions if self.positions.biased else None

@@ -48,6 +48,8 @@ class _Labelled(Task):
         dropout: of the pooled column, before the linear head.
     """
 
+    fitted_parameters = ("head.linear.",)
+
     def __init__(
         self,
         inputs: list[str] | dict[str, str],
