@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from unitf.batch import Batch, Sample, View
 from unitf.checkpoints.compare import check_same_model
+from unitf.checkpoints.read import read_checkpoint
 from unitf.clipping import clip_gradients
 from unitf.configurable import plain
 from unitf.core import Transformer, TransformerConfig
@@ -190,8 +191,8 @@ class Learner(L.LightningModule):
         fresh = [component for component in components if component.built is None]
         path = self.trainer.ckpt_path
         if fresh and path is not None:  # what was fitted lies there, and so do all weights
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            restore_components(self.tokenizers, self.tasks, checkpoint["state_dict"])
+            state = read_checkpoint(path)["state_dict"]
+            restore_components(self.tokenizers, self.tasks, state)
             self.start.drop()
         elif fresh:
             if self.trainer.is_global_zero:

@@ -16,7 +16,7 @@ def plain_name(name: str) -> str:
     return name.replace(BASE, ".")
 
 
-def merge_adapters(state: Mapping[str, Any], rank: int, alpha: float) -> dict[str, Any]:
+def merge_adapters(state: Mapping[str, Any], rank: int, alpha: int) -> dict[str, Any]:
     """The weights of a model without adapters that computes the same: W + alpha / rank · B A."""
     merged = {plain_name(n): value for n, value in state.items() if not is_adapter(n)}
     for name in [name for name in state if name.endswith(DOWN)]:

@@ -149,27 +149,25 @@ class TrainingCLI(LightningCLI):
         elif self.verb != "fit":  # else it would measure a model that has learned nothing
             raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
         if self.verb == "fit":
-            trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
+            self._start_from(path)
+            trainer.fit(self.model, datamodule=self.datamodule, weights_only=True)
             if not self.tests:
                 return
             path = str(Path(self.config.out) / "checkpoints" / "best.ckpt")
+        self._start_from(path)
         if self.verb == "predict":
-            self._predict(path)
+            self._predict()
             return
         function = trainer.validate if self.verb == "validate" else trainer.test
-        function(
-            self.model,
-            datamodule=self.datamodule,
-            ckpt_path=path,
-            verbose=False,
-            weights_only=True,
-        )
+        function(self.model, datamodule=self.datamodule, verbose=False, weights_only=True)
 
-    def _predict(self, path: str | None) -> None:
+    def _start_from(self, path: str | None) -> None:
+        """Names the checkpoint before the model is set up, which takes from it what was fitted."""
+        self.trainer.ckpt_path = path
+
+    def _predict(self) -> None:
         """Writes a line of JSON for each sample and task."""
-        found: Any = self.trainer.predict(
-            self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True
-        )
+        found: Any = self.trainer.predict(self.model, datamodule=self.datamodule, weights_only=True)
         loaders: Any = self.trainer.predict_dataloaders
         if len(loaders) > 1:
             found = [batch for loader in found for batch in loader]

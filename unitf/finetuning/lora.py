@@ -1,6 +1,6 @@
 """LoRA: small adapters beside the frozen linear layers of the core (Hu et al., 2022)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,9 @@ class LoRA:
     rank: int = 8
     alpha: int = 16
     dropout: float = 0.0
-    layers: tuple[str, ...] = ("attention.qkv", "attention.out")
+    layers: Sequence[str] = ("attention.qkv", "attention.out")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(self.layers))  # plain data has lists
         if self.rank < 1:
             raise UserError(f"model.lora.rank: expected 1 or more, found {self.rank}")
 

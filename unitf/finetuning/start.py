@@ -64,9 +64,9 @@ class Start:
         self.adopt_tasks(tasks)
         return tasks
 
-    def adopt_tasks(self, tasks: Mapping[str, Any]) -> None:
+    def adopt_tasks(self, tasks: Any) -> None:
         """Gives tasks what those of the same name learned."""
-        self._adopt("tasks", tasks)
+        self._adopt("tasks", dict(tasks.items()))
 
     def tokenizers(self, given: Mapping[str, Any], tasks: Mapping[str, Any]) -> dict[str, Any]:
         """Those that the tasks need, as given, else of the trained model."""
@@ -90,7 +90,7 @@ class Start:
         A vocabulary that was learned anew would make nonsense of the table of the old one.
         """
         if self._awaited and "tokenizers" in self.parts:
-            self._adopt("tokenizers", model.tokenizers)
+            self._adopt("tokenizers", dict(model.tokenizers.items()))
 
     def _adopt(self, kind: str, components: Mapping[str, Any]) -> None:
         for name, component in components.items():

@@ -26,6 +26,7 @@ class Transfer:
     new: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     resized: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)  # of the source
 
     def told(self) -> str:
         """All of it in one line."""
@@ -38,7 +39,7 @@ class Transfer:
         if self.new:
             parts.append("new " + _brief(self.new, [*self.taken, *self.resized]))
         if self.left:
-            parts.append("left over " + _brief(self.left, [*self.taken, *self.resized]))
+            parts.append("left over " + _brief(self.left, self.used))
         return "; ".join(parts)
 
 
@@ -69,28 +70,29 @@ def transfer(model: nn.Module, source: Mapping[str, Any], parts: Iterable[str]) 
         for name, module in model.named_modules()
         if isinstance(module, LearnedPositions)
     }
-    used = set()
     for name, own in _tensors(model.state_dict()):
-        origin = origins.get(_component(name), _Origin()).name_of(plain_name(name))
-        value = state.get(origin)
-        if value is None or is_adapter(name):
-            if not is_adapter(name):
-                found.new.append(name)
+        if is_adapter(name):
             continue
-        used.add(origin)
-        if value.shape == own.shape:
+        origin = origins.get(_component(name), _Origin()).name_of(plain_name(name))
+        value = None if origin is None else state.get(origin)
+        if value is not None and value.shape == own.shape:
             found.taken.append(name)
-        elif name in tables and (resized := _resized(source, origin, tables[name])) is not None:
-            value, found.resized[name] = resized
+        elif value is not None and name in tables:
+            value, how = _resized(source, origin, tables[name], own.shape[1])
+            if how:
+                found.resized[name] = how
         else:
+            value = None
+        if value is None:
             found.new.append(name)
             continue
+        found.used.add(origin)
         with torch.no_grad():
             own.copy_(value)
     found.left = [
         name
         for name, _ in _tensors(state)
-        if name.split(".")[0] in parts and name not in used and not is_adapter(name)
+        if name.split(".")[0] in parts and name not in found.used
     ]
     return found
 
@@ -155,19 +157,19 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _resized(
-    source: Mapping[str, Any], name: str, shape: tuple[int, ...]
-) -> tuple[Tensor, str] | None:
-    """Learned positions of a tokenizer of the source on another grid, and how it differs."""
-    _, tokenizer, _ = name.split(".", 2)
+    source: Mapping[str, Any], name: str, shape: tuple[int, ...], dim: int
+) -> tuple[Tensor | None, str]:
+    """Learned positions of a tokenizer of the source on another grid, and how that differs."""
+    tokenizer = name.split(".")[1]
     configuration, table = source["configuration"], source["state_dict"][name]
     made = remake(
         configuration["tokenizers"][tokenizer], "tokenizers", dim=configuration["core"]["dim"]
     )
     made.adopt(fitted_of(source, "tokenizers", tokenizer))
     grid = made.position_shape
-    if grid is None or prod(grid) != len(table):
-        return None
+    if grid is None or table.shape != (prod(grid), dim):
+        return None, ""
     value = resize(table, grid, shape)
-    if value is None or value.shape[1] != table.shape[1]:
-        return None
+    if value is None:
+        return None, ""
     return value, " → ".join("×".join(map(str, sizes)) for sizes in (grid, shape))
