@@ -181,7 +181,7 @@ class Learner(L.LightningModule):
         data.connect(self.tokenizers, self.tasks)
         if self.freeze_settings is not None and self.freezer is None and stage == "fit":
             self.freezer = Freezer(self, self.freeze_settings)
-            self.freezer.settle(self, epoch=0)  # before the processes are joined
+            self.freezer.settle(self)  # before the processes are joined
         if self.compile_core and stage == "fit":
             self.core.compile_blocks()
 
@@ -215,7 +215,7 @@ class Learner(L.LightningModule):
     def train(self, mode: bool = True) -> "Learner":
         super().train(mode)
         if self.freezer is not None and self._trainer is not None and self.trainer.training:
-            self.freezer.settle_modes(self, self.current_epoch)
+            self.freezer.settle_modes(self)
         return self
 
     def on_train_epoch_start(self) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from unitf.errors import UserError
+
 
 class Levels:
     """How deep in a Learner each parameter or module lies, by its name.
@@ -43,7 +45,12 @@ def parameter_groups(
         trained: the names of the parameters; by default those that require a gradient.
         layer_decay: groups also by depth, with the factor of their rate as `rate_scale`: this
             number, once more for each level below the top (as in ELECTRA and BEiT).
+
+    Raises:
+        UserError: `layer_decay` is no factor that makes rates smaller.
     """
+    if layer_decay is not None and not 0 < layer_decay <= 1:
+        raise UserError(f"model.layer_decay: expected more than 0, at most 1, found {layer_decay}")
     tables = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}
     named = dict(module.named_parameters())
     levels = Levels(named)

@@ -122,4 +122,4 @@ def told(argv: list[str], place: str) -> Any:
             value = value if found is None else found
         elif option == f"--{place}":
             value = text if equals else argv[number + 1] if number + 1 < len(argv) else None
-    return value
+    return None if value in ("null", "") else value

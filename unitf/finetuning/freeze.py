@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
+from unitf.data.resume import batches_done
 from unitf.discovery import near_names
 from unitf.errors import UserError
 from unitf.optimisation import Levels
@@ -43,6 +44,7 @@ class Freezer:
 
     def __init__(self, model: nn.Module, freeze: Freeze) -> None:
         self.freeze = freeze
+        self.epoch = 0
         # what does not want a gradient now never does: the weights beneath an adapter
         self.trainable = {name for name, p in model.named_parameters() if p.requires_grad}
         self.levels = Levels(name for name, _ in model.named_modules())
@@ -73,35 +75,37 @@ class Freezer:
     def _chosen(self, name: str) -> bool:
         return f"{name}.".startswith(self.prefixes)
 
-    def is_frozen(self, name: str, epoch: int) -> bool:
-        """Whether a module or parameter is frozen in an epoch."""
+    def is_frozen(self, name: str) -> bool:
+        """Whether a module or parameter is frozen in this epoch."""
         every = self.freeze.unfreeze_every
-        thawed = 0 if every is None else epoch // every
+        thawed = 0 if every is None else self.epoch // every
         deep = thawed == 0 or self.levels(name) <= self.levels.depth - thawed
         return deep and self._chosen(name)
 
-    def settle(self, model: nn.Module, epoch: int) -> bool:
-        """Freezes what is frozen in an epoch, and says whether that is something new."""
+    def settle(self, model: nn.Module) -> bool:
+        """Freezes what is frozen in this epoch, and says whether that is something new."""
         changed = False
         for name, parameter in model.named_parameters():
-            wants = name in self.trainable and not self.is_frozen(name, epoch)
+            wants = name in self.trainable and not self.is_frozen(name)
             if parameter.requires_grad is not wants:
                 changed = True
                 parameter.requires_grad_(wants)
                 parameter.grad = None
         return changed
 
-    def settle_modes(self, model: nn.Module, epoch: int) -> None:
+    def settle_modes(self, model: nn.Module) -> None:
         """Eval mode for what is frozen, so that it drops nothing and counts no statistics."""
         for name, module in model.named_modules():
             if self._chosen(name):
-                module.training = model.training and not self.is_frozen(name, epoch)
+                module.training = model.training and not self.is_frozen(name)
 
     def begin_epoch(self, model: LightningModule) -> None:
         """Trains what is to be trained from this epoch on."""
         trainer = model.trainer
-        changed = self.settle(model, trainer.current_epoch)
-        self.settle_modes(model, trainer.current_epoch)
+        # not Lightning's number: see `batches_done`
+        self.epoch = batches_done(trainer) // int(trainer.num_training_batches)
+        changed = self.settle(model)
+        self.settle_modes(model)
         strategy = trainer.strategy
         if changed and isinstance(strategy, DDPStrategy):
             # it sums the gradients of those parameters that it saw when it was made
