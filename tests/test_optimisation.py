@@ -1,9 +1,14 @@
-"""The schedule: linear warm-up, half a cosine, and what a longer run makes of it."""
+"""The schedule, and the rate of each parameter by its depth."""
+
+from functools import partial
 
 import pytest
 import torch
+from toys import Beats, Waves, make_data
 
-from unitf.optimisation import WarmupCosine
+from unitf import Learner, TransformerConfig
+from unitf.optimisation import Levels, WarmupCosine, parameter_groups, scale_rates
+from unitf.tasks import Classification
 
 
 def schedule_of(total_steps: int) -> WarmupCosine:
@@ -37,3 +42,67 @@ def test_a_run_that_goes_on_anneals_to_its_own_end(longer):
     expected = [second.factor(step) for step in range(10, longer)]
     assert rates[1:] == pytest.approx(expected[1:])
     assert rates[-1] < 0.02 < rates[-5]
+
+
+@pytest.fixture(scope="module")
+def model():
+    learner = Learner(
+        TransformerConfig(dim=16, depth=2, num_heads=2, input_norm=True),
+        {"waves": partial(Waves, positions="learned", max_tokens=8), "beats": Beats},
+        {"speed": Classification(["waves", "beats"], "speed", pooling="class_token")},
+    )
+    learner.fit_components(make_data())
+    learner.build_components()
+    return learner
+
+
+def rates_by_name(model, **settings):
+    names = {id(p): name for name, p in model.named_parameters()}
+    optimizer = torch.optim.AdamW(parameter_groups(model, **settings), lr=0.1, weight_decay=0.5)
+    scale_rates(optimizer)
+    return {names[id(p)]: group for group in optimizer.param_groups for p in group["params"]}
+
+
+def test_each_block_below_the_top_learns_more_slowly(model):
+    found = rates_by_name(model, layer_decay=0.5)
+    assert found.keys() == dict(model.named_parameters()).keys()
+    expected = {
+        "tokenizers.": 0.0125,
+        "core.encoder.input_norm": 0.0125,
+        "tasks.speed.head.pooling.token": 0.0125,
+        "core.encoder.blocks.0.": 0.025,
+        "core.encoder.blocks.1.": 0.05,
+        "core.encoder.final_norm": 0.1,
+        "tasks.speed.head.linear": 0.1,
+    }
+    for name, group in found.items():
+        (rate,) = [rate for start, rate in expected.items() if name.startswith(start)]
+        assert group["lr"] == pytest.approx(rate), name
+
+
+@pytest.mark.parametrize("layer_decay", [None, 0.5])
+def test_matrices_decay_and_the_rest_does_not(model, layer_decay):
+    found = rates_by_name(model, layer_decay=layer_decay)
+    rest = {name for name, group in found.items() if group["weight_decay"] == 0}
+    assert rest == {name for name in found if name.endswith((".bias", "norm.weight", ".column"))}
+    if layer_decay is None:
+        assert len({id(group) for group in found.values()}) == 2
+
+
+def test_the_rates_keep_their_proportions_along_the_schedule(model):
+    optimizer = torch.optim.SGD(parameter_groups(model, layer_decay=0.5), lr=1.0)
+    scale_rates(optimizer)
+    schedule = WarmupCosine(optimizer, total_steps=20)
+    for _ in range(12):
+        optimizer.step()
+        schedule.step()
+    rates = [group["lr"] / group["rate_scale"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([schedule.factor(12)] * len(rates))
+
+
+def test_the_blocks_of_an_encoder_come_before_those_of_its_decoder():
+    names = [f"core.{kind}.blocks.{n}.x" for kind in ("encoder", "decoder") for n in range(2)]
+    levels = Levels(names)
+    assert [levels(name) for name in names] == [1, 2, 3, 4]
+    assert levels("tokenizers.a.unembedding.weight") == levels("tasks.a.head.x") == 5
+    assert levels("tokenizers.a.embedding.weight") == levels("core.decoder.input_norm.x") == 0

@@ -20,6 +20,17 @@ class Component(Configurable, nn.Module):
         super().__init__()
         self.fitted: dict[str, Any] = {}  # plain data and tensors only: it goes into checkpoints
         self.built: dict[str, Any] | None = None
+        self._adopted = False
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it is settled what `fit` would learn."""
+        return self._adopted or self.built is not None
+
+    def adopt(self, fitted: dict[str, Any]) -> None:
+        """Takes what another one of its kind learned, instead of `fit`."""
+        self.fitted = fitted
+        self._adopted = True
 
     def build(self, **arguments: Any) -> None:
         """Makes the parameters, once; what was built already stays."""

@@ -1,7 +1,6 @@
 """Learner: the one LightningModule, of tokenizers, one core and one or more tasks."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,11 +13,24 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from unitf.batch import Batch, Sample, View
-from unitf.configurable import differences
+from unitf.checkpoints.compare import check_same_model
+from unitf.checkpoints.read import read_checkpoint
+from unitf.clipping import clip_gradients
+from unitf.configurable import plain
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
-from unitf.optimisation import WarmupCosine, parameter_groups
-from unitf.scoreboard import ALL, Scoreboard
+from unitf.finetuning import Freeze, LoRA
+from unitf.finetuning.freeze import Freezer
+from unitf.finetuning.lora import add_adapters
+from unitf.finetuning.start import Start
+from unitf.fitting import (
+    build_components,
+    check_inputs,
+    fit_components,
+    restore_components,
+)
+from unitf.optimisation import WarmupCosine, parameter_groups, scale_rates
+from unitf.scoreboard import Scoreboard, flat_figures
 from unitf.tasks.task import Task
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Tokens
@@ -26,6 +38,9 @@ from unitf.tokens import Tokens
 TokenizerFactory = Callable[[int], Tokenizer]
 OptimizerFactory = Callable[[Iterable], Optimizer]
 ScheduleFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
+# what stands where nothing was given: an instance, so that the parser knows its fields (all open)
+NO_CORE: TransformerConfig = object.__new__(TransformerConfig)
+_NONE: dict[str, Any] = {}
 
 
 class Learner(L.LightningModule):
@@ -38,20 +53,37 @@ class Learner(L.LightningModule):
         optimizer: any torch optimizer, given the parameter groups.
         schedule: any torch schedule, given the optimizer.
         compile: whether the core's blocks go through `torch.compile`.
+        pretrained: a run's folder or a checkpoint, from which comes what is not given here (the
+            core's configuration, tokenizers, tasks), and the weights of all that agrees.
+        core_from: the same of the core alone, under tokenizers of any modality.
+        freeze: what is not trained.
+        layer_decay: the factor of the learning rate for each block below the top.
+        lora: adapters of the core.
     """
 
     def __init__(
         self,
-        core: TransformerConfig,
-        tokenizers: dict[str, TokenizerFactory],
-        tasks: dict[str, Task],
+        core: TransformerConfig = NO_CORE,
+        tokenizers: dict[str, TokenizerFactory] = _NONE,
+        tasks: dict[str, Task] = _NONE,
         optimizer: OptimizerFactory = lambda p: AdamW(p, lr=1e-3, weight_decay=0.05, fused=True),
         schedule: ScheduleFactory = lambda o: WarmupCosine(o),
         compile: bool = False,
+        pretrained: str | None = None,
+        core_from: str | None = None,
+        freeze: Freeze | None = None,
+        layer_decay: float | None = None,
+        lora: LoRA | None = None,
     ) -> None:
         super().__init__()
+        self.start = Start(pretrained, core_from)
+        core = self.start.core() if core is NO_CORE else core
+        tasks = self.start.tasks(tasks)
+        tokenizers = self.start.tokenizers(tokenizers, tasks)
         self.config = core
         self.core = Transformer(core)
+        if lora is not None:
+            add_adapters(self.core, lora)
         # typed as what they hold: a ModuleDict's items are bare modules to a type checker
         self.tokenizers: Any = nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()})
         self.tasks: Any = nn.ModuleDict(tasks)
@@ -63,20 +95,13 @@ class Learner(L.LightningModule):
         self.compile_core = compile
         # the published model that the weights began as, so that they can go back to its library
         self.origin: dict[str, Any] | None = None
+        self.freeze_settings = freeze
+        self.freezer: Freezer | None = None
+        self.layer_decay = layer_decay
+        self.lora = lora
         self.results: dict[str, dict[str, dict[str, dict[str, float | list]]]] = {}
         self.scoreboards: dict[str, Scoreboard] = {}
-        self._check_inputs()
-
-    def _check_inputs(self) -> None:
-        if not self.tasks:
-            raise UserError("model.tasks: found none, expected at least one")
-        for name, task in self.tasks.items():
-            for column, tokenizer in task.inputs.items():
-                if tokenizer not in self.tokenizers:
-                    raise UserError(
-                        f"model.tasks.{name}: input {column!r} needs a tokenizer {tokenizer!r}, "
-                        f"found {', '.join(self.tokenizers) or 'none'}"
-                    )
+        check_inputs(self.tokenizers, self.tasks)
 
     def configuration(self) -> dict[str, Any]:
         """All that `unitf.load` needs to make this model again, as plain data."""
@@ -84,6 +109,7 @@ class Learner(L.LightningModule):
             "core": asdict(self.config),
             "tokenizers": {n: t.configuration() for n, t in self.tokenizers.items()},
             "tasks": {n: t.configuration() for n, t in self.tasks.items()},
+            **({} if self.lora is None else {"lora": plain(asdict(self.lora), "lora")}),
         }
 
     @property
@@ -155,16 +181,21 @@ class Learner(L.LightningModule):
             raise UserError("a Learner trains on a unitf DataModule, found none")
         self._fit_components(data)
         data.connect(self.tokenizers, self.tasks)
+        if self.freeze_settings is not None and self.freezer is None and stage == "fit":
+            self.freezer = Freezer(self, self.freeze_settings)
+            self.freezer.settle(self)  # before the processes are joined
         if self.compile_core and stage == "fit":
             self.core.compile_blocks()
 
     def _fit_components(self, data: Any) -> None:
         """Learns from the training data what must be known before there are parameters."""
-        components = [*self.tokenizers.items(), *self.tasks.items()]
-        fresh = [component for _, component in components if component.built is None]
+        components = [*self.tokenizers.values(), *self.tasks.values()]
+        fresh = [component for component in components if component.built is None]
         path = self.trainer.ckpt_path
-        if fresh and path is not None:  # what was fitted lies there
-            self._restore_components(torch.load(path, map_location="cpu", weights_only=True))
+        if fresh and path is not None:  # what was fitted lies there, and so do all weights
+            state = read_checkpoint(path)["state_dict"]
+            restore_components(self.tokenizers, self.tasks, state)
+            self.start.drop()
         elif fresh:
             if self.trainer.is_global_zero:
                 self.fit_components(data)
@@ -175,43 +206,23 @@ class Learner(L.LightningModule):
 
     def fit_components(self, data: Any) -> None:
         """Fits tokenizers and tasks that are not fitted yet, on `data.training_samples()`."""
-        for name, tokenizer in self.tokenizers.items():
-            if type(tokenizer).fit is Tokenizer.fit or tokenizer.built is not None:
-                continue
-            columns = {
-                column
-                for task in self.tasks.values()
-                for column, used in task.inputs.items()
-                if used == name
-            }
-            tokenizer.fit(
-                sample[column]
-                for sample in data.training_samples()
-                for column in columns
-                if sample.get(column) is not None
-            )
-        for task in self.tasks.values():
-            if type(task).fit is not Task.fit and task.built is None:
-                task.fit(sample for sample in data.training_samples() if task.takes(sample))
+        self.start.adopt(self)
+        fit_components(self.tokenizers, self.tasks, data)
 
     def build_components(self) -> None:
         """Makes the parameters of tokenizers and tasks."""
-        wanted = frozenset().union(*(task.unembeds for task in self.tasks.values()))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._build_seed)
-            for name, tokenizer in self.tokenizers.items():
-                tokenizer.build(unembed=name in wanted)
-            for task in self.tasks.values():
-                task.build(dim=self.config.dim)
+        build_components(self.tokenizers, self.tasks, self.config.dim, self._build_seed)
+        self.start.fill(self)
 
-    def _restore_components(self, checkpoint: Mapping[str, Any]) -> None:
-        state = checkpoint["state_dict"]
-        for kind, modules in (("tokenizers", self.tokenizers), ("tasks", self.tasks)):
-            for name, module in modules.items():
-                key = f"{kind}.{name}._extra_state"
-                if key not in state:
-                    raise UserError(f"the checkpoint has no {kind[:-1]} {name!r}")
-                module.set_extra_state(state[key])
+    def train(self, mode: bool = True) -> "Learner":
+        super().train(mode)
+        if self.freezer is not None and self._trainer is not None and self.trainer.training:
+            self.freezer.settle_modes(self)
+        return self
+
+    def on_train_epoch_start(self) -> None:
+        if self.freezer is not None:
+            self.freezer.begin_epoch(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self._losses(batch, self(batch))
@@ -271,20 +282,14 @@ class Learner(L.LightningModule):
         )
         figures = board.compute(self.trainer.strategy)
         self.results[split] = figures
-        losses = [f[ALL]["loss"] * self.tasks[n].weight for n, f in figures.items()]
-        logged = {f"{split}/loss": math.fsum(losses) / max(len(losses), 1)}
-        for name, by_modality in figures.items():
-            for modality, metrics in by_modality.items():
-                place = f"{split}/{name}" + ("" if modality == ALL else f"/{modality}")
-                logged |= {
-                    f"{place}/{metric}": value
-                    for metric, value in metrics.items()
-                    if not isinstance(value, list)
-                }
-        self.log_dict(logged, rank_zero_only=False)
+        weights = {name: task.weight for name, task in self.tasks.items()}
+        self.log_dict(flat_figures(split, figures, weights), rank_zero_only=False)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(parameter_groups(self))
+        # also what is frozen at first, so that a run can go on at any epoch
+        trained = None if self.freezer is None else self.freezer.ever_trained
+        optimizer = self.optimizer(parameter_groups(self, trained, self.layer_decay))
+        scale_rates(optimizer)
         schedule: Any = self.schedule(optimizer)
         if isinstance(schedule, WarmupCosine):
             steps = self.trainer.estimated_stepping_batches
@@ -293,29 +298,22 @@ class Learner(L.LightningModule):
         settings = {"scheduler": schedule, "monitor": getattr(schedule, "monitor", None)}
         return [optimizer], [settings]
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["unitf"] = {"format": 1, "configuration": self.configuration()}
         if self.origin is not None:
             checkpoint["unitf"]["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Says in what a checkpoint's model is another one.
-
-        Raises:
-            UserError: its parameters are others, so that they cannot be taken over.
-        """
-        if "unitf" not in checkpoint:
-            raise UserError("the checkpoint was not made by unitf: it holds no configuration")
-        found = checkpoint["unitf"]["configuration"]
-        told = "; ".join(differences(found, self.configuration()))
-        shapes, own = (
-            {key: value.shape for key, value in state.items() if isinstance(value, Tensor)}
-            for state in (checkpoint["state_dict"], self.state_dict())
-        )
-        if shapes != own:
-            raise UserError(f"the checkpoint is of another model: {told or 'other parameters'}")
-        if told:
-            warnings.warn(f"the checkpoint is of a model with {told}", stacklevel=2)
+        """Says in what a checkpoint's model is another one."""
+        check_same_model(checkpoint, self.configuration(), self.state_dict())
 
     # ---- in Python ---------------------------------------------------------------------
 

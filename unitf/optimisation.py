@@ -1,22 +1,80 @@
 """Which parameters decay, and how the learning rate goes."""
 
 import math
+import re
+from collections.abc import Container, Iterable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from unitf.errors import UserError
 
-def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Two groups: weight matrices, which decay; the rest (biases, norms, tables), which don't."""
+
+class Levels:
+    """How deep in a Learner each parameter or module lies, by its name.
+
+    0 is what makes tokens, 1 the first block of the core, `depth` the last one (an encoder's
+    come before a decoder's), and `depth + 1` what comes after.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        blocks = [(m[1], int(m[2])) for name in names if (m := _BLOCK.match(name))]
+        counts = {kind: 1 + max(n for k, n in blocks if k == kind) for kind in dict(blocks)}
+        self._before = {"encoder": 0, "decoder": counts.get("encoder", 0)}
+        self.depth = sum(counts.values())
+
+    def __call__(self, name: str) -> int:
+        if (block := _BLOCK.match(name)) is not None:
+            return self._before[block[1]] + int(block[2]) + 1
+        return 0 if _INPUT.match(name) else self.depth + 1
+
+
+_BLOCK = re.compile(r"core\.(encoder|decoder)\.blocks\.(\d+)")
+# tokenizers without the way back, and the learned tokens that tasks put among theirs
+_INPUT = re.compile(r"tokenizers(?!\.\w+\.unembedding)|core\.\w+\.input_norm|tasks\..*\.column$")
+
+
+def parameter_groups(
+    module: nn.Module, trained: Container[str] | None = None, layer_decay: float | None = None
+) -> list[dict[str, Any]]:
+    """Weight matrices, which decay; the rest (biases, norms, tables), which don't.
+
+    Args:
+        trained: the names of the parameters; by default those that require a gradient.
+        layer_decay: groups also by depth, with the factor of their rate as `rate_scale`: this
+            number, once more for each level below the top (as in ELECTRA and BEiT).
+
+    Raises:
+        UserError: `layer_decay` is no factor that makes rates smaller.
+    """
+    if layer_decay is not None and not 0 < layer_decay <= 1:
+        raise UserError(f"model.layer_decay: expected more than 0, at most 1, found {layer_decay}")
     tables = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}
-    trained = [p for p in module.parameters() if p.requires_grad]
-    decayed = [p for p in trained if p.ndim >= 2 and min(p.shape) > 1 and id(p) not in tables]
-    known = {id(p) for p in decayed}
-    rest = [p for p in trained if id(p) not in known]
-    groups = [{"params": decayed}, {"params": rest, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    named = dict(module.named_parameters())
+    levels = Levels(named)
+    groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
+    for name, p in named.items():
+        if p.requires_grad if trained is None else name in trained:
+            decays = p.ndim >= 2 and min(p.shape) > 1 and id(p) not in tables
+            level = levels.depth + 1 if layer_decay is None else levels(name)
+            groups.setdefault((not decays, -level), []).append(p)
+    made = []
+    for (rest, level), parameters in sorted(groups.items(), key=lambda item: item[0]):
+        group: dict[str, Any] = {"params": parameters}
+        if rest:
+            group["weight_decay"] = 0.0
+        if layer_decay is not None:
+            group["rate_scale"] = layer_decay ** (levels.depth + 1 + level)
+        made.append(group)
+    return made
+
+
+def scale_rates(optimizer: torch.optim.Optimizer) -> None:
+    """Multiplies the rate of each group by its `rate_scale`."""
+    for group in optimizer.param_groups:
+        group["lr"] *= group.get("rate_scale", 1.0)
 
 
 class WarmupCosine(LRScheduler):

@@ -1,5 +1,6 @@
 """The figures of one split: for each task and modality, its metrics."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from itertools import combinations
@@ -28,6 +29,23 @@ def modalities(task: Task) -> list[str]:
         for size in range(1, len(columns) + 1)
         for chosen in combinations(columns, size)
     ]
+
+
+def flat_figures(
+    split: str, figures: Mapping[str, Any], weights: Mapping[str, float]
+) -> dict[str, float]:
+    """All figures by one name each, as loggers want them, with the loss of all tasks."""
+    losses = [by_modality[ALL]["loss"] * weights[name] for name, by_modality in figures.items()]
+    flat = {f"{split}/loss": math.fsum(losses) / max(len(losses), 1)}
+    for name, by_modality in figures.items():
+        for modality, metrics in by_modality.items():
+            place = f"{split}/{name}" + ("" if modality == ALL else f"/{modality}")
+            flat |= {
+                f"{place}/{metric}": value
+                for metric, value in metrics.items()
+                if not isinstance(value, list)
+            }
+    return flat
 
 
 class Scoreboard(nn.Module):

@@ -1,5 +1,6 @@
 """Callbacks: what a run shows and keeps."""
 
+from unitf.callbacks.adapters import Adapters
 from unitf.callbacks.averaging import EMA
 from unitf.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from unitf.callbacks.finite import FiniteLoss
@@ -9,6 +10,7 @@ from unitf.callbacks.summary import Summary
 
 __all__ = [
     "EMA",
+    "Adapters",
     "AtomicCheckpointIO",
     "Checkpoint",
     "FiniteLoss",

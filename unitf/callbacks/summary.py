@@ -64,12 +64,18 @@ def _beginning(pl_module: LightningModule) -> list[str]:
         for name, part in pl_module.named_children()
     }
     told = ", ".join(f"{name} {count:,}" for name, count in parts.items() if count)
-    return [f"parameters {sum(parts.values()):,} ({told}) on {pl_module.device}"]
+    lines = [f"parameters {sum(parts.values()):,} ({told}) on {pl_module.device}"]
+    trained = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
+    if trained < sum(parts.values()):
+        lines.append(f"trained    {trained:,} of them")
+    begun = getattr(getattr(pl_module, "start", None), "told", None)
+    return lines if begun is None else [*lines, begun]
 
 
 def _places(folder: Path, tasks: Any) -> dict[str, str]:
     """Where everything lies, and how to go on from there."""
     names = {"model": "checkpoints/best.ckpt", "figures": "metrics.json", "pictures": "*.png"}
+    names["adapters"] = "adapters"
     files = {what: sorted(folder.glob(name)) for what, name in names.items()}
     places = {what: ", ".join(map(str, found)) for what, found in files.items() if found}
     if "model" in places:

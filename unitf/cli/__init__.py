@@ -17,6 +17,7 @@ TRAINING = {
 }
 OTHERS = {  # verb → what it does, and the module whose main(argv) does it
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
+    "merge": ("a model with adapters as one without (LoRA)", "unitf.cli.merge"),
 }
 EXCHANGE = {
     "import": "take over the weights of a published model",

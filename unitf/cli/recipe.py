@@ -107,3 +107,19 @@ def _files(argv: list[str]) -> Iterator[Path]:
             yield Path(value)
         elif place + 1 < len(argv):
             yield Path(argv[place + 1])
+
+
+def told(argv: list[str], place: str) -> Any:
+    """What a command line gives for `model.pretrained`, say: the last of its words and files."""
+    value = None
+    files = _files(argv)
+    for number, word in enumerate(argv):
+        option, equals, text = word.partition("=")
+        if option in ("--config", "-c"):
+            found: Any = read_recipe(next(files))
+            for key in place.split("."):
+                found = found.get(key) if isinstance(found, dict) else None
+            value = value if found is None else found
+        elif option == f"--{place}":
+            value = text if equals else argv[number + 1] if number + 1 < len(argv) else None
+    return None if value in ("null", "") else value

@@ -16,10 +16,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
-from unitf.callbacks import Checkpoint, FiniteLoss, Progress, RunReport, Summary
+from unitf.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunReport, Summary
 from unitf.callbacks.continued import ContinuedCSVLogger
 from unitf.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.pretrained import Inherited
 from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
@@ -35,6 +36,7 @@ class TrainingCLI(LightningCLI):
         self.verb = verb
         self.config: Any
         self.config_init: Any
+        self.inherits_tasks = False
         super().__init__(
             model_class=Learner,
             datamodule_class=DataModule,
@@ -58,8 +60,14 @@ class TrainingCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        inherited = Inherited(args)
+        parser.set_defaults(inherited.defaults())
         try:
             self.config = parser.parse_args(args)
+            if not self.config.model.tasks and inherited.tasks():
+                parser.set_defaults(inherited.tasks())
+                self.config = parser.parse_args(args)
+                self.inherits_tasks = not inherited.goes_on
         except ArgumentError as error:
             raise UserError(_one_line(error)) from error
 
@@ -97,6 +105,10 @@ class TrainingCLI(LightningCLI):
         if self.verb != "fit":
             self.config.trainer.logger = False
 
+    def after_instantiate_classes(self) -> None:
+        if self.inherits_tasks:
+            self.model.start.adopt_tasks(self.model.tasks)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         out = self.config.out
         given = [type(callback) for callback in self.config_init.trainer.callbacks or []]
@@ -118,7 +130,8 @@ class TrainingCLI(LightningCLI):
         shown = [Progress(), RunReport(out), Summary(out, test_follows=self.tests)]
         if self.verb != "fit":
             return shown
-        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), Interrupt(out)]
+        kept = [Adapters(out)] if self.model.lora is not None else []
+        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), *kept, Interrupt(out)]
 
     @property
     def tests(self) -> bool:
@@ -136,27 +149,25 @@ class TrainingCLI(LightningCLI):
         elif self.verb != "fit":  # else it would measure a model that has learned nothing
             raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
         if self.verb == "fit":
-            trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
+            self._start_from(path)
+            trainer.fit(self.model, datamodule=self.datamodule, weights_only=True)
             if not self.tests:
                 return
             path = str(Path(self.config.out) / "checkpoints" / "best.ckpt")
+        self._start_from(path)
         if self.verb == "predict":
-            self._predict(path)
+            self._predict()
             return
         function = trainer.validate if self.verb == "validate" else trainer.test
-        function(
-            self.model,
-            datamodule=self.datamodule,
-            ckpt_path=path,
-            verbose=False,
-            weights_only=True,
-        )
+        function(self.model, datamodule=self.datamodule, verbose=False, weights_only=True)
 
-    def _predict(self, path: str | None) -> None:
+    def _start_from(self, path: str | None) -> None:
+        """Names the checkpoint before the model is set up, which takes from it what was fitted."""
+        self.trainer.ckpt_path = path
+
+    def _predict(self) -> None:
         """Writes a line of JSON for each sample and task."""
-        found: Any = self.trainer.predict(
-            self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True
-        )
+        found: Any = self.trainer.predict(self.model, datamodule=self.datamodule, weights_only=True)
         loaders: Any = self.trainer.predict_dataloaders
         if len(loaders) > 1:
             found = [batch for loader in found for batch in loader]

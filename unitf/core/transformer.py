@@ -48,10 +48,10 @@ class Stack(nn.Module):
         contexts = self._contexts(tokens, memory, self.causal if causal is None else causal)
         run = _run_twice if self.config.checkpoint and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
-        drop = self.training and self.drop_path[-1] > 0
+        drop = self.drop_path[-1] > 0
         for number, (context, rate) in enumerate(zip(contexts, self.drop_path, strict=True)):
             block = self.blocks[number % len(self.blocks)]
-            keep = self._keep(tokens, rate) if drop else None
+            keep = self._keep(tokens, rate) if drop and block.training else None
             rows = run(block, rows, context, keep)
         if self.final_norm is not None:
             rows = self.final_norm(rows)
@@ -59,19 +59,21 @@ class Stack(nn.Module):
 
     def _contexts(self, tokens: Tokens, memory: Tokens | None, causal: bool) -> list[Context]:
         """Everything that depends on lengths and positions: for every block, once a kind."""
-        attend_memory = None
-        if memory is not None:
-            pattern = self._pattern(tokens.lengths, memory.lengths)
-            attend_memory = self._kernel(pattern, tokens)
-        kinds: dict[tuple[bool, NoPositions], Context] = {}
+        kinds: dict[tuple[bool, bool, NoPositions], Context] = {}
         contexts = []
         for number in range(len(self.drop_path)):
+            # a frozen block is in evaluation mode, among others that are not
+            training = self.blocks[number % len(self.blocks)].training
             everything = number in (self.config.global_blocks or ())
             positions = self._positions(number, everything)
-            kind = everything, positions
+            kind = training, everything, positions
             if kind not in kinds:
+                attend_memory = None
+                if memory is not None:
+                    pattern = self._pattern(tokens.lengths, memory.lengths, training)
+                    attend_memory = self._kernel(pattern, tokens)
                 kinds[kind] = Context(
-                    attend=self._attend(tokens, positions, everything, causal),
+                    attend=self._attend(tokens, positions, everything, causal, training),
                     rotation=positions.rotation(tokens.positions),
                     memory=None if memory is None else memory.rows,
                     attend_memory=attend_memory,
@@ -90,24 +92,32 @@ class Stack(nn.Module):
         return self.positions
 
     def _attend(
-        self, tokens: Tokens, positions: NoPositions, everything: bool, causal: bool
+        self,
+        tokens: Tokens,
+        positions: NoPositions,
+        everything: bool,
+        causal: bool,
+        training: bool,
     ) -> Kernel:
         """How tokens look at each other: at all, or as far as window and chunk let them."""
         window, chunk = self.config.window, self.config.chunk
         if everything:
             window = chunk = None
         lengths = tokens.lengths if chunk is None else cut(tokens.lengths, chunk)
-        pattern = replace(self._pattern(lengths, lengths), causal=causal, window=window)
+        pattern = self._pattern(lengths, lengths, training)
+        pattern = replace(pattern, causal=causal, window=window)
         if positions.biased:
             pattern = replace(pattern, bias=positions, positions=tokens.positions)
         return self._kernel(pattern, tokens)
 
-    def _pattern(self, lengths: tuple[int, ...], key_lengths: tuple[int, ...]) -> Pattern:
+    def _pattern(
+        self, lengths: tuple[int, ...], key_lengths: tuple[int, ...], training: bool
+    ) -> Pattern:
         config = self.config
         return Pattern(
             lengths,
             key_lengths,
-            dropout=config.attention_dropout if self.training else 0.0,
+            dropout=config.attention_dropout if training else 0.0,
             head_dim=config.head_dim,
             scale=config.attention_scale,
             softcap=config.attention_softcap,

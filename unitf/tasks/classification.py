@@ -51,6 +51,8 @@ class _Labelled(Task):
         head: what else lies between the pooled column and the logits.
     """
 
+    fitted_parameters = ("head.linear.",)
+
     def __init__(
         self,
         inputs: list[str] | dict[str, str],

@@ -35,6 +35,7 @@ class Regression(Task):
     """
 
     monitor = "rmse"
+    fitted_parameters = ("head.linear.",)
 
     def __init__(
         self,

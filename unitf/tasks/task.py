@@ -30,6 +30,8 @@ class Task(Component, ABC):
     causal: bool | None = None  # None: as the core is configured
     monitor: str = "loss"  # the metric that says how good the task is …
     mode: str = "min"  # … and whether less or more of it is better
+    # (beginnings of) names of the parameters that mean nothing once something else was fitted
+    fitted_parameters: tuple[str, ...] = ("",)
 
     def __init__(
         self,

@@ -1,0 +1,37 @@
+"""`unitf merge`: a model with adapters as one without, which computes the same."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from unitf.errors import UserError
+
+
+def main(argv: list[str]) -> int:
+    """Writes the merged checkpoint."""
+    parser = argparse.ArgumentParser(prog="unitf merge", description=__doc__)
+    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    parser.add_argument("--out", required=True, help="the folder of the merged model")
+    options = parser.parse_args(argv)
+    import torch
+
+    from unitf.callbacks.atomic import replacing
+    from unitf.checkpoints.read import read_checkpoint
+    from unitf.checkpoints.source import without_adapters
+
+    checkpoint = read_checkpoint(options.checkpoint)
+    if "lora" not in checkpoint["unitf"]["configuration"]:
+        raise UserError(f"merge: {options.checkpoint} has no adapters (model.lora)")
+    file = Path(options.out) / "checkpoints" / "best.ckpt"
+    if file.exists():
+        raise UserError(f"merge: {file} exists already; --out names another folder")
+    model = without_adapters(checkpoint["unitf"]["configuration"], checkpoint["state_dict"])
+    merged = {
+        **{k: checkpoint[k] for k in ("epoch", "global_step", "pytorch-lightning_version")},
+        "state_dict": model["state_dict"],
+        "unitf": {**checkpoint["unitf"], "configuration": model["configuration"]},
+    }
+    with replacing(file) as part:
+        torch.save(merged, part)
+    sys.stdout.write(f"merged: {file}\n")
+    return 0
