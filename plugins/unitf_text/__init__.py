@@ -12,9 +12,10 @@ _HOME = {
     "NumberWords": "unitf_text.number_words",
     "Subwords": "unitf_text.subwords",
     "TextTokenizer": "unitf_text.text",
+    "TokenIds": "unitf_text.token_ids",
     "Words": "unitf_text.subwords",
 }
-__all__ = ["Bytes", "Characters", "NumberWords", "Subwords", "TextTokenizer", "Words"]
+__all__ = ["Bytes", "Characters", "NumberWords", "Subwords", "TextTokenizer", "TokenIds", "Words"]
 unitf_api = 1
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from unitf_text.subwords import Subwords, Words
     from unitf_text.symbols import Bytes, Characters
     from unitf_text.text import TextTokenizer
+    from unitf_text.token_ids import TokenIds
 
 
 @hookimpl
@@ -30,11 +32,23 @@ def register_tokenizers(register: Callable[[str], None]) -> None:
     register("unitf_text.symbols:Characters")
     register("unitf_text.subwords:Subwords")
     register("unitf_text.subwords:Words")
+    register("unitf_text.token_ids:TokenIds")
 
 
 @hookimpl
 def register_sources(register: Callable[[str], None]) -> None:
     register("unitf_text.number_words:NumberWords")
+
+
+@hookimpl
+def register_architectures(register: Callable[[str], None]) -> None:
+    register("unitf_text.gpt_decoders:GPT2")
+    register("unitf_text.gpt_decoders:GPTNeoX")
+    register("unitf_text.gpt_decoders:OPT")
+    register("unitf_text.gpt_decoders:Phi")
+    register("unitf_text.llama_line:LlamaLine")
+    register("unitf_text.llama_line:Gemma")
+    register("unitf_text.llama_line:Gemma2")
 
 
 def __getattr__(name: str) -> Any:

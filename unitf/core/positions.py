@@ -57,7 +57,7 @@ class RotaryPositions(NoPositions):
             given = torch.tensor(self.frequencies, dtype=like.dtype).view(self.num_axes, share)
             return given.to(like.device, non_blocking=True)
         steps = torch.arange(share, dtype=like.dtype, device=like.device)
-        return self.base ** (-steps / share)[None]
+        return (1.0 / self.base ** (steps / share))[None]  # so, for the last bit, as Llama
 
 
 class AlibiPositions(NoPositions):

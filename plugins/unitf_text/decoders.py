@@ -1,0 +1,139 @@
+"""What the text decoders of transformers have in common, said in unitf."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import nn
+
+from unitf import Features
+from unitf.embedding import Unembedding
+from unitf.peers import TransformersArchitecture, Trial, each, line, random_texts
+from unitf.peers.names import Line
+from unitf.tasks.classification import Classification, MultiLabelClassification
+from unitf.tasks.embedding import Embedding
+from unitf.tasks.heads import Head
+from unitf.tasks.next_token import NextToken
+from unitf.tasks.regression import Regression
+from unitf.tasks.task import Task
+from unitf.tokenizer import Tokenizer
+from unitf_text.published import make_text
+
+TEXT = "tokenizers.text"
+
+
+class TextDecoder(TransformersArchitecture):
+    """A causal model of texts: its body alone, a language model, or a classifier of the last token.
+
+    A subclass gives the names of the body's parts, its core and the lines of its blocks.
+    """
+
+    table_name: ClassVar[str] = "embed_tokens"
+    layers_name: ClassVar[str] = "layers"
+    norm_name: ClassVar[str] = "norm"
+
+    @property
+    def head(self) -> str:
+        name = type(self.peer).__name__
+        return "CausalLM" if name.endswith("LMHeadModel") else super().head
+
+    @property
+    def layers(self) -> Any:
+        return getattr(self.body, self.layers_name)
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        return getattr(self.body, self.table_name)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the language model's logits are products with the table."""
+        return self.peer.lm_head.weight is self.embedding.weight
+
+    def refusal(self) -> str | None:
+        known = ("Model", "LMHeadModel", "ForCausalLM", "ForSequenceClassification")
+        if not type(self.peer).__name__.endswith(known):
+            return "it has another head than a language model or a classifier of texts"
+        return None
+
+    # ---- tokenizer and task ------------------------------------------------------------
+
+    def text_options(self) -> dict[str, Any]:
+        """The tokenizer's options but for the vocabulary: positions, and what the table is."""
+        return {"positions": "none"}
+
+    def unembedding(self) -> Unembedding | None:
+        """How columns become logits; None: nobody asks for them."""
+        if self.head != "CausalLM":
+            return None
+        return Unembedding(
+            tied=self.tied,
+            bias=self.peer.lm_head.bias is not None,
+            softcap=getattr(self.config, "final_logit_softcapping", None),
+        )
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        options = self.text_options()
+        if (unembedding := self.unembedding()) is not None:
+            options["unembedding"] = unembedding
+        return {"text": make_text(self.config.hidden_size, self.source, self.config, **options)}
+
+    def tasks(self) -> dict[str, Task]:
+        config, inputs, head = self.config, ["text"], Head(bias=False)
+        if self.head == "CausalLM":
+            return {"next_token": NextToken(inputs, start=False)}
+        if self.head == "":
+            return {"embedding": Embedding(inputs, pooling="last", normalise=False)}
+        if config.problem_type == "regression" or config.num_labels == 1:
+            task = Regression(inputs, "value", pooling="last", head=head)
+            numbers = config.num_labels
+            task.fitted = {"mean": [0.0] * numbers, "deviation": [1.0] * numbers}
+            return {"value": task}
+        classes = [config.id2label[number] for number in range(config.num_labels)]
+        several = config.problem_type == "multi_label_classification"
+        kind = MultiLabelClassification if several else Classification
+        return {"label": kind(inputs, "label", classes, "last", head=head)}
+
+    # ---- tensors -----------------------------------------------------------------------
+
+    @abstractmethod
+    def block(self) -> Sequence[Line]:
+        """The lines of a block."""
+
+    def table(self) -> Sequence[Line]:
+        blocks = f"{self.prefix}{self.layers_name}.{{}}"
+        return [
+            *self.around(),
+            *each(len(self.layers), blocks, "core.decoder.blocks.{}", self.block()),
+            line(f"{self.prefix}{self.norm_name}", "core.decoder.final_norm"),
+            *(line("score", f"tasks.{task}.head.linear") for task in self.tasks()),
+        ]
+
+    def around(self) -> list[Line]:
+        """The lines of the table of ids, and of the way back."""
+        names = [f"{self.prefix}{self.table_name}.weight"]
+        if self.head != "CausalLM":
+            return [line(names, f"{TEXT}.embedding.weight")]
+        if self.tied:
+            names.append("lm_head.weight")
+            back = line("lm_head.bias", f"{TEXT}.unembedding.bias")
+        else:
+            back = line("lm_head", f"{TEXT}.unembedding")
+        return [line(names, f"{TEXT}.embedding.weight"), back]
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"decoder": list(self.layers)}
+
+    # ---- the same input for both -------------------------------------------------------
+
+    def trial(self) -> Trial:
+        config = self.config
+        padding = getattr(config, "pad_token_id", None)
+        longest = getattr(config, "max_position_embeddings", 12)
+        # without a padding id a classifier of transformers takes one text at a time
+        lengths = (12,) if padding is None and "Sequence" in self.head else (7, 12, 3)
+        avoid = [] if padding is None else [padding]
+        ids, mask, lengths = random_texts(config.vocab_size, longest, lengths, avoid)
+        ids = ids.masked_fill(~mask, padding or 0)
+        inputs = {"input_ids": ids, "attention_mask": mask.long(), "use_cache": False}
+        return Trial(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)

@@ -1,0 +1,147 @@
+"""Llama and its line (Mistral, Qwen 2, Qwen 3, Gemma), said in unitf."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from unitf.core import TransformerConfig
+from unitf.embedding import EmbeddingTable
+from unitf.peers import joined, line
+from unitf.peers.names import Line
+from unitf_text.decoders import TextDecoder
+from unitf_text.published import activation_of, rotary_of, rotary_refusal
+
+
+class LlamaLine(TextDecoder):
+    """RMS norms, rotary positions, gates: Llama, and what was built after it.
+
+    Which layers have biases, norms of queries and keys, or a window, is read from the blocks.
+    """
+
+    kinds = ("llama", "mistral", "qwen2", "qwen3")
+    norm: ClassVar[Literal["rms", "rms_offset"]] = "rms"
+
+    def refusal(self) -> str | None:
+        if getattr(self.config, "use_bidirectional_attention", False):
+            return "use_bidirectional_attention makes an encoder of it"
+        if len({window for window in self.windows if window is not None}) > 1:
+            return "its blocks have windows of different sizes"
+        return rotary_refusal(self.config) or super().refusal()
+
+    @property
+    def windows(self) -> list[int | None]:
+        """How many tokens each block sees, itself included."""
+        everywhere = getattr(self.config, "sliding_window", None)
+        return [getattr(layer.self_attn, "sliding_window", everywhere) for layer in self.layers]
+
+    def core(self) -> TransformerConfig:
+        config, layer = self.config, self.layers[0]
+        attention, mlp = layer.self_attn, layer.mlp
+        angles, factor = self.rotary()
+        scale = attention.scaling * factor**2  # queries and keys are both multiplied by it
+        return TransformerConfig(
+            kind="decoder",
+            dim=config.hidden_size,
+            depth=len(self.layers),
+            num_heads=config.num_attention_heads,
+            num_kv_heads=config.num_key_value_heads,
+            head_dim=attention.head_dim,
+            hidden_dim=config.intermediate_size,
+            activation=activation_of(self.activation, gated=True),
+            norm=self.norm,
+            norm_eps=config.rms_norm_eps,
+            norm_position="both" if self.four_norms else "pre",
+            qk_norm=hasattr(attention, "q_norm"),
+            bias=mlp.down_proj.bias is not None,
+            qkv_bias=attention.q_proj.bias is not None,
+            attention_out_bias=attention.o_proj.bias is not None,
+            attention_scale=None if scale == attention.head_dim**-0.5 else scale,
+            attention_softcap=self.softcap,
+            positions="rotary",
+            **angles,
+            **self.reach(),
+        )
+
+    @property
+    def activation(self) -> str:
+        return self.config.hidden_act
+
+    @property
+    def softcap(self) -> float | None:
+        """Of the scores of attention."""
+        return None
+
+    @property
+    def four_norms(self) -> bool:
+        """Whether a block normalises also what its layers add."""
+        return hasattr(self.layers[0], "pre_feedforward_layernorm")
+
+    def reach(self) -> dict[str, Any]:
+        """How far the blocks see, as arguments of TransformerConfig."""
+        sizes = [window for window in self.windows if window is not None]
+        if not sizes:
+            return {}
+        everything = [number for number, window in enumerate(self.windows) if window is None]
+        return {"window": sizes[0] - 1, "global_blocks": everything or None}
+
+    def rotary(self) -> tuple[dict[str, Any], float]:
+        """Rotary angles as arguments of TransformerConfig, and what they multiply by."""
+        return rotary_of(self.config)
+
+    def block(self) -> Sequence[Line]:
+        attention = self.layers[0].self_attn
+        parts = [f"self_attn.{name}_proj" for name in "qkv"]
+        sizes = [getattr(attention, f"{name}_proj").out_features for name in "qkv"]
+        hidden = [self.config.intermediate_size] * 2
+        after = "post_attention_layernorm"
+        return [
+            line("input_layernorm", "attention_residual.norm"),
+            joined(parts, "attention.qkv", sizes),
+            line("self_attn.q_norm", "attention.head_norms.query"),
+            line("self_attn.k_norm", "attention.head_norms.key"),
+            line("self_attn.o_proj", "attention.out"),
+            line(after, f"{'attention_residual.norm_after' if self.four_norms else NEXT}"),
+            line("pre_feedforward_layernorm", NEXT),
+            joined(["mlp.gate_proj", "mlp.up_proj"], "feedforward.inner", hidden),
+            line("mlp.down_proj", "feedforward.out"),
+            line("post_feedforward_layernorm", "feedforward_residual.norm_after"),
+        ]
+
+
+NEXT = "feedforward_residual.norm"
+
+
+class Gemma(LlamaLine):
+    """Gemma and the text part of Gemma 3: scales of 1 + weight, a table that is multiplied by √D."""
+
+    kinds = ("gemma", "gemma3_text")
+    norm = "rms_offset"
+
+    @property
+    def activation(self) -> str:
+        return getattr(self.config, "hidden_activation", None) or self.config.hidden_act
+
+    def text_options(self) -> dict[str, Any]:
+        return super().text_options() | {
+            "table": EmbeddingTable(scale=self.config.hidden_size**0.5)
+        }
+
+    def rotary(self) -> tuple[dict[str, Any], float]:
+        """In Gemma 3 the blocks that know no window have angles of their own."""
+        if "rope_type" in self.config.rope_parameters:
+            return super().rotary()
+        types = self.config.layer_types
+        if len(set(types)) == 1:
+            return rotary_of(self.config, types[0])
+        angles, factor = rotary_of(self.config, "sliding_attention")
+        further, _ = rotary_of(self.config, "full_attention")
+        return angles | {f"global_{name}": value for name, value in further.items()}, factor
+
+
+class Gemma2(Gemma):
+    """Gemma 2 (Riviere et al., 2024): the scores of attention are bounded."""
+
+    kinds = ("gemma2",)
+
+    @property
+    def softcap(self) -> float | None:
+        return self.config.attn_logit_softcapping
