@@ -211,6 +211,12 @@ def test_prefix_columns_stand_before_each_sequence_that_is_there():
 
 
 def test_registers_have_no_positions():
+    tokenizer = built(Bytes, prefix=Prefix(3, positions=1))
+    rows, prefix = tokenizer(tokenizer.encode("ab")).rows, tokenizer.prefix
+    assert torch.equal(rows[0], prefix.tokens[0] + prefix.positions[0])
+    assert torch.equal(rows[1:3], prefix.tokens[1:])
+    with pytest.raises(UserError, match="expected at most 3, found 4"):
+        Prefix(3, positions=4)
     tokenizer = built(Bytes, prefix=Prefix(4, positions=False))
     names = [name for name, _ in tokenizer.named_parameters() if "prefix" in name]
     assert names == ["prefix.tokens"]

@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from unitf import Features, Tokenizer, UserError
-from unitf.embedding import InterpolatedPositions, LearnedPositions, SinusoidalPositions
+from unitf.embedding import (
+    CubicPositions,
+    InterpolatedPositions,
+    LearnedPositions,
+    SinusoidalPositions,
+)
 
 
 class Signal(Tokenizer):
@@ -137,6 +142,32 @@ def test_interpolated_positions_are_exact_on_the_grid_and_linear_between():
     assert torch.allclose(got[1], between)
     assert torch.equal(got[2], table[2, 1])
     assert torch.equal(got[3], table[0, 0])
+
+
+def test_cubic_positions_are_what_torch_makes_of_an_image():
+    learned = CubicPositions(4, (5, 7))
+    image = learned.table.reshape(1, 5, 7, 4).permute(0, 3, 1, 2)
+    for size in ((5, 7), (8, 3), (2, 30)):
+        expected = torch.nn.functional.interpolate(image, size, mode="bicubic")
+        rows = (torch.arange(size[0]) + 0.5) * (5 / size[0]) - 0.5
+        columns = (torch.arange(size[1]) + 0.5) * (7 / size[1]) - 0.5
+        got = learned(torch.stack([rows.repeat_interleave(size[1]), columns.repeat(size[0])]))
+        torch.testing.assert_close(got, expected[0].flatten(1).mT, rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_tokens_are_the_mask_column_where_they_stand():
+    tokenizer = Signal(4, positions="learned", max_tokens=3, mask_column=True)
+    tokenizer.build()
+    features = Features(torch.randn(4, 3))
+    before, hidden = tokenizer(features).rows, torch.tensor([False, True, False])
+    after = tokenizer(features, hidden).rows
+    assert torch.equal(after[~hidden], before[~hidden])
+    expected = tokenizer.mask_column + tokenizer.position_embedding.table[1]
+    assert torch.equal(after[1], expected)
+    plain = Signal(4)
+    plain.build()
+    with pytest.raises(UserError, match="it has no mask_column"):
+        plain(features, hidden)
 
 
 def test_learned_positions_are_a_lookup():

@@ -91,18 +91,30 @@ class Prefix(Configurable):
 
     Args:
         num_tokens: K, how many.
-        positions: whether each has a learned position vector too (ViT; registers have none).
+        positions: whether each has a learned position vector too (ViT; registers have none), or how
+            many of them, from the first on.
         place: their position on every axis, which relative positions read: at 0 rotary ones do
             not turn them; at -1 they are told apart from the first token.
     """
 
     num_tokens: int = 1
-    positions: bool = True
+    positions: bool | int = True
     place: float = 0.0
 
     def __post_init__(self) -> None:
         if self.num_tokens < 1:
             raise UserError(f"prefix.num_tokens: expected 1 or more, found {self.num_tokens}")
+        if not 0 <= self.num_placed <= self.num_tokens:
+            raise UserError(
+                f"prefix.positions: expected at most {self.num_tokens}, found {self.positions}"
+            )
+
+    @property
+    def num_placed(self) -> int:
+        """How many have a position vector."""
+        if isinstance(self.positions, bool):
+            return self.num_tokens if self.positions else 0
+        return self.positions
 
 
 class PrefixTokens(nn.Module):
@@ -114,13 +126,18 @@ class PrefixTokens(nn.Module):
         super().__init__()
         self.place = settings.place
         self.tokens = nn.Parameter(torch.empty(settings.num_tokens, dim))
-        self.positions = nn.Parameter(torch.empty_like(self.tokens)) if settings.positions else None
+        self.positions = None
+        if settings.num_placed:
+            self.positions = nn.Parameter(torch.empty(settings.num_placed, dim))
         for parameter in self.parameters():
             nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
 
     def forward(self, tokens: Tokens) -> Tokens:
         """The same sequences with the prefix before each that is not empty."""
-        rows = self.tokens if self.positions is None else self.tokens + self.positions
+        rows = self.tokens
+        if self.positions is not None:
+            unplaced = len(rows) - len(self.positions)
+            rows = rows + nn.functional.pad(self.positions, (0, 0, 0, unplaced))
         lengths = [len(rows) if length else 0 for length in tokens.lengths]
         num_sequences = sum(map(bool, lengths))
         # also before no sequence at all, so that autograd still reaches the parameters
@@ -207,17 +224,53 @@ class AdditivePositions(nn.Module):
 class InterpolatedPositions(LearnedPositions):
     """Learned vectors on a grid, interpolated linearly between its places."""
 
-    def forward(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "N D"]:
-        positions = torch.stack(
+    def neighbours(self, share: Float[Tensor, " N"]) -> list[tuple[int, Tensor]]:
+        """Along one axis: how far a place is from the one below, and how much its vector counts.
+
+        Args:
+            share: of the way from the place below to the next.
+        """
+        return [(0, 1 - share), (1, share)]
+
+    def inside(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
+        """Positions no farther out than the outermost places."""
+        return torch.stack(
             [p.clamp(0, size - 1) for p, size in zip(positions, self.shape, strict=True)]
         )
+
+    def forward(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "N D"]:
+        positions = self.inside(positions)
         low = positions.floor()
-        share = positions - low
+        axes = [self.neighbours(share) for share in positions - low]
         total = torch.zeros((), device=positions.device)
-        for corner in product((0, 1), repeat=len(self.shape)):
-            places = [low[axis] + step for axis, step in enumerate(corner)]
-            weight = torch.ones_like(share[0])
-            for axis, step in enumerate(corner):
-                weight = weight * (share[axis] if step else 1 - share[axis])
+        for corner in product(*axes):
+            places = [low[axis] + step for axis, (step, _) in enumerate(corner)]
+            weight = torch.ones_like(low[0])
+            for _, counts in corner:
+                weight = weight * counts
             total = total + weight[:, None] * self.lookup(places)
         return total
+
+
+class CubicPositions(InterpolatedPositions):
+    """Learned vectors on a grid, interpolated by cubic convolution (Keys, 1981), as images are.
+
+    The same numbers as torch's bicubic `interpolate`, by which published vision transformers bring
+    their positions to images of another size.
+    """
+
+    sharpness = -0.75
+
+    def neighbours(self, share: Float[Tensor, " N"]) -> list[tuple[int, Tensor]]:
+        a = self.sharpness
+
+        def near(x: Tensor) -> Tensor:
+            return ((a + 2) * x - (a + 3)) * x * x + 1
+
+        def far(x: Tensor) -> Tensor:
+            return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+        return [(-1, far(share + 1)), (0, near(share)), (1, near(1 - share)), (2, far(2 - share))]
+
+    def inside(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
+        return positions  # only the places that are read are inside

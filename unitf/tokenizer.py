@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from unitf.component import Component
 from unitf.embedding import (
     AdditivePositions,
+    CubicPositions,
     EmbeddingTable,
     InterpolatedPositions,
     LearnedPositions,
@@ -24,7 +25,7 @@ from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tokens import Features, Tokens
 
-Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "none"]
+Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "cubic", "none"]
 
 
 class Tokenizer(Component, ABC):
@@ -43,6 +44,8 @@ class Tokenizer(Component, ABC):
         table: what is unusual about the table of ids.
         prefix: learned columns before every sequence.
         unembedding: how columns become logits of ids, where a task wants the way back.
+        mask_column: whether there is a learned column for tokens that are hidden from the core, in
+            masked modelling of numbers (ids have a `mask_id`).
     """
 
     num_features: int | None = None
@@ -63,6 +66,7 @@ class Tokenizer(Component, ABC):
         table: EmbeddingTable | None = None,
         prefix: Prefix | None = None,
         unembedding: Unembedding | None = None,
+        mask_column: bool = False,
     ) -> None:
         super().__init__()
         if position_offset and positions not in ("learned", "additive"):
@@ -75,11 +79,13 @@ class Tokenizer(Component, ABC):
         self.num_prefix = 0 if prefix is None else prefix.num_tokens
         self.prefix_settings = prefix
         self.unembedding_settings = unembedding or Unembedding()
+        self.has_mask_column = mask_column
         self.embedding: nn.Module | None = None
         self.position_embedding: nn.Module | None = None
         self.embedding_norm: nn.Module | None = None
         self.embedding_projection: nn.Linear | None = None
         self.prefix: PrefixTokens | None = None
+        self.mask_column: nn.Parameter | None = None
         self.unembedding: nn.Module | None = None
 
     # ---- host: raw values and features ------------------------------------------------
@@ -152,6 +158,9 @@ class Tokenizer(Component, ABC):
         self.position_embedding = self.make_positions()
         if self.prefix_settings is not None:
             self.prefix = PrefixTokens(self.dim, self.prefix_settings)
+        if self.has_mask_column:
+            self.mask_column = nn.Parameter(torch.empty(self.embedding_dim))
+            nn.init.trunc_normal_(self.mask_column, std=0.02, a=-0.04, b=0.04)
 
     def _make_unembedding(self, table: nn.Embedding) -> nn.Module | None:
         """What gives logits beside the table, or instead of it; None: the table alone does."""
@@ -176,6 +185,7 @@ class Tokenizer(Component, ABC):
             "learned": LearnedPositions,
             "additive": AdditivePositions,
             "interpolated": InterpolatedPositions,
+            "cubic": CubicPositions,
         }
         return kinds[self.position_scheme](
             self.position_dim, self.position_shape, self.position_offset
@@ -230,8 +240,12 @@ class Tokenizer(Component, ABC):
         """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
         return tuple(length and self.num_prefix + length for length in features.lengths)
 
-    def forward(self, features: Features) -> Tokens:
-        """A batch of Features as Tokens: `embed`, positions added, the prefix before each."""
+    def forward(self, features: Features, hidden: Bool[Tensor, " N"] | None = None) -> Tokens:
+        """A batch of Features as Tokens: `embed`, positions added, the prefix before each.
+
+        Args:
+            hidden: the tokens in whose place the mask column stands.
+        """
         matrix: Shaped[Tensor, "_ _"] = self.embed(features)
         if tuple(matrix.shape) != (self.embedding_dim, features.num_tokens):
             raise UserError(
@@ -241,6 +255,10 @@ class Tokenizer(Component, ABC):
         rows = matrix.mT
         if self.table.projected_first and self.embedding_projection is not None:
             rows = self.embedding_projection(rows)
+        if hidden is not None:
+            if self.mask_column is None:
+                raise UserError(f"{type(self).__name__} hides no token: it has no mask_column")
+            rows = torch.where(hidden[:, None], self.mask_column.to(rows.dtype), rows)
         if self.position_embedding is not None:
             rows = rows + self.position_embedding(features.positions).to(rows.dtype)
         if self.embedding_norm is not None:

@@ -1,5 +1,6 @@
 """transformers: models by hub name or local folder."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,15 @@ from unitf import UserError
 from unitf.peers import Hub
 from unitf_hubs.reading import cached_repositories, check_folder, explained
 
+_TOWERS = ("vision", "text")
+
 
 class TransformersHub(Hub):
-    """`hf:NAME` or `hf:FOLDER`, whose `config.json` names the class of the model."""
+    """`hf:NAME` or `hf:FOLDER`, whose `config.json` names the class of the model.
+
+    Of a model with a tower for images and one for text (CLIP, SigLIP) each is imported by itself:
+    `hf:NAME#vision`, `hf:NAME#text`.
+    """
 
     prefix = "hf"
 
@@ -37,6 +44,26 @@ class TransformersHub(Hub):
             )
         _check(report, peer, name)
         return peer.eval()
+
+    def parts(self, peer: Any) -> list[str]:
+        if not all(hasattr(peer, f"{tower}_model") for tower in _TOWERS):
+            return []
+        return [tower for tower in _TOWERS if _class_of_tower(peer, tower) is not None]
+
+    def part(self, peer: Any, name: str) -> nn.Module:
+        cls = _class_of_tower(peer, name)
+        if cls is None:
+            return super().part(peer, name)
+        config = copy.deepcopy(getattr(peer.config, f"{name}_config"))
+        config._attn_implementation = "eager"
+        if hasattr(config, "projection_dim"):
+            config.projection_dim = peer.config.projection_dim
+        config.architectures = [cls.__name__]
+        config.logit_scale = peer.logit_scale.item()  # of both towers' similarity
+        tower, state = cls(config), peer.state_dict()
+        prefix = f"{name}_model."
+        tower.load_state_dict({k: state.get(k, state.get(prefix + k)) for k in tower.state_dict()})
+        return tower.float().eval()
 
     def kind(self, peer: Any) -> str:
         return peer.config.model_type
@@ -62,6 +89,14 @@ class TransformersHub(Hub):
 
     def cached(self) -> list[str]:
         return [name for name in cached_repositories() if not name.startswith("timm/")]
+
+
+def _class_of_tower(peer: Any, tower: str) -> Any:
+    """The class of a tower, with the projection that follows it if there is one."""
+    import transformers
+
+    base = type(peer).__name__.removesuffix("Model") + f"{tower.capitalize()}Model"
+    return getattr(transformers, f"{base}WithProjection", getattr(transformers, base, None))
 
 
 def _class_of(config: Any, name: str) -> Any:

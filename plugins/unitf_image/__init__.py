@@ -32,3 +32,7 @@ def __getattr__(name: str) -> Any:
 @hookimpl
 def register_architectures(register: Register) -> None:
     register("unitf_image.timm_vit:TimmVisionTransformer")
+    register("unitf_image.hf_vit:HFViT")
+    register("unitf_image.hf_vit:HFDinov2")
+    register("unitf_image.hf_clip:HFClipVision")
+    register("unitf_image.hf_clip:HFSiglipVision")

@@ -16,13 +16,14 @@ from unitf.tokenizer import Positions, Tokenizer
 from unitf.tokens import Features
 from unitf_image.augment import Settings, make_steps
 from unitf_image.reading import Pixels, read_image
-from unitf_image.resizing import Size, fit_to
+from unitf_image.resizing import Resizing, Size, fit_to
 from unitf_image.stem import ConvolutionalStem
 
 Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
 
 _NUM_FITTED = 512  # images from which mean, deviation and grid are learned …
 _NUM_PIXELS = 4096  # … and about the pixels of each
+_ON_GRID = ("interpolated", "cubic")  # schemes that lay the patches of any size on one grid
 
 
 class ImagePatches(Tokenizer):
@@ -35,12 +36,13 @@ class ImagePatches(Tokenizer):
     Args:
         dim: D, the width of a token.
         patch: rows and columns of a patch, in pixels.
-        size: rows and columns to which an image is resized (its largest centred box of that
-            aspect); None: each image keeps its own size.
+        size: rows and columns to which an image is resized; None: each image keeps its own size.
+        resizing: how; None: its largest centred box of that aspect, bilinear.
         channels: to which an image is converted: 1 grey, 3 colour, 4 with alpha, or what it has.
         positions: "sinusoidal" (over row and column), "learned" (a vector for each place of
             `size`), "interpolated" (learned on a grid of patches, onto which the patches of an
-            image of any other size are laid), or "none", which goes with rotary positions.
+            image of any other size are laid) or "cubic" (likewise, by cubic interpolation), or
+            "none", which goes with rotary positions.
         grid: the rows and columns of patches of "interpolated" positions; by default those of
             `size`, or the median of the training images.
         mean: of each channel, where 1 is white; by default learned from the training images.
@@ -61,6 +63,7 @@ class ImagePatches(Tokenizer):
         dim: int,
         patch: Pair = 4,
         size: Pair | None = None,
+        resizing: Resizing | None = None,
         channels: int = 3,
         positions: Positions = "sinusoidal",
         grid: Pair | None = None,
@@ -76,6 +79,7 @@ class ImagePatches(Tokenizer):
         super().__init__(dim, positions, max_tokens, **options)
         self.patch = _pair("patch", patch)
         self.size = None if size is None else _pair("size", size)
+        self.resizing = resizing
         self.grid = None if grid is None else _pair("grid", grid)
         self.channels = _whole("channels", channels, 1)
         self.overlap = _whole("overlap", overlap, 0)
@@ -86,6 +90,10 @@ class ImagePatches(Tokenizer):
         self.resized_crop, self.steps = make_steps(augment or {})
         self.stem = stem
         self.projection_bias = bias
+        if resizing is not None and (
+            self.size is None or min(a - b for a, b in zip(resizing.to, self.size, strict=True)) < 0
+        ):
+            raise UserError(f"resizing to {resizing.to} needs a size within, found {size}")
         if stem == "convolution" and overlap:
             raise UserError(
                 f"stem 'convolution' sees the whole image: overlap must be 0: {overlap}"
@@ -101,7 +109,7 @@ class ImagePatches(Tokenizer):
 
         One that cannot be read is left out: training reports it.
         """
-        needs_grid = self.position_scheme == "interpolated" and not (self.grid or self.size)
+        needs_grid = self.position_scheme in _ON_GRID and not (self.grid or self.size)
         if None not in self.given.values() and not needs_grid:
             return
         colours, grids, problem = [], [], "no values"
@@ -131,7 +139,7 @@ class ImagePatches(Tokenizer):
             return self.grid
         if self.size is not None:
             return to_grid(self.size, self.patch)
-        if self.position_scheme == "interpolated" and "grid" in self.fitted:
+        if self.position_scheme in _ON_GRID and "grid" in self.fitted:
             return tuple(self.fitted["grid"])
         return None
 
@@ -168,7 +176,7 @@ class ImagePatches(Tokenizer):
         normal = np.ascontiguousarray(pixels) / (white * std)[:, None, None]  # else 3 times slower
         normal -= (mean / std)[:, None, None]
         rows = to_rows(normal, self.patch, self.overlap)
-        reference = self.position_shape if self.position_scheme == "interpolated" else None
+        reference = self.position_shape if self.position_scheme in _ON_GRID else None
         return Features(torch.from_numpy(rows).mT, grid_positions(grid, reference))
 
     def decode(self, features: Features) -> np.ndarray:
@@ -177,7 +185,7 @@ class ImagePatches(Tokenizer):
             raise UserError("an image of no patches cannot be decoded")
         rows = features.rows.detach().float().cpu().numpy()
         places = features.positions.cpu().numpy()
-        if self.position_scheme == "interpolated":  # back from the grid they were laid on
+        if self.position_scheme in _ON_GRID:  # back from the grid they were laid on
             places = np.stack([np.unique(axis, return_inverse=True)[1] for axis in places])
         normal = from_rows(rows, places.round().astype(int), self.patch, self.overlap)
         mean, std = self._normalisation()
@@ -202,7 +210,9 @@ class ImagePatches(Tokenizer):
         pixels = read_image(value, self.channels)
         if crop and self.resized_crop is not None:
             return self.resized_crop(pixels, self.size or pixels.shape[1:])
-        return pixels if self.size is None else fit_to(pixels, self.size)
+        if self.size is None:
+            return pixels
+        return (self.resizing or fit_to)(pixels, self.size)
 
     def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
         return to_grid(pixels.shape[1:], self.patch)

@@ -59,3 +59,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+@hookimpl
+def register_architectures(register: Callable[[str], None]) -> None:
+    register("unitf_text.hf_clip:HFClipText")
+    register("unitf_text.hf_clip:HFSiglipText")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from unitf.errors import UserError
 from unitf.tokenizer import Tokenizer
@@ -62,6 +63,8 @@ class TextTokenizer(Tokenizer):
             al., 2015); for tasks that read a text, not for those that predict its tokens.
         num_segments: 0, or how many segments a second position axis tells apart (the token types
             of BERT: 2; of RoBERTa: 1). `positions: additive` gives each a learned vector.
+        padding_id: texts are continued with it up to `max_tokens`, for a model that was trained to
+            read them so (SigLIP); None: a text is as long as it is.
         options: those of every tokenizer.
     """
 
@@ -77,10 +80,13 @@ class TextTokenizer(Tokenizer):
         add_end: bool = False,
         token_dropout: float = 0.0,
         num_segments: int = 0,
+        padding_id: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(dim, max_tokens=max_tokens, **options)
         check_share("token_dropout", token_dropout)
+        if padding_id is not None and (max_tokens is None or num_segments):
+            raise UserError("padding_id needs max_tokens, the length to fill, and no segments")
         if num_segments < 0:
             raise UserError(f"num_segments: expected 0 or more, found {num_segments}")
         if truncate and max_tokens is None:
@@ -93,6 +99,7 @@ class TextTokenizer(Tokenizer):
         self.add_end = add_end
         self.token_dropout = token_dropout
         self.num_segments = num_segments
+        self.padding_id = padding_id
         self.num_axes = 1 + (num_segments > 0)
 
     @property
@@ -136,6 +143,8 @@ class TextTokenizer(Tokenizer):
         parts = [[*ids, *last] for ids in parts]
         parts[0] = [*first, *parts[0]]
         ids = torch.tensor([i for part in parts for i in part], dtype=torch.int64)
+        if self.padding_id is not None and self.max_tokens is not None:
+            ids = functional.pad(ids, (0, self.max_tokens - len(ids)), value=self.padding_id)
         if not self.num_segments:
             return Features(ids)
         segments = [number for number, part in enumerate(parts) for _ in part]
@@ -201,7 +210,7 @@ class TextTokenizer(Tokenizer):
         return (text, self._join(rest)) if rest else text
 
     def _join(self, ids: list[int]) -> str:
-        added = {self.start_id, self.end_id, self.mask_id} - {None}
+        added = {self.start_id, self.end_id, self.mask_id, self.padding_id} - {None}
         return self.join([i for i in ids if i not in added])
 
     @staticmethod

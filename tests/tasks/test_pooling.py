@@ -4,10 +4,12 @@ import pytest
 import torch
 from task_toys import DIM, random_tokens
 
+from unitf.tasks.heads import Head, PooledHead
 from unitf.tasks.pooling import (
     POOLINGS,
     AttentionPooling,
     ClassTokenPooling,
+    FirstAndMeanPooling,
     FirstPooling,
     LastPooling,
     MeanPooling,
@@ -31,6 +33,18 @@ def test_first_and_last_take_a_token_or_zeros():
     for pooling, place in ((FirstPooling(), 0), (LastPooling(), -1)):
         expected = torch.stack([rows[place] if len(rows) else torch.zeros(DIM) for rows in parts])
         torch.testing.assert_close(pooling(tokens), expected, rtol=0, atol=0)
+
+
+def test_the_first_and_the_mean_of_the_others_stand_below_each_other():
+    tokens = random_tokens([3, 0, 5, 2])
+    parts = tokens.rows.split([3, 0, 5, 2])
+    for first, pooling in ((1, FirstAndMeanPooling()), (2, FirstAndMeanPooling([2, None]))):
+        others = [p[first:].mean(0) if len(p) > first else torch.zeros(DIM) for p in parts]
+        ones = [p[0] if len(p) else torch.zeros(DIM) for p in parts]
+        expected = torch.cat([torch.stack(ones), torch.stack(others)], dim=1)
+        torch.testing.assert_close(pooling(tokens), expected)
+    head = PooledHead(DIM, 4, "first_and_mean", settings=Head(columns=[2, None]))
+    torch.testing.assert_close(head(tokens), head.linear(expected))
 
 
 def test_attention_equals_a_loop_over_sequences_and_heads():
@@ -82,7 +96,7 @@ def test_the_order_of_tokens_does_not_matter(name):
 def test_batches_without_tokens_give_a_vector_for_each_sequence(name, lengths):
     pooling = POOLINGS[name](DIM)
     pooled = pooling(pooling.arrange([random_tokens(lengths)]))
-    assert pooled.shape == (len(lengths), DIM)
+    assert pooled.shape == (len(lengths), DIM * pooling.width)
     assert pooled.isfinite().all()
 
 

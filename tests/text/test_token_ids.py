@@ -57,3 +57,12 @@ def test_two_ids_are_no_pair_but_two_lists_are():
 def test_what_is_no_id_is_said(make, value, message):
     with pytest.raises(UserError, match=message):
         make().encode(value)
+
+
+def test_texts_are_filled_up_to_one_length():
+    tokenizer = TokenIds(8, 9, max_tokens=4, padding_id=1, end_id=2, add_end=True, truncate=True)
+    assert tokenizer.encode([3]).values.tolist() == [3, 2, 1, 1]
+    assert tokenizer.encode([3, 4, 5, 6]).values.tolist() == [3, 4, 5, 2]
+    assert tokenizer.decode(tokenizer.encode([3, 4])) == [3, 4]
+    with pytest.raises(UserError, match="padding_id needs max_tokens"):
+        TokenIds(8, 9, padding_id=1)

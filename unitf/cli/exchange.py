@@ -19,7 +19,9 @@ def main(verb: str, argv: list[str]) -> int:
 
 def _import_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unitf import", description="Import a published model.")
-    parser.add_argument("source", help="timm:NAME, hf:NAME or hf:FOLDER")
+    parser.add_argument(
+        "source", help="timm:NAME, hf:NAME, hf:FOLDER, or hf:NAME#PART for one tower"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
     _add_printing(parser)
     return parser

@@ -82,14 +82,15 @@ class Part(Change):
         self.first, self.last = first, last
 
     def there(self, theirs: Sequence[Tensor | None]) -> Tensor:
-        return _one(theirs).flatten(0, -2)[self.first : self.last]
+        return _rows(_one(theirs))[self.first : self.last]
 
     def back(self, ours: Tensor) -> list[Tensor]:
         return [ours]
 
     def put(self, whole: Tensor, part: Tensor) -> None:
         """Writes the rows into the peer's tensor."""
-        whole.flatten(0, -2)[self.first : self.last] = part
+        rows = _rows(whole)
+        rows[self.first : self.last] = part.reshape(rows[self.first : self.last].shape)
 
 
 class Rows(Change):
@@ -135,6 +136,11 @@ def half_turned(num_heads: int, head_dim: int, rotary_dim: int | None = None) ->
     order = [*range(0, turned, 2), *range(1, turned, 2), *range(turned, head_dim)]
     heads = torch.arange(num_heads)[:, None] * head_dim
     return (heads + torch.tensor(order)).flatten()
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """The tensor as a matrix, or as numbers where it is no more than those (a bias)."""
+    return tensor.flatten(0, -2) if tensor.ndim > 1 else tensor
 
 
 def _one(theirs: Sequence[Tensor | None]) -> Tensor:

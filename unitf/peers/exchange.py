@@ -8,7 +8,7 @@ from unitf.checkpoints.folder import save_folder
 from unitf.errors import UserError
 from unitf.learner import Learner
 from unitf.peers.convert import to_learner, to_peer
-from unitf.peers.hub import describe, find_hub, find_prefix, hubs
+from unitf.peers.hub import describe, find_prefix, hubs, open_model
 from unitf.peers.proof import TOLERANCE, Proof, compare
 
 
@@ -16,13 +16,15 @@ def import_model(source: str) -> tuple[Learner, Proof]:
     """A published model in unitf, and the proof that it computes the same.
 
     Args:
-        source: `timm:NAME`, `hf:NAME` or `hf:FOLDER`.
+        source: `timm:NAME`, `hf:NAME` or `hf:FOLDER`; of a model with several towers one of them,
+            as `hf:NAME#PART`.
 
     Raises:
         UserError: there is no such model, unitf cannot say it, or a tensor has no counterpart.
     """
     hub, name = find_hub(source)
-    peer = hub.open(name)
+    name, _, part = name.partition("#")
+    peer = open_model(hub, name, part or None)
     architecture = describe(hub, peer, name)
     learner = to_learner(architecture)
     learner.origin = {"hub": hub.prefix, "source": name, "recipe": hub.recipe(peer)}

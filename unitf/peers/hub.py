@@ -1,6 +1,7 @@
 """Hub: a library that keeps published models, and how one of them is opened."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from unitf.peers.architecture import Architecture
 
 
 class Hub(ABC):
-    """A library of models, as `timm:NAME` or `hf:NAME|FOLDER` name it."""
+    """A library of models, as `timm:NAME` or `hf:NAME|FOLDER` name it; `#PART` names a tower."""
 
     prefix: ClassVar[str]
 
@@ -23,6 +24,14 @@ class Hub(ABC):
         Raises:
             UserError: there is none, its files are damaged, hold code, lack tensors or have others.
         """
+
+    def parts(self, peer: nn.Module) -> Sequence[str]:
+        """The names of the towers of a model that has several, each of which is imported alone."""
+        return ()
+
+    def part(self, peer: nn.Module, name: str) -> nn.Module:
+        """One of the towers, as a model of its own with the same weights."""
+        raise UserError(f"{type(peer).__name__} has no part {name!r}")
 
     @abstractmethod
     def kind(self, peer: nn.Module) -> str:
@@ -70,6 +79,23 @@ def find_hub(source: str) -> tuple[Hub, str]:
             f"{' or '.join(f'{known_prefix}:NAME' for known_prefix in sorted(known))}"
         )
     return known[prefix], name
+
+
+def open_model(hub: Hub, name: str, part: str | None = None) -> nn.Module:
+    """The model of a name or folder, or one of its towers.
+
+    Raises:
+        UserError: there is none, or it has several towers of which none was named.
+    """
+    peer = hub.open(name)
+    parts = hub.parts(peer)
+    if part is not None and part not in parts:
+        found = ", ".join(parts) or "none"
+        raise UserError(f"{type(peer).__name__} has no part {part!r}; its parts are: {found}")
+    if part is None and parts:
+        named = " or ".join(f"{hub.prefix}:{name}#{one}" for one in parts)
+        raise UserError(f"{type(peer).__name__} has several towers: import {named}")
+    return peer if part is None else hub.part(peer, part)
 
 
 def architectures() -> list[type[Architecture]]:

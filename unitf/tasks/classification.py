@@ -46,7 +46,8 @@ class _Labelled(Task):
         classes: the names of the classes; by default those of the training samples, sorted.
         pooling: how a sequence's columns become one: their mean, a learned class token put
             before them, attention with learned queries ("latent": with a feed-forward after it),
-            the first column, or the last.
+            the first column, the last, or the first and the mean of the others, one below the
+            other.
         dropout: of the pooled column, before the linear head.
         head: what else lies between the pooled column and the logits.
     """

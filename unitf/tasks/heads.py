@@ -11,7 +11,7 @@ from unitf.configurable import Configurable
 from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tasks.latent import LatentPooling
-from unitf.tasks.pooling import POOLINGS, Pooling, PoolingName
+from unitf.tasks.pooling import POOLINGS, FirstAndMeanPooling, Pooling, PoolingName
 from unitf.tokens import Tokens
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -28,7 +28,8 @@ class Head(Configurable):
 
     Args:
         columns: [first, last): pooling reads only these columns of each sequence; a number below
-            0 counts from the end, None means the end ([1, None]: without a class token).
+            0 counts from the end, None means the end ([1, None]: without a class token). In
+            pooling "first_and_mean" only the mean is over these; None: all but the first.
         hidden: the activation after a linear layer D×D (BERT's pooler: tanh); None: no layer.
         hidden_bias: whether that layer has a bias.
         norm_eps: the epsilon of a LayerNorm, after the hidden layer; None: no norm.
@@ -73,8 +74,10 @@ class PooledHead(nn.Module):
     ) -> None:
         super().__init__()
         settings = settings or Head()
-        self.columns = settings.columns
+        # where the pooling reads them itself, it has all
+        self.columns = None if pooling == "first_and_mean" else settings.columns
         self.pooling = _make_pooling(dim, pooling, settings)
+        dim = dim * self.pooling.width
         self.hidden = self.norm = self.linear = None
         self.activation: nn.Module = nn.Identity()
         if settings.hidden is not None:
@@ -112,4 +115,6 @@ def _make_pooling(dim: int, pooling: PoolingName, settings: Head) -> Pooling:
             settings.latent_activation,
             settings.latent_eps,
         )
+    if pooling == "first_and_mean":
+        return FirstAndMeanPooling(settings.columns or (1, None))
     return POOLINGS[pooling](dim)

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from unitf.initialisation import initialise
 from unitf.tokens import Tokens
 
-PoolingName = Literal["mean", "class_token", "attention", "first", "last", "latent"]
+PoolingName = Literal[
+    "mean", "class_token", "attention", "first", "last", "first_and_mean", "latent"
+]
 
 
 def segments(columns: Tokens) -> Int[Tensor, " N"]:
@@ -29,6 +31,8 @@ def segment_sum(rows: Float[Tensor, "N F"], columns: Tokens) -> Float[Tensor, "S
 
 class Pooling(nn.Module):
     """What is put before the sequences (`arrange`), and the vector of each (`forward`)."""
+
+    width: int = 1  # of the vector, in multiples of D
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return Tokens.concat(parts)
@@ -63,6 +67,25 @@ class LastPooling(FirstPooling):
 
     def places(self, columns: Tokens) -> Int[Tensor, " S"]:
         return columns.offsets[1:] - 1
+
+
+class FirstAndMeanPooling(Pooling):
+    """The first token of each sequence, and below it the mean over the others (DINOv2).
+
+    Args:
+        columns: [first, last) of each sequence: those that the mean is over.
+    """
+
+    width = 2
+
+    def __init__(self, columns: Sequence[int | None] = (1, None)) -> None:
+        super().__init__()
+        self.columns = columns
+        self.first, self.mean = FirstPooling(), MeanPooling()
+
+    def forward(self, columns: Tokens) -> Float[Tensor, "S D2"]:
+        mean = self.mean(columns.within(*self.columns))
+        return torch.cat([self.first(columns).to(mean.dtype), mean], dim=1)
 
 
 class ClassTokenPooling(FirstPooling):
@@ -128,4 +151,5 @@ POOLINGS: dict[str, Callable[[int], Pooling]] = {
     "attention": AttentionPooling,
     "first": lambda dim: FirstPooling(),
     "last": lambda dim: LastPooling(),
+    "first_and_mean": lambda dim: FirstAndMeanPooling(),
 }

@@ -1,0 +1,77 @@
+"""How a published model wants its images: read from the preprocessor that lies beside it."""
+
+from dataclasses import replace
+from typing import Any
+
+from unitf import UserError
+from unitf_image.resizing import Resizing
+
+_INTERPOLATIONS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # as PIL numbers them
+
+
+def preparation(source: str | None, image_size: tuple[int, int]) -> dict[str, Any]:
+    """Arguments of ImagePatches: `size`, `resizing`, `mean`, `std`.
+
+    Args:
+        source: a folder or hub name; None, or one without a preprocessor: images are only brought
+            to the model's size, and lie between -1 and 1.
+        image_size: that size.
+
+    Raises:
+        UserError: it does something to images that unitf does not.
+    """
+    settings = _settings(source)
+    if settings is None:
+        return {"size": list(image_size), "mean": 0.5, "std": 0.5}
+    size, resizing = list(image_size), None
+    if settings.get("do_resize", True):
+        size, resizing = _resizing(settings, source)
+    elif settings.get("do_center_crop"):
+        raise UserError(f"{source}: its preprocessor cuts images out without resizing them")
+    # 1 is white here; a peer first multiplies by `rescale_factor`
+    white = (
+        255 * settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 255
+    )
+    white = 1 if abs(white - 1) < 1e-9 else white
+    mean, std = 0.0, 1 / white
+    if settings.get("do_normalize", True):
+        mean = [m / white for m in settings["image_mean"]]
+        std = [s / white for s in settings["image_std"]]
+    return {"size": size, "resizing": resizing, "mean": mean, "std": std}
+
+
+def enlarged(fitting: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """The same view of images at another size."""
+    ratio = size[0] / fitting["size"][0]
+    to = [round(length * ratio) for length in fitting["resizing"].to]
+    return {**fitting, "size": list(size), "resizing": replace(fitting["resizing"], to=to)}
+
+
+def _settings(source: str | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    from transformers import AutoImageProcessor
+
+    try:
+        return AutoImageProcessor.from_pretrained(source).to_dict()
+    except (OSError, ValueError, KeyError, ImportError):
+        return None  # a model without one
+
+
+def _resizing(settings: dict[str, Any], source: str | None) -> tuple[list[int], Resizing]:
+    """The size at the end, and the way there."""
+    interpolation: Any = _INTERPOLATIONS.get(int(settings.get("resample", 2)))
+    if interpolation is None:
+        raise UserError(f"{source}: its preprocessor resizes with resample {settings['resample']}")
+    size = settings["size"]
+    cropped = settings.get("crop_size") if settings.get("do_center_crop") else None
+    if "height" in size:
+        to, keep_aspect = [size["height"], size["width"]], False
+    elif "shortest_edge" in size and "longest_edge" not in size and cropped is not None:
+        to, keep_aspect = [size["shortest_edge"]] * 2, True
+    else:
+        raise UserError(f"{source}: its preprocessor resizes to {size}, which unitf cannot")
+    made = to if cropped is None else [cropped["height"], cropped["width"]]
+    if min(a - b for a, b in zip(to, made, strict=True)) < 0:
+        raise UserError(f"{source}: its preprocessor cuts {made} out of {to}, which is smaller")
+    return made, Resizing(to, keep_aspect, interpolation, "down")
