@@ -67,6 +67,21 @@ def turn(config: TransformerConfig, head: Tensor, positions: Tensor) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
+def mix(angles: Tensor, head: Tensor, positions: Tensor) -> Tensor:
+    """Mixed rotary: pair i of a token turns by the sum over axes of position · angle (P, pairs)."""
+    half = head.shape[1] // 2
+    rows = []
+    for token in range(head.shape[0]):
+        turned = [torch.zeros(())] * 2 * half
+        for i in range(half):
+            angle = sum(positions[axis, token] * angles[axis, i] for axis in range(len(angles)))
+            a, b = head[token, i], head[token, i + half]
+            turned[i] = a * torch.cos(angle) - b * torch.sin(angle)
+            turned[i + half] = a * torch.sin(angle) + b * torch.cos(angle)
+        rows.append(torch.stack(turned))
+    return torch.stack(rows)
+
+
 def attend(
     config: TransformerConfig,
     q: Tensor,
@@ -74,6 +89,7 @@ def attend(
     v: Tensor,
     positions: Tensor | None,
     causal: bool,
+    angles: Tensor | None = None,
 ) -> Tensor:
     """Queries (n, H·d), keys and values (m, H'·d); `positions` only within one sequence."""
     d, heads = config.head_dim, []
@@ -83,6 +99,8 @@ def attend(
         kh, vh = (x[:, shared * d : (shared + 1) * d] for x in (k, v))
         if positions is not None and config.positions == "rotary":
             qh, kh = turn(config, qh, positions), turn(config, kh, positions)
+        if angles is not None:
+            qh, kh = mix(angles[:, head], qh, positions), mix(angles[:, head], kh, positions)
         rows = []
         for i in range(q.shape[0]):
             seen, scores = [], []
@@ -132,10 +150,14 @@ def stack(
         x = norm(config, state, f"{name}.input_norm", x)
     for number in range(depth):
         block = f"{name}.blocks.{number}"
+        angles = state.get(f"{name}.own_positions.{number}.angles")
 
-        def self_attention(x, block=block):
+        def self_attention(x, block=block, angles=angles):
             q, k, v = linear(state, f"{block}.attention.qkv", x).split([own, shared, shared], dim=1)
-            read = attend(config, q, k, v, positions, causal)
+            if not config.key_bias:
+                q = q + state[f"{block}.attention.some_biases.query"].flatten()
+                v = v + state[f"{block}.attention.some_biases.value"].flatten()
+            read = attend(config, q, k, v, positions, causal, angles)
             return linear(state, f"{block}.attention.out", read)
 
         def cross_attention(x, block=block):
@@ -143,6 +165,17 @@ def stack(
             k, v = linear(state, f"{block}.cross.kv", memory).split([shared, shared], dim=1)
             return linear(state, f"{block}.cross.out", attend(config, q, k, v, None, False))
 
+        if config.residual == "parallel_shared":
+            x = residual(
+                config,
+                state,
+                f"{block}.attention_residual",
+                x,
+                lambda x, block=block, attention=self_attention: (
+                    attention(x) + feedforward(config, state, f"{block}.feedforward", x)
+                ),
+            )
+            continue
         x = residual(config, state, f"{block}.attention_residual", x, self_attention)
         if memory is not None:
             x = residual(config, state, f"{block}.cross_residual", x, cross_attention)

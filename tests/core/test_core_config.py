@@ -55,6 +55,8 @@ def test_overrides_and_what_follows():
         ({"norm_eps": 0.0}, "norm_eps must be above 0"),
         ({"dim": 10, "num_heads": 2, "positions": "rotary"}, "head_dim 5 must be even"),
         ({"dim": 8, "num_heads": 2, "positions": "rotary", "position_axes": 3}, "hold a pair"),
+        ({"dim": 10, "num_heads": 2, "positions": "mixed"}, "head_dim 5 must be even"),
+        ({"num_kv_heads": 1, "positions": "mixed"}, "num_kv_heads must be num_heads 3, found 1"),
     ],
 )  # fmt: skip
 def test_impossible_values_are_one_clear_line(values, message):

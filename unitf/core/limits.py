@@ -6,7 +6,7 @@ from typing import Any
 
 def broken(config: Any) -> Iterator[str]:
     """Why this TransformerConfig (whose file imports this one) describes no Transformer."""
-    for limits in (_numbers, _heads, _norms, _residuals, _positions, _rotary, _global_blocks):
+    for limits in (_numbers, _heads, _norms, _residuals, _positions, _mixed, _rotary, _global_blocks):
         yield from limits(config)
 
 
@@ -78,6 +78,21 @@ def _positions(config: Any) -> Iterator[str]:
         )
     if config.grid is not None and (len(config.grid) != 2 or min(config.grid) < 1):
         yield f"grid must be a number of rows and one of columns, found {config.grid}"
+
+
+def _mixed(config: Any) -> Iterator[str]:
+    if config.positions != "mixed":
+        return
+    if config.num_kv_heads != config.num_heads:
+        yield (
+            f"positions 'mixed' turn each head by itself: num_kv_heads must be num_heads "
+            f"{config.num_heads}, found {config.num_kv_heads}"
+        )
+    if config.head_dim % 2 or config.head_dim // 2 < config.position_axes:
+        yield (
+            f"positions 'mixed' turn pairs: head_dim {config.head_dim} must be even and hold a "
+            f"pair for each of {config.position_axes} position_axes"
+        )
 
 
 def _rotary(config: Any) -> Iterator[str]:
