@@ -32,3 +32,5 @@ def __getattr__(name: str) -> Any:
 @hookimpl
 def register_architectures(register: Register) -> None:
     register("unitf_image.timm_vit:TimmVisionTransformer")
+    register("unitf_image.timm_beit:TimmBeit")
+    register("unitf_image.timm_eva:TimmEva")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from functools import cache
 from random import Random
 from typing import Any, ClassVar, Literal
 
@@ -15,8 +14,9 @@ from unitf.errors import UserError
 from unitf.tokenizer import Positions, Tokenizer
 from unitf.tokens import Features
 from unitf_image.augment import Settings, make_steps
+from unitf_image.places import Coordinates, grid_positions, to_grid
 from unitf_image.reading import Pixels, read_image
-from unitf_image.resizing import Size, fit_to
+from unitf_image.resizing import Resizing, Size, fit_to
 from unitf_image.stem import ConvolutionalStem
 
 Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
@@ -35,14 +35,15 @@ class ImagePatches(Tokenizer):
     Args:
         dim: D, the width of a token.
         patch: rows and columns of a patch, in pixels.
-        size: rows and columns to which an image is resized (its largest centred box of that
-            aspect); None: each image keeps its own size.
+        size: rows and columns to which an image is resized; None: each image keeps its own size.
+        resizing: how; None: its largest centred box of that aspect, bilinear.
         channels: to which an image is converted: 1 grey, 3 colour, 4 with alpha, or what it has.
         positions: "sinusoidal" (over row and column), "learned" (a vector for each place of
             `size`), "interpolated" (learned on a grid of patches, onto which the patches of an
             image of any other size are laid), or "none", which goes with rotary positions.
         grid: the rows and columns of patches of "interpolated" positions; by default those of
             `size`, or the median of the training images.
+        coordinates: what relative positions (rotary ones) read in place of (row, column).
         mean: of each channel, where 1 is white; by default learned from the training images.
         std: standard deviation of each channel, likewise.
         overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
@@ -61,9 +62,11 @@ class ImagePatches(Tokenizer):
         dim: int,
         patch: Pair = 4,
         size: Pair | None = None,
+        resizing: Resizing | None = None,
         channels: int = 3,
         positions: Positions = "sinusoidal",
         grid: Pair | None = None,
+        coordinates: Coordinates | None = None,
         mean: float | list[float] | None = None,
         std: float | list[float] | None = None,
         overlap: int = 0,
@@ -76,7 +79,9 @@ class ImagePatches(Tokenizer):
         super().__init__(dim, positions, max_tokens, **options)
         self.patch = _pair("patch", patch)
         self.size = None if size is None else _pair("size", size)
+        self.resizing = resizing
         self.grid = None if grid is None else _pair("grid", grid)
+        self.coordinates = coordinates
         self.channels = _whole("channels", channels, 1)
         self.overlap = _whole("overlap", overlap, 0)
         self.given = {
@@ -86,6 +91,10 @@ class ImagePatches(Tokenizer):
         self.resized_crop, self.steps = make_steps(augment or {})
         self.stem = stem
         self.projection_bias = bias
+        if resizing is not None and (
+            self.size is None or min(a - b for a, b in zip(resizing.to, self.size, strict=True)) < 0
+        ):
+            raise UserError(f"resizing to {resizing.to} needs a size within, found {size}")
         if stem == "convolution" and overlap:
             raise UserError(
                 f"stem 'convolution' sees the whole image: overlap must be 0: {overlap}"
@@ -154,6 +163,12 @@ class ImagePatches(Tokenizer):
             return self.embedding(features).mT
         return super().embed(features)
 
+    def places(self, features: Features) -> Float[Tensor, "2 N"]:
+        if self.coordinates is None:
+            return features.positions
+        interpolated = self.position_scheme == "interpolated"
+        return self.coordinates.of(features, self.position_shape if interpolated else None)
+
     # ---- raw values and features -------------------------------------------------------
 
     def encode(self, value: Any, train: bool = False) -> Features:
@@ -202,7 +217,9 @@ class ImagePatches(Tokenizer):
         pixels = read_image(value, self.channels)
         if crop and self.resized_crop is not None:
             return self.resized_crop(pixels, self.size or pixels.shape[1:])
-        return pixels if self.size is None else fit_to(pixels, self.size)
+        if self.size is None:
+            return pixels
+        return (self.resizing or fit_to)(pixels, self.size)
 
     def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
         return to_grid(pixels.shape[1:], self.patch)
@@ -254,22 +271,6 @@ def from_rows(
     canvas = np.zeros((grid[0], grid[1], centres.shape[1], height, width), np.float32)
     canvas[places[0], places[1]] = centres
     return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
-
-
-def to_grid(size: Iterable[int], patch: Size) -> Size:
-    """Rows and columns of patches that cover an image."""
-    rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))
-    return rows, columns
-
-
-@cache
-def grid_positions(grid: Size, reference: Size | None = None) -> Float[Tensor, "2 N"]:
-    """(row, column) of each patch, laid on another grid if there is one (pixel centres kept)."""
-    rows, columns = (torch.arange(n, dtype=torch.float32) for n in grid)
-    if reference is not None and reference != grid:
-        rows = (rows + 0.5) * (reference[0] / grid[0]) - 0.5
-        columns = (columns + 0.5) * (reference[1] / grid[1]) - 0.5
-    return torch.stack([rows.repeat_interleave(grid[1]), columns.repeat(grid[0])])
 
 
 def _sample(values: Iterable[Any]) -> list[Any]:

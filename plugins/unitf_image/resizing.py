@@ -1,19 +1,56 @@
 """Cutting a box out of an image and giving it another size."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import torch
 
+from unitf.configurable import Configurable
+from unitf.errors import UserError
 from unitf_image.reading import Pixels
 
 Size = tuple[int, int]  # (rows, columns)
+Interpolation = Literal["bilinear", "bicubic"]
+
+_LONGEST = 16  # times as long as wide: what is beyond is cut off before it costs memory
 
 
-def resize(pixels: Pixels, size: Size) -> Pixels:
-    """An image of another size, bilinear with antialiasing; uint8 stays uint8."""
+@dataclass(frozen=True)
+class Resizing(Configurable):
+    """How an image becomes one of a given size, as published models were trained and measured.
+
+    It is resized, and its centred box of that size is cut out.
+
+    Args:
+        to: rows and columns after resizing: at least so many, with its own aspect, or exactly.
+        keep_aspect: whether it keeps its aspect.
+        interpolation: "bilinear" or "bicubic", with antialiasing.
+    """
+
+    to: list[int]
+    keep_aspect: bool = True
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        if len(self.to) != 2 or min(self.to) < 1:
+            raise UserError(f"resizing.to: expected rows and columns from 1 on, found {self.to}")
+
+    def __call__(self, pixels: Pixels, size: Size) -> Pixels:
+        """The pixels of an image of this size."""
+        rows, columns = self.to
+        if self.keep_aspect:
+            pixels = _shortened(pixels)
+            rows, columns = _covering(pixels.shape[1:], (rows, columns))
+        return _centre(resize(pixels, (rows, columns), self.interpolation), size)
+
+
+def resize(pixels: Pixels, size: Size, interpolation: Interpolation = "bilinear") -> Pixels:
+    """An image of another size, with antialiasing; uint8 stays uint8."""
     if pixels.shape[1:] == size:
         return pixels
     batch = torch.from_numpy(np.ascontiguousarray(pixels))[None]
-    resized = torch.nn.functional.interpolate(batch, size, mode="bilinear", antialias=True)
+    resized = torch.nn.functional.interpolate(batch, size, mode=interpolation, antialias=True)
     return resized[0].numpy()
 
 
@@ -27,3 +64,30 @@ def fit_to(pixels: Pixels, size: Size) -> Pixels:
     columns = min(width, max(1, round(height * size[1] / size[0])))
     top, left = (height - rows) // 2, (width - columns) // 2
     return resize(pixels[:, top : top + rows, left : left + columns], size)
+
+
+def _centre(pixels: Pixels, size: Size) -> Pixels:
+    """The centred box."""
+    top, left = (
+        round((found - kept) / 2) for found, kept in zip(pixels.shape[1:], size, strict=True)
+    )
+    return pixels[:, top : top + size[0], left : left + size[1]]
+
+
+def _shortened(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[1:]
+    return _centre(pixels, (min(height, width * _LONGEST), min(width, height * _LONGEST)))
+
+
+def _covering(found: Size, least: Size) -> Size:
+    """The size of an image that is resized, with its aspect, so as to cover another.
+
+    Rounded as torchvision does for squares and timm for others.
+    """
+    if least[0] == least[1]:
+        shorter = min(found)
+        rows, columns = (int(least[0] * side / shorter) for side in found)
+    else:
+        ratio = min(side / kept for side, kept in zip(found, least, strict=True))
+        rows, columns = (round(side / ratio) for side in found)
+    return rows, columns

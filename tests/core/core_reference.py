@@ -155,8 +155,8 @@ def stack(
         def self_attention(x, block=block, angles=angles):
             q, k, v = linear(state, f"{block}.attention.qkv", x).split([own, shared, shared], dim=1)
             if not config.key_bias:
-                q = q + state[f"{block}.attention.some_biases.query"].flatten()
-                v = v + state[f"{block}.attention.some_biases.value"].flatten()
+                q = q + state[f"{block}.attention.some_biases.query"]
+                v = v + state[f"{block}.attention.some_biases.value"]
             read = attend(config, q, k, v, positions, causal, angles)
             return linear(state, f"{block}.attention.out", read)
 

@@ -55,12 +55,12 @@ class SomeBiases(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.query = nn.Parameter(torch.zeros(config.num_heads, config.head_dim))
-        self.value = nn.Parameter(torch.zeros(config.num_kv_heads, config.head_dim))
+        self.query = nn.Parameter(torch.zeros(config.num_heads * config.head_dim))
+        self.value = nn.Parameter(torch.zeros(config.num_kv_heads * config.head_dim))
 
-    def forward(self, heads: Float[Tensor, "N heads d"]) -> Float[Tensor, "N heads d"]:
+    def forward(self, rows: Float[Tensor, "N qkv"]) -> Float[Tensor, "N qkv"]:
         keys = torch.zeros_like(self.value)
-        return heads + torch.cat([self.query, keys, self.value]).to(heads.dtype)
+        return rows + torch.cat([self.query, keys, self.value]).to(rows.dtype)
 
 
 class SelfAttention(Attention):
@@ -76,9 +76,10 @@ class SelfAttention(Attention):
     def forward(
         self, rows: Float[Tensor, "N D"], kernel: Kernel, rotation: Rotation | None = None
     ) -> Float[Tensor, "N D"]:
-        heads = self.qkv(rows).unflatten(-1, (-1, self.head_dim))
+        rows = self.qkv(rows)
         if self.some_biases is not None:
-            heads = self.some_biases(heads)
+            rows = self.some_biases(rows)
+        heads = rows.unflatten(-1, (-1, self.head_dim))
         own = rotation is not None and rotation[0].shape[1] > 1  # each head turns by its own angles
         if self.head_norms is not None or rotation is None or own:
             q, k, v = heads.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=1)

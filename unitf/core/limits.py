@@ -6,7 +6,7 @@ from typing import Any
 
 def broken(config: Any) -> Iterator[str]:
     """Why this TransformerConfig (whose file imports this one) describes no Transformer."""
-    for limits in (_numbers, _heads, _norms, _residuals, _positions, _mixed, _rotary, _global_blocks):
+    for limits in (_numbers, _heads, _norms, _residuals, _positions, _rotary, _global_blocks):
         yield from limits(config)
 
 
@@ -81,8 +81,6 @@ def _positions(config: Any) -> Iterator[str]:
 
 
 def _mixed(config: Any) -> Iterator[str]:
-    if config.positions != "mixed":
-        return
     if config.num_kv_heads != config.num_heads:
         yield (
             f"positions 'mixed' turn each head by itself: num_kv_heads must be num_heads "
@@ -96,6 +94,8 @@ def _mixed(config: Any) -> Iterator[str]:
 
 
 def _rotary(config: Any) -> Iterator[str]:
+    if config.positions == "mixed":
+        yield from _mixed(config)
     if config.positions != "rotary":
         for name in ("rotary_dim", *_FREQUENCIES, "global_rotary_base"):
             if getattr(config, name) is not None:

@@ -78,7 +78,8 @@ class MixedPositions(NoPositions):
 
     def rotation(self, positions: Float[Tensor, "P N"]) -> Rotation | None:
         places = _with_axes(positions, self.num_axes, "position_axes")
-        angles = (places[:, :, None, None] * self.angles.to(places.dtype)[:, None]).sum(0)  # (N, H, pairs)
+        learned = self.angles.to(places.dtype)
+        angles = (places[:, :, None, None] * learned[:, None]).sum(0)  # (N, H, pairs)
         return angles.cos(), angles.sin()
 
 

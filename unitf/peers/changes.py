@@ -82,14 +82,14 @@ class Part(Change):
         self.first, self.last = first, last
 
     def there(self, theirs: Sequence[Tensor | None]) -> Tensor:
-        return _one(theirs).flatten(0, -2)[self.first : self.last]
+        return _as_rows(_one(theirs))[self.first : self.last]
 
     def back(self, ours: Tensor) -> list[Tensor]:
         return [ours]
 
     def put(self, whole: Tensor, part: Tensor) -> None:
         """Writes the rows into the peer's tensor."""
-        whole.flatten(0, -2)[self.first : self.last] = part
+        _as_rows(whole)[self.first : self.last] = part
 
 
 class Rows(Change):
@@ -135,6 +135,11 @@ def half_turned(num_heads: int, head_dim: int, rotary_dim: int | None = None) ->
     order = [*range(0, turned, 2), *range(1, turned, 2), *range(turned, head_dim)]
     heads = torch.arange(num_heads)[:, None] * head_dim
     return (heads + torch.tensor(order)).flatten()
+
+
+def _as_rows(tensor: Tensor) -> Tensor:
+    """A view whose first axis counts rows, or the numbers of a bias."""
+    return tensor.flatten(0, -2) if tensor.ndim > 1 else tensor
 
 
 def _one(theirs: Sequence[Tensor | None]) -> Tensor:
