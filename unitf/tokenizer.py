@@ -236,6 +236,10 @@ class Tokenizer(Component, ABC):
             )
         return (predicted - features.values).square().mean(0)
 
+    def places(self, features: Features) -> Float[Tensor, "P N"]:
+        """Where the tokens stand, as relative positions in the core read it."""
+        return features.positions
+
     def num_columns(self, features: Features) -> tuple[int, ...]:
         """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
         return tuple(length and self.num_prefix + length for length in features.lengths)
@@ -265,5 +269,5 @@ class Tokenizer(Component, ABC):
             rows = self.embedding_norm(rows)
         if self.embedding_projection is not None and not self.table.projected_first:
             rows = self.embedding_projection(rows)
-        tokens = Tokens.from_rows(rows, features.lengths, features.positions)
+        tokens = Tokens.from_rows(rows, features.lengths, self.places(features))
         return tokens if self.prefix is None else self.prefix(tokens)

@@ -36,3 +36,5 @@ def register_architectures(register: Register) -> None:
     register("unitf_image.hf_vit:HFDinov2")
     register("unitf_image.hf_clip:HFClipVision")
     register("unitf_image.hf_clip:HFSiglipVision")
+    register("unitf_image.timm_beit:TimmBeit")
+    register("unitf_image.timm_eva:TimmEva")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from functools import cache
 from random import Random
 from typing import Any, ClassVar, Literal
 
@@ -15,6 +14,7 @@ from unitf.errors import UserError
 from unitf.tokenizer import Positions, Tokenizer
 from unitf.tokens import Features
 from unitf_image.augment import Settings, make_steps
+from unitf_image.places import Coordinates, grid_positions, to_grid
 from unitf_image.reading import Pixels, read_image
 from unitf_image.resizing import Resizing, Size, fit_to
 from unitf_image.stem import ConvolutionalStem
@@ -45,6 +45,7 @@ class ImagePatches(Tokenizer):
             "none", which goes with rotary positions.
         grid: the rows and columns of patches of "interpolated" positions; by default those of
             `size`, or the median of the training images.
+        coordinates: what relative positions (rotary ones) read in place of (row, column).
         mean: of each channel, where 1 is white; by default learned from the training images.
         std: standard deviation of each channel, likewise.
         overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
@@ -67,6 +68,7 @@ class ImagePatches(Tokenizer):
         channels: int = 3,
         positions: Positions = "sinusoidal",
         grid: Pair | None = None,
+        coordinates: Coordinates | None = None,
         mean: float | list[float] | None = None,
         std: float | list[float] | None = None,
         overlap: int = 0,
@@ -81,6 +83,7 @@ class ImagePatches(Tokenizer):
         self.size = None if size is None else _pair("size", size)
         self.resizing = resizing
         self.grid = None if grid is None else _pair("grid", grid)
+        self.coordinates = coordinates
         self.channels = _whole("channels", channels, 1)
         self.overlap = _whole("overlap", overlap, 0)
         self.given = {
@@ -161,6 +164,12 @@ class ImagePatches(Tokenizer):
         if isinstance(self.embedding, ConvolutionalStem):
             return self.embedding(features).mT
         return super().embed(features)
+
+    def places(self, features: Features) -> Float[Tensor, "2 N"]:
+        if self.coordinates is None:
+            return features.positions
+        interpolated = self.position_scheme == "interpolated"
+        return self.coordinates.of(features, self.position_shape if interpolated else None)
 
     # ---- raw values and features -------------------------------------------------------
 
@@ -264,22 +273,6 @@ def from_rows(
     canvas = np.zeros((grid[0], grid[1], centres.shape[1], height, width), np.float32)
     canvas[places[0], places[1]] = centres
     return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
-
-
-def to_grid(size: Iterable[int], patch: Size) -> Size:
-    """Rows and columns of patches that cover an image."""
-    rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))
-    return rows, columns
-
-
-@cache
-def grid_positions(grid: Size, reference: Size | None = None) -> Float[Tensor, "2 N"]:
-    """(row, column) of each patch, laid on another grid if there is one (pixel centres kept)."""
-    rows, columns = (torch.arange(n, dtype=torch.float32) for n in grid)
-    if reference is not None and reference != grid:
-        rows = (rows + 0.5) * (reference[0] / grid[0]) - 0.5
-        columns = (columns + 0.5) * (reference[1] / grid[1]) - 0.5
-    return torch.stack([rows.repeat_interleave(grid[1]), columns.repeat(grid[0])])
 
 
 def _sample(values: Iterable[Any]) -> list[Any]:

@@ -42,6 +42,8 @@ def register_sources(register: Callable[[str], None]) -> None:
 
 @hookimpl
 def register_architectures(register: Callable[[str], None]) -> None:
+    register("unitf_text.hf_clip:HFClipText")
+    register("unitf_text.hf_clip:HFSiglipText")
     register("unitf_text.gpt_decoders:GPT2")
     register("unitf_text.gpt_decoders:GPTNeoX")
     register("unitf_text.gpt_decoders:OPT")
@@ -59,9 +61,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-@hookimpl
-def register_architectures(register: Callable[[str], None]) -> None:
-    register("unitf_text.hf_clip:HFClipText")
-    register("unitf_text.hf_clip:HFSiglipText")

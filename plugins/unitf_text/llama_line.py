@@ -111,7 +111,7 @@ NEXT = "feedforward_residual.norm"
 
 
 class Gemma(LlamaLine):
-    """Gemma and the text part of Gemma 3: scales of 1 + weight, a table that is multiplied by √D."""
+    """Gemma and the text part of Gemma 3: scales of 1 + weight, a table multiplied by √D."""
 
     kinds = ("gemma", "gemma3_text")
     norm = "rms_offset"

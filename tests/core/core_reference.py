@@ -77,6 +77,21 @@ def turn(config: TransformerConfig, head: Tensor, positions: Tensor, everything:
     return torch.stack(columns, dim=1)
 
 
+def mix(angles: Tensor, head: Tensor, positions: Tensor) -> Tensor:
+    """Mixed rotary: pair i of a token turns by the sum over axes of position · angle (P, pairs)."""
+    half = head.shape[1] // 2
+    rows = []
+    for token in range(head.shape[0]):
+        turned = [torch.zeros(())] * 2 * half
+        for i in range(half):
+            angle = sum(positions[axis, token] * angles[axis, i] for axis in range(len(angles)))
+            a, b = head[token, i], head[token, i + half]
+            turned[i] = a * torch.cos(angle) - b * torch.sin(angle)
+            turned[i + half] = a * torch.sin(angle) + b * torch.cos(angle)
+        rows.append(torch.stack(turned))
+    return torch.stack(rows)
+
+
 def bucket(config: TransformerConfig, ahead: float, causal: bool) -> int:
     """T5: a range of distances."""
     buckets, first = config.num_buckets, 0
@@ -112,6 +127,7 @@ class View:
     causal: bool
     everything: bool = False
     table: Tensor | None = None  # of learned positions
+    angles: Tensor | None = None  # of mixed rotary positions: (P, H, pairs)
 
 
 def bias(config: TransformerConfig, view: View, head: int, i: int, j: int) -> Tensor | float:
@@ -154,6 +170,8 @@ def attend(
             kh = norm(config, state, f"{name}.head_norms.key", kh)
         if view is not None and config.positions == "rotary":
             qh, kh = (turn(config, x, view.positions, view.everything) for x in (qh, kh))
+        if view is not None and view.angles is not None:
+            qh, kh = (mix(view.angles[:, head], x, view.positions) for x in (qh, kh))
         rows = []
         for i in range(q.shape[0]):
             seen, scores = [], []
@@ -221,10 +239,15 @@ def stack(
         block = f"{name}.blocks.{place}"
         tables = {"buckets": "positions", "grid": f"own_positions.{place}"}
         table = state.get(f"{name}.{tables.get(config.positions)}.table.weight")
-        view = View(positions, causal, number in (config.global_blocks or []), table)
+        angles = state.get(f"{name}.own_positions.{place}.angles")
+        everything = number in (config.global_blocks or [])
+        view = View(positions, causal, everything, table, angles)
 
         def self_attention(x, block=block, view=view):
             q, k, v = linear(state, f"{block}.attention.qkv", x).split([own, shared, shared], dim=1)
+            if not config.key_bias:
+                q = q + state[f"{block}.attention.some_biases.query"]
+                v = v + state[f"{block}.attention.some_biases.value"]
             return attend(config, state, f"{block}.attention", q, k, v, view)
 
         def cross_attention(x, block=block):

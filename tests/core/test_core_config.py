@@ -74,6 +74,8 @@ def test_overrides_and_what_follows():
         ({"positions": "rotary", "global_rotary_base": 5.0}, "global_rotary_base needs global_blo"),
         ({"global_blocks": [0]}, "global_blocks needs a window or a chunk"),
         ({"global_blocks": [12], "window": 2}, "numbers from 0 to 11, found 12"),
+        ({"dim": 10, "num_heads": 2, "positions": "mixed"}, "head_dim 5 must be even"),
+        ({"num_kv_heads": 1, "positions": "mixed"}, "num_kv_heads must be num_heads 3, found 1"),
     ],
 )  # fmt: skip
 def test_impossible_values_are_one_clear_line(values, message):

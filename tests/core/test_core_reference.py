@@ -21,6 +21,8 @@ VARIANTS = {
     "rotary": {"positions": "rotary", "kind": "decoder"},
     "rotary on two axes": {"positions": "rotary", "position_axes": 2},
     "rotary on three axes": {"positions": "rotary", "position_axes": 3, "head_dim": 8},
+    "mixed, on two axes": {"positions": "mixed", "position_axes": 2},
+    "mixed, causal": {"positions": "mixed", "kind": "decoder"},
     "alibi": {"positions": "alibi"},
     "alibi, causal, window, grouped": {
         "positions": "alibi",
@@ -101,6 +103,8 @@ VARIANTS = {
         "global_rotary_base": 50.0,
         "global_rotary_frequencies": [0.6, 0.3],
     },
+    "no bias of keys": {"key_bias": False, "num_kv_heads": 2},
+    "one norm and scale, in parallel": {"residual": "parallel_shared", "layer_scale": 0.5},
     "cross": {"kind": "encoder-decoder", "decoder_depth": 1},
     "cross as in T5": {
         "kind": "encoder-decoder",

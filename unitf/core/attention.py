@@ -1,5 +1,6 @@
 """Attention modules: what projects columns to queries, keys and values, and back."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,15 +29,16 @@ class Attention(nn.Module):
     """What both kinds share: norms of heads before the kernel, a norm and a projection after it.
 
     Args:
-        widths: of the projections that come first, by name.
+        bias: whether the projections that come first have one.
+        widths: of these projections, by name.
     """
 
-    def __init__(self, config: TransformerConfig, **widths: int) -> None:
+    def __init__(self, config: TransformerConfig, bias: bool, **widths: int) -> None:
         super().__init__()
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         self.head_dim = config.head_dim
         for name, width in widths.items():
-            setattr(self, name, nn.Linear(config.dim, width, bias=config.qkv_bias))
+            setattr(self, name, nn.Linear(config.dim, width, bias=bias))
         inner = config.num_heads * config.head_dim
         self.head_norms = HeadNorms(config) if config.qk_norm else None
         self.norm = make_norm(config, inner) if config.attention_norm else None
@@ -48,6 +50,19 @@ class Attention(nn.Module):
         return self.out(rows if self.norm is None else self.norm(rows))
 
 
+class SomeBiases(nn.Module):
+    """What queries and values have as a bias, and keys lack: it would change no weight (BEiT)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(config.num_heads * config.head_dim))
+        self.value = nn.Parameter(torch.zeros(config.num_kv_heads * config.head_dim))
+
+    def forward(self, rows: Float[Tensor, "N qkv"]) -> Float[Tensor, "N qkv"]:
+        keys = torch.zeros_like(self.value)
+        return rows + torch.cat([self.query, keys, self.value]).to(rows.dtype)
+
+
 class SelfAttention(Attention):
     """Tokens of a sequence look at each other; one projection makes queries, keys and values."""
 
@@ -55,13 +70,18 @@ class SelfAttention(Attention):
 
     def __init__(self, config: TransformerConfig) -> None:
         heads = config.num_heads + 2 * config.num_kv_heads
-        super().__init__(config, qkv=heads * config.head_dim)
+        super().__init__(config, config.qkv_bias and config.key_bias, qkv=heads * config.head_dim)
+        self.some_biases = SomeBiases(config) if config.qkv_bias and not config.key_bias else None
 
     def forward(
         self, rows: Float[Tensor, "N D"], kernel: Kernel, rotation: Rotation | None = None
     ) -> Float[Tensor, "N D"]:
-        heads = self.qkv(rows).unflatten(-1, (-1, self.head_dim))
-        if self.head_norms is not None or rotation is None:
+        rows = self.qkv(rows)
+        if self.some_biases is not None:
+            rows = self.some_biases(rows)
+        heads = rows.unflatten(-1, (-1, self.head_dim))
+        own = rotation is not None and rotation[0].shape[1] > 1  # each head turns by its own angles
+        if self.head_norms is not None or rotation is None or own:
             q, k, v = heads.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=1)
             if self.head_norms is not None:
                 q, k = self.head_norms(q, k)
@@ -82,7 +102,8 @@ class CrossAttention(Attention):
 
     def __init__(self, config: TransformerConfig) -> None:
         d = config.head_dim
-        super().__init__(config, query=config.num_heads * d, kv=2 * config.num_kv_heads * d)
+        widths = {"query": config.num_heads * d, "kv": 2 * config.num_kv_heads * d}
+        super().__init__(config, config.qkv_bias, **widths)
 
     def forward(
         self, rows: Float[Tensor, "N D"], memory: Float[Tensor, "M D"], kernel: Kernel

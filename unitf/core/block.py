@@ -40,8 +40,8 @@ class Block(nn.Module):
             self.cross = CrossAttention(config)
             self.cross_residual = make_residual(config)
         self.feedforward = make_feedforward(config)
-        shared = config.residual == "parallel_shared"
-        self.feedforward_residual = make_residual(config, normed=not shared)
+        if config.residual != "parallel_shared":
+            self.feedforward_residual = make_residual(config)
 
     def forward(
         self,
@@ -76,24 +76,26 @@ class ParallelBlock(Block):
     ) -> Float[Tensor, "N D"]:
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         first, second = self.attention_residual, self.feedforward_residual
-        read = first.norm(rows)
-        attended = self.attention(read, context.attend, context.rotation)
-        computed = self.feedforward(self.read_by_feedforward(rows, read))
+        attended = self.attention(first.norm(rows), context.attend, context.rotation)
+        computed = self.feedforward(second.norm(rows))
         return rows + first.added(attended, keeps[0]) + second.added(computed, keeps[2])
 
-    def read_by_feedforward(
-        self, rows: Float[Tensor, "N D"], read: Float[Tensor, "N D"]
+
+class SharedNormBlock(Block):
+    """Both read the columns after one and the same norm, and share its layer scale."""
+
+    def forward(
+        self,
+        rows: Float[Tensor, "N D"],
+        context: Context,
+        keep: Float[Tensor, "3 N 1"] | None = None,
     ) -> Float[Tensor, "N D"]:
-        return self.feedforward_residual.norm(rows)
-
-
-class SharedNormBlock(ParallelBlock):
-    """Both read the columns after one and the same norm."""
-
-    def read_by_feedforward(
-        self, rows: Float[Tensor, "N D"], read: Float[Tensor, "N D"]
-    ) -> Float[Tensor, "N D"]:
-        return read
+        keeps = (None, None, None) if keep is None else keep.unbind(0)
+        residual = self.attention_residual
+        read = residual.norm(rows)
+        attended = self.attention(read, context.attend, context.rotation)
+        computed = self.feedforward(read)
+        return rows + residual.added(attended, keeps[0]) + residual.added(computed, keeps[2])
 
 
 _BLOCKS = {"sequential": Block, "parallel": ParallelBlock, "parallel_shared": SharedNormBlock}

@@ -21,7 +21,7 @@ Activation = Literal[
     "reglu",
     "swiglu",
 ]
-Positions = Literal["none", "rotary", "alibi", "buckets", "grid"]
+Positions = Literal["none", "rotary", "alibi", "buckets", "grid", "mixed"]
 Size = Literal["tiny", "small", "base", "large"]
 
 # dim, depth, num_heads as in ViT (Dosovitskiy et al., 2021) and DeiT (Touvron et al., 2021)

@@ -57,11 +57,13 @@ class TransformerConfig:
         hidden_norm: the numbers inside the feed-forward are normalised (EVA-02).
         bias: whether linear layers and norms add one.
         qkv_bias: of queries, keys and values; None: as `bias`.
+        key_bias: whether keys have one where queries and values do (BEiT, EVA: no).
         attention_out_bias: of the projection after attention; None: as `bias`.
         norm_bias: of layer norms; None: as `bias`.
         attention_scale: what scores are multiplied by; None: head_dim^-0.5.
         attention_softcap: scores lie between ± this, as cap·tanh(score / cap) (Gemma 2).
-        positions: how attention knows where tokens stand, relative to each other.
+        positions: how attention knows where tokens stand, relative to each other; "mixed" is
+            rotary, with angles that each head of each block learns (RoPE-Mixed).
         position_axes: how many axes of the positions rotary turns by: 1 in a text, 2 in an image.
         rotary_dim: how many numbers of a head turn, from its first; None: head_dim.
         rotary_frequencies: the angle per position of each pair that turns, of one axis after the
@@ -103,6 +105,7 @@ class TransformerConfig:
     hidden_norm: bool = False
     bias: bool = True
     qkv_bias: Decided = None  # type: ignore[assignment]
+    key_bias: bool = True
     attention_out_bias: Decided = None  # type: ignore[assignment]
     norm_bias: Decided = None  # type: ignore[assignment]
     attention_scale: float | None = None

@@ -80,7 +80,22 @@ def _positions(config: Any) -> Iterator[str]:
         yield f"grid must be a number of rows and one of columns, found {config.grid}"
 
 
+def _mixed(config: Any) -> Iterator[str]:
+    if config.num_kv_heads != config.num_heads:
+        yield (
+            f"positions 'mixed' turn each head by itself: num_kv_heads must be num_heads "
+            f"{config.num_heads}, found {config.num_kv_heads}"
+        )
+    if config.head_dim % 2 or config.head_dim // 2 < config.position_axes:
+        yield (
+            f"positions 'mixed' turn pairs: head_dim {config.head_dim} must be even and hold a "
+            f"pair for each of {config.position_axes} position_axes"
+        )
+
+
 def _rotary(config: Any) -> Iterator[str]:
+    if config.positions == "mixed":
+        yield from _mixed(config)
     if config.positions != "rotary":
         for name in ("rotary_dim", *_FREQUENCIES, "global_rotary_base"):
             if getattr(config, name) is not None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from unitf.core.config import TransformerConfig
 from unitf.errors import UserError
 
-Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (N, 1, pairs)
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (N, 1, pairs), or of each head
 
 
 class NoPositions(nn.Module):
@@ -58,6 +58,29 @@ class RotaryPositions(NoPositions):
             return given.to(like.device, non_blocking=True)
         steps = torch.arange(share, dtype=like.dtype, device=like.device)
         return (1.0 / self.base ** (steps / share))[None]  # so, for the last bit, as Llama
+
+
+class MixedPositions(NoPositions):
+    """Pairs of numbers turn with all axes at once, by learned angles (Heo et al., 2024).
+
+    Each head has its own. They begin as those of rotary positions whose axes are turned in the
+    plane, each head at random.
+    """
+
+    def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
+        super().__init__(config)
+        self.num_axes, share = config.position_axes, config.head_dim // 2 // config.position_axes
+        length = config.rotary_base ** (-torch.arange(share) / share)
+        axes = torch.linalg.qr(torch.randn(config.num_heads, self.num_axes, self.num_axes)).Q
+        angles = (axes[..., None] * length).flatten(2)  # (H, P, pairs)
+        rest = config.head_dim // 2 - angles.shape[2]
+        self.angles = nn.Parameter(F.pad(angles, (0, rest)).transpose(0, 1).contiguous())
+
+    def rotation(self, positions: Float[Tensor, "P N"]) -> Rotation | None:
+        places = _with_axes(positions, self.num_axes, "position_axes")
+        learned = self.angles.to(places.dtype)
+        angles = (places[:, :, None, None] * learned[:, None]).sum(0)  # (N, H, pairs)
+        return angles.cos(), angles.sin()
 
 
 class AlibiPositions(NoPositions):
@@ -193,7 +216,7 @@ def _with_axes(
 
 
 _SHARED = {"rotary": RotaryPositions, "alibi": AlibiPositions, "buckets": BucketPositions}
-_OWN = {"grid": GridPositions}
+_OWN = {"grid": GridPositions, "mixed": MixedPositions}
 
 
 def make_positions(config: TransformerConfig, causal: bool = False) -> NoPositions:

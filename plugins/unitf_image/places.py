@@ -1,0 +1,77 @@
+"""Where patches stand: on their grid, and in the coordinates that a core may read instead."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitf.configurable import Configurable
+from unitf.errors import UserError
+from unitf.tokens import Features
+from unitf_image.resizing import Size
+
+
+@dataclass(frozen=True)
+class Coordinates(Configurable):
+    """What relative positions read of an image: (place + shift) / length · extent + start.
+
+    Place and length, the number of patches, are those of each axis. So the coordinates of images
+    of all sizes can lie in one range: with shift 0.5, extent 2 and start -1 from -1 to 1 (DINOv3).
+
+    Args:
+        extent: of rows and of columns; None: their number, so that a patch is as wide as 1.
+        shift: of a patch within its place.
+        start: where the first place begins.
+    """
+
+    extent: list[float] | None = None
+    shift: float = 0.0
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.extent is not None and (len(self.extent) != 2 or min(self.extent) <= 0):
+            raise UserError(
+                f"coordinates.extent: expected two numbers above 0, found {self.extent}"
+            )
+
+    def of(self, features: Features, grid: Size | None = None) -> Float[Tensor, "2 N"]:
+        """The coordinates of a batch of images.
+
+        Args:
+            grid: on which their patches are laid; None: each image has its own.
+        """
+        places = features.positions
+        if self.extent is None:
+            return places + (self.shift + self.start)
+        extent = places.new_tensor(self.extent)[:, None]
+        lengths = _lengths(features) if grid is None else places.new_tensor(grid)[:, None]
+        return (places + self.shift) / lengths * extent + self.start
+
+
+def _lengths(features: Features) -> Float[Tensor, "2 N"]:
+    """For each patch the rows and columns of its image, without asking the device."""
+    places = features.positions
+    counts = torch.tensor(features.lengths, device=places.device)
+    owners = torch.arange(len(counts), device=places.device)
+    owners = owners.repeat_interleave(counts, output_size=features.num_tokens).expand_as(places)
+    last = places.new_zeros(len(places), len(counts)).scatter_reduce(1, owners, places, "amax")
+    return last.gather(1, owners) + 1
+
+
+def to_grid(size: Iterable[int], patch: Size) -> Size:
+    """Rows and columns of patches that cover an image."""
+    rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))
+    return rows, columns
+
+
+@cache
+def grid_positions(grid: Size, reference: Size | None = None) -> Float[Tensor, "2 N"]:
+    """(row, column) of each patch, laid on another grid if there is one (pixel centres kept)."""
+    rows, columns = (torch.arange(n, dtype=torch.float32) for n in grid)
+    if reference is not None and reference != grid:
+        rows = (rows + 0.5) * (reference[0] / grid[0]) - 0.5
+        columns = (columns + 0.5) * (reference[1] / grid[1]) - 0.5
+    return torch.stack([rows.repeat_interleave(grid[1]), columns.repeat(grid[0])])

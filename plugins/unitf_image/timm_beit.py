@@ -1,0 +1,78 @@
+"""timm's BEiT and BEiT v2."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from unitf.core import TransformerConfig
+from unitf.peers import line
+from unitf.peers.changes import Joined
+from unitf.peers.names import Line
+from unitf_image.timm_images import FEEDFORWARD, TimmImages
+from unitf_image.timm_parts import activation_of, is_there, norm_of
+
+
+class TimmBeit(TimmImages):
+    """timm's Beit: each block learns a table of distances, and keys have no bias."""
+
+    kinds = ("Beit",)
+
+    def refusal(self) -> str | None:
+        if self.peer.rel_pos_bias is not None:
+            return "its blocks share one table of distances"
+        return super().refusal()
+
+    @property
+    def grid(self) -> Any:
+        return self.peer.blocks[0].attn.window_size
+
+    @property
+    def outside(self) -> float:
+        return -1.0 if self.grid else 0.0
+
+    def core(self) -> TransformerConfig:
+        peer, block = self.peer, self.peer.blocks[0]
+        attention = block.attn
+        return TransformerConfig(
+            dim=peer.embed_dim,
+            depth=len(peer.blocks),
+            num_heads=attention.num_heads,
+            head_dim=attention.qkv.out_features // 3 // attention.num_heads,
+            hidden_dim=block.mlp.fc2.in_features,
+            activation=activation_of(block.mlp),  # type: ignore[arg-type]
+            **norm_of(block.norm1),
+            final_norm=is_there(peer.norm),
+            hidden_norm=is_there(block.mlp.norm),
+            qkv_bias=attention.q_bias is not None,
+            key_bias=attention.q_bias is None,
+            layer_scale=1.0 if block.gamma_1 is not None else None,
+            positions="grid" if self.grid else "none",
+            grid=list(self.grid) if self.grid else None,
+        )
+
+    def block_lines(self) -> list[Line]:
+        return [
+            line("norm1", "attention_residual.norm"),
+            line("attn.qkv", "attention.qkv"),
+            line("attn.q_bias", "attention.some_biases.query"),
+            line("attn.v_bias", "attention.some_biases.value"),
+            line("attn.proj", "attention.out"),
+            line("gamma_1", "attention_residual.scale"),
+            line("norm2", "feedforward_residual.norm"),
+            *gates(self.peer.blocks[0].mlp),
+            *FEEDFORWARD,
+            line("gamma_2", "feedforward_residual.scale"),
+        ]
+
+    def table(self) -> Sequence[Line]:
+        theirs, ours = "attn.relative_position_bias_table", "core.encoder.own_positions"
+        count = len(self.peer.blocks)
+        tables = [line(f"blocks.{n}.{theirs}", f"{ours}.{n}.table.weight") for n in range(count)]
+        return [*super().table(), *tables]
+
+
+def gates(mlp: Any) -> list[Line]:
+    """The lines of a feed-forward whose gate is a layer of its own."""
+    if not hasattr(mlp, "fc1_g"):
+        return []
+    sizes = [mlp.fc1_g.out_features, mlp.fc1_x.out_features]
+    return [Line(("mlp.fc1_g", "mlp.fc1_x"), "feedforward.inner", Joined(sizes))]

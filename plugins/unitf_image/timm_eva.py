@@ -1,0 +1,208 @@
+"""timm's EVA, EVA-02, DINOv3, Perception Encoder and ViTs with rotary positions."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unitf.core import TransformerConfig
+from unitf.peers import line
+from unitf.peers.changes import Joined, Part, Rows, Same, Then
+from unitf.peers.names import Line
+from unitf_image.places import Coordinates
+from unitf_image.timm_beit import gates
+from unitf_image.timm_images import FEEDFORWARD, TimmImages
+from unitf_image.timm_parts import activation_of, is_there, norm_of, turned
+
+_ROTARY = ("RotaryEmbeddingCat", "RotaryEmbeddingDinoV3", "RotaryEmbeddingMixed")
+
+
+class TimmEva(TimmImages):
+    """timm's Eva: rotary positions over two axes, SwiGLU, norms within the layers."""
+
+    kinds = ("Eva",)
+
+    def refusal(self) -> str | None:
+        peer, block, rope = self.peer, self.peer.blocks[0], self.peer.rope
+        if rope is not None:
+            if type(rope).__name__ not in _ROTARY:
+                return f"its rotary positions are of class {type(rope).__name__}"
+            if getattr(rope, "grid_type", "index") != "index":
+                return f"its rotary positions count by {rope.grid_type!r}"
+            if getattr(rope, "normalize_coords", "separate") != "separate":
+                return f"its coordinates are normalised by {rope.normalize_coords!r}"
+        if block.attn.gate is not None:
+            return "its attention has a gate"
+        if len({getattr(b.attn, "num_kv_heads", None) for b in peer.blocks}) > 1:
+            return "its blocks differ in their number of key and value heads"
+        if (getattr(block, "gamma_1", None) is None) != (getattr(block, "gamma_2", None) is None):
+            return "only its attention has a layer scale"
+        return super().refusal()
+
+    # ---- rotary positions
+
+    @property
+    def rope_kind(self) -> str:
+        return "" if self.peer.rope is None else type(self.peer.rope).__name__
+
+    @property
+    def columns_first(self) -> bool:
+        return getattr(self.peer.rope, "grid_indexing", "ij") == "xy"
+
+    @property
+    def coordinates(self) -> Coordinates | None:
+        rope = self.peer.rope
+        if self.rope_kind == "RotaryEmbeddingDinoV3":
+            return Coordinates(extent=[2.0, 2.0], shift=0.5 + rope.grid_offset, start=-1.0)
+        if self.rope_kind == "RotaryEmbeddingCat" and rope.ref_feat_shape is not None:
+            return Coordinates(extent=list(map(float, rope.ref_feat_shape)), shift=rope.grid_offset)
+        if self.rope_kind == "RotaryEmbeddingCat" and rope.grid_offset:
+            return Coordinates(shift=rope.grid_offset)
+        return None
+
+    def _positions(self) -> dict[str, Any]:
+        rope = self.peer.rope
+        if self.rope_kind == "RotaryEmbeddingMixed":
+            return {"positions": "mixed", "position_axes": 2, "rotary_base": rope.temperature}
+        if self.rope_kind == "RotaryEmbeddingCat":
+            return {"positions": "rotary", "position_axes": 2, "rotary_base": rope.temperature}
+        if self.rope_kind == "RotaryEmbeddingDinoV3":
+            frequencies = [2 * math.pi / period for period in rope.periods.tolist()]
+            return {
+                "positions": "rotary",
+                "position_axes": 2,
+                "rotary_frequencies": 2 * frequencies,
+            }
+        return {}
+
+    def _order(self) -> Tensor | None:
+        """In which order unitf has the rows of queries, and those of keys; None: in timm's."""
+        attention = self.peer.blocks[0].attn
+        if not self.rope_kind:
+            return None
+        mixed = self.rope_kind == "RotaryEmbeddingMixed"  # whose pairs turn with both axes
+        return turned(
+            attention.num_heads,
+            attention.head_dim,
+            attention.rotate_half,
+            self.columns_first and not mixed,
+        )
+
+    # ---- blocks
+
+    def core(self) -> TransformerConfig:
+        peer, block = self.peer, self.peer.blocks[0]
+        attention = block.attn
+        biased, keys_too = _biases(attention)
+        return TransformerConfig(
+            dim=peer.embed_dim,
+            depth=len(peer.blocks),
+            num_heads=attention.num_heads,
+            num_kv_heads=getattr(attention, "num_kv_heads", attention.num_heads),
+            head_dim=attention.head_dim,
+            hidden_dim=block.mlp.fc2.in_features,
+            activation=activation_of(block.mlp),  # type: ignore[arg-type]
+            **norm_of(block.norm1),
+            norm_position="branch" if type(block).__name__ == "EvaBlockPostNorm" else "pre",
+            input_norm=is_there(peer.norm_pre),
+            final_norm=is_there(peer.norm),
+            qk_norm=is_there(attention.q_norm),
+            attention_norm=is_there(attention.norm),
+            hidden_norm=is_there(block.mlp.norm),
+            qkv_bias=biased,
+            key_bias=keys_too,
+            layer_scale=1.0 if getattr(block, "gamma_1", None) is not None else None,
+            **self._positions(),
+        )
+
+    def block_lines(self) -> list[Line]:
+        return [
+            line("norm1", "attention_residual.norm"),
+            *self._attention_lines(),
+            line("attn.norm", "attention.norm"),
+            line("attn.proj", "attention.out"),
+            line("gamma_1", "attention_residual.scale"),
+            line("norm2", "feedforward_residual.norm"),
+            *gates(self.peer.blocks[0].mlp),
+            *FEEDFORWARD,
+            line("gamma_2", "feedforward_residual.scale"),
+        ]
+
+    def _attention_lines(self) -> list[Line]:
+        attention, order = self.peer.blocks[0].attn, self._order()
+        dim = attention.num_heads * attention.head_dim
+        kv_dim = getattr(attention, "kv_dim", dim)
+        whole, queries, head = Same(), Same(), Same()
+        split: Joined | Then = Joined([dim, kv_dim, kv_dim])
+        if order is not None:
+            values = torch.arange(dim + kv_dim, dim + 2 * kv_dim)
+            rows = torch.cat([order, order[:kv_dim] + dim, values])
+            whole, queries, head = Rows(rows), Rows(order), Rows(order[: attention.head_dim])
+            split = Then(split, whole)
+        projections = [f"attn.{name}_proj" for name in "qkv"]
+        lines = [line("attn.qkv", "attention.qkv", whole)]
+        if _biases(attention) == (True, False):
+            lines.append(Line(tuple(f"{p}.weight" for p in projections), _QKV_WEIGHT, split))
+            lines.append(line("attn.q_proj.bias", "attention.some_biases.query", queries))
+            lines.append(line("attn.v_proj.bias", "attention.some_biases.value"))
+        else:
+            lines.append(Line(tuple(projections), "attention.qkv", split))
+        return [
+            *lines,
+            line("attn.q_bias", "attention.some_biases.query", queries),
+            line("attn.v_bias", "attention.some_biases.value"),
+            line("attn.q_norm", "attention.head_norms.query", head),
+            line("attn.k_norm", "attention.head_norms.key", head),
+        ]
+
+    def table(self) -> Sequence[Line]:
+        count = len(self.peer.blocks) if self.rope_kind == "RotaryEmbeddingMixed" else 0
+        angles = "core.encoder.own_positions.{}.angles"
+        return [
+            *super().table(),
+            *(
+                line("rope.freqs", angles.format(n), Angles(n, self.columns_first))
+                for n in range(count)
+            ),
+        ]
+
+    @property
+    def pools_prefixes(self) -> bool:
+        return self.attn_pool is not None
+
+
+class Angles(Part):
+    """The learned angles (P, H, pairs) of a block, of a peer's (P, depth, H, pairs).
+
+    Args:
+        block: its number.
+        columns_first: whether the peer's first axis is that of columns.
+    """
+
+    def __init__(self, block: int, columns_first: bool) -> None:
+        self.block = block
+        self.axes = [0] if columns_first else []  # which of them are read backwards
+
+    def there(self, theirs: Sequence[Tensor | None]) -> Tensor:
+        [angles] = theirs
+        assert angles is not None
+        return angles[:, self.block].flip(self.axes)
+
+    def put(self, whole: Tensor, part: Tensor) -> None:
+        whole[:, self.block] = part.flip(self.axes)
+
+
+_QKV_WEIGHT = "attention.qkv.weight"
+
+
+def _biases(attention: Any) -> tuple[bool, bool]:
+    """Whether queries and values have a bias, and whether keys have one where they do."""
+    if attention.qkv is not None and attention.qkv.bias is not None:
+        return True, True
+    if attention.qkv is not None:
+        separate = getattr(attention, "q_bias", None) is not None
+        return separate, not separate
+    biased = attention.q_proj.bias is not None
+    return biased, not biased or attention.k_proj.bias is not None

@@ -1,0 +1,166 @@
+"""TimmImages: what all of timm's vision transformers have around their blocks."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from unitf.embedding import Prefix
+from unitf.peers import Architecture, Trial, each, line
+from unitf.peers.changes import Joined, Part
+from unitf.peers.names import Line
+from unitf.tasks.classification import Classification
+from unitf.tasks.embedding import Embedding
+from unitf.tasks.heads import Head
+from unitf.tasks.task import Task
+from unitf.tokenizer import Tokenizer
+from unitf_image.patches import ImagePatches
+from unitf_image.places import Coordinates
+from unitf_image.timm_parts import activation_of, class_names, images, is_there, preparation
+
+FEEDFORWARD = [
+    line("mlp.fc1", "feedforward.inner"),
+    line("mlp.norm", "feedforward.norm"),
+    line("mlp.fc2", "feedforward.out"),
+]
+_POOL = {
+    "latent": "latent",
+    "q": "query",
+    "kv": "kv",
+    "proj": "out",
+    "norm": "norm",
+    "mlp.fc1": "inner",
+    "mlp.fc2": "outer",
+}
+
+
+class TimmImages(Architecture):
+    """Patches, class and register tokens, pooling and heads of timm's vision transformers."""
+
+    hub = "timm"
+    outside = 0.0  # where class and register tokens stand, on both axes
+
+    def refusal(self) -> str | None:
+        peer = self.peer
+        embed = type(peer.patch_embed).__name__
+        if embed != "PatchEmbed":
+            return f"its patches are embedded by {embed}"
+        if is_there(peer.patch_embed.norm):
+            return "its patches are normalised before their positions are added"
+        if peer.global_pool not in ("token", "avg", "map"):
+            return f"global_pool is {peer.global_pool!r}"
+        for norm in (self.fc_norm, getattr(self.attn_pool, "norm", None)):
+            if is_there(norm) and not isinstance(norm, nn.LayerNorm):
+                return f"its head has a norm of class {type(norm).__name__}"
+        return None
+
+    @abstractmethod
+    def block_lines(self) -> list[Line]:
+        """Which tensors of a block of timm are which of a block of unitf."""
+
+    @property
+    def coordinates(self) -> Coordinates | None:
+        """What relative positions read in place of rows and columns."""
+        return None
+
+    @property
+    def attn_pool(self) -> Any:
+        return getattr(self.peer, "attn_pool", None)
+
+    @property
+    def fc_norm(self) -> Any:
+        return getattr(self.peer, "fc_norm", None)
+
+    @property
+    def prefixes(self) -> dict[str, int]:
+        """The learned tokens before the patches, and how many each tensor holds."""
+        found = {n: getattr(self.peer, n, None) for n in ("cls_token", "dist_token", "reg_token")}
+        return {name: tensor.shape[1] for name, tensor in found.items() if tensor is not None}
+
+    @property
+    def prefixes_have_positions(self) -> bool:
+        return self.peer.pos_embed is not None and not getattr(self.peer, "no_embed_class", False)
+
+    @property
+    def pools_prefixes(self) -> bool:
+        return getattr(self.peer, "pool_include_prefix", False)
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        peer, embed, prefix = self.peer, self.peer.patch_embed, None
+        if count := sum(self.prefixes.values()):
+            prefix = Prefix(count, self.prefixes_have_positions, self.outside)
+        tokenizer = ImagePatches(
+            peer.embed_dim,
+            patch=list(embed.patch_size),
+            positions="none" if peer.pos_embed is None else "learned",
+            coordinates=self.coordinates,
+            bias=embed.proj.bias is not None,
+            prefix=prefix,
+            **preparation(peer),
+        )
+        return {"image": tokenizer}
+
+    def tasks(self) -> dict[str, Task]:
+        peer = self.peer
+        pooling, head = self.pooling()
+        if peer.num_classes < 2:
+            task = Embedding(["image"], pooling=pooling, normalise=False, head=head)
+            return {"embedding": task}
+        return {"label": Classification(["image"], "label", class_names(peer), pooling, head=head)}
+
+    def pooling(self) -> tuple[Any, Head]:
+        """How columns become one, and what follows."""
+        peer, pool, columns = self.peer, self.attn_pool, None
+        if peer.global_pool != "token" and not self.pools_prefixes:
+            columns = [sum(self.prefixes.values()), None]
+        eps = self.fc_norm.eps if is_there(self.fc_norm) else None
+        if pool is None:
+            name = "mean" if peer.global_pool == "avg" else "first"
+            return name, Head(columns=columns, norm_eps=eps)
+        return "latent", Head(
+            columns=columns,
+            norm_eps=eps,
+            latent_heads=pool.num_heads,
+            latent_hidden=pool.mlp.fc1.out_features,
+            latent_activation=activation_of(pool.mlp),  # type: ignore[arg-type]
+            latent_eps=pool.norm.eps,
+        )
+
+    def table(self) -> Sequence[Line]:
+        peer, image = self.peer, "tokenizers.image"
+        lines = [line("patch_embed.proj", f"{image}.embedding")]
+        if self.prefixes:
+            sizes = list(self.prefixes.values())
+            lines.append(Line(tuple(self.prefixes), f"{image}.prefix.tokens", Joined(sizes)))
+        if peer.pos_embed is not None:
+            inside = sum(self.prefixes.values()) if self.prefixes_have_positions else 0
+            places = f"{image}.position_embedding.table"
+            lines.append(line("pos_embed", places, Part(inside, peer.pos_embed.shape[1])))
+            if inside:
+                lines.append(line("pos_embed", f"{image}.prefix.positions", Part(0, inside)))
+        head = f"tasks.{next(iter(self.tasks()))}.head"
+        return [
+            *lines,
+            line("norm_pre", "core.encoder.input_norm"),
+            *each(len(peer.blocks), "blocks.{}", "core.encoder.blocks.{}", self.block_lines()),
+            line("norm", "core.encoder.final_norm"),
+            *(line(f"attn_pool.{a}", f"{head}.pooling.{b}") for a, b in _POOL.items()),
+            line("fc_norm", f"{head}.norm"),
+            line("head", f"{head}.linear"),
+        ]
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": list(self.peer.blocks)}
+
+    def trial(self) -> Trial:
+        pixels, features = images(self.peer)
+        return Trial({"x": pixels}, {"image": features})
+
+    def outputs(self, trial: Trial) -> dict[str, Tensor]:
+        tokens = self.peer.forward_features(trial.inputs["x"])
+        return {"columns": tokens.flatten(0, 1), **self.heads(tokens)}
+
+    def heads(self, tokens: Tensor) -> dict[str, Tensor]:
+        """For each task the peer's logits."""
+        return {name: self.peer.forward_head(tokens) for name in self.tasks()}
