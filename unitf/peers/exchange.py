@@ -8,7 +8,7 @@ from unitf.checkpoints.folder import save_folder
 from unitf.errors import UserError
 from unitf.learner import Learner
 from unitf.peers.convert import to_learner, to_peer
-from unitf.peers.hub import describe, find_prefix, hubs, open_model
+from unitf.peers.hub import describe, find_hub, find_prefix, hubs, open_model
 from unitf.peers.proof import TOLERANCE, Proof, compare
 
 
