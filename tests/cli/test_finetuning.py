@@ -101,7 +101,9 @@ def test_adapters_are_trained_kept_apart_and_merged(folder, capsys):
     words = ["--model.pretrained", str(folder / "trained"), "--model.lora.rank", "2"]
     words += ["--model.lora.layers", "[attention.qkv, feedforward.out]"]
     assert fit(folder, "new", *words, out="adapted") == 0
-    files = {file.name for file in (folder / "adapted" / "adapters").iterdir()}
+    adapters = str(folder / "adapted" / "adapters")
+    assert f"adapters {adapters}" in " ".join(capsys.readouterr().out.split())
+    files = {file.name for file in Path(adapters).iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors"} <= files
     table = folder / "in.jsonl"
     table.write_text(json.dumps({"waves": [0.5] * 12}))

@@ -130,8 +130,9 @@ class TrainingCLI(LightningCLI):
         shown = [Progress(), RunReport(out), Summary(out, test_follows=self.tests)]
         if self.verb != "fit":
             return shown
-        kept = [Adapters(out)] if self.model.lora is not None else []
-        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), *kept, Interrupt(out)]
+        if self.model.lora is not None:
+            shown = [Adapters(out), *shown]  # Summary says where they lie
+        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), Interrupt(out)]
 
     @property
     def tests(self) -> bool:

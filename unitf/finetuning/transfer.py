@@ -74,7 +74,7 @@ def transfer(model: nn.Module, source: Mapping[str, Any], parts: Iterable[str]) 
         if is_adapter(name):
             continue
         origin = origins.get(_component(name), _Origin()).name_of(plain_name(name))
-        value = None if origin is None else state.get(origin)
+        value = state.get(origin)
         if value is not None and value.shape == own.shape:
             found.taken.append(name)
         elif value is not None and name in tables:
@@ -109,10 +109,11 @@ class _Origin:
     own: str = ""
     without: tuple[str, ...] = ()
 
-    def name_of(self, name: str) -> str | None:
+    def name_of(self, name: str) -> str:
+        """Of a parameter in the source; "" if it is to be none."""
         rest = name.removeprefix(f"{self.own}.")
         if self.component is None or rest.startswith(self.without):
-            return None
+            return ""
         return f"{self.component}.{rest}"
 
 
