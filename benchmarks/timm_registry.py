@@ -1,4 +1,4 @@
-"""All of timm's plain vision transformers by name, and which of them unitf says."""
+"""All of timm's plain vision transformers by name, and models of them small enough for a CPU."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import timm
 import torch
 
 FAMILIES = ("vit_", "deit", "beit", "eva", "samvit")
+_SMALL, _LARGE = 192, 2048  # widths up to, and from, which fewer blocks say as much
+_PATCHES = 8
 
 
 def names() -> list[str]:
@@ -13,29 +15,40 @@ def names() -> list[str]:
     return [name for name in timm.list_models() if name.startswith(FAMILIES)]
 
 
-def make(name: str, depth: int | None = None, device: str = "cpu") -> Any:
-    """The model of this name with random weights; with fewer blocks, where it takes them.
+def make(
+    name: str, depth: int | None = None, patches: int | None = None, device: str = "cpu"
+) -> Any:
+    """The model of this name with random weights.
 
-    Images are cut to at most 16×16 patches, which changes no block: only the tables of positions.
+    Args:
+        depth: how many blocks it has, if timm lets them be chosen; None: all.
+        patches: how many each axis of its images has at most, which changes tables of positions
+            alone; None: all.
     """
-    size = _size(name)
+    wanted = {"depth": depth, "img_size": patches and _size(name, patches)}
+    wanted = {key: value for key, value in wanted.items() if value is not None}
     with torch.device(device):
-        for arguments in ({"depth": depth, "img_size": size}, {"img_size": size}, {}):
-            given = {key: value for key, value in arguments.items() if value is not None}
+        for arguments in (wanted, {k: v for k, v in wanted.items() if k != "depth"}, {}):
             try:
-                return timm.create_model(name, **given)
-            except (TypeError, AssertionError):
+                return timm.create_model(name, **arguments)
+            except (TypeError, AssertionError):  # it takes no such argument
                 continue
     raise ValueError(f"timm cannot make {name}")
 
 
-def _size(name: str) -> list[int] | None:
-    """Rows and columns of at most 16 patches, of the image that the model is for."""
+def reduced(name: str) -> tuple[Any, int]:
+    """A model of this name that a CPU computes in seconds, and how many blocks the whole has."""
+    whole = make(name, device="meta")
+    width, depth = whole.embed_dim, len(whole.blocks)
+    if width > _SMALL:
+        return make(name, 1 if width >= _LARGE else 2, _PATCHES), depth
+    return make(name, patches=_PATCHES), depth
+
+
+def _size(name: str, patches: int) -> list[int] | None:
+    """Rows and columns of so many patches, and of what is left beyond the last of them."""
     cfg: Any = timm.get_pretrained_cfg(name)
-    if cfg is None:
-        return None
-    whole = cfg.input_size[1:]
     patch = next((int(word[5:]) for word in name.split("_") if word[:5] == "patch"), None)
-    if patch is None or max(whole) <= 16 * patch:
+    if cfg is None or patch is None:
         return None
-    return [min(side // patch, 16) * patch for side in whole]
+    return [min(side // patch, patches) * patch + side % patch for side in cfg.input_size[1:]]

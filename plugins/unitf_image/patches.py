@@ -171,7 +171,7 @@ class ImagePatches(Tokenizer):
         if self.coordinates is None:
             return features.positions
         interpolated = self.position_scheme == "interpolated"
-        return self.coordinates.of(features, self.position_shape if interpolated else None)
+        return self.coordinates.of(features, self.reference_grid if interpolated else None)
 
     # ---- raw values and features -------------------------------------------------------
 

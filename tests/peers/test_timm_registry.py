@@ -22,7 +22,7 @@ REFUSED = {
 def test_every_name_maps_without_a_tensor_left_over_or_says_why_not():
     hub, reasons = hubs()["timm"], []
     for name in names():
-        peer = make(name, depth=1, device="meta")
+        peer = make(name, 1, device="meta")
         try:
             architecture = describe(hub, peer)
         except UserError as error:
@@ -37,7 +37,7 @@ def test_every_name_maps_without_a_tensor_left_over_or_says_why_not():
 
 @pytest.mark.parametrize("name", ["vit_base_patch16_xp_224", "vit_tiny_patch16_224"])
 def test_refused_options_are_one_line(name):
-    peer = make(name, depth=1, device="meta")
+    peer = make(name, 1, device="meta")
     peer.global_pool = "max"
     with pytest.raises(UserError, match="cannot be said in unitf: global_pool is 'max'"):
         describe(hubs()["timm"], peer)
