@@ -40,6 +40,7 @@ class Row:
     part: str
     name: str
     model: str
+    library: str
     parity: Parity | str  # a text says why nothing could be measured
 
     @property
@@ -69,21 +70,18 @@ def parts() -> list[str]:
     return [*(module.name for module in pkgutil.iter_modules(parity_cases.__path__)), REGISTRY]
 
 
-def library_of(peer: nn.Module) -> str:
-    return type(peer).__module__.partition(".")[0]
-
-
 def row(part: str, name: str, make: Callable[[], nn.Module], model: str = "{}") -> Row:
     """Makes a model and measures it; `{}` in `model` is the name of its class."""
-    kind = ""
+    kind = library = ""
+    torch.manual_seed(0)  # libraries draw some biases when they make a model
     try:
         peer = make()
-        kind = type(peer).__name__
-        parity: Parity | str = measure(hubs()[_HUBS[library_of(peer)]], peer)
+        kind, library = type(peer).__name__, type(peer).__module__.partition(".")[0]
+        parity: Parity | str = measure(hubs()[_HUBS[library]], peer)
     except Exception as error:  # one case says what went wrong, the others go on
         parity = f"**fails**: {str(error).strip().splitlines()[0][:200]}"
     gc.collect()
-    return Row(part, name, model.format(kind), parity)
+    return Row(part, name, model.format(kind), library, parity)
 
 
 def cases(part: str) -> Iterator[Row]:
@@ -98,14 +96,15 @@ def registry(refused: dict[str, list[str]]) -> Iterator[Row]:
 
     hub = hubs()["timm"]
     for name in names():
+        whole = make(name, device="meta")  # its blocks could differ from each other
         try:
-            describe(hub, make(name, depth=1, device="meta"))
+            describe(hub, whole)
         except UserError as error:
             refused[str(error).partition("; near")[0]].append(name)
             continue
-        peer, whole = reduced(name)
-        depth = len(peer.blocks)
-        blocks = f"{{}}, {depth} of {whole} blocks" if depth < whole else f"{{}}, {whole} blocks"
+        torch.manual_seed(0)
+        peer = reduced(name, whole.embed_dim)
+        blocks = f"{{}}, {len(peer.blocks)} of {len(whole.blocks)} blocks"
         yield row(REGISTRY, name, lambda peer=peer: peer, blocks)
 
 
@@ -138,7 +137,6 @@ def page(rows: list[Row], refused: dict[str, list[str]], seconds: float) -> str:
 
 
 def _head(rows: list[Row], seconds: float) -> str:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", *_HUBS))
     broken = [f"{one.part}: {one.name}" for one in rows if not one.holds]
     found = f"**Broken: {', '.join(broken)}.**" if broken else "All of them hold."
     return f"""# Parity
@@ -151,7 +149,7 @@ Then the weights go back, and each tensor must be the very same bits. {found}
 
 Made by `python -m benchmarks.parity --out docs/parity.md` on {time.strftime("%Y-%m-%d")} in
 {seconds / 60:.0f} minutes of one processor: {_processor()}; {platform.system()}, Python
-{platform.python_version()}, {versions}."""
+{platform.python_version()}, torch {version("torch")}."""
 
 
 def _processor() -> str:
@@ -167,15 +165,17 @@ def _summary(rows: list[Row], measured: list[str]) -> str:
     for part in measured:
         mine = [one for one in rows if one.part == part]
         parities = [one.parity for one in mine if isinstance(one.parity, Parity)]
+        libraries = sorted({one.library for one in mine if one.library})
         lines.append(
             [
                 part.replace("_", " "),
+                ", ".join(f"{name} {version(name)}" for name in libraries),
                 f"{sum(one.holds for one in mine)} of {len(mine)}",
                 f"{max((p.proof.worst.relative for p in parities), default=0):.1e}",
                 f"{max((p.worst_gradient.relative for p in parities), default=0):.1e}",
             ]
         )
-    return table(["part", "hold", "outputs, at most", "gradients, at most"], lines)
+    return table(["part", "peer", "hold", "outputs, at most", "gradients, at most"], lines)
 
 
 def _share(said: int, refused: dict[str, list[str]]) -> str:
