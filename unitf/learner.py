@@ -89,7 +89,7 @@ class Learner(L.LightningModule):
         self.tasks: Any = nn.ModuleDict(tasks)
         # drawn here, with the core's parameters: strategies may seed again before `setup`, and
         # what is built there must not depend on how many processes there are
-        self._build_seed = int(torch.randint(2**31, ()).item())
+        self._build_seed = int(torch.randint(2**31, (), device="cpu").item())
         self.optimizer = optimizer
         self.schedule = schedule
         self.compile_core = compile

@@ -46,6 +46,7 @@ CASES = {
         _vit, block_fn=ParallelScalingBlock, norm_layer=RmsNorm, qkv_bias=False, qk_norm=True
     ),
     "parallel, layer scale": partial(_vit, block_fn=ParallelScalingBlock, init_values=1e-5),
+    "no whole patches": partial(_vit, img_size=(38, 30)),
     "grey": partial(_vit, in_chans=1),
     "distilled": partial(timm.create_model, "deit_tiny_distilled_patch16_224", **SMALL),
     "distilled, without a head": partial(

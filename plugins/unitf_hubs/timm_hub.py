@@ -22,14 +22,18 @@ class TimmHub(Hub):
     def open(self, name: str) -> nn.Module:
         import timm
 
-        folder = Path(name).expanduser()
+        folder, arguments = Path(name).expanduser(), {}
         if folder.is_dir():
             check_folder(folder)
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            arguments = config.get("model_args") or {}
             name = f"local-dir:{folder}"
         elif name.partition(".")[0] not in set(timm.list_models()):
             raise UserError(f"timm has no model {name!r}, and there is no such folder")
         with explained(f"timm:{name}"):
-            return timm.create_model(name, pretrained=True).float().eval()
+            peer: Any = timm.create_model(name, pretrained=True).float().eval()
+        peer.unitf_arguments = arguments  # they are all that says how it was made
+        return peer
 
     def kind(self, peer: nn.Module) -> str:
         return type(peer).__name__
@@ -46,12 +50,14 @@ class TimmHub(Hub):
     def make(self, recipe: dict[str, Any]) -> nn.Module:
         import timm
 
-        return timm.create_model(
+        peer: Any = timm.create_model(
             recipe["architecture"],
             num_classes=recipe["num_classes"],
             pretrained_cfg_overlay=recipe["pretrained_cfg"],
             **recipe["arguments"],
         ).eval()
+        peer.unitf_arguments = recipe["arguments"]
+        return peer
 
     def save(self, peer: Any, folder: Path, source: str | None) -> None:
         from safetensors.torch import save_file
@@ -77,10 +83,13 @@ class TimmHub(Hub):
 
 
 def _arguments(peer: Any) -> dict[str, Any]:
-    """What timm's entry points do not know by the name alone: the size of the images."""
+    """What timm's entry points do not know by the name alone: its own arguments and its images."""
+    arguments = dict(getattr(peer, "unitf_arguments", {}))
+    arguments.pop("num_classes", None)
     embed = getattr(peer, "patch_embed", None)
-    size = getattr(embed, "img_size", None)
-    return {} if size is None else {"img_size": list(size)}
+    if (size := getattr(embed, "img_size", None)) is not None:
+        arguments["img_size"] = list(size)
+    return arguments
 
 
 def _is_plain(value: Any) -> bool:

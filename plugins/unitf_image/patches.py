@@ -14,7 +14,7 @@ from unitf.errors import UserError
 from unitf.tokenizer import Positions, Tokenizer
 from unitf.tokens import Features
 from unitf_image.augment import Settings, make_steps
-from unitf_image.places import Coordinates, grid_positions, to_grid
+from unitf_image.places import Coordinates, grid_positions, to_grid, whole
 from unitf_image.reading import Pixels, read_image
 from unitf_image.resizing import Resizing, Size, fit_to
 from unitf_image.stem import ConvolutionalStem
@@ -31,7 +31,7 @@ class ImagePatches(Tokenizer):
 
     The F numbers of a patch are in the order (channel, row, column), as in the weights of a
     convolution. An image whose sides are no multiples of the patch is continued to the right and
-    below in the mean colour.
+    below in the mean colour, or cut off there.
 
     Args:
         dim: D, the width of a token.
@@ -53,6 +53,7 @@ class ImagePatches(Tokenizer):
             few of them over the whole image), which learns more from few images; without overlap.
         augment: what changes a training image: names and settings, see `unitf_image.augment`.
         max_tokens: the most patches an image may have.
+        cut: whether an image is cut off after its last whole patch, as by a convolution.
         bias: whether the linear stem has one.
         options: further ones of every tokenizer (`prefix`).
     """
@@ -76,6 +77,7 @@ class ImagePatches(Tokenizer):
         augment: Settings | None = None,
         max_tokens: int | None = None,
         bias: bool = True,
+        cut: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(dim, positions, max_tokens, **options)
@@ -93,6 +95,7 @@ class ImagePatches(Tokenizer):
         self.resized_crop, self.steps = make_steps(augment or {})
         self.stem = stem
         self.projection_bias = bias
+        self.cut = cut
         if resizing is not None and (
             self.size is None or min(a - b for a, b in zip(resizing.to, self.size, strict=True)) < 0
         ):
@@ -141,7 +144,8 @@ class ImagePatches(Tokenizer):
         if self.grid is not None:
             return self.grid
         if self.size is not None:
-            return to_grid(self.size, self.patch)
+            size = whole(self.size, self.patch) if self.cut else self.size
+            return to_grid(size, self.patch)
         if self.position_scheme in _ON_GRID and "grid" in self.fitted:
             return tuple(self.fitted["grid"])
         return None
@@ -169,7 +173,7 @@ class ImagePatches(Tokenizer):
         if self.coordinates is None:
             return features.positions
         interpolated = self.position_scheme == "interpolated"
-        return self.coordinates.of(features, self.position_shape if interpolated else None)
+        return self.coordinates.of(features, self.reference_grid if interpolated else None)
 
     # ---- raw values and features -------------------------------------------------------
 
@@ -218,10 +222,11 @@ class ImagePatches(Tokenizer):
     def _read(self, value: Any, crop: bool = False) -> Pixels:
         pixels = read_image(value, self.channels)
         if crop and self.resized_crop is not None:
-            return self.resized_crop(pixels, self.size or pixels.shape[1:])
-        if self.size is None:
-            return pixels
-        return (self.resizing or fit_to)(pixels, self.size)
+            pixels = self.resized_crop(pixels, self.size or pixels.shape[1:])
+        elif self.size is not None:
+            pixels = (self.resizing or fit_to)(pixels, self.size)
+        rows, columns = whole(pixels.shape[1:], self.patch) if self.cut else pixels.shape[1:]
+        return pixels[:, :rows, :columns]
 
     def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
         return to_grid(pixels.shape[1:], self.patch)

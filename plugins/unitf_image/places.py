@@ -61,6 +61,12 @@ def _lengths(features: Features) -> Float[Tensor, "2 N"]:
     return last.gather(1, owners) + 1
 
 
+def whole(size: Iterable[int], patch: Size) -> Size:
+    """The sides of an image without what is beyond its last whole patch."""
+    rows, columns = (side - side % p or side for side, p in zip(size, patch, strict=True))
+    return rows, columns
+
+
 def to_grid(size: Iterable[int], patch: Size) -> Size:
     """Rows and columns of patches that cover an image."""
     rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))

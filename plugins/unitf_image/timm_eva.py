@@ -31,6 +31,8 @@ class TimmEva(TimmImages):
                 return f"its rotary positions are of class {type(rope).__name__}"
             if getattr(rope, "grid_type", "index") != "index":
                 return f"its rotary positions count by {rope.grid_type!r}"
+            if rope.temperature is None:
+                return "its periods are given by the shortest and the longest"
             if getattr(rope, "normalize_coords", "separate") != "separate":
                 return f"its coordinates are normalised by {rope.normalize_coords!r}"
         if block.attn.gate is not None:
@@ -69,7 +71,8 @@ class TimmEva(TimmImages):
         if self.rope_kind == "RotaryEmbeddingCat":
             return {"positions": "rotary", "position_axes": 2, "rotary_base": rope.temperature}
         if self.rope_kind == "RotaryEmbeddingDinoV3":
-            frequencies = [2 * math.pi / period for period in rope.periods.tolist()]
+            share = rope.dim // 4
+            frequencies = [2 * math.pi * rope.temperature ** (-i / share) for i in range(share)]
             return {
                 "positions": "rotary",
                 "position_axes": 2,

@@ -86,6 +86,11 @@ class TimmImages(Architecture):
     def pools_prefixes(self) -> bool:
         return getattr(self.peer, "pool_include_prefix", False)
 
+    @property
+    def task(self) -> str:
+        """The name of the first task."""
+        return "label" if self.peer.num_classes > 1 else "embedding"
+
     def tokenizers(self) -> dict[str, Tokenizer]:
         peer, embed, prefix = self.peer, self.peer.patch_embed, None
         if count := sum(self.prefixes.values()):
@@ -96,18 +101,20 @@ class TimmImages(Architecture):
             positions="none" if peer.pos_embed is None else "learned",
             coordinates=self.coordinates,
             bias=embed.proj.bias is not None,
+            cut=True,
             prefix=prefix,
             **preparation(peer),
         )
         return {"image": tokenizer}
 
     def tasks(self) -> dict[str, Task]:
-        peer = self.peer
         pooling, head = self.pooling()
-        if peer.num_classes < 2:
-            task = Embedding(["image"], pooling=pooling, normalise=False, head=head)
-            return {"embedding": task}
-        return {"label": Classification(["image"], "label", class_names(peer), pooling, head=head)}
+        task = (
+            Embedding(["image"], pooling=pooling, normalise=False, head=head)
+            if self.task == "embedding"
+            else Classification(["image"], "label", class_names(self.peer), pooling, head=head)
+        )
+        return {self.task: task}
 
     def pooling(self) -> tuple[Any, Head]:
         """How columns become one, and what follows."""
@@ -139,7 +146,7 @@ class TimmImages(Architecture):
             lines.append(line("pos_embed", places, Part(inside, peer.pos_embed.shape[1])))
             if inside:
                 lines.append(line("pos_embed", f"{image}.prefix.positions", Part(0, inside)))
-        head = f"tasks.{next(iter(self.tasks()))}.head"
+        head = f"tasks.{self.task}.head"
         return [
             *lines,
             line("norm_pre", "core.encoder.input_norm"),
@@ -163,4 +170,4 @@ class TimmImages(Architecture):
 
     def heads(self, tokens: Tensor) -> dict[str, Tensor]:
         """For each task the peer's logits."""
-        return {name: self.peer.forward_head(tokens) for name in self.tasks()}
+        return {self.task: self.peer.forward_head(tokens)}

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from unitf import Features, UserError
 from unitf_image.patches import to_rows
-from unitf_image.places import grid_positions, to_grid
+from unitf_image.places import grid_positions, to_grid, whole
 from unitf_image.resizing import Resizing
 
 _ACTIVATIONS = {
@@ -94,19 +95,25 @@ def preparation(peer: Any) -> dict[str, Any]:
 
 def class_names(peer: Any) -> list[int | str]:
     """The names of a peer's classes: those that its file gives, ImageNet's, or numbers."""
-    from timm.data import ImageNetInfo, infer_imagenet_subset
+    from timm.data import infer_imagenet_subset
 
     given = (peer.pretrained_cfg or {}).get("label_names")
     if given and len(set(given)) == peer.num_classes:
         return [str(name) for name in given]
     subset = infer_imagenet_subset({"num_classes": peer.num_classes})
-    if subset is None:
-        return list(range(peer.num_classes))
+    return list(range(peer.num_classes)) if subset is None else list(_imagenet(subset))
+
+
+@cache
+def _imagenet(subset: str) -> tuple[str, ...]:
+    """The names of the classes of ImageNet, or of one of its larger selections."""
+    from timm.data import ImageNetInfo
+
     known = ImageNetInfo(subset)
     words = known.label_descriptions()
     often = Counter(words)  # two of ImageNet's classes are called "crane"
     pairs = zip(words, known.label_names(), strict=True)
-    return [word if often[word] == 1 else f"{word} ({synset})" for word, synset in pairs]
+    return tuple(word if often[word] == 1 else f"{word} ({synset})" for word, synset in pairs)
 
 
 def images(peer: Any, count: int = 2) -> tuple[Tensor, Features]:
@@ -114,8 +121,10 @@ def images(peer: Any, count: int = 2) -> tuple[Tensor, Features]:
     embed = peer.patch_embed
     pixels = torch.randn(count, embed.proj.in_channels, *embed.img_size)
     patch = tuple(embed.patch_size)
-    places = grid_positions(to_grid(embed.img_size, patch))
+    rows, columns = whole(embed.img_size, patch)
+    places = grid_positions(to_grid((rows, columns), patch))
     parts = [
-        Features(torch.from_numpy(to_rows(image.numpy(), patch)).mT, places) for image in pixels
+        Features(torch.from_numpy(to_rows(image[:, :rows, :columns].numpy(), patch)).mT, places)
+        for image in pixels
     ]
     return pixels, Features.pack(parts)
