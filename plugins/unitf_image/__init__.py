@@ -36,3 +36,4 @@ def register_architectures(register: Register) -> None:
     register("unitf_image.hf_vit:HFDinov2")
     register("unitf_image.hf_clip:HFClipVision")
     register("unitf_image.hf_clip:HFSiglipVision")
+    register("unitf_image.hf_yolos:HFYolos")

@@ -47,6 +47,18 @@ def enlarged(fitting: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return {**fitting, "size": list(size), "resizing": replace(fitting["resizing"], to=to)}
 
 
+def stretched(source: str | None, size: tuple[int, int]) -> dict[str, Any]:
+    """The whole image at a size, whatever its aspect; colours as the preprocessor has them."""
+    settings = _settings(source) or {}
+    interpolation: Any = _INTERPOLATIONS.get(int(settings.get("resample", 2)), "bilinear")
+    return {
+        "size": list(size),
+        "resizing": Resizing(list(size), False, interpolation),
+        "mean": settings.get("image_mean", 0.5),
+        "std": settings.get("image_std", 0.5),
+    }
+
+
 def _settings(source: str | None) -> dict[str, Any] | None:
     if source is None:
         return None
