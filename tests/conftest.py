@@ -13,5 +13,14 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]  # toys.py, benchmarks
 
 # must come before the first import of unitf
 _hook = install_import_hook(
-    ["unitf", "unitf_text", "unitf_image", "unitf_audio", "unitf_hubs"], "beartype.beartype"
+    [
+        "unitf",
+        "unitf_text",
+        "unitf_image",
+        "unitf_audio",
+        "unitf_video",
+        "unitf_series",
+        "unitf_hubs",
+    ],
+    "beartype.beartype",
 )

@@ -30,6 +30,12 @@ _DINO = {"mlp_ratio": 2, "layerscale_value": 0.5}
 
 _CLIP = {"intermediate_size": 48, "projection_dim": 16}
 _SIGLIP = {"intermediate_size": 48}
+_YOLOS = {
+    "intermediate_size": 48,
+    "image_size": [16, 32],
+    "num_detection_tokens": 4,
+    "use_mid_position_embeddings": False,
+}
 
 CASES = {
     "ViT": partial(_model, "ViTModel", **_VIT),
@@ -52,5 +58,7 @@ CASES = {
     "CLIP": partial(_model, "CLIPVisionModel", **_CLIP),
     "CLIP, projected": partial(_model, "CLIPVisionModelWithProjection", **_CLIP, hidden_act="gelu"),
     "SigLIP": partial(_model, "SiglipVisionModel", **_SIGLIP),
+    "YOLOS": partial(_model, "YolosModel", **_YOLOS),
+    "YOLOS, objects": partial(_model, "YolosForObjectDetection", **_YOLOS),
     "SigLIP, no head": partial(_model, "SiglipVisionModel", **_SIGLIP, vision_use_head=False),
 }

@@ -38,3 +38,4 @@ def register_architectures(register: Register) -> None:
     register("unitf_image.hf_clip:HFSiglipVision")
     register("unitf_image.timm_beit:TimmBeit")
     register("unitf_image.timm_eva:TimmEva")
+    register("unitf_image.hf_yolos:HFYolos")

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from unitf.peers import Trial, each, joined, line
 from unitf.peers.changes import Part
 from unitf.peers.names import Line
+from unitf.peers.settings import ACTIVATIONS
 from unitf.tasks.heads import Head
 from unitf.tasks.task import Task
-from unitf_image.hf_parts import ACTIVATIONS, IMAGE, VisionArchitecture, vector_task
+from unitf_image.hf_parts import IMAGE, VisionArchitecture, vector_task
 
 BLOCK = {
     "layer_norm1": "attention_residual.norm",

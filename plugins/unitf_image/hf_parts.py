@@ -13,7 +13,7 @@ from unitf.embedding import Prefix
 from unitf.peers import TransformersArchitecture, Trial
 from unitf.peers.changes import Joined, Part
 from unitf.peers.names import Line
-from unitf.tasks.classification import Classification, MultiLabelClassification
+from unitf.peers.settings import ACTIVATIONS
 from unitf.tasks.embedding import Embedding
 from unitf.tasks.heads import Head
 from unitf.tasks.task import Task
@@ -21,15 +21,6 @@ from unitf.tokenizer import Tokenizer
 from unitf_image.hf_preparation import preparation
 from unitf_image.patches import ImagePatches, grid_positions, to_grid, to_rows
 
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "quick_gelu": "quick_gelu",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
 IMAGE = "tokenizers.image"
 
 
@@ -158,22 +149,6 @@ class VisionArchitecture(TransformersArchitecture):
         places = grid_positions(grid, reference)
         rows = [torch.from_numpy(to_rows(image.numpy(), self.patch)) for image in pixels]
         return Features.pack([Features(one.mT, places) for one in rows])
-
-
-def label_task(config: Any, inputs: list[str], pooling: Any, head: Head | None = None) -> Task:
-    """The classification that a peer's configuration describes, with its names of classes.
-
-    Raises:
-        UserError: it has fewer than two classes, or predicts numbers.
-    """
-    if config.num_labels < 2 or config.problem_type == "regression":
-        raise UserError(f"its head predicts {config.num_labels} number(s), not classes")
-    classes = [config.id2label[number] for number in range(config.num_labels)]
-    if len(set(classes)) < len(classes):
-        classes = list(range(config.num_labels))
-    several = config.problem_type == "multi_label_classification"
-    kind = MultiLabelClassification if several else Classification
-    return kind(inputs, "label", classes, pooling, head=head)
 
 
 def vector_task(

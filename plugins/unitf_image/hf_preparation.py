@@ -28,16 +28,7 @@ def preparation(source: str | None, image_size: tuple[int, int]) -> dict[str, An
         size, resizing = _resizing(settings, source)
     elif settings.get("do_center_crop"):
         raise UserError(f"{source}: its preprocessor cuts images out without resizing them")
-    # 1 is white here; a peer first multiplies by `rescale_factor`
-    white = (
-        255 * settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 255
-    )
-    white = 1 if abs(white - 1) < 1e-9 else white
-    mean, std = 0.0, 1 / white
-    if settings.get("do_normalize", True):
-        mean = [m / white for m in settings["image_mean"]]
-        std = [s / white for s in settings["image_std"]]
-    return {"size": size, "resizing": resizing, "mean": mean, "std": std}
+    return {"size": size, "resizing": resizing, **_colours(settings)}
 
 
 def enlarged(fitting: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
@@ -45,6 +36,32 @@ def enlarged(fitting: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     ratio = size[0] / fitting["size"][0]
     to = [round(length * ratio) for length in fitting["resizing"].to]
     return {**fitting, "size": list(size), "resizing": replace(fitting["resizing"], to=to)}
+
+
+def stretched(source: str | None, size: tuple[int, int]) -> dict[str, Any]:
+    """The whole image at a size, whatever its aspect; colours as the preprocessor has them."""
+    settings = _settings(source)
+    interpolation: Any = "bilinear"
+    colours: dict[str, Any] = {"mean": 0.5, "std": 0.5}
+    if settings is not None:
+        interpolation = _INTERPOLATIONS.get(int(settings.get("resample", 2)), interpolation)
+        colours = _colours(settings)
+    resizing = Resizing(list(size), False, interpolation)
+    return {"size": list(size), "resizing": resizing, **colours}
+
+
+def _colours(settings: dict[str, Any]) -> dict[str, Any]:
+    """Mean and deviation where 1 is white; a peer first multiplies by `rescale_factor`."""
+    white = 255.0
+    if settings.get("do_rescale", True):
+        white *= settings.get("rescale_factor", 1 / 255)
+    white = 1 if abs(white - 1) < 1e-9 else white
+    if not settings.get("do_normalize", True):
+        return {"mean": 0.0, "std": 1 / white}
+    return {
+        "mean": [m / white for m in settings["image_mean"]],
+        "std": [s / white for s in settings["image_std"]],
+    }
 
 
 def _settings(source: str | None) -> dict[str, Any] | None:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from unitf.peers import Trial, each, joined, line
 from unitf.peers.names import Line
+from unitf.peers.settings import ACTIVATIONS, label_task
 from unitf.tasks.classification import Classification
 from unitf.tasks.heads import Head
 from unitf.tasks.task import Task
-from unitf_image.hf_parts import ACTIVATIONS, IMAGE, VisionArchitecture, label_task, vector_task
+from unitf_image.hf_parts import IMAGE, VisionArchitecture, vector_task
 from unitf_image.hf_preparation import enlarged
 
 QKV = ["attention.q_proj", "attention.k_proj", "attention.v_proj"]
@@ -122,7 +123,8 @@ class HFDinov2(VisionArchitecture):
         return super().refusal()
 
     def settings(self) -> dict[str, Any]:
-        config, mlp = self.config, self.stack[0].mlp
+        config = self.config
+        mlp: Any = self.stack[0].mlp
         gated = config.use_swiglu_ffn
         return {
             "hidden_dim": (mlp.down_proj if gated else mlp.fc2).in_features,

@@ -11,13 +11,13 @@ from unitf import Features, Tokenizer, UserError
 from unitf.core import TransformerConfig
 from unitf.peers import TransformersArchitecture, Trial, each, joined, line, random_texts
 from unitf.peers.names import Line
+from unitf.peers.settings import ACTIVATIONS
 from unitf.tasks.embedding import Embedding
 from unitf.tasks.heads import Head
 from unitf.tasks.task import Task
 from unitf_text.subwords import Subwords
 from unitf_text.token_ids import TokenIds
 
-ACTIVATIONS = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh"}
 QKV = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
 
 

@@ -14,6 +14,8 @@ from unitf import UserError
 from unitf.checkpoints import load
 from unitf.cli import main
 from unitf.peers.hub import describe, hubs
+from unitf.peers.testing import randomise
+from unitf.tasks.boxes import to_corners
 
 SMALL = {"height": 24, "width": 24}
 PROCESSORS = {
@@ -118,3 +120,28 @@ def test_a_saved_folder_predicts_as_the_peer_and_goes_back(tmp_path, capsys, nam
     assert json.loads((back / "preprocessor_config.json").read_text())["size"]["height"] == side
     for key, tensor in peer.state_dict().items():
         assert torch.equal(again.state_dict()[key], tensor), key
+
+
+def test_a_detector_finds_what_the_peer_finds_in_an_image_of_any_aspect(tmp_path):
+    peer = randomise(CASES["YOLOS, objects"]().eval())
+    peer.save_pretrained(tmp_path / "peer")
+    means = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
+    transformers.YolosImageProcessor(**means).save_pretrained(tmp_path / "peer")
+    assert main(["import", f"hf:{tmp_path / 'peer'}", "--out", str(tmp_path / "ours")]) == 0
+    learner = load(tmp_path / "ours")
+    learner.tasks["objects"].threshold = 0.0
+    # by the size of its positions both have the same pixels
+    same = transformers.ViTImageProcessor(size={"height": 16, "width": 32}, **means)
+    for picture, made in zip(
+        pictures(), learner.predict([{"image": picture} for picture in pictures()]), strict=True
+    ):
+        with torch.no_grad():
+            expected = peer(**same(picture, return_tensors="pt"))
+        chances = expected.logits[0].softmax(1)[:, :-1].max(1).values.sort(descending=True)
+        found = made["objects"]
+        probabilities = torch.tensor([one["probability"] for one in found])
+        torch.testing.assert_close(probabilities, chances.values, rtol=1e-4, atol=1e-5)
+        boxes = to_corners(expected.pred_boxes[0]).clamp(0, 1)[chances.indices]
+        torch.testing.assert_close(
+            torch.tensor([one["box"] for one in found]), boxes, rtol=1e-4, atol=1e-5
+        )

@@ -5,7 +5,7 @@ import torch
 
 from unitf import UserError
 from unitf.peers import each, joined, line, unused
-from unitf.peers.changes import Joined, Part, Rows, Same, Then, Transposed, half_turned
+from unitf.peers.changes import Joined, Part, Picked, Rows, Same, Then, Transposed, half_turned
 from unitf.peers.names import Line, Table
 
 THEIRS = {
@@ -116,6 +116,23 @@ def test_every_change_can_be_undone(change):
 def test_half_turned_brings_neighbours_half_a_head_apart():
     order = half_turned(num_heads=2, head_dim=6, rotary_dim=4).tolist()
     assert order == [0, 2, 1, 3, 4, 5, 6, 8, 7, 9, 10, 11]
+
+
+def test_rows_can_be_picked_from_here_and_there():
+    theirs = {"pos": torch.randn(1, 5, 3), "bias": torch.randn(4)}
+    lines = [
+        line("pos", "outer", Picked([0, 4, 3])),
+        line("pos", "inner", Part(1, 3)),
+        line("bias", "one", Part(0, 1)),
+        line("bias", "rest", Part(1, 4)),
+    ]
+    table = Table(lines, theirs)
+    wanted = {"outer": (3, 3), "inner": (2, 3), "one": (1,), "rest": (3,)}
+    made = table.there({name: torch.zeros(shape) for name, shape in wanted.items()})
+    assert torch.equal(made["outer"], theirs["pos"][0, [0, 4, 3]])
+    assert torch.equal(made["rest"], theirs["bias"][1:])
+    back = table.back(made)
+    assert all(torch.equal(back[name], theirs[name]) for name in theirs)
 
 
 def test_a_line_stands_for_all_tensors_of_a_module():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from task_toys import DIM, random_tokens
 
+from unitf.errors import UserError
 from unitf.tasks.heads import Head, PooledHead
 from unitf.tasks.pooling import (
     POOLINGS,
@@ -134,3 +135,16 @@ def test_pooling_works_under_autocast():
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ValueError, match="16 does not divide by 3"):
         AttentionPooling(DIM, num_heads=3)
+
+
+def test_pieces_are_pooled_each_by_itself():
+    tokens = random_tokens([6, 0, 4])
+    head = PooledHead(DIM, 3, "mean", settings=Head(pieces=2))
+    parts = tokens.rows.split([6, 0, 4])
+    halves = [torch.cat([half.mean(0) for half in p.chunk(2)]) for p in parts if len(p)]
+    expected = torch.stack([halves[0], torch.zeros(2 * DIM), halves[1]])
+    torch.testing.assert_close(head(tokens), head.linear(expected))
+    with pytest.raises(UserError, match="5 columns cannot be cut in 2 equal pieces"):
+        head(random_tokens([5]))
+    with pytest.raises(UserError, match="class token"):
+        PooledHead(DIM, 3, "class_token", settings=Head(pieces=2))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,10 +80,10 @@ class Part(Change):
     """
 
     def __init__(self, first: int, last: int) -> None:
-        self.first, self.last = first, last
+        self.rows: Any = slice(first, last)
 
     def there(self, theirs: Sequence[Tensor | None]) -> Tensor:
-        return _rows(_one(theirs))[self.first : self.last]
+        return _rows(_one(theirs))[self.rows]
 
     def back(self, ours: Tensor) -> list[Tensor]:
         return [ours]
@@ -90,7 +91,18 @@ class Part(Change):
     def put(self, whole: Tensor, part: Tensor) -> None:
         """Writes the rows into the peer's tensor."""
         rows = _rows(whole)
-        rows[self.first : self.last] = part.reshape(rows[self.first : self.last].shape)
+        rows[self.rows] = part.reshape(rows[self.rows].shape)
+
+
+class Picked(Part):
+    """Likewise, rows that do not lie side by side.
+
+    Args:
+        rows: their numbers, in the order that unitf has them in.
+    """
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        self.rows = torch.tensor(list(rows))
 
 
 class Rows(Change):

@@ -30,6 +30,8 @@ class Head(Configurable):
         columns: [first, last): pooling reads only these columns of each sequence; a number below
             0 counts from the end, None means the end ([1, None]: without a class token). In
             pooling "first_and_mean" only the mean is over these; None: all but the first.
+        pieces: a sequence is cut in so many equal pieces (the channels of a series), whose pooled
+            columns lie one below the other.
         hidden: the activation after a linear layer D×D (BERT's pooler: tanh); None: no layer.
         hidden_bias: whether that layer has a bias.
         norm_eps: the epsilon of a LayerNorm, after the hidden layer; None: no norm.
@@ -42,6 +44,7 @@ class Head(Configurable):
     """
 
     columns: list[int | None] | None = None
+    pieces: int = 1
     hidden: Literal["tanh", "gelu", "relu", "none"] | None = None
     hidden_bias: bool = True
     norm_eps: float | None = None
@@ -55,6 +58,8 @@ class Head(Configurable):
     def __post_init__(self) -> None:
         if self.columns is not None and len(self.columns) != 2:
             raise UserError(f"head.columns: expected [first, last], found {self.columns}")
+        if self.pieces < 1:
+            raise UserError(f"head.pieces: expected 1 or more, found {self.pieces}")
 
 
 class PooledHead(nn.Module):
@@ -77,7 +82,12 @@ class PooledHead(nn.Module):
         # where the pooling reads them itself, it has all
         self.columns = None if pooling == "first_and_mean" else settings.columns
         self.pooling = _make_pooling(dim, pooling, settings)
-        dim = dim * self.pooling.width
+        self.pieces = settings.pieces
+        if self.pieces > 1 and pooling == "class_token":
+            raise UserError(
+                "head.pieces: a class token stands before a sequence, not before pieces"
+            )
+        dim = dim * self.pooling.width * self.pieces
         self.hidden = self.norm = self.linear = None
         self.activation: nn.Module = nn.Identity()
         if settings.hidden is not None:
@@ -97,13 +107,25 @@ class PooledHead(nn.Module):
     def forward(self, columns: Tokens) -> Float[Tensor, "S size"]:
         if self.columns is not None:
             columns = columns.within(*self.columns)
-        rows = self.pooling(columns)
+        rows = self.pooling(cut_evenly(columns, self.pieces))
+        rows = rows.unflatten(0, (-1, self.pieces)).flatten(1)
         if self.hidden is not None:
             rows = self.activation(self.hidden(rows))
         if self.norm is not None:
             rows = self.norm(rows)
         rows = self.dropout(rows)
         return rows if self.linear is None else self.linear(rows)
+
+
+def cut_evenly(columns: Tokens, count: int) -> Tokens:
+    """Every sequence as so many equally long ones."""
+    if count == 1:
+        return columns
+    wrong = [length for length in columns.lengths if length % count]
+    if wrong:
+        raise UserError(f"head.pieces: {wrong[0]} columns cannot be cut in {count} equal pieces")
+    lengths = [length // count for length in columns.lengths for _ in range(count)]
+    return Tokens.from_rows(columns.rows, lengths, columns.positions)
 
 
 def _make_pooling(dim: int, pooling: PoolingName, settings: Head) -> Pooling:

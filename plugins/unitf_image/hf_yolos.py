@@ -1,0 +1,136 @@
+"""transformers' YOLOS: objects found by a plain vision transformer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitf.peers import Trial, each, joined, line
+from unitf.peers.changes import Part, Picked
+from unitf.peers.names import Line
+from unitf.tasks.detection import Detection
+from unitf.tasks.heads import Head
+from unitf.tasks.task import Task
+from unitf_image.hf_parts import IMAGE, VisionArchitecture, vector_task
+from unitf_image.hf_preparation import stretched
+from unitf_image.patches import to_grid
+
+QKV = ["attention.attention.query", "attention.attention.key", "attention.attention.value"]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionTrial(Trial):
+    """A trial of a peer whose detection tokens come last; in unitf they are part of the prefix.
+
+    Args:
+        num_last: how many they are.
+    """
+
+    num_last: int = 0
+
+    def packed(self, columns: Tensor) -> Tensor:
+        first = columns.shape[1] - self.num_last
+        parts = [columns[:, :1], columns[:, first:], columns[:, 1:first]]
+        return torch.cat(parts, dim=1).flatten(0, 1)
+
+
+class HFYolos(VisionArchitecture):
+    """YOLOS: a class token and detection tokens, each of which becomes an object or none.
+
+    Images are brought to the size of the peer's positions, whatever their aspect: boxes are shares
+    of their sides. (The peer keeps the aspect and takes its positions to whatever that gives.)
+    """
+
+    kinds = ("yolos",)
+
+    @property
+    def positions(self) -> Any:
+        return "cubic"
+
+    @property
+    def stack(self) -> nn.ModuleList:
+        return self.body.encoder.layer
+
+    @property
+    def count(self) -> int:
+        """How many objects there may be."""
+        return self.config.num_detection_tokens
+
+    @property
+    def prefixes(self) -> dict[str, int]:
+        return {"cls_token": 1, "detection_tokens": self.count}
+
+    @property
+    def trial_size(self) -> tuple[int, int]:
+        rows, columns = self.image_size
+        return rows + self.patch[0], columns
+
+    def refusal(self) -> str | None:
+        if self.config.use_mid_position_embeddings:
+            return "it adds positions between its blocks (use_mid_position_embeddings)"
+        if self.head not in ("", "ObjectDetection"):
+            return f"its head is {self.head}"
+        return super().refusal()
+
+    def preparation(self) -> dict[str, Any]:
+        return stretched(self.source, self.image_size)
+
+    def tasks(self) -> dict[str, Task]:
+        config = self.config
+        if self.head == "":
+            pooler = None if self.body.pooler is None else Head(hidden="tanh")
+            return {"embedding": vector_task("first", pooler)}
+        names = [config.id2label[number] for number in range(config.num_labels)]
+        classes: Any = names if len(set(names)) == len(names) else list(range(config.num_labels))
+        task = Detection(
+            ["image"],
+            "objects",
+            self.count,
+            classes,
+            [1, 1 + self.count],
+            nothing_weight=config.eos_coefficient,
+            box_weight=float(config.bbox_loss_coefficient),
+            overlap_weight=float(config.giou_loss_coefficient),
+        )
+        return {"objects": task}
+
+    def table(self) -> Sequence[Line]:
+        body, width, count = self.prefix, self.config.hidden_size, self.count
+        rows, columns = to_grid(self.image_size, self.patch)
+        places = f"{body}embeddings.position_embeddings"
+        last = 1 + rows * columns
+        return [
+            line(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
+            *self.prefix_lines(),
+            line(places, f"{IMAGE}.position_embedding.table", Part(1, last)),
+            line(places, f"{IMAGE}.prefix.positions", Picked([0, *range(last, last + count)])),
+            *each(
+                self.config.num_hidden_layers,
+                f"{body}encoder.layer.{{}}",
+                "core.encoder.blocks.{}",
+                [
+                    line("layernorm_before", "attention_residual.norm"),
+                    joined(QKV, "attention.qkv", [width] * 3),
+                    line("attention.output.dense", "attention.out"),
+                    line("layernorm_after", "feedforward_residual.norm"),
+                    line("intermediate.dense", "feedforward.inner"),
+                    line("output.dense", "feedforward.out"),
+                ],
+            ),
+            line(f"{body}layernorm", "core.encoder.final_norm"),
+            line(f"{body}pooler.dense", "tasks.embedding.head.hidden"),
+            line("class_labels_classifier.layers", "tasks.objects.class_head.layers"),
+            line("bbox_predictor.layers", "tasks.objects.box_head.layers"),
+        ]
+
+    def trial(self) -> Trial:
+        trial = super().trial()
+        return DetectionTrial(trial.inputs, trial.features, num_last=self.count)
+
+    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+        if self.head == "":
+            pooled = output.pooler_output
+            return {"embedding": output[0][:, 0] if pooled is None else pooled}
+        return {"objects": torch.cat([output.logits, output.pred_boxes], dim=2)}

@@ -1,0 +1,28 @@
+"""The video modality of unitf. This file imports no torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from unitf.hookspecs import Register, hookimpl
+
+_HOME = {"VideoTubelets": "unitf_video.tubelets"}
+__all__ = ["VideoTubelets"]
+
+if TYPE_CHECKING:
+    from unitf_video.tubelets import VideoTubelets
+
+
+@hookimpl
+def register_tokenizers(register: Register) -> None:
+    register("unitf_video.tubelets:VideoTubelets")
+
+
+@hookimpl
+def register_architectures(register: Register) -> None:
+    register("unitf_video.hf_videomae:HFVideoMAE")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'unitf_video' has no attribute {name!r}")

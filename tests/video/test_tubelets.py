@@ -1,0 +1,155 @@
+"""VideoTubelets: clips of every kind become tubelets, and come back."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from unitf_video import VideoTubelets
+from unitf_video.reading import read_clip, spread
+from unitf_video.scaling import Scaling
+from unitf_video.tubelets import to_rows
+
+from unitf import UserError
+from unitf.embedding import Prefix
+from unitf.testing import CHECKS, check_tokenizer
+
+CLIP = np.random.default_rng(1).integers(0, 256, (5, 9, 13, 3), dtype=np.uint8)
+SIZED = [np.random.default_rng(2).integers(0, 256, (4, 16, 24, 3), dtype=np.uint8)]
+FIXED = {"num_frames": 4, "size": (16, 24)}
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (VideoTubelets.examples(), {}),
+        (VideoTubelets.examples(), {"channels": 1, "tubelet": 1, "prefix": Prefix(2)}),
+        (SIZED, {"positions": "flat", **FIXED}),
+        (SIZED, {"positions": "learned", **FIXED, "mean": 0.4, "std": [0.2, 0.3, 0.4]}),
+        (SIZED, {"positions": "cubic", **FIXED}),
+    ],
+)
+def test_it_keeps_to_the_contract(monkeypatch, values, options):
+    # the check that starts an interpreter has nothing to say of options
+    kept = {n: c for n, c in CHECKS.items() if not options or "spawned" not in n}
+    monkeypatch.setattr("unitf.testing.CHECKS", kept)
+    check_tokenizer(VideoTubelets, values, patch=8, **options)
+
+
+def test_tubelets_are_what_a_convolution_sees():
+    clip = torch.randn(4, 3, 6, 8)
+    convolution = torch.nn.Conv3d(3, 5, (2, 3, 4), stride=(2, 3, 4))
+    expected = convolution(clip.transpose(0, 1)[None])[0].flatten(1).mT
+    rows, grid = to_rows(clip.numpy(), (2, 3, 4))
+    assert grid == (2, 2, 2)
+    weight = convolution.weight.flatten(1)
+    found = torch.from_numpy(rows) @ weight.mT + convolution.bias
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_clip_that_does_not_fill_its_tubelets_is_continued():
+    tokenizer = VideoTubelets(48, patch=8, tubelet=2)
+    tokenizer.fit([CLIP])
+    features = tokenizer.encode(CLIP)
+    assert features.positions.max(1).values.tolist() == [2, 1, 1]
+    back = tokenizer.decode(features)
+    assert back.shape == (6, 16, 16, 3)
+    np.testing.assert_array_equal(back[:5, :9, :13], CLIP)
+    np.testing.assert_array_equal(back[5], back[4])  # the last frame, once more
+    mean = CLIP[::2].reshape(-1, 3).mean(0)
+    assert np.abs(back[:, 9:].astype(float) - mean).max() < 1
+
+
+def test_frames_are_taken_evenly():
+    assert spread(8, 4) == [1, 3, 5, 7]
+    assert spread(2, 4) == [0, 0, 1, 1]
+    clip = np.arange(8, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    assert read_clip(clip, 1, 4)[:, 0, 0, 0].tolist() == [1, 3, 5, 7]
+    assert read_clip(list(clip), 1, 4)[:, 0, 0, 0].tolist() == [1, 3, 5, 7]
+
+
+def test_a_clip_is_the_same_however_it_is_held(tmp_path):
+    expected = CLIP.transpose(0, 3, 1, 2)
+    files = []
+    for number, frame in enumerate(CLIP):
+        files.append(tmp_path / f"{number}.png")
+        Image.fromarray(frame).save(files[-1])
+    for value in (
+        torch.from_numpy(expected.copy()),
+        list(CLIP),
+        [Image.fromarray(frame) for frame in CLIP],
+        files,
+        [file.read_bytes() for file in files],
+    ):
+        np.testing.assert_array_equal(read_clip(value, 3), expected)
+
+
+def test_a_video_file_is_decoded(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=5)  # loses nothing
+        stream.width, stream.height, stream.pix_fmt = 16, 8, "bgr0"
+        frames = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 3), dtype=np.uint8)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    for value in (path, str(path), path.read_bytes()):
+        np.testing.assert_array_equal(read_clip(value, 3), frames.transpose(0, 3, 1, 2))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match="not a readable video"):
+        read_clip(path, 3)
+    with pytest.raises(UserError, match="no such file"):
+        read_clip(tmp_path / "none.mp4", 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros((2, 4, 4, 2), np.uint8), "2 channels, expected 3"),
+        (np.zeros((0, 4, 4, 3), np.uint8), "has no pixels"),
+        (np.zeros((4, 4), np.uint8), "an array of shape"),
+        (np.zeros((2, 4, 4, 3), np.int64), "expected uint8 or floats"),
+        (np.full((2, 4, 4, 3), np.nan), "NaN"),
+        (torch.zeros(3, 4, 4), "a tensor of shape"),
+        ([], "no frames"),
+        ([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)], "different sizes"),
+        ([b"no image"], "not a readable image"),
+        (3, "found int"),
+    ],
+)
+def test_what_is_no_clip_is_told(value, message):
+    with pytest.raises(UserError, match=message):
+        VideoTubelets(48, patch=8).encode(value)
+
+
+def test_settings_that_do_not_fit_are_refused():
+    for options, message in (
+        ({"patch": 0}, "patch: expected"),
+        ({"tubelet": 0}, "tubelet: expected"),
+        ({"channels": 2}, "channels: expected 1 or 3"),
+        ({"size": 16, "scaling": Scaling([8, 20])}, "needs a size within"),
+        ({"mean": [0.1, 0.2]}, "expected one number or 3, found 2"),
+    ):
+        with pytest.raises(UserError, match=message):
+            VideoTubelets(48, **options)
+    with pytest.raises(UserError, match="need num_frames and size"):
+        VideoTubelets(48, positions="flat").build()
+    with pytest.raises(UserError, match="expected rows and columns"):
+        Scaling([8])
+
+
+def test_frames_cover_a_size_and_their_centre_is_kept():
+    tall = np.random.default_rng(0).integers(0, 256, (2, 1, 30, 16), dtype=np.uint8)
+    same = Scaling([16, 16])(tall, (16, 16))
+    np.testing.assert_array_equal(same, tall[:, :, 7:23])
+    assert Scaling([20, 24])(tall, (10, 24)).shape == (2, 1, 10, 24)
+    assert Scaling([20, 24], keep_aspect=False)(tall, (20, 24)).shape == (2, 1, 20, 24)
+
+
+def test_importing_it_imports_no_torch():
+    code = "import unitf_video, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
