@@ -96,6 +96,10 @@ class Tokenizer(Component, ABC):
         """One raw value from the Features of one sequence."""
         raise UserError(f"{type(self).__name__} cannot turn tokens back into raw values")
 
+    def token_names(self) -> list[str]:
+        """What a person calls each id of the vocabulary."""
+        raise UserError(f"{type(self).__name__} has no names for its tokens")
+
     def empty(self) -> Features:
         """The Features of a value that is not there: no token."""
         shape = (0,) if self.vocabulary_size is not None else (self.num_features or 0, 0)

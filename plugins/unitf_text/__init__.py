@@ -12,9 +12,18 @@ _HOME = {
     "NumberWords": "unitf_text.number_words",
     "Subwords": "unitf_text.subwords",
     "TextTokenizer": "unitf_text.text",
+    "WordVectors": "unitf_text.vectors",
     "Words": "unitf_text.subwords",
 }
-__all__ = ["Bytes", "Characters", "NumberWords", "Subwords", "TextTokenizer", "Words"]
+__all__ = [
+    "Bytes",
+    "Characters",
+    "NumberWords",
+    "Subwords",
+    "TextTokenizer",
+    "WordVectors",
+    "Words",
+]
 unitf_api = 1
 
 if TYPE_CHECKING:
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from unitf_text.subwords import Subwords, Words
     from unitf_text.symbols import Bytes, Characters
     from unitf_text.text import TextTokenizer
+    from unitf_text.vectors import WordVectors
 
 
 @hookimpl

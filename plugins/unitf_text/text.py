@@ -10,6 +10,7 @@ from unitf.errors import UserError
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features
 
+SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]  # the names of tokens that are no text
 UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # what an unknown token reads as
 
 
