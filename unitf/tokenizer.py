@@ -45,7 +45,8 @@ class Tokenizer(Component, ABC):
     num_features: int | None = None
     vocabulary_size: int | None = None
     num_axes: int = 1  # P, the number of position axes that `encode` gives
-    # ids that generation and masking need, where the vocabulary has them
+    # ids with a meaning of their own, where the vocabulary has them
+    unknown_id: int | None = None
     start_id: int | None = None
     end_id: int | None = None
     mask_id: int | None = None

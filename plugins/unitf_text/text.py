@@ -65,8 +65,6 @@ class TextTokenizer(Tokenizer):
         options: those of every tokenizer.
     """
 
-    unknown_id: int | None = None
-
     def __init__(
         self,
         dim: int,
