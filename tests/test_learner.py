@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)  # whatever other tests drew before
     learner, data = make_learner(), make_data()
     trainer = make_trainer(folder, max_epochs=12)
     trainer.fit(learner, datamodule=data)

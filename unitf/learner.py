@@ -7,11 +7,13 @@ from typing import Any
 
 import lightning as L
 import torch
+from jaxtyping import Float
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from unitf import inference
 from unitf.batch import Batch, Sample, View
 from unitf.checkpoints.compare import check_same_model
 from unitf.checkpoints.read import read_checkpoint
@@ -118,8 +120,8 @@ class Learner(L.LightningModule):
 
     # ---- the way from a batch to what the tasks read ------------------------------------
 
-    def forward(self, batch: Batch) -> dict[str, Any]:
-        """For each task what its heads read; the sequences of all tasks share one pass."""
+    def columns(self, batch: Batch) -> dict[str, Tokens]:
+        """For each task the core's columns; the sequences of all tasks share one pass."""
         arranged = {name: self._arrange(name, view) for name, view in batch.views.items()}
         columns: dict[str, Tokens] = {}
         for causal in {self.tasks[name].causal for name in arranged}:
@@ -128,6 +130,11 @@ class Learner(L.LightningModule):
             passed = self.core(packed, causal=causal)
             parts = passed.unpack([arranged[name].num_sequences for name in names])
             columns.update(zip(names, parts, strict=True))
+        return columns
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """For each task what its heads read."""
+        columns = self.columns(batch)
         return {
             name: self.tasks[name].read(columns[name], view, self._tokenizers)
             for name, view in batch.views.items()
@@ -317,25 +324,13 @@ class Learner(L.LightningModule):
 
     # ---- in Python ---------------------------------------------------------------------
 
-    @torch.inference_mode()
     def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[dict[str, Any]]:
         """What the tasks say of raw samples (dictionaries of columns), as plain data.
 
         Each prediction has `index`, the number of its sample, and `task`.
         """
-        from unitf.data import Encoder
+        return inference.predict(self, samples, batch_size)
 
-        training = self.training
-        self.eval()
-        encode = Encoder(self.tokenizers, self.tasks, labelled=False)
-        items = [encode.item(number, sample) for number, sample in enumerate(samples)]
-        numbers = {item.name: number for number, item in enumerate(items)}
-        predictions: list[dict[str, Any]] = []
-        for first in range(0, len(items), batch_size):
-            batch = encode(items[first : first + batch_size]).to(self.device)
-            predictions += [
-                {"index": numbers[prediction.pop("sample")], **prediction}
-                for prediction in self.predict_step(batch)
-            ]
-        self.train(training)
-        return sorted(predictions, key=lambda prediction: prediction["index"])
+    def embed(self, samples: Sequence[Sample], batch_size: int = 64) -> Float[Tensor, "S D"]:
+        """A vector for each raw sample: the mean of its columns, as its first task reads them."""
+        return inference.embed(self, samples, batch_size)

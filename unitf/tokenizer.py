@@ -52,7 +52,8 @@ class Tokenizer(Component, ABC):
     vocabulary_size: int | None = None
     projection_bias: bool = True  # of the linear layer that embeds F×N
     num_axes: int = 1  # P, the number of position axes that `encode` gives
-    # ids that generation and masking need, where the vocabulary has them
+    # ids with a meaning of their own, where the vocabulary has them
+    unknown_id: int | None = None
     start_id: int | None = None
     end_id: int | None = None
     mask_id: int | None = None
@@ -107,6 +108,10 @@ class Tokenizer(Component, ABC):
     def decode(self, features: Features) -> Any:
         """One raw value from the Features of one sequence."""
         raise UserError(f"{type(self).__name__} cannot turn tokens back into raw values")
+
+    def token_names(self) -> list[str]:
+        """What a person calls each id of the vocabulary."""
+        raise UserError(f"{type(self).__name__} has no names for its tokens")
 
     def empty(self) -> Features:
         """The Features of a value that is not there: no token."""

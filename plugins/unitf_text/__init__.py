@@ -13,9 +13,19 @@ _HOME = {
     "Subwords": "unitf_text.subwords",
     "TextTokenizer": "unitf_text.text",
     "TokenIds": "unitf_text.token_ids",
+    "WordVectors": "unitf_text.vectors",
     "Words": "unitf_text.subwords",
 }
-__all__ = ["Bytes", "Characters", "NumberWords", "Subwords", "TextTokenizer", "TokenIds", "Words"]
+__all__ = [
+    "Bytes",
+    "Characters",
+    "NumberWords",
+    "Subwords",
+    "TextTokenizer",
+    "TokenIds",
+    "WordVectors",
+    "Words",
+]
 unitf_api = 1
 
 if TYPE_CHECKING:
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
     from unitf_text.symbols import Bytes, Characters
     from unitf_text.text import TextTokenizer
     from unitf_text.token_ids import TokenIds
+    from unitf_text.vectors import WordVectors
 
 
 @hookimpl

@@ -1,18 +1,23 @@
 """Words and Subwords: text as pieces that were learned, or that somebody published."""
 
+import logging
 import random
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import tokenizers
+import torch
 
 from unitf.errors import UserError
 from unitf_text.bpe_dropout import merge_ranks, segment_with_dropout
-from unitf_text.text import TextTokenizer, check_share
-from unitf_text.training import learn
+from unitf_text.text import SPECIAL, TextTokenizer, check_share
+from unitf_text.training import add_words, learn
+from unitf_text.vectors import WordVectors
 
+log = logging.getLogger(__name__)
 Algorithm = Literal["bpe", "wordpiece", "unigram"]
 
 
@@ -47,6 +52,10 @@ class Pieces(TextTokenizer):
     def mask_id(self) -> int | None:
         return self.fitted.get("special", {}).get("mask")
 
+    def token_names(self) -> list[str]:
+        tokenizer = _open(self.fitted["tokenizer"])
+        return [tokenizer.id_to_token(i) or "" for i in range(tokenizer.get_vocab_size())]
+
     def segment(self, text: str, train: bool) -> list[int]:
         return _open(self.fitted["tokenizer"]).encode(text, add_special_tokens=False).ids
 
@@ -64,18 +73,71 @@ class Words(Pieces):
         dim: D, the width of a token; the core's configuration gives it.
         vocabulary_size: at most so many words, the most frequent ones.
         min_count: how often a word must occur in the training data.
+        vectors: published vectors for the table to begin with; their width is the table's, and a
+            linear projection brings it to D.
         options: those of every tokenizer of text.
     """
 
     def __init__(
-        self, dim: int, vocabulary_size: int = 20_000, min_count: int = 1, **options: Any
+        self,
+        dim: int,
+        vocabulary_size: int = 20_000,
+        min_count: int = 1,
+        vectors: WordVectors | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(dim, **options)
         self.limit = vocabulary_size
         self.min_count = min_count
+        self.vectors = vectors
 
     def fit(self, values: Iterable[Any]) -> None:
         self.keep(*learn("words", self.readable(values), self.limit, min_count=self.min_count))
+        if self.vectors is not None:
+            self._read_vectors(self.vectors)
+
+    def _read_vectors(self, vectors: WordVectors) -> None:
+        """Finds the vectors of the words, and adds words of the file."""
+        description, special = self.fitted["tokenizer"], self.fitted["special"]
+        ids = _open(description).get_vocab(with_added_tokens=False)
+        words = ids.keys() - set(SPECIAL)
+        found = vectors.read(words)
+        if not found:
+            raise UserError(f"vectors {vectors.path}: it holds none of {len(words):,} words")
+        rows = torch.from_numpy(np.stack(list(found.values())))
+        if self.table.width not in (None, rows.shape[1]):
+            raise UserError(
+                f"vectors {vectors.path}: {rows.shape[1]} wide, but table.width is "
+                f"{self.table.width}"
+            )
+        missing = len(words - found.keys())
+        if missing:
+            log.warning(
+                "vectors %s: %s of %s words are not in it and begin randomly",
+                vectors.path,
+                f"{missing:,}",
+                f"{len(words):,}",
+            )
+        self.keep(add_words(description, found), special)
+        ids = _open(self.fitted["tokenizer"]).get_vocab(with_added_tokens=False)
+        places = torch.tensor([ids[word] for word in found])
+        self.fitted |= {"width": rows.shape[1], "vectors": {"places": places, "rows": rows}}
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.fitted.get("width") or super().embedding_dim
+
+    def make_parameters(self, unembed: bool = False) -> None:
+        super().make_parameters(unembed)
+        table: Any = self.embedding
+        # popped: from now on a checkpoint has them in the table
+        if (found := self.fitted.pop("vectors", None)) is not None:
+            with torch.no_grad():
+                # as large as what begins randomly, so that all else is as for other tokenizers
+                size = (table.weight.square().mean() / found["rows"].square().mean()).sqrt()
+                table.weight[found["places"]] = found["rows"] * size.nan_to_num(posinf=1.0)
+        if self.vectors is not None and self.vectors.freeze:
+            table.requires_grad_(False)
 
 
 class Subwords(Pieces):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from unitf_text.text import UNKNOWN_MARK, TextTokenizer, check_share
+from unitf_text.text import SPECIAL, UNKNOWN_MARK, TextTokenizer, check_share
 from unitf_text.typing_errors import mistype
 
 
@@ -40,6 +40,9 @@ class Characters(TextTokenizer):
     def vocabulary_size(self) -> int | None:
         return 4 + len(self.fitted["characters"]) if self.fitted else None
 
+    def token_names(self) -> list[str]:
+        return [*SPECIAL, *self.fitted["characters"]]
+
     def segment(self, text: str, train: bool) -> list[int]:
         if train and self.noise:
             text = mistype(text, self.noise, random)
@@ -69,6 +72,10 @@ class Bytes(TextTokenizer):
         super().__init__(dim, **options)
         check_share("noise", noise)
         self.noise = noise
+
+    def token_names(self) -> list[str]:
+        printed = [chr(i) if 32 <= i < 127 else f"0x{i:02x}" for i in range(256)]
+        return [*printed, *SPECIAL[1:]]
 
     def segment(self, text: str, train: bool) -> list[int]:
         if train and self.noise:

@@ -11,6 +11,7 @@ from unitf.errors import UserError
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features
 
+SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]  # the names of tokens that are no text
 UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # what an unknown token reads as
 
 
@@ -67,8 +68,6 @@ class TextTokenizer(Tokenizer):
             read them so (SigLIP); None: a text is as long as it is.
         options: those of every tokenizer.
     """
-
-    unknown_id: int | None = None
 
     def __init__(
         self,

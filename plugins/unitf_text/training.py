@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,8 @@ import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from unitf.errors import UserError
+from unitf_text.text import SPECIAL
 
-_SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]
 _IDS = {"unknown": 0, "start": 1, "end": 2, "mask": 3}
 # a word, a number or a run of punctuation, each with the space before it; other spaces alone
 _PIECES = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
@@ -46,9 +46,9 @@ def learn(
         if rare:
             blank = str.maketrans(dict.fromkeys(rare, " "))
             texts = [text.translate(blank) for text in texts]
-    if size <= len(alphabet) + len(_SPECIAL):
+    if size <= len(alphabet) + len(SPECIAL):
         raise UserError(
-            f"vocabulary_size {size} is too small: {len(_SPECIAL)} special tokens and "
+            f"vocabulary_size {size} is too small: {len(SPECIAL)} special tokens and "
             f"{len(alphabet)} characters come first"
         )
     trainer = _trainer(algorithm, size, alphabet, min_count)
@@ -58,6 +58,15 @@ def learn(
         except Exception as error:  # the library raises nothing more precise
             raise UserError(f"learning a {algorithm} vocabulary of {size}: {error}") from error
     return json.dumps(_settle(json.loads(tokenizer.to_str())), ensure_ascii=False), dict(_IDS)
+
+
+def add_words(description: str, words: Iterable[str]) -> str:
+    """The JSON text of a tokenizer of words that knows these too; known ones keep their ids."""
+    tokenizer = json.loads(description)
+    vocabulary = tokenizer["model"]["vocab"]
+    for word in words:
+        vocabulary.setdefault(word, len(vocabulary))
+    return json.dumps(tokenizer, ensure_ascii=False)
 
 
 def _model(algorithm: str) -> models.Model:
@@ -99,13 +108,13 @@ def _trainer(algorithm: str, size: int, alphabet: list[str], min_count: int) -> 
         return trainers.WordLevelTrainer(
             vocab_size=size,
             min_frequency=min_count,
-            special_tokens=_SPECIAL,
+            special_tokens=SPECIAL,
             show_progress=False,
         )
     if algorithm == "unigram":
         return trainers.UnigramTrainer(
             vocab_size=size,
-            special_tokens=_SPECIAL,
+            special_tokens=SPECIAL,
             unk_token="[UNK]",
             initial_alphabet=alphabet,
             show_progress=False,
@@ -117,7 +126,7 @@ def _trainer(algorithm: str, size: int, alphabet: list[str], min_count: int) -> 
     return pieces(
         vocab_size=size,
         min_frequency=min_count,
-        special_tokens=_SPECIAL + inner,
+        special_tokens=SPECIAL + inner,
         initial_alphabet=alphabet,
         show_progress=False,
     )
@@ -125,10 +134,10 @@ def _trainer(algorithm: str, size: int, alphabet: list[str], min_count: int) -> 
 
 def _settle(description: dict[str, Any]) -> dict[str, Any]:
     """What the library's hash tables leave to chance, put in order."""
-    description["added_tokens"] = description["added_tokens"][: len(_SPECIAL)]
+    description["added_tokens"] = description["added_tokens"][: len(SPECIAL)]
     model = description["model"]
     if model["type"] == "Unigram":
-        first, rest = model["vocab"][: len(_SPECIAL)], model["vocab"][len(_SPECIAL) :]
+        first, rest = model["vocab"][: len(SPECIAL)], model["vocab"][len(SPECIAL) :]
         # characters that were pruned come back in steps of 1e-4 from the lowest score, in any
         # order; other scores carry the rounding error of a sum in any order
         floor = min(score for _, score in rest)

@@ -16,6 +16,7 @@ TRAINING = {
     "predict": "print predictions (--checkpoint DIR|FILE --input image=cat.png …)",
 }
 OTHERS = {  # verb → what it does, and the module whose main(argv) does it
+    "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
     "merge": ("a model with adapters as one without (LoRA)", "unitf.cli.merge"),
 }

@@ -1,0 +1,96 @@
+"""Samples from the words of a command line: files, folders, texts or a table."""
+
+from pathlib import Path
+from typing import Any
+
+from unitf.errors import UserError
+
+_TABLES = {".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow"}
+HELP = (
+    "image=cat.png (a file), image=photos/ (each file of a folder), text='some words', "
+    "text=@lines.txt (each line of a file), or a table (csv, tsv, jsonl, parquet) of columns; "
+    "several columns make one sample, several values of a column several samples; "
+    "a model with one column needs no name for a file or folder"
+)
+
+
+def columns_of(learner: Any) -> list[str]:
+    """The columns that a model's tasks read."""
+    return list(dict.fromkeys(c for task in learner.tasks.values() for c in task.inputs))
+
+
+def read_inputs(
+    words: list[str], columns: list[str], option: str = "--input"
+) -> list[dict[str, Any]]:
+    """The samples that the words of an option mean.
+
+    Raises:
+        UserError: an unknown column, a missing file, or columns of different lengths.
+    """
+    values: dict[str, list[Any]] = {}
+    samples: list[dict[str, Any]] = []
+    for word in words:
+        column, equals, value = word.partition("=")
+        if equals and column in columns:
+            values.setdefault(column, []).extend(_values(f"{option} {word}", value))
+        elif Path(word).suffix.lower() in _TABLES:
+            samples += _table(Path(word), columns, option)
+        elif len(columns) == 1 and Path(word).exists():
+            values.setdefault(columns[0], []).extend(_values(f"{option} {word}", word))
+        else:
+            raise UserError(
+                f"{option} {word}: expected COLUMN=VALUE with a column of "
+                f"{', '.join(columns)}, or a table ({', '.join(sorted(_TABLES))})"
+            )
+    lengths = {column: len(found) for column, found in values.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{length} of {column}" for column, length in lengths.items())
+        raise UserError(f"{option}: columns of one sample go together, found {told}")
+    samples += [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    if not samples:
+        raise UserError(f"{option}: found no sample, expected {columns[0]}=… for example")
+    return samples
+
+
+def describe(sample: dict[str, Any]) -> dict[str, Any]:
+    """A sample as a person can read it: what is no text or number by its type."""
+    return {
+        column: value if isinstance(value, str | int | float) else type(value).__name__
+        for column, value in sample.items()
+    }
+
+
+def _values(place: str, value: str) -> list[Any]:
+    if value.startswith("@"):
+        return _lines(place, Path(value[1:]))
+    path = Path(value)
+    try:
+        if path.is_dir():
+            files = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
+            if not files:
+                raise UserError(f"{place}: the folder is empty")
+            return [str(file) for file in files]
+    except OSError:  # a text too long for a file name
+        pass
+    return [value]
+
+
+def _lines(place: str, path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{place}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: not UTF-8 text") from error
+
+
+def _table(path: Path, columns: list[str], option: str) -> list[dict[str, Any]]:
+    from unitf.data import read_table
+
+    rows = [dict(row) for row in read_table(path)]
+    if rows and not set(rows[0]) & set(columns):
+        raise UserError(
+            f"{option} {path}: has the columns {', '.join(map(str, rows[0]))}, "
+            f"expected one of {', '.join(columns)}"
+        )
+    return [{k: v for k, v in row.items() if k in columns} for row in rows]
