@@ -25,11 +25,13 @@ class EmbeddingTable(Configurable):
             positions are sinusoidal, else 1.
         norm_eps: the epsilon of a LayerNorm over table and positions, before the projection;
             None: there is none.
+        logit_bias: whether each logit of the way back has a learned bias (BERT).
     """
 
     width: int | None = None
     scale: float | None = None
     norm_eps: float | None = None
+    logit_bias: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "scale", "norm_eps"):

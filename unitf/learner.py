@@ -109,12 +109,7 @@ class Learner(L.LightningModule):
 
     def _arrange(self, name: str, view: View) -> Tokens:
         task: Any = self.tasks[name]
-        return task.arrange(
-            [
-                self.tokenizers[tokenizer](view.features[column])
-                for column, tokenizer in task.inputs.items()
-            ]
-        )
+        return task.arrange(task.embed(view, self._tokenizers))
 
     def _losses(self, batch: Batch, readings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {
@@ -202,7 +197,7 @@ class Learner(L.LightningModule):
             for name, tokenizer in self.tokenizers.items():
                 tokenizer.build(unembed=name in wanted)
             for task in self.tasks.values():
-                task.build(dim=self.config.dim)
+                task.build(dim=self.config.dim, **task.requirements(self._tokenizers))
 
     def _restore_components(self, checkpoint: Mapping[str, Any]) -> None:
         state = checkpoint["state_dict"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from unitf.component import Component
@@ -20,7 +20,7 @@ from unitf.embedding import (
 )
 from unitf.errors import UserError
 from unitf.initialisation import initialise
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Features, Spans, Tokens
 
 Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "none"]
 
@@ -38,6 +38,8 @@ class Tokenizer(Component, ABC):
             a `position_shape` of the subclass's own.
         max_tokens: the longest sequence; a longer one is an error that names the sample.
         position_offset: learned positions have so many unused vectors before the first.
+        num_positions: how many vectors learned positions of an order have, where the longest
+            sequence is shorter; None: `max_tokens`.
         table: what is unusual about the table of ids.
         prefix: learned columns before every sequence.
     """
@@ -57,16 +59,20 @@ class Tokenizer(Component, ABC):
         positions: Positions = "sinusoidal",
         max_tokens: int | None = None,
         position_offset: int = 0,
+        num_positions: int | None = None,
         table: EmbeddingTable | None = None,
         prefix: Prefix | None = None,
     ) -> None:
         super().__init__()
         if position_offset and positions not in ("learned", "additive"):
             raise UserError(f"position_offset is for learned positions, found {positions!r}")
+        if num_positions is not None and (max_tokens is None or max_tokens > num_positions):
+            raise UserError(f"num_positions {num_positions} needs max_tokens of at most that")
         self.dim = dim
         self.position_scheme = positions
         self.max_tokens = max_tokens
         self.position_offset = position_offset
+        self.num_positions = max_tokens if num_positions is None else num_positions
         self.table = table or EmbeddingTable()
         self.num_prefix = 0 if prefix is None else prefix.num_tokens
         self.prefix_settings = prefix
@@ -76,6 +82,7 @@ class Tokenizer(Component, ABC):
         self.embedding_projection: nn.Linear | None = None
         self.prefix: PrefixTokens | None = None
         self.unembedding: nn.Module | None = None
+        self.logit_bias: nn.Parameter | None = None
 
     # ---- host: raw values and features ------------------------------------------------
 
@@ -97,6 +104,10 @@ class Tokenizer(Component, ABC):
         """One raw value from the Features of one sequence."""
         raise UserError(f"{type(self).__name__} cannot turn tokens back into raw values")
 
+    def spans(self, value: Any) -> Spans:
+        """What part of a text each token of `encode(value)` stands for."""
+        raise UserError(f"{type(self).__name__} does not know what its tokens stand for in a text")
+
     def empty(self) -> Features:
         """The Features of a value that is not there: no token."""
         shape = (0,) if self.vocabulary_size is not None else (self.num_features or 0, 0)
@@ -108,7 +119,7 @@ class Tokenizer(Component, ABC):
     @property
     def position_shape(self) -> tuple[int, ...] | None:
         """The grid of learned positions."""
-        return None if self.max_tokens is None else (self.max_tokens,)
+        return None if self.num_positions is None else (self.num_positions,)
 
     def make_parameters(self, unembed: bool = False) -> None:
         """The default embedding, positions and (only if `unembed`) unembedding."""
@@ -119,6 +130,8 @@ class Tokenizer(Component, ABC):
             )
         if self.vocabulary_size is not None:
             self.embedding = nn.Embedding(self.vocabulary_size, self.embedding_dim)
+            if unembed and self.table.logit_bias:
+                self.logit_bias = nn.Parameter(torch.zeros(self.vocabulary_size))
         else:
             assert self.num_features is not None
             if self.table != EmbeddingTable():
@@ -175,16 +188,19 @@ class Tokenizer(Component, ABC):
             scale = self.embedding_dim**0.5
         return (rows if scale is None else rows * scale).mT
 
-    def unembed(self, columns: Float[Tensor, "D N"]) -> Float[Tensor, "_ N"]:
-        """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection)."""
+    def unembed(self, columns: Float[Tensor, "_ N"]) -> Float[Tensor, "_ N"]:
+        """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection).
+
+        Columns of the table's own width (E×N, from a task's head) meet it without the projection.
+        """
         if self.unembedding is not None:
             return self.unembedding(columns.mT).mT
         if not isinstance(self.embedding, nn.Embedding):
             raise UserError(f"{type(self).__name__} was built without the way back (unembed)")
         rows = columns.mT
-        if self.embedding_projection is not None:
+        if self.embedding_projection is not None and rows.shape[1] == self.dim:
             rows = nn.functional.linear(rows, self.embedding_projection.weight.mT)
-        return nn.functional.linear(rows, self.embedding.weight).mT
+        return nn.functional.linear(rows, self.embedding.weight, self.logit_bias).mT
 
     def loss(self, predicted: Float[Tensor, "_ N"], features: Features) -> Float[Tensor, " N"]:
         """A loss per token: cross-entropy (nats) for ids, mean squared error for F×N."""
@@ -198,8 +214,17 @@ class Tokenizer(Component, ABC):
         """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
         return tuple(length and self.num_prefix + length for length in features.lengths)
 
-    def forward(self, features: Features) -> Tokens:
-        """A batch of Features as Tokens: `embed`, positions added, the prefix before each."""
+    def forward(
+        self,
+        features: Features,
+        hidden: Bool[Tensor, " N"] | None = None,
+        vector: Float[Tensor, " E"] | None = None,
+    ) -> Tokens:
+        """A batch of Features as Tokens: `embed`, positions added, the prefix before each.
+
+        Args:
+            hidden: the tokens whose content `vector` replaces; they keep their places.
+        """
         matrix: Shaped[Tensor, "_ _"] = self.embed(features)
         if tuple(matrix.shape) != (self.embedding_dim, features.num_tokens):
             raise UserError(
@@ -207,6 +232,8 @@ class Tokenizer(Component, ABC):
                 f"expected D×N = {self.embedding_dim}×{features.num_tokens}"
             )
         rows = matrix.mT
+        if hidden is not None and vector is not None:
+            rows = torch.where(hidden[:, None], vector.to(rows.dtype), rows)
         if self.position_embedding is not None:
             rows = rows + self.position_embedding(features.positions).to(rows.dtype)
         if self.embedding_norm is not None:

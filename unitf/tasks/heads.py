@@ -1,7 +1,8 @@
-"""Heads: what is computed from the pooled column of each sequence."""
+"""Heads: what is computed from the pooled column of each sequence, or from each column."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from jaxtyping import Float
@@ -14,22 +15,26 @@ from unitf.tasks.latent import LatentPooling
 from unitf.tasks.pooling import POOLINGS, Pooling, PoolingName
 from unitf.tokens import Tokens
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+HeadActivation = Literal["tanh", "gelu", "gelu_tanh", "relu", "silu", "none"]
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
     "relu": nn.ReLU,
+    "silu": nn.SiLU,
     "none": nn.Identity,
 }
 
 
 @dataclass(frozen=True)
 class Head(Configurable):
-    """What lies between a pooled column and the numbers of a task, as in published models.
+    """What lies between a column and the numbers of a task, as in published models.
 
     Args:
         columns: [first, last): pooling reads only these columns of each sequence; a number below
             0 counts from the end, None means the end ([1, None]: without a class token).
-        hidden: the activation after a linear layer D×D (BERT's pooler: tanh); None: no layer.
+        hidden: the activation after a linear layer (BERT's pooler: tanh); None: no layer.
+        width: what that layer makes of D; None: D.
         hidden_bias: whether that layer has a bias.
         norm_eps: the epsilon of a LayerNorm, after the hidden layer; None: no norm.
         norm_bias: whether that norm has a bias.
@@ -41,7 +46,8 @@ class Head(Configurable):
     """
 
     columns: list[int | None] | None = None
-    hidden: Literal["tanh", "gelu", "relu", "none"] | None = None
+    hidden: HeadActivation | None = None
+    width: int | None = None
     hidden_bias: bool = True
     norm_eps: float | None = None
     norm_bias: bool = True
@@ -54,14 +60,48 @@ class Head(Configurable):
     def __post_init__(self) -> None:
         if self.columns is not None and len(self.columns) != 2:
             raise UserError(f"head.columns: expected [first, last], found {self.columns}")
+        if self.width is not None and (self.width < 1 or self.hidden is None):
+            raise UserError("head.width: expected 1 or more, of a layer that `hidden` asks for")
 
 
-class PooledHead(nn.Module):
-    """`size` numbers for each sequence: pooling, perhaps a layer, dropout, a linear layer.
+class ColumnHead(nn.Module):
+    """`size` numbers for each column: perhaps a layer and a norm, dropout, a linear layer.
 
     Args:
-        size: None: the column itself, without a linear layer at the end.
+        size: None: what the layers give, without a linear one at the end.
     """
+
+    def __init__(
+        self, dim: int, size: int | None, dropout: float = 0.0, settings: Head | None = None
+    ) -> None:
+        super().__init__()
+        settings = settings or Head()
+        width = dim
+        self.hidden = self.norm = self.linear = None
+        self.activation: nn.Module = nn.Identity()
+        if settings.hidden is not None:
+            width = settings.width or dim
+            self.hidden = nn.Linear(dim, width, bias=settings.hidden_bias)
+            self.activation = _ACTIVATIONS[settings.hidden]()
+            initialise(self.hidden)
+        if settings.norm_eps is not None:
+            self.norm = nn.LayerNorm(width, settings.norm_eps, bias=settings.norm_bias)
+        self.dropout = nn.Dropout(dropout)
+        if size is not None:
+            self.linear = nn.Linear(width, size, bias=settings.bias)
+            initialise(self.linear)
+
+    def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N size"]:
+        if self.hidden is not None:
+            rows = self.activation(self.hidden(rows))
+        if self.norm is not None:
+            rows = self.norm(rows)
+        rows = self.dropout(rows)
+        return rows if self.linear is None else self.linear(rows)
+
+
+class PooledHead(ColumnHead):
+    """`size` numbers for each sequence: those of its pooled column."""
 
     def __init__(
         self,
@@ -71,22 +111,10 @@ class PooledHead(nn.Module):
         dropout: float = 0.0,
         settings: Head | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(dim, size, dropout, settings)
         settings = settings or Head()
         self.columns = settings.columns
         self.pooling = _make_pooling(dim, pooling, settings)
-        self.hidden = self.norm = self.linear = None
-        self.activation: nn.Module = nn.Identity()
-        if settings.hidden is not None:
-            self.hidden = nn.Linear(dim, dim, bias=settings.hidden_bias)
-            self.activation = _ACTIVATIONS[settings.hidden]()
-            initialise(self.hidden)
-        if settings.norm_eps is not None:
-            self.norm = nn.LayerNorm(dim, settings.norm_eps, bias=settings.norm_bias)
-        self.dropout = nn.Dropout(dropout)
-        if size is not None:
-            self.linear = nn.Linear(dim, size, bias=settings.bias)
-            initialise(self.linear)
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.pooling.arrange(parts)
@@ -94,13 +122,7 @@ class PooledHead(nn.Module):
     def forward(self, columns: Tokens) -> Float[Tensor, "S size"]:
         if self.columns is not None:
             columns = columns.within(*self.columns)
-        rows = self.pooling(columns)
-        if self.hidden is not None:
-            rows = self.activation(self.hidden(rows))
-        if self.norm is not None:
-            rows = self.norm(rows)
-        rows = self.dropout(rows)
-        return rows if self.linear is None else self.linear(rows)
+        return super().forward(self.pooling(columns))
 
 
 def _make_pooling(dim: int, pooling: PoolingName, settings: Head) -> Pooling:
