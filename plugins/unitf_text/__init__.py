@@ -40,6 +40,16 @@ def register_sources(register: Callable[[str], None]) -> None:
     register("unitf_text.number_words:NumberWords")
 
 
+@hookimpl
+def register_architectures(register: Callable[[str], None]) -> None:
+    register("unitf_text.bert:Bert")
+    register("unitf_text.bert:Roberta")
+    register("unitf_text.bert:Electra")
+    register("unitf_text.bert:DistilBert")
+    register("unitf_text.bert:Albert")
+    register("unitf_text.modernbert:ModernBert")
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
