@@ -6,9 +6,20 @@ from typing import Any
 
 from torch import Tensor
 
+from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features
 
 Sample = Mapping[str, Any]  # column → raw value; a column that is missing or None is lacking
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """One sample, encoded for one task."""
+
+    sample: Sample
+    features: Mapping[str, Features]  # column → its tokens; what the sample lacks is not there
+    inputs: Mapping[str, Tokenizer]  # column → what encoded it
+    train: bool  # whether it was augmented
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +30,7 @@ class View:
     target: Any  # what the task's `collate` made of S targets; None where there are none
     modalities: tuple[str, ...]  # of each sample: the columns that it brought, as "image+question"
     names: tuple[str, ...]  # of each sample, to tell a person which one it is
+    notes: tuple[Any, ...] = ()  # of each sample: what the task noted of its raw values
 
     @property
     def num_samples(self) -> int:

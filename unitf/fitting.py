@@ -60,7 +60,7 @@ def build_components(tokenizers: Tokenizers, tasks: Tasks, dim: int, seed: int) 
         for name, tokenizer in tokenizers.items():
             tokenizer.build(unembed=name in wanted)
         for task in tasks.values():
-            task.build(dim=dim)
+            task.build(dim=dim, **task.requirements(dict(tokenizers.items())))
 
 
 def restore_components(tokenizers: Tokenizers, tasks: Tasks, state: Mapping[str, Any]) -> None:

@@ -142,12 +142,7 @@ class Learner(L.LightningModule):
 
     def _arrange(self, name: str, view: View) -> Tokens:
         task: Any = self.tasks[name]
-        return task.arrange(
-            [
-                self.tokenizers[tokenizer](view.features[column])
-                for column, tokenizer in task.inputs.items()
-            ]
-        )
+        return task.arrange(task.embed(view, self._tokenizers))
 
     def _losses(self, batch: Batch, readings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {

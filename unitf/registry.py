@@ -29,6 +29,9 @@ TASKS = (
     "unitf.tasks.next_token:NextToken",
     "unitf.tasks.embedding:Embedding",
     "unitf.tasks.detection:Detection",
+    "unitf.tasks.masked_tokens:MaskedTokens",
+    "unitf.tasks.token_classification:TokenClassification",
+    "unitf.tasks.span_answer:SpanAnswer",
 )
 AnyClass = TypeVar("AnyClass", bound=type)
 

@@ -80,7 +80,8 @@ class Scoreboard(nn.Module):
             return
         everyone = list(range(view.num_samples))
         task.score(boards[ALL], reading, view, tokenizers, everyone)
-        self._count(name, ALL, losses.detach().float().mean(), len(losses))
+        if len(losses):  # none: nothing of the batch is to be predicted
+            self._count(name, ALL, losses.detach().float().mean(), len(losses))
         for modality, numbers in groups.items():
             task.score(boards[modality], reading, view, tokenizers, numbers)
             if len(losses) == view.num_samples:  # a loss a sample: its modality is known

@@ -23,7 +23,7 @@ from unitf.embedding import (
 )
 from unitf.errors import UserError
 from unitf.initialisation import initialise
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Features, Spans, Tokens
 
 Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "cubic", "none"]
 
@@ -41,6 +41,8 @@ class Tokenizer(Component, ABC):
             a `position_shape` of the subclass's own.
         max_tokens: the longest sequence; a longer one is an error that names the sample.
         position_offset: learned positions have so many unused vectors before the first.
+        num_positions: how many vectors learned positions of an order have, where the longest
+            sequence is shorter; None: `max_tokens`.
         table: what is unusual about the table of ids.
         prefix: learned columns before every sequence.
         unembedding: how columns become logits of ids, where a task wants the way back.
@@ -64,6 +66,7 @@ class Tokenizer(Component, ABC):
         positions: Positions = "sinusoidal",
         max_tokens: int | None = None,
         position_offset: int = 0,
+        num_positions: int | None = None,
         table: EmbeddingTable | None = None,
         prefix: Prefix | None = None,
         unembedding: Unembedding | None = None,
@@ -72,10 +75,13 @@ class Tokenizer(Component, ABC):
         super().__init__()
         if position_offset and positions not in ("learned", "additive"):
             raise UserError(f"position_offset is for learned positions, found {positions!r}")
+        if num_positions is not None and (max_tokens is None or max_tokens > num_positions):
+            raise UserError(f"num_positions {num_positions} needs max_tokens of at most that")
         self.dim = dim
         self.position_scheme = positions
         self.max_tokens = max_tokens
         self.position_offset = position_offset
+        self.num_positions = max_tokens if num_positions is None else num_positions
         self.table = table or EmbeddingTable()
         self.num_prefix = 0 if prefix is None else prefix.num_tokens
         self.prefix_settings = prefix
@@ -113,6 +119,10 @@ class Tokenizer(Component, ABC):
         """What a person calls each id of the vocabulary."""
         raise UserError(f"{type(self).__name__} has no names for its tokens")
 
+    def spans(self, value: Any) -> Spans:
+        """What part of a text each token of `encode(value)` stands for."""
+        raise UserError(f"{type(self).__name__} does not know what its tokens stand for in a text")
+
     def empty(self) -> Features:
         """The Features of a value that is not there: no token."""
         shape = (0,) if self.vocabulary_size is not None else (self.num_features or 0, 0)
@@ -124,7 +134,7 @@ class Tokenizer(Component, ABC):
     @property
     def position_shape(self) -> tuple[int, ...] | None:
         """The grid of learned positions."""
-        return None if self.max_tokens is None else (self.max_tokens,)
+        return None if self.num_positions is None else (self.num_positions,)
 
     def make_parameters(self, unembed: bool = False) -> None:
         """The default embedding, positions and (only if `unembed`) unembedding."""
@@ -217,13 +227,19 @@ class Tokenizer(Component, ABC):
             scale = self.embedding_dim**0.5
         return (rows if scale is None else rows * scale).mT
 
-    def unembed(self, columns: Float[Tensor, "D N"]) -> Float[Tensor, "_ N"]:
-        """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection)."""
+    def unembed(self, columns: Float[Tensor, "_ N"]) -> Float[Tensor, "_ N"]:
+        """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection).
+
+        Columns of the table's own width (E×N, from a task's head) meet it without the projection.
+        """
         settings, rows = self.unembedding_settings, columns.mT
         if self.unembedding is not None and not isinstance(self.unembedding, TiedUnembedding):
             rows = self.unembedding(rows)
         elif isinstance(self.embedding, nn.Embedding):
-            if self.embedding_projection is not None and not settings.projection:
+            narrow = (
+                rows.shape[1] != self.dim
+            )  # a task's head may make columns of the table's width
+            if self.embedding_projection is not None and not (settings.projection or narrow):
                 rows = nn.functional.linear(rows, self.embedding_projection.weight.mT)
             product = self.unembedding or nn.functional.linear
             rows = product(rows, self.embedding.weight)
@@ -249,11 +265,17 @@ class Tokenizer(Component, ABC):
         """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
         return tuple(length and self.num_prefix + length for length in features.lengths)
 
-    def forward(self, features: Features, hidden: Bool[Tensor, " N"] | None = None) -> Tokens:
+    def forward(
+        self,
+        features: Features,
+        hidden: Bool[Tensor, " N"] | None = None,
+        vector: Float[Tensor, " E"] | None = None,
+    ) -> Tokens:
         """A batch of Features as Tokens: `embed`, positions added, the prefix before each.
 
         Args:
-            hidden: the tokens in whose place the mask column stands.
+            hidden: the tokens whose content is replaced; they keep their places.
+            vector: what replaces it; None: the mask column.
         """
         matrix: Shaped[Tensor, "_ _"] = self.embed(features)
         if tuple(matrix.shape) != (self.embedding_dim, features.num_tokens):
@@ -265,9 +287,10 @@ class Tokenizer(Component, ABC):
         if self.table.projected_first and self.embedding_projection is not None:
             rows = self.embedding_projection(rows)
         if hidden is not None:
-            if self.mask_column is None:
+            vector = self.mask_column if vector is None else vector
+            if vector is None:
                 raise UserError(f"{type(self).__name__} hides no token: it has no mask_column")
-            rows = torch.where(hidden[:, None], self.mask_column.to(rows.dtype), rows)
+            rows = torch.where(hidden[:, None], vector.to(rows.dtype), rows)
         if self.position_embedding is not None:
             rows = rows + self.position_embedding(features.positions).to(rows.dtype)
         if self.embedding_norm is not None:

@@ -118,6 +118,16 @@ class Features:
 
 
 @dataclass(frozen=True, eq=False)
+class Spans:
+    """What part of a text each token of a sequence stands for."""
+
+    texts: tuple[str, ...]  # one, or both of a pair
+    # the number of the text, the first character and the one after the last; -1 for tokens that
+    # stand for none; in NumPy, since it goes from workers to the main process sample by sample
+    places: Int[np.ndarray, "3 N"]
+
+
+@dataclass(frozen=True, eq=False)
 class Tokens:
     """The tokens of a batch: one D×N matrix, sequences side by side, no padding."""
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from unitf.peers import Hub
 from unitf_hubs.reading import cached_repositories, check_folder, explained
 
 _TOWERS = ("vision", "text")
+_SENTENCE_FILES = (  # how sentence-transformers makes a vector of the columns
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "1_Pooling/config.json",
+)
 
 
 class TransformersHub(Hub):
@@ -138,3 +145,14 @@ def _copy_preprocessing(source: str, folder: Path) -> None:
             kind.from_pretrained(source).save_pretrained(folder)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # this model has no such thing
+    for name in _SENTENCE_FILES:
+        found = transformers.utils.cached_file(
+            source,
+            name,
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        if found is not None:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(found, folder / name)

@@ -62,6 +62,12 @@ def register_architectures(register: Callable[[str], None]) -> None:
     register("unitf_text.llama_line:LlamaLine")
     register("unitf_text.llama_line:Gemma")
     register("unitf_text.llama_line:Gemma2")
+    register("unitf_text.bert:Bert")
+    register("unitf_text.bert:Roberta")
+    register("unitf_text.bert:Electra")
+    register("unitf_text.bert:DistilBert")
+    register("unitf_text.bert:Albert")
+    register("unitf_text.modernbert:ModernBert")
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,8 @@ Algorithm = Literal["bpe", "wordpiece", "unigram"]
 class Pieces(TextTokenizer):
     """A tokenizer of the `tokenizers` library, kept as its JSON text; a subclass writes `fit`."""
 
+    read_special: bool = False
+
     def keep(self, description: str, special: dict[str, int | None]) -> None:
         """Keeps what was learned: the JSON text, and the ids of unknown, start, end and mask."""
         for name, wanted in (("start", self.add_start), ("end", self.add_end)):
@@ -57,7 +59,14 @@ class Pieces(TextTokenizer):
         return [tokenizer.id_to_token(i) or "" for i in range(tokenizer.get_vocab_size())]
 
     def segment(self, text: str, train: bool) -> list[int]:
-        return _open(self.fitted["tokenizer"]).encode(text, add_special_tokens=False).ids
+        return self._encoded(text).ids
+
+    def segment_spans(self, text: str) -> list[tuple[int, int]]:
+        return self._encoded(text).offsets
+
+    def _encoded(self, text: str) -> tokenizers.Encoding:
+        tokenizer = _open(self.fitted["tokenizer"], self.read_special)
+        return tokenizer.encode(text, add_special_tokens=False)
 
     def join(self, ids: list[int]) -> str:
         return _open(self.fitted["tokenizer"]).decode(ids, skip_special_tokens=False)
@@ -154,6 +163,8 @@ class Subwords(Pieces):
         byte_level: BPE and Unigram over UTF-8 bytes, in which nothing is unknown (as GPT-2).
         pretrained: a published tokenizer instead, by hub name or local folder; `fit` then needs no
             data. What its template adds around a text is for `add_start` and `add_end` to say.
+        read_special: whether the name of a special token in a text ("[MASK]") is that token; else
+            it is text like any other.
         dropout: BPE-dropout (Provilkov et al., 2020): the share of merges that are left out in
             training, so that a word is cut in a new way each time.
         options: those of every tokenizer of text.
@@ -166,6 +177,7 @@ class Subwords(Pieces):
         vocabulary_size: int = 8_000,
         byte_level: bool = False,
         pretrained: str | None = None,
+        read_special: bool = False,
         dropout: float = 0.0,
         **options: Any,
     ) -> None:
@@ -179,6 +191,7 @@ class Subwords(Pieces):
         self.limit = vocabulary_size
         self.byte_level = byte_level
         self.pretrained = pretrained
+        self.read_special = read_special
         self.dropout = dropout
 
     def fit(self, values: Iterable[Any]) -> None:
@@ -211,10 +224,10 @@ class Subwords(Pieces):
 
 
 @lru_cache(maxsize=16)
-def _open(description: str) -> tokenizers.Tokenizer:
+def _open(description: str, read_special: bool = False) -> tokenizers.Tokenizer:
     """The tokenizer of a JSON text; kept here, so that modules hold and pickle plain data only."""
     tokenizer = tokenizers.Tokenizer.from_str(description)
-    tokenizer.encode_special_tokens = True  # "[MASK]" in a user's text is text
+    tokenizer.encode_special_tokens = not read_special
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

@@ -49,6 +49,9 @@ class Characters(TextTokenizer):
         ids = _ids_of(self.fitted["characters"])
         return [ids.get(character, self.unknown_id) for character in text]
 
+    def segment_spans(self, text: str) -> list[tuple[int, int]]:
+        return [(place, place + 1) for place in range(len(text))]
+
     def join(self, ids: list[int]) -> str:
         known = self.fitted["characters"]
         return "".join(UNKNOWN_MARK if i == self.unknown_id else known[i - 4] for i in ids)
@@ -81,6 +84,9 @@ class Bytes(TextTokenizer):
         if train and self.noise:
             text = mistype(text, self.noise, random)
         return list(text.encode())
+
+    def segment_spans(self, text: str) -> list[tuple[int, int]]:
+        return [(n, n + 1) for n, character in enumerate(text) for _ in character.encode()]
 
     def join(self, ids: list[int]) -> str:
         # a model may well generate half a character

@@ -2,16 +2,18 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from unitf.errors import UserError
 from unitf.tokenizer import Tokenizer
-from unitf.tokens import Features
+from unitf.tokens import Features, Spans
 
 SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]  # the names of tokens that are no text
+Part = TypeVar("Part")
 UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # what an unknown token reads as
 
 
@@ -49,8 +51,9 @@ class TextTokenizer(Tokenizer):
     """Text as ids (N,); a subclass writes `segment` and `join`.
 
     A value is a `str`, or `bytes` in UTF-8; None is a sample that lacks the text, but an empty
-    text is an error, since it has no token to read anything from. With two segments a value may
-    also be a pair of texts (a list or tuple), which become one sequence: start a end b end.
+    text is an error, since it has no token to read anything from. With two segments, or with
+    `pair_separators`, a value may also be a pair of texts (a list or tuple), which become one
+    sequence: start a end b end.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
@@ -66,6 +69,9 @@ class TextTokenizer(Tokenizer):
             of BERT: 2; of RoBERTa: 1). `positions: additive` gives each a learned vector.
         padding_id: texts are continued with it up to `max_tokens`, for a model that was trained to
             read them so (SigLIP); None: a text is as long as it is.
+        pair_separators: how many end tokens stand between the texts of a pair (RoBERTa: 2); 0: a
+            value is one text; None: 1 where there are two segments, else 0.
+        words: a value may be a list of words, which become one text with spaces between them.
         options: those of every tokenizer.
     """
 
@@ -80,6 +86,8 @@ class TextTokenizer(Tokenizer):
         token_dropout: float = 0.0,
         num_segments: int = 0,
         padding_id: int | None = None,
+        pair_separators: int | None = None,
+        words: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(dim, max_tokens=max_tokens, **options)
@@ -88,6 +96,12 @@ class TextTokenizer(Tokenizer):
             raise UserError("padding_id needs max_tokens, the length to fill, and no segments")
         if num_segments < 0:
             raise UserError(f"num_segments: expected 0 or more, found {num_segments}")
+        if pair_separators is None:
+            pair_separators = int(num_segments > 1)
+        if words and pair_separators:
+            raise UserError("words: a list is either words or a pair of texts (pair_separators: 0)")
+        if pair_separators > 1 and not add_end:
+            raise UserError(f"pair_separators {pair_separators} needs add_end")
         if truncate and max_tokens is None:
             raise UserError("truncate needs max_tokens, the length to cut to")
         if max_tokens is not None and max_tokens <= add_start + add_end:
@@ -99,17 +113,24 @@ class TextTokenizer(Tokenizer):
         self.token_dropout = token_dropout
         self.num_segments = num_segments
         self.padding_id = padding_id
+        self.pair_separators = pair_separators
+        self.words = words
         self.num_axes = 1 + (num_segments > 0)
 
     @property
     def position_shape(self) -> tuple[int, ...] | None:
-        if self.max_tokens is None:
+        if self.num_positions is None:
             return None
-        return (self.max_tokens, self.num_segments) if self.num_segments else (self.max_tokens,)
+        rows = self.num_positions
+        return (rows, self.num_segments) if self.num_segments else (rows,)
 
     @abstractmethod
     def segment(self, text: str, train: bool) -> list[int]:
         """The ids of a text, without added tokens."""
+
+    def segment_spans(self, text: str) -> list[tuple[int, int]]:
+        """For each of a text's ids the first character that it stands for, and the one after."""
+        raise UserError(f"{type(self).__name__} does not know what its tokens stand for in a text")
 
     @abstractmethod
     def join(self, ids: list[int]) -> str:
@@ -137,22 +158,42 @@ class TextTokenizer(Tokenizer):
             raise UserError(f"{type(self).__name__}: fit() comes before encode()")
         parts = [self._segment(part, train) for part in self._parts(value)]
         parts = [self._drop(ids) if train else ids for ids in self._limit(parts)]
-        first = [self.start_id] if self.add_start else []
-        last = [self.end_id] if self.add_end else []
-        parts = [[*ids, *last] for ids in parts]
-        parts[0] = [*first, *parts[0]]
+        parts = self._framed(parts, self.start_id, self.end_id)
         ids = torch.tensor([i for part in parts for i in part], dtype=torch.int64)
         if self.padding_id is not None and self.max_tokens is not None:
             ids = functional.pad(ids, (0, self.max_tokens - len(ids)), value=self.padding_id)
         if not self.num_segments:
             return Features(ids)
-        segments = [number for number, part in enumerate(parts) for _ in part]
+        last = self.num_segments - 1  # RoBERTa's only segment is that of both texts
+        segments = [min(number, last) for number, part in enumerate(parts) for _ in part]
         places = torch.stack([torch.arange(len(ids)), torch.tensor(segments)])
         return Features(ids, places.float())
 
+    def spans(self, value: Any) -> Spans:
+        texts = tuple(self.read(part) for part in self._parts(value))
+        parts = [
+            [(number, *span) for span in self.segment_spans(text)]
+            for number, text in enumerate(texts)
+        ]
+        none = (-1, -1, -1)
+        parts = self._framed(self._limit(parts), none, none)
+        return Spans(texts, np.array([span for part in parts for span in part]).reshape(-1, 3).T)
+
+    def _framed(self, parts: Sequence[list[Any]], start: Any, end: Any) -> list[list[Any]]:
+        """The parts with what is added before the first, between them, and after each."""
+        framed = [[*part, end] if self.add_end else [*part] for part in parts]
+        framed[0] = [start] * self.add_start + framed[0] + self._extra(parts) * [end]
+        return framed
+
+    def _extra(self, parts: Sequence[list[Any]]) -> int:
+        """How many end tokens stand between two texts beside that of the first."""
+        return max(0, self.pair_separators - 1) if len(parts) > 1 else 0
+
     def _parts(self, value: Any) -> Sequence[Any]:
         """The texts of a value: it, or two of a pair."""
-        if not isinstance(value, list | tuple) or self.num_segments < 2:
+        if self.words and isinstance(value, list | tuple):
+            return [" ".join(map(read_text, value))]
+        if not isinstance(value, list | tuple) or not self.pair_separators:
             return [value]
         if len(value) != 2:
             raise UserError(f"expected a text or a pair of texts, found {len(value)} of them")
@@ -175,11 +216,11 @@ class TextTokenizer(Tokenizer):
         drop = torch.rand(len(ids)) < self.token_dropout
         return [blank if gone else i for i, gone in zip(ids, drop.tolist(), strict=True)]
 
-    def _limit(self, parts: list[list[int]]) -> list[list[int]]:
-        """The ids of each text, cut to what fits: of two texts the longer one loses first."""
+    def _limit(self, parts: list[list[Part]]) -> list[list[Part]]:
+        """The tokens of each text, cut to what fits: of two texts the longer one loses first."""
         if self.max_tokens is None:
             return parts
-        room = self.max_tokens - self.add_start - self.add_end * len(parts)
+        room = self.max_tokens - self.add_start - self.add_end * len(parts) - self._extra(parts)
         count = sum(map(len, parts))
         if count <= room:
             return parts
@@ -203,8 +244,11 @@ class TextTokenizer(Tokenizer):
         """The text, or the pair of texts."""
         ids = features.values.tolist()
         first = len(ids)
-        if len(features.positions) > 1:
-            first = int((features.positions[1] < 1).sum())
+        if self.num_segments > 1:
+            if len(features.positions) > 1:
+                first = int((features.positions[1] < 1).sum())
+        elif self.pair_separators and self.end_id in ids:
+            first = ids.index(self.end_id) + 1
         text, rest = self._join(ids[:first]), ids[first:]
         return (text, self._join(rest)) if rest else text
 

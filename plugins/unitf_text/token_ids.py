@@ -1,5 +1,6 @@
 """TokenIds: text that somebody else has made ids of, for models without a vocabulary at hand."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,9 @@ class TokenIds(TextTokenizer):
         if wrong := [i for i in ids if not 0 <= i < size]:
             raise UserError(f"expected ids from 0 to {size - 1}, found {wrong[0]}")
         return ids
+
+    def segment_spans(self, text: str) -> list[tuple[int, int]]:
+        return [word.span() for word in re.finditer(r"\S+", text)]
 
     def join(self, ids: list[int]) -> str:
         return " ".join(map(str, ids))

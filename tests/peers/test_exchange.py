@@ -24,6 +24,7 @@ def published(tmp_path):
     hubs()["timm"].save(peer, folder, None)
     config = json.loads((folder / "config.json").read_text())
     config["model_args"] = {k: v for k, v in SMALL.items() if k != "num_classes"}
+    config["pretrained_cfg"]["crop_pct"] = 1.0  # an image of the model's size stays as it is
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import nn
 
-from unitf.batch import Batch, Sample, View
+from unitf.batch import Batch, Encoding, Sample, View
 from unitf.data.near import near
 from unitf.data.seeding import kept_random_state, mix, seed_host
 from unitf.errors import SampleError, UserError
@@ -38,10 +38,12 @@ class Failure:
 
 
 class _Encoded(NamedTuple):
-    """A sample, encoded: its Features by (column, tokenizer), and the targets of its tasks."""
+    """A sample, encoded: its Features by (column, tokenizer), and for each task that takes it
+    the task's note, and its target if it is labelled."""
 
     item: Item
     features: dict[tuple[str, str], Features]
+    notes: dict[str, Any]
     targets: dict[str, Any]
 
 
@@ -177,7 +179,7 @@ class Encoder:
         encoded = self._encode(item)
         return sum(
             sum(self.tokenizers[pair[1]].num_columns(encoded.features[pair]))
-            for task in encoded.targets
+            for task in encoded.notes
             for pair in self._inputs[task]
             if pair in encoded.features
         )
@@ -195,6 +197,7 @@ class Encoder:
             seed_host(mix(self.seed, item.epoch, item.index))
         sample = item.sample
         features: dict[tuple[str, str], Features] = {}
+        notes: dict[str, Any] = {}
         targets: dict[str, Any] = {}
         for task_name, task in self.tasks.items():
             if not task.takes(sample, self.labelled):
@@ -209,10 +212,19 @@ class Encoder:
                 except ValueError as error:
                     raise UserError(f"{column}: {error}") from error
                 features[pair] = made
-            targets[task_name] = task.encode_target(sample) if self.labelled else None
-        if not targets:
+            present = [pair for pair in self._inputs[task_name] if pair in features]
+            encoding = Encoding(
+                sample,
+                {pair[0]: features[pair] for pair in present},
+                {column: self.tokenizers[name] for column, name in present},
+                item.train,
+            )
+            notes[task_name] = task.note(encoding)
+            if self.labelled:
+                targets[task_name] = task.align(encoding, notes[task_name])
+        if not notes:
             raise UserError(self._why_untaken(sample))
-        return _Encoded(item, features, targets)
+        return _Encoded(item, features, notes, targets)
 
     def _why_untaken(self, sample: Sample) -> str:
         inputs = list(dict.fromkeys(c for task in self.tasks.values() for c in task.inputs))
@@ -228,7 +240,7 @@ class Encoder:
 
     def _views(self, encoded: Sequence[_Encoded]) -> dict[str, View]:
         return {
-            name: self._view(name, task, [e for e in encoded if name in e.targets])
+            name: self._view(name, task, [e for e in encoded if name in e.notes])
             for name, task in self.tasks.items()
         }
 
@@ -250,6 +262,7 @@ class Encoder:
             target=task.collate([e.targets[name] for e in encoded]) if self.labelled else None,
             modalities=tuple(map("+".join, modalities)),
             names=tuple(e.item.name for e in encoded),
+            notes=tuple(e.notes[name] for e in encoded),
         )
 
     def _faulty(self, views: Mapping[str, View]) -> bool:

@@ -125,9 +125,7 @@ def outputs(learner: Learner, trial: Trial) -> dict[str, Tensor]:
         count = next(iter(features.values())).num_sequences
         everyone = tuple(map(str, range(count)))
         view = View(features, None, ("+".join(features),) * count, everyone)
-        tokens = task.arrange(
-            [tokenizers[used](features[column]) for column, used in task.inputs.items()]
-        )
+        tokens = task.arrange(task.embed(view, tokenizers))
         columns = learner.core(tokens, causal=task.causal)
         made.setdefault("columns", columns.rows)
         made[name] = task.logits(columns, view, tokenizers)

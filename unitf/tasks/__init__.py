@@ -1,8 +1,24 @@
 """Tasks: what is learned from the core's columns."""
 
 from unitf.tasks.classification import Classification, MultiLabelClassification
+from unitf.tasks.embedding import Embedding
+from unitf.tasks.heads import Head
+from unitf.tasks.masked_tokens import MaskedTokens
 from unitf.tasks.next_token import NextToken
 from unitf.tasks.regression import Regression
+from unitf.tasks.span_answer import SpanAnswer
 from unitf.tasks.task import Task
+from unitf.tasks.token_classification import TokenClassification
 
-__all__ = ["Classification", "MultiLabelClassification", "NextToken", "Regression", "Task"]
+__all__ = [
+    "Classification",
+    "Embedding",
+    "Head",
+    "MaskedTokens",
+    "MultiLabelClassification",
+    "NextToken",
+    "Regression",
+    "SpanAnswer",
+    "Task",
+    "TokenClassification",
+]

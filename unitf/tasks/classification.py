@@ -1,7 +1,5 @@
 """Classification: which class a sample belongs to, or which several."""
 
-import difflib
-import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,32 +12,17 @@ from torch.nn import functional
 from torchmetrics import classification as scores
 
 from unitf.batch import Sample, View
-from unitf.errors import UserError
 from unitf.tasks.figures import Figures, MacroAUROC, MacroLabelAUROC, take
 from unitf.tasks.heads import Head, PooledHead
+from unitf.tasks.labels import Label, LabelNames, as_label
 from unitf.tasks.pooling import PoolingName
-from unitf.tasks.task import Task, Tokenizers
+from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 
-Label = bool | int | str
 TOP = 5  # so many classes does a prediction name
 
 
-def as_label(value: Any) -> Label:
-    """A raw value as the name of a class: a text, a whole number or a boolean."""
-    if isinstance(value, np.generic | np.ndarray | Tensor) and math.prod(value.shape) == 1:
-        value = value.item()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, Label):
-        raise UserError(
-            "a class is a text, a whole number or a boolean, "
-            f"found {type(value).__name__} {str(value)[:80]!r}"
-        )
-    return value
-
-
-class _Labelled(Task):
+class _Labelled(LabelNames):
     """What both kinds of classification share: the known classes and one logit for each.
 
     Args:
@@ -64,62 +47,22 @@ class _Labelled(Task):
         weight: float = 1.0,
         head: Head | None = None,
     ) -> None:
-        super().__init__(inputs, target, weight)
-        self.given_classes = classes
+        super().__init__(inputs, target, classes, weight)
         self.pooling: PoolingName = pooling
         self.dropout = dropout
         self.head_settings = head
-        self._numbers: dict[Label, int] = {}
-        if classes is not None:
-            self._learn([as_label(name) for name in classes])
-
-    @property
-    def classes(self) -> list[Label]:
-        """The names of the classes, in the order of the logits."""
-        if "classes" not in self.fitted:
-            raise UserError(f"the classes of {self.target!r} are not known before fit()")
-        return self.fitted["classes"]
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes)
-
-    def _learn(self, names: list[Label]) -> None:
-        if len(names) < 2 or len(set(names)) < len(names):
-            raise UserError(
-                f"target {self.target!r}: expected two or more different classes, found {names}"
-            )
-        self.fitted = {"classes": names}
 
     @abstractmethod
     def labels(self, value: Any) -> list[Label]:
         """The classes that a raw target names."""
 
     def fit(self, samples: Iterable[Sample]) -> None:
-        if self.given_classes is not None:
-            return
-        found: set[Label] = set()
-        for sample in samples:
-            if self.takes(sample):
-                found.update(self.labels(sample[self.target]))  # type: ignore[index]
-        self._learn(sorted(found, key=lambda name: (type(name).__name__, name)))
-
-    def number(self, label: Label) -> int:
-        """The place of a class among the logits.
-
-        Raises:
-            UserError: it is none of the known ones.
-        """
-        if len(self._numbers) != self.num_classes:
-            self._numbers = {name: place for place, name in enumerate(self.classes)}
-        if label in self._numbers:
-            return self._numbers[label]
-        names = [str(name) for name in self.classes]
-        near = difflib.get_close_matches(str(label), names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "known: "
-        if not near:
-            hint += ", ".join(names[:10]) + (f", … ({len(names)})" if len(names) > 10 else "")
-        raise UserError(f"target {self.target!r}: unknown class {label!r}; {hint}")
+        self.learn_from(
+            label
+            for sample in samples
+            if self.takes(sample)
+            for label in self.labels(sample[self.target])  # type: ignore[index]
+        )
 
     def make_parameters(self, dim: int) -> None:
         self.head = PooledHead(

@@ -62,7 +62,7 @@ class Detection(_Labelled):
         inputs: list[str] | dict[str, str],
         target: str,
         num_objects: int = 100,
-        classes: list[Label] | None = None,
+        classes: Sequence[Label] | None = None,
         columns: list[int] | None = None,
         nothing_weight: float = 0.1,
         box_weight: float = 5.0,

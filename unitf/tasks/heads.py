@@ -1,7 +1,8 @@
-"""Heads: what is computed from the pooled column of each sequence."""
+"""Heads: what is computed from the pooled column of each sequence, or from each column."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from jaxtyping import Float
@@ -14,17 +15,20 @@ from unitf.tasks.latent import LatentPooling
 from unitf.tasks.pooling import POOLINGS, FirstAndMeanPooling, Pooling, PoolingName
 from unitf.tokens import Tokens
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+HeadActivation = Literal["tanh", "gelu", "gelu_tanh", "relu", "silu", "none"]
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
     "relu": nn.ReLU,
+    "silu": nn.SiLU,
     "none": nn.Identity,
 }
 
 
 @dataclass(frozen=True)
 class Head(Configurable):
-    """What lies between a pooled column and the numbers of a task, as in published models.
+    """What lies between a column and the numbers of a task, as in published models.
 
     Args:
         columns: [first, last): pooling reads only these columns of each sequence; a number below
@@ -32,7 +36,8 @@ class Head(Configurable):
             pooling "first_and_mean" only the mean is over these; None: all but the first.
         pieces: a sequence is cut in so many equal pieces (the channels of a series), whose pooled
             columns lie one below the other.
-        hidden: the activation after a linear layer D×D (BERT's pooler: tanh); None: no layer.
+        hidden: the activation after a linear layer (BERT's pooler: tanh); None: no layer.
+        width: what that layer makes of D; None: D.
         hidden_bias: whether that layer has a bias.
         norm_eps: the epsilon of a LayerNorm, after the hidden layer; None: no norm.
         norm_bias: whether that norm has a bias.
@@ -45,7 +50,8 @@ class Head(Configurable):
 
     columns: list[int | None] | None = None
     pieces: int = 1
-    hidden: Literal["tanh", "gelu", "relu", "none"] | None = None
+    hidden: HeadActivation | None = None
+    width: int | None = None
     hidden_bias: bool = True
     norm_eps: float | None = None
     norm_bias: bool = True
@@ -60,14 +66,48 @@ class Head(Configurable):
             raise UserError(f"head.columns: expected [first, last], found {self.columns}")
         if self.pieces < 1:
             raise UserError(f"head.pieces: expected 1 or more, found {self.pieces}")
+        if self.width is not None and (self.width < 1 or self.hidden is None):
+            raise UserError("head.width: expected 1 or more, of a layer that `hidden` asks for")
 
 
-class PooledHead(nn.Module):
-    """`size` numbers for each sequence: pooling, perhaps a layer, dropout, a linear layer.
+class ColumnHead(nn.Module):
+    """`size` numbers for each column: perhaps a layer and a norm, dropout, a linear layer.
 
     Args:
-        size: None: the column itself, without a linear layer at the end.
+        size: None: what the layers give, without a linear one at the end.
     """
+
+    def __init__(
+        self, dim: int, size: int | None, dropout: float = 0.0, settings: Head | None = None
+    ) -> None:
+        super().__init__()
+        settings = settings or Head()
+        width = dim
+        self.hidden = self.norm = self.linear = None
+        self.activation: nn.Module = nn.Identity()
+        if settings.hidden is not None:
+            width = settings.width or dim
+            self.hidden = nn.Linear(dim, width, bias=settings.hidden_bias)
+            self.activation = _ACTIVATIONS[settings.hidden]()
+            initialise(self.hidden)
+        if settings.norm_eps is not None:
+            self.norm = nn.LayerNorm(width, settings.norm_eps, bias=settings.norm_bias)
+        self.dropout = nn.Dropout(dropout)
+        if size is not None:
+            self.linear = nn.Linear(width, size, bias=settings.bias)
+            initialise(self.linear)
+
+    def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N size"]:
+        if self.hidden is not None:
+            rows = self.activation(self.hidden(rows))
+        if self.norm is not None:
+            rows = self.norm(rows)
+        rows = self.dropout(rows)
+        return rows if self.linear is None else self.linear(rows)
+
+
+class PooledHead(ColumnHead):
+    """`size` numbers for each sequence: those of its pooled column."""
 
     def __init__(
         self,
@@ -77,29 +117,17 @@ class PooledHead(nn.Module):
         dropout: float = 0.0,
         settings: Head | None = None,
     ) -> None:
-        super().__init__()
         settings = settings or Head()
+        made = _make_pooling(dim, pooling, settings)
+        super().__init__(dim * made.width * settings.pieces, size, dropout, settings)
         # where the pooling reads them itself, it has all
         self.columns = None if pooling == "first_and_mean" else settings.columns
-        self.pooling = _make_pooling(dim, pooling, settings)
+        self.pooling = made
         self.pieces = settings.pieces
         if self.pieces > 1 and pooling == "class_token":
             raise UserError(
                 "head.pieces: a class token stands before a sequence, not before pieces"
             )
-        dim = dim * self.pooling.width * self.pieces
-        self.hidden = self.norm = self.linear = None
-        self.activation: nn.Module = nn.Identity()
-        if settings.hidden is not None:
-            self.hidden = nn.Linear(dim, dim, bias=settings.hidden_bias)
-            self.activation = _ACTIVATIONS[settings.hidden]()
-            initialise(self.hidden)
-        if settings.norm_eps is not None:
-            self.norm = nn.LayerNorm(dim, settings.norm_eps, bias=settings.norm_bias)
-        self.dropout = nn.Dropout(dropout)
-        if size is not None:
-            self.linear = nn.Linear(dim, size, bias=settings.bias)
-            initialise(self.linear)
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.pooling.arrange(parts)
@@ -108,13 +136,7 @@ class PooledHead(nn.Module):
         if self.columns is not None:
             columns = columns.within(*self.columns)
         rows = self.pooling(cut_evenly(columns, self.pieces))
-        rows = rows.unflatten(0, (-1, self.pieces)).flatten(1)
-        if self.hidden is not None:
-            rows = self.activation(self.hidden(rows))
-        if self.norm is not None:
-            rows = self.norm(rows)
-        rows = self.dropout(rows)
-        return rows if self.linear is None else self.linear(rows)
+        return super().forward(rows.unflatten(0, (-1, self.pieces)).flatten(1))
 
 
 def cut_evenly(columns: Tokens, count: int) -> Tokens:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from unitf.batch import Sample, View
+from unitf.batch import Encoding, Sample, View
 from unitf.component import Component
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Tokens
@@ -68,11 +68,27 @@ class Task(Component, ABC):
             ValueError: it is none that this task knows; the loader adds which sample it was.
         """
 
+    def note(self, encoding: Encoding) -> Any:
+        """What `predict` must know of the raw sample beside its tokens; nothing, as a rule."""
+        return None
+
+    def align(self, encoding: Encoding, note: Any) -> Any:
+        """The target of one encoded sample, for tasks whose target depends on its tokens."""
+        return self.encode_target(encoding.sample)
+
     def collate(self, targets: Sequence[Any]) -> Any:
         """The targets of S samples (S may be 0) as one."""
         return torch.stack(list(targets)) if targets else None
 
+    def requirements(self, tokenizers: Tokenizers) -> dict[str, Any]:
+        """What `make_parameters` is told of the tokenizers, as plain data."""
+        return {}
+
     # ---- on the device -----------------------------------------------------------------
+
+    def embed(self, view: View, tokenizers: Tokenizers) -> list[Tokens]:
+        """The tokens of each input, S sequences."""
+        return [tokenizers[used](view.features[name]) for name, used in self.inputs.items()]
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         """One sequence a sample, from the tokens of the inputs in their order."""

@@ -1,0 +1,278 @@
+"""BERT and its kin of transformers: RoBERTa, XLM-R, CamemBERT, ELECTRA, DistilBERT, ALBERT."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from unitf.core import TransformerConfig
+from unitf.embedding import EmbeddingTable
+from unitf.peers import Trial, each, joined, line
+from unitf.peers.names import Line
+from unitf.tasks import Head, Task, TokenClassification
+from unitf.tokenizer import Tokenizer
+from unitf_text.encoders import ACTIVATIONS, TEXT, TextEncoder
+
+
+class Bert(TextEncoder):
+    """BERT, and sentence encoders with its body (MiniLM, E5, BGE, GTE)."""
+
+    kinds = ("bert",)
+    masked_table = ("cls.predictions.decoder.weight",)
+    masked_bias = ("cls.predictions.bias", "cls.predictions.decoder.bias")
+    masked_hidden = ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm")
+    classifier = ("bert.pooler.dense", "classifier")
+
+    @property
+    def activation(self) -> str:
+        return self.config.hidden_act
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        return TransformerConfig(
+            dim=config.hidden_size,
+            depth=config.num_hidden_layers,
+            num_heads=config.num_attention_heads,
+            hidden_dim=config.intermediate_size,
+            activation=ACTIVATIONS[self.activation],
+            norm_position="post",
+            norm_eps=self.eps,
+            dropout=config.hidden_dropout_prob,
+            attention_dropout=config.attention_probs_dropout_prob,
+        )
+
+    def masked_head(self) -> Head:
+        return Head(hidden=ACTIVATIONS[self.activation], norm_eps=self.eps)
+
+    def classifier_head(self) -> Head:
+        return Head(hidden="tanh")
+
+    def embedding_lines(self) -> list[Line]:
+        ours, theirs = f"{TEXT}.position_embedding.tables", f"{self.prefix}embeddings"
+        return [
+            self.table_line(),
+            line(f"{theirs}.position_embeddings.weight", f"{ours}.0"),
+            line(f"{theirs}.token_type_embeddings.weight", f"{ours}.1"),
+            line(f"{theirs}.LayerNorm", f"{TEXT}.embedding_norm"),
+        ]
+
+    def block_lines(self) -> list[Line]:
+        config = self.config
+        lines = [
+            joined(
+                [f"attention.self.{name}" for name in ("query", "key", "value")],
+                "attention.qkv",
+                [config.hidden_size] * 3,
+            ),
+            line("attention.output.dense", "attention.out"),
+            line("attention.output.LayerNorm", "attention_residual.norm"),
+            line("intermediate.dense", "feedforward.inner"),
+            line("output.dense", "feedforward.out"),
+            line("output.LayerNorm", "feedforward_residual.norm"),
+        ]
+        theirs = self.prefix + "encoder.layer.{}"
+        return each(config.num_hidden_layers, theirs, "core.encoder.blocks.{}", lines)
+
+
+class Roberta(Bert):
+    """RoBERTa, XLM-R and CamemBERT: two unused positions, one segment, another head."""
+
+    kinds = ("roberta", "xlm-roberta", "camembert")
+    masked_table = ("lm_head.decoder.weight",)
+    masked_bias = ("lm_head.bias", "lm_head.decoder.bias")
+    masked_hidden = ("lm_head.dense", "lm_head.layer_norm")
+    classifier = ("classifier.dense", "classifier.out_proj")
+
+    @property
+    def offset(self) -> int:
+        """How many positions come before the first one that is used."""
+        return self.config.pad_token_id + 1
+
+    @property
+    def num_positions(self) -> int:
+        return self.config.max_position_embeddings - self.offset
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        return {"text": self.text_tokenizer(positions="additive", position_offset=self.offset)}
+
+    def masked_head(self) -> Head:
+        return Head(hidden="gelu", norm_eps=self.eps)
+
+
+class Electra(Bert):
+    """ELECTRA: a narrower table, and a discriminator of replaced tokens."""
+
+    kinds = ("electra",)
+    heads_known = (*TextEncoder.heads_known, "PreTraining")
+    masked_table = ("generator_lm_head.weight",)
+    masked_bias = ("generator_lm_head.bias",)
+    masked_hidden = ("generator_predictions.dense", "generator_predictions.LayerNorm")
+    classifier = ("classifier.dense", "classifier.out_proj")
+
+    def table_settings(self) -> EmbeddingTable:
+        width = self.config.embedding_size
+        return EmbeddingTable(
+            width=None if width == self.config.hidden_size else width,
+            norm_eps=self.eps,
+        )
+
+    def embedding_lines(self) -> list[Line]:
+        projection = line(f"{self.prefix}embeddings_project", f"{TEXT}.embedding_projection")
+        return [*super().embedding_lines(), projection]
+
+    def masked_head(self) -> Head:
+        return Head(hidden="gelu", width=self.config.embedding_size, norm_eps=self.eps)
+
+    def classifier_head(self) -> Head:
+        return Head(hidden="gelu")
+
+    def tasks(self) -> dict[str, Task]:
+        if self.head != "PreTraining":
+            return super().tasks()
+        head = Head(hidden=ACTIVATIONS[self.activation])
+        classes: list = [False, True]
+        return {
+            "replaced": TokenClassification(
+                ["text"], "replaced", classes, single_logit=True, head=head
+            )
+        }
+
+    def head_lines(self) -> list[Line]:
+        if self.head != "PreTraining":
+            return super().head_lines()
+        theirs, ours = "discriminator_predictions", "tasks.replaced.head"
+        return [
+            line(f"{theirs}.dense", f"{ours}.hidden"),
+            line(f"{theirs}.dense_prediction", f"{ours}.linear"),
+        ]
+
+    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+        made = super().heads(output, trial)
+        if self.head == "PreTraining":  # a number each, without an axis of its own
+            made = {name: logits[:, None] for name, logits in made.items()}
+        return made
+
+
+class DistilBert(TextEncoder):
+    """DistilBERT: BERT without segments and pooler."""
+
+    kinds = ("distilbert",)
+    masked_table = ("vocab_projector.weight",)
+    masked_bias = ("vocab_projector.bias",)
+    masked_hidden = ("vocab_transform", "vocab_layer_norm")
+    classifier = ("pre_classifier", "classifier")
+
+    @property
+    def activation(self) -> str:
+        return self.config.activation
+
+    @property
+    def eps(self) -> float:
+        return 1e-12
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        return TransformerConfig(
+            dim=config.dim,
+            depth=config.n_layers,
+            num_heads=config.n_heads,
+            hidden_dim=config.hidden_dim,
+            activation=ACTIVATIONS[self.activation],
+            norm_position="post",
+            norm_eps=self.eps,
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+        )
+
+    def masked_head(self) -> Head:
+        return Head(hidden=ACTIVATIONS[self.activation], norm_eps=self.eps)
+
+    def classifier_head(self) -> Head:
+        return Head(hidden="relu")
+
+    def embedding_lines(self) -> list[Line]:
+        theirs = f"{self.prefix}embeddings"
+        return [
+            self.table_line(),
+            line(f"{theirs}.position_embeddings.weight", f"{TEXT}.position_embedding.table"),
+            line(f"{theirs}.LayerNorm", f"{TEXT}.embedding_norm"),
+        ]
+
+    def block_lines(self) -> list[Line]:
+        config = self.config
+        lines = [
+            joined([f"attention.{name}_lin" for name in "qkv"], "attention.qkv", [config.dim] * 3),
+            line("attention.out_lin", "attention.out"),
+            line("sa_layer_norm", "attention_residual.norm"),
+            line("ffn.lin1", "feedforward.inner"),
+            line("ffn.lin2", "feedforward.out"),
+            line("output_layer_norm", "feedforward_residual.norm"),
+        ]
+        theirs = self.prefix + "transformer.layer.{}"
+        return each(config.n_layers, theirs, "core.encoder.blocks.{}", lines)
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": list(self.body.transformer.layer)}
+
+
+class Albert(Bert):
+    """ALBERT: one block that is used again and again, and a narrower table."""
+
+    kinds = ("albert",)
+    masked_table = ("predictions.decoder.weight",)
+    masked_bias = ("predictions.bias", "predictions.decoder.bias")
+    masked_hidden = ("predictions.dense", "predictions.LayerNorm")
+    classifier = ("albert.pooler", "classifier")
+
+    def refusal(self) -> str | None:
+        config = self.config
+        if config.num_hidden_groups != 1 or config.inner_group_num != 1:
+            return f"it has {config.num_hidden_groups * config.inner_group_num} different blocks"
+        if config.embedding_size == config.hidden_size:
+            return "its table is as wide as its blocks, and projected all the same"
+        return super().refusal()
+
+    def core(self) -> TransformerConfig:
+        return replace(super().core(), share_blocks=True)
+
+    def table_settings(self) -> EmbeddingTable:
+        return EmbeddingTable(
+            width=self.config.embedding_size,
+            norm_eps=self.eps,
+        )
+
+    def masked_head(self) -> Head:
+        return Head(
+            hidden=ACTIVATIONS[self.activation],
+            width=self.config.embedding_size,
+            norm_eps=self.eps,
+        )
+
+    def embedding_lines(self) -> list[Line]:
+        theirs = f"{self.prefix}encoder.embedding_hidden_mapping_in"
+        return [*super().embedding_lines(), line(theirs, f"{TEXT}.embedding_projection")]
+
+    def block_lines(self) -> list[Line]:
+        lines = [
+            joined(
+                [f"attention.{name}" for name in ("query", "key", "value")],
+                "attention.qkv",
+                [self.config.hidden_size] * 3,
+            ),
+            line("attention.dense", "attention.out"),
+            line("attention.LayerNorm", "attention_residual.norm"),
+            line("ffn", "feedforward.inner"),
+            line("ffn_output", "feedforward.out"),
+            line("full_layer_layer_norm", "feedforward_residual.norm"),
+        ]
+        theirs = self.prefix + "encoder.albert_layer_groups.0.albert_layers.{}"
+        return each(1, theirs, "core.encoder.blocks.{}", lines)
+
+    def head_lines(self) -> list[Line]:
+        if not self.head:
+            return [line("pooler", "tasks.pooler.head.hidden")]
+        return super().head_lines()
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": list(self.body.encoder.albert_layer_groups[0].albert_layers)}

@@ -1,0 +1,167 @@
+"""What lies beside the weights of a published text model: its vocabulary, its sentence pooling."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unitf.errors import UserError
+from unitf.tasks.pooling import PoolingName
+from unitf_text.subwords import Subwords
+from unitf_text.text import TextTokenizer
+from unitf_text.token_ids import TokenIds
+
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+_POOLINGS: dict[str, PoolingName] = {
+    "cls_token": "first",
+    "mean_tokens": "mean",
+    "lasttoken": "last",
+}
+
+
+def companion(source: str | None, name: str) -> Path | None:
+    """A file beside a model's weights: in its folder, or of its hub name; None: there is none."""
+    from transformers.utils import cached_file
+
+    if source is None:
+        return None
+    found = cached_file(
+        str(Path(source).expanduser()),
+        name,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return None if found is None else Path(str(found))
+
+
+def settings_of(source: str | None, name: str) -> Any:
+    """What a JSON file beside a model's weights says; None: there is no such file."""
+    file = companion(source, name)
+    if file is None:
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: not readable as JSON ({error})") from error
+
+
+def text_tokenizer(
+    source: str | None,
+    dim: int,
+    config: Any,
+    num_positions: int,
+    num_segments: int = 0,
+    limit: int | None = None,
+    read_special: bool = False,
+    **options: Any,
+) -> TextTokenizer:
+    """The tokenizer of a published model; one of ids where it has no vocabulary beside it.
+
+    Args:
+        config: of the model, for the size of its table and the ids of its special tokens.
+        num_positions: the longest sequence that the model can read.
+        limit: a shorter longest sequence, which longer texts are cut to.
+        read_special: see Subwords.
+        options: those of every tokenizer of text.
+    """
+    options = {"num_segments": num_segments, "num_positions": num_positions, **options}
+    if not any(companion(source, name) for name in _VOCABULARIES):
+        return TokenIds(
+            dim,
+            config.vocab_size,
+            start_id=_id(config, "cls", "bos"),
+            end_id=_id(config, "sep", "eos"),
+            max_tokens=num_positions,
+            **options,
+        )
+    assert source is not None
+    frame, longest = _frame(source, num_segments)
+    tokenizer = Subwords(
+        dim,
+        pretrained=source,
+        max_tokens=min(num_positions, longest, limit or num_positions),
+        truncate=True,
+        read_special=read_special,
+        **frame,
+        **options,
+    )
+    tokenizer.fit(())
+    found = tokenizer.vocabulary_size or 0
+    if found > config.vocab_size:
+        raise UserError(f"{source}: {found} tokens, but the model knows {config.vocab_size}")
+    tokenizer.fitted["size"] = config.vocab_size  # a table may have more rows, of no token
+    return tokenizer
+
+
+def _id(config: Any, *kinds: str) -> int | None:
+    """The first of these special tokens that the model's vocabulary has."""
+    found = [getattr(config, f"{kind}_token_id", None) for kind in kinds]
+    return next((i for i in found if isinstance(i, int) and 0 <= i < config.vocab_size), None)
+
+
+def _frame(source: str, num_segments: int) -> tuple[dict[str, Any], int]:
+    """What a published tokenizer adds around a text and between two, and its longest sequence."""
+    from transformers import AutoTokenizer
+
+    published = AutoTokenizer.from_pretrained(str(Path(source).expanduser()))
+    text = published("a", add_special_tokens=False)["input_ids"]
+    single = published("a")["input_ids"]
+    pair = published("a", "a")
+    start = next((i for i in (published.cls_token_id, published.bos_token_id) if i is not None), -1)
+    end = next((i for i in (published.sep_token_id, published.eos_token_id) if i is not None), -1)
+    add_start, add_end = single[:1] == [start], single[-1:] == [end]
+    if single != [start] * add_start + text + [end] * add_end:
+        raise UserError(f"{source}: its tokenizer adds more around a text than a start and an end")
+    between = len(pair["input_ids"]) - len(single) - len(text)
+    framed = single + [end] * (between - add_end) + text + [end] * add_end
+    kinds = pair.get("token_type_ids") or [0] * len(framed)
+    expected = [0] * len(single) + [int(num_segments > 1)] * (len(framed) - len(single))
+    known = between > 0 and pair["input_ids"] == framed and kinds == expected
+    frame = {"add_start": add_start, "add_end": add_end, "pair_separators": between * known}
+    return frame, int(min(published.model_max_length, 2**31))
+
+
+@dataclass(frozen=True)
+class SentencePooling:
+    """How a folder of sentence-transformers makes a vector of a text.
+
+    Args:
+        limit: in tokens, which longer texts are cut to.
+        lacking: what of it unitf cannot say; None: nothing.
+    """
+
+    pooling: PoolingName = "mean"
+    normalise: bool = False
+    limit: int | None = None
+    lacking: str | None = None
+
+
+def sentence_pooling(source: str | None) -> SentencePooling | None:
+    """What the files beside the weights say; None: they are not of sentence-transformers."""
+    modules = settings_of(source, "modules.json")
+    if modules is None:
+        return None
+    kinds = [module["type"].rpartition(".")[2] for module in modules]
+    if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
+        return SentencePooling(lacking=f"its sentence embedding is {' → '.join(kinds)}")
+    pooling = settings_of(source, f"{modules[1]['path']}/config.json") or {}
+    modes = [
+        name.removeprefix("pooling_mode_")
+        for name, chosen in pooling.items()
+        if name.startswith("pooling_mode_") and chosen is True
+    ]
+    if "pooling_mode" in pooling:  # as newer versions say it
+        said = pooling["pooling_mode"]
+        modes = [{"cls": "cls_token", "mean": "mean_tokens"}.get(said, str(said))]
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
+        return SentencePooling(lacking=f"its sentence embedding pools by {' and '.join(modes)}")
+    limit = (settings_of(source, "sentence_bert_config.json") or {}).get("max_seq_length")
+    return SentencePooling(_POOLINGS[modes[0]], "Normalize" in kinds, limit)

@@ -1,0 +1,275 @@
+"""What the text encoders of transformers have in common, said in unitf."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from unitf import Features
+from unitf.embedding import EmbeddingTable, Unembedding
+from unitf.peers import TransformersArchitecture, Trial, line, random_texts
+from unitf.peers.names import Line
+from unitf.tasks import (
+    Classification,
+    Embedding,
+    Head,
+    MaskedTokens,
+    MultiLabelClassification,
+    Regression,
+    SpanAnswer,
+    Task,
+    TokenClassification,
+)
+from unitf.tokenizer import Tokenizer
+from unitf_text.companions import SentencePooling, sentence_pooling, text_tokenizer
+
+ACTIVATIONS: dict[str, Any] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+TEXT = "tokenizers.text"
+
+
+class TextEncoder(TransformersArchitecture):
+    """A bidirectional encoder of text; a subclass says how its tensors and heads are called."""
+
+    heads_known: ClassVar[tuple[str, ...]] = (
+        "",
+        "MaskedLM",
+        "SequenceClassification",
+        "TokenClassification",
+        "QuestionAnswering",
+    )
+    # where the tensors of the heads are, in the peer
+    masked_table: ClassVar[tuple[str, ...]]  # the tied table, by its name in the peer's head
+    masked_bias: ClassVar[tuple[str, ...]]
+    masked_hidden: ClassVar[tuple[str, str]]  # layer and norm before the table
+    classifier: ClassVar[tuple[str | None, str]]  # layer and last linear of SequenceClassification
+
+    # ---- what a family says -------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def activation(self) -> str:
+        """The activation of the feed-forward, as transformers calls it."""
+
+    @abstractmethod
+    def masked_head(self) -> Head:
+        """What lies between a column and the table of a MaskedLM."""
+
+    @abstractmethod
+    def classifier_head(self) -> Head:
+        """What lies between the pooled column and the classes of a SequenceClassification."""
+
+    @abstractmethod
+    def embedding_lines(self) -> list[Line]:
+        """The lines of table, positions and their norm."""
+
+    @abstractmethod
+    def block_lines(self) -> list[Line]:
+        """The lines of all blocks."""
+
+    @property
+    def table_name(self) -> str:
+        """The peer's name of the table of ids."""
+        return f"{self.prefix}embeddings.word_embeddings"
+
+    @property
+    def eps(self) -> float:
+        return self.config.layer_norm_eps
+
+    # ---- what follows from it -----------------------------------------------------------
+
+    def refusal(self) -> str | None:
+        config = self.config
+        known = ", ".join(f"For{head}" for head in self.heads_known if head)
+        if self.head not in self.heads_known or (not self.head and self.body is not self.peer):
+            return f"its head is not one of {known}"
+        if self.activation not in ACTIVATIONS:
+            return f"its activation is {self.activation!r}"
+        if getattr(config, "is_decoder", False):
+            return "it is a decoder (is_decoder)"
+        if getattr(config, "position_embedding_type", "absolute") not in (None, "absolute"):
+            return f"its positions are {config.position_embedding_type!r}"
+        if self.head == "MaskedLM" and not config.tie_word_embeddings:
+            return "its head has a table of its own (tie_word_embeddings is false)"
+        return None if self.head else self.sentence.lacking
+
+    @property
+    def sentence(self) -> SentencePooling:
+        """How a body alone makes a vector of a text."""
+        return sentence_pooling(self.source) or SentencePooling()
+
+    @property
+    def num_segments(self) -> int:
+        return getattr(self.config, "type_vocab_size", 0)
+
+    @property
+    def num_positions(self) -> int:
+        return self.config.max_position_embeddings
+
+    @property
+    def masked_bias_there(self) -> bool:
+        """Whether the head of a MaskedLM adds a number to each logit."""
+        return self.head == "MaskedLM"
+
+    def table_settings(self) -> EmbeddingTable | None:
+        return EmbeddingTable(norm_eps=self.eps)
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        return {
+            "text": self.text_tokenizer(positions="additive" if self.num_segments else "learned")
+        }
+
+    def text_tokenizer(self, **options: Any) -> Tokenizer:
+        """The tokenizer that lies beside the weights."""
+        return text_tokenizer(
+            self.source,
+            self.config.hidden_size,
+            self.config,
+            num_positions=self.num_positions,
+            num_segments=self.num_segments,
+            limit=None if self.head else self.sentence.limit,
+            read_special=self.head == "MaskedLM",
+            table=self.table_settings(),
+            unembedding=Unembedding(bias=self.masked_bias_there),
+            **options,
+        )
+
+    # ---- heads --------------------------------------------------------------------------
+
+    def tasks(self) -> dict[str, Task]:
+        makers = {
+            "": self._embedding,
+            "MaskedLM": lambda: {"masked": MaskedTokens(["text"], head=self.masked_head())},
+            "SequenceClassification": self._classification,
+            "TokenClassification": lambda: {
+                "labels": TokenClassification(
+                    ["text"], "labels", self._labels(), head=self.token_head()
+                )
+            },
+            "QuestionAnswering": lambda: {
+                "answer": SpanAnswer(["text"], "answer", head=self.token_head())
+            },
+        }
+        return makers[self.head]()
+
+    def token_head(self) -> Head:
+        """What lies between a column and its own logits."""
+        return Head()
+
+    def _embedding(self) -> dict[str, Task]:
+        sentence = self.sentence
+        embedding = Embedding(["text"], sentence.pooling, normalise=sentence.normalise)
+        tasks: dict[str, Task] = {"embedding": embedding}
+        if getattr(self.peer, "pooler", None) is not None:
+            head = Head(hidden="tanh")
+            tasks["pooler"] = Embedding(["text"], "first", normalise=False, head=head)
+        return tasks
+
+    def _classification(self) -> dict[str, Task]:
+        config, head, pooling = self.config, self.classifier_head(), self.classifier_pooling
+        if config.num_labels == 1 or config.problem_type == "regression":
+            task = Regression(["text"], "value", pooling=pooling, head=head)
+            task.fitted = {
+                "mean": [0.0] * config.num_labels,
+                "deviation": [1.0] * config.num_labels,
+            }
+            return {"value": task}
+        kind = Classification
+        if config.problem_type == "multi_label_classification":
+            kind = MultiLabelClassification
+        return {"label": kind(["text"], "label", self._labels(), pooling, head=head)}
+
+    @property
+    def classifier_pooling(self) -> Any:
+        return "first"
+
+    def _labels(self) -> list[Any]:
+        """The names of the classes; their numbers where names repeat."""
+        names = [self.config.id2label[number] for number in range(self.config.num_labels)]
+        return names if len(set(names)) == len(names) else list(range(len(names)))
+
+    # ---- names --------------------------------------------------------------------------
+
+    def table(self) -> Sequence[Line]:
+        return [*self.embedding_lines(), *self.block_lines(), *self.head_lines()]
+
+    def table_line(self) -> Line:
+        """The table of ids, to which that of a MaskedLM is tied."""
+        tied = self.masked_table if self.head == "MaskedLM" else ()
+        return line([f"{self.table_name}.weight", *tied], f"{TEXT}.embedding.weight")
+
+    def head_lines(self) -> list[Line]:
+        [task, *_] = self.tasks_named
+        head = f"tasks.{task}.head"
+        if self.head == "MaskedLM":
+            hidden, norm = self.masked_hidden
+            return [
+                line(self.masked_bias, f"{TEXT}.unembedding.bias"),
+                line(hidden, f"{head}.hidden"),
+                line(norm, f"{head}.norm"),
+            ]
+        if self.head == "SequenceClassification":
+            hidden, last = self.classifier
+            first = [line(hidden, f"{head}.hidden")] if hidden else []
+            return [*first, line(last, f"{head}.linear")]
+        if self.head == "TokenClassification":
+            return [line("classifier", f"{head}.linear")]
+        if self.head == "QuestionAnswering":
+            return [line("qa_outputs", f"{head}.linear")]
+        return [line("pooler.dense", "tasks.pooler.head.hidden")]
+
+    @property
+    def tasks_named(self) -> list[str]:
+        """The names of the tasks."""
+        return list(self.tasks())
+
+    # ---- the same input for both --------------------------------------------------------
+
+    def trial(self) -> Trial:
+        config = self.config
+        avoid = [] if config.pad_token_id is None else [config.pad_token_id]
+        ids, mask, lengths = random_texts(config.vocab_size, self.num_positions, avoid=avoid)
+        inputs = {"input_ids": ids, "attention_mask": mask.long()}
+        positions = None
+        if self.num_segments:
+            inputs["token_type_ids"] = torch.randint(self.num_segments, ids.shape)
+            order = torch.arange(ids.shape[1]).expand(ids.shape)
+            positions = torch.stack([order[mask], inputs["token_type_ids"][mask]]).float()
+        return Trial(inputs, {"text": Features(ids[mask], positions, lengths)}, mask)
+
+    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+        if self.head == "QuestionAnswering":
+            both = torch.stack([output.start_logits, output.end_logits], dim=-1)
+            return {"answer": trial.packed(both)}
+        if self.head:
+            return super().heads(output, trial)
+        made = {}
+        if getattr(output, "pooler_output", None) is not None:
+            made["pooler"] = output.pooler_output
+        if sentence_pooling(self.source) is not None:
+            made["embedding"] = _sentence(output[0], trial, self.sentence)
+        return made
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": list(self.body.encoder.layer)}
+
+
+def _sentence(columns: Tensor, trial: Trial, sentence: SentencePooling) -> Tensor:
+    """A vector of each text, as sentence-transformers makes it."""
+    assert trial.mask is not None
+    mask = trial.mask[:, :, None].float()
+    if sentence.pooling == "mean":
+        vectors = (columns * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+    elif sentence.pooling == "first":
+        vectors = columns[:, 0]
+    else:
+        vectors = columns[torch.arange(len(columns)), trial.mask.sum(1) - 1]
+    return nn.functional.normalize(vectors, dim=1) if sentence.normalise else vectors

@@ -1,0 +1,139 @@
+"""ModernBERT of transformers: rotary positions, gates, windows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from unitf.core import TransformerConfig
+from unitf.peers import each, line
+from unitf.peers.names import Line
+from unitf.tasks import Head
+from unitf.tokenizer import Tokenizer
+from unitf_text.encoders import ACTIVATIONS, TextEncoder
+
+GATES: dict[str, Any] = {
+    "gelu": "geglu",
+    "gelu_new": "geglu_tanh",
+    "gelu_pytorch_tanh": "geglu_tanh",
+    "relu": "reglu",
+    "silu": "swiglu",
+}
+_BLOCK = [
+    line("attn_norm", "attention_residual.norm"),
+    line("attn.Wqkv", "attention.qkv"),
+    line("attn.Wo", "attention.out"),
+    line("mlp_norm", "feedforward_residual.norm"),
+    line("mlp.Wi", "feedforward.inner"),
+    line("mlp.Wo", "feedforward.out"),
+]
+
+
+class ModernBert(TextEncoder):
+    """ModernBERT: some blocks see everything, the others a window, each by its own rotary base."""
+
+    kinds = ("modernbert",)
+    masked_table = ("decoder.weight",)
+    masked_bias = ("decoder.bias",)
+    masked_hidden = ("head.dense", "head.norm")
+
+    @property
+    def activation(self) -> str:
+        return self.config.hidden_activation
+
+    @property
+    def table_name(self) -> str:
+        return f"{self.prefix}embeddings.tok_embeddings"
+
+    @property
+    def num_segments(self) -> int:
+        return 0
+
+    def refusal(self) -> str | None:
+        config = self.config
+        if self.activation not in GATES or config.classifier_activation not in ACTIVATIONS:
+            return f"its activations are {self.activation!r} and {config.classifier_activation!r}"
+        kinds = {parameters["rope_type"] for parameters in config.rope_parameters.values()}
+        if kinds != {"default"}:
+            return f"its rotary positions are {' and '.join(sorted(kinds))}"
+        return super().refusal()
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        base = {name: p["rope_theta"] for name, p in config.rope_parameters.items()}
+        whole = [n for n, kind in enumerate(config.layer_types) if kind == "full_attention"]
+        return TransformerConfig(
+            dim=config.hidden_size,
+            depth=config.num_hidden_layers,
+            num_heads=config.num_attention_heads,
+            hidden_dim=config.intermediate_size,
+            activation=GATES[self.activation],
+            norm_eps=config.norm_eps,
+            norm_bias=config.norm_bias,
+            bias=config.mlp_bias,
+            qkv_bias=config.attention_bias,
+            attention_out_bias=config.attention_bias,
+            input_norm=True,
+            first_norm=False,
+            positions="rotary",
+            rotary_base=base["sliding_attention"],
+            global_rotary_base=base["full_attention"],
+            window=config.sliding_window,
+            global_blocks=whole,
+            dropout=config.mlp_dropout,
+            attention_dropout=config.attention_dropout,
+        )
+
+    @property
+    def masked_bias_there(self) -> bool:
+        return super().masked_bias_there and self.config.decoder_bias
+
+    def table_settings(self) -> None:
+        return None
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        return {"text": self.text_tokenizer(positions="none")}
+
+    def token_head(self) -> Head:
+        config = self.config
+        return Head(
+            hidden=ACTIVATIONS[config.classifier_activation],
+            hidden_bias=config.classifier_bias,
+            norm_eps=config.norm_eps,
+            norm_bias=config.norm_bias,
+        )
+
+    def masked_head(self) -> Head:
+        return self.token_head()
+
+    def classifier_head(self) -> Head:
+        return self.token_head()
+
+    @property
+    def classifier_pooling(self) -> Any:
+        return "first" if self.config.classifier_pooling == "cls" else "mean"
+
+    def embedding_lines(self) -> list[Line]:
+        norm = line(f"{self.prefix}embeddings.norm", "core.encoder.input_norm")
+        return [self.table_line(), norm]
+
+    def block_lines(self) -> list[Line]:
+        depth = self.config.num_hidden_layers
+        return [
+            *each(depth, self.prefix + "layers.{}", "core.encoder.blocks.{}", _BLOCK),
+            line(f"{self.prefix}final_norm", "core.encoder.final_norm"),
+        ]
+
+    def head_lines(self) -> list[Line]:
+        if not self.head or self.head == "MaskedLM":
+            return super().head_lines() if self.head else []
+        [task, *_] = self.tasks_named
+        ours = f"tasks.{task}.head"
+        return [
+            line("head.dense", f"{ours}.hidden"),
+            line("head.norm", f"{ours}.norm"),
+            line("classifier", f"{ours}.linear"),
+        ]
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": list(self.body.layers)}

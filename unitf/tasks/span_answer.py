@@ -1,0 +1,234 @@
+"""SpanAnswer: which part of a text answers a question."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from unitf.batch import Encoding, Sample, View
+from unitf.errors import UserError
+from unitf.tasks.figures import Figures
+from unitf.tasks.heads import ColumnHead, Head
+from unitf.tasks.task import Task, Tokenizers
+from unitf.tasks.token_classification import spans_of
+from unitf.tokens import Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The text that holds the answer, and which columns of the sequence stand for what of it."""
+
+    text: str
+    columns: Int[np.ndarray, " K"]
+    begins: Int[np.ndarray, " K"]
+    ends: Int[np.ndarray, " K"]
+
+    def covering(self, begin: int, end: int) -> tuple[int, int] | None:
+        """The first and last column that stand for characters [begin, end); None: not all do."""
+        inside = np.flatnonzero((self.ends > begin) & (self.begins < end))
+        if not len(inside) or end > self.ends[-1]:
+            return None  # it was cut off
+        return int(self.columns[inside[0]]), int(self.columns[inside[-1]])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a raw target says: texts that answer, and where the first of them stands."""
+
+    texts: list[str]
+    begin: int | None  # None: wherever the text is found
+
+
+class SpanAnswer(Task):
+    """The part of a context that answers a question (SQuAD: Rajpurkar et al., 2016).
+
+    The inputs are either one column of pairs [question, context], or two columns, of which the
+    second is the context. The target is the answer's text, or `{text, answer_start}` as in SQuAD
+    (lists of several equally good ones, of which the first is learned; JSON in a table's cell).
+    No text at all is a question without an answer: its place is the first column. A sample whose
+    answer was cut off by `max_tokens` is not learned from.
+
+    Args:
+        longest: of an answer, in tokens, when predicting.
+        unanswerable: whether a prediction may be no answer at all.
+        head: what lies between a column and its two logits.
+    """
+
+    monitor = "f1"
+    mode = "max"
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        longest: int = 30,
+        unanswerable: bool = False,
+        dropout: float = 0.0,
+        weight: float = 1.0,
+        head: Head | None = None,
+    ) -> None:
+        super().__init__(inputs, target, weight)
+        if not 1 <= len(self.inputs) <= 2:
+            raise UserError(f"SpanAnswer: expected one input or two, found {len(self.inputs)}")
+        if longest < 1:
+            raise UserError(f"SpanAnswer: longest must be 1 or more, found {longest}")
+        self.longest = longest
+        self.unanswerable = unanswerable
+        self.dropout = dropout
+        self.head_settings = head
+
+    def takes(self, sample: Sample, labelled: bool = True) -> bool:
+        whole = all(sample.get(column) is not None for column in self.inputs)
+        return whole and super().takes(sample, labelled)
+
+    # ---- in data workers ---------------------------------------------------------------
+
+    def note(self, encoding: Encoding) -> Context | None:
+        """The context; None where the tokens do not say what they stand for (ids alone)."""
+        *before, column = self.inputs
+        spans = spans_of(encoding, column)
+        if spans is None:
+            raise UserError(f"{column}: SpanAnswer needs tokens that know their place in a text")
+        pair = not before
+        if pair and len(spans.texts) != 2:
+            raise UserError(f"{column}: expected a pair [question, context], found one text")
+        part, begins, ends = spans.places
+        own = np.flatnonzero((part == int(pair)) & (ends > begins))
+        shift = sum(
+            sum(encoding.inputs[name].num_columns(encoding.features[name])) for name in before
+        )
+        shift += encoding.inputs[column].num_prefix
+        return Context(spans.texts[-1], own + shift, begins[own], ends[own])
+
+    def encode_target(self, sample: Sample) -> Answers:
+        """The answers that a raw target names."""
+        value = sample[self.target]  # type: ignore[index]
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            with suppress(ValueError):  # a text that begins so
+                value = json.loads(value)
+        begins: list[int] = []
+        if isinstance(value, Mapping):
+            begins = [int(b) for b in _listed(value.get("answer_start"))]
+            value = value.get("text")
+        texts = _listed(value)
+        if not all(isinstance(text, str) for text in texts) or len(begins) not in (0, len(texts)):
+            raise UserError(
+                f"target {self.target!r}: expected a text, or text and answer_start, "
+                f"found {str(sample[self.target])[:80]!r}"  # type: ignore[index]
+            )
+        first = texts[0] if texts else ""
+        begin = begins[0] + len(first) - len(first.lstrip()) if begins else None
+        return Answers([stripped for text in texts if (stripped := text.strip())], begin)
+
+    def align(self, encoding: Encoding, note: Context) -> dict[str, Any]:
+        """The first and last column of the answer (-1: it was cut off), and the texts."""
+        answers = self.encode_target(encoding.sample)
+        place: tuple[int, int] | None = (0, 0)
+        if answers.texts:
+            text, begin = answers.texts[0], answers.begin
+            if begin is None:
+                begin = note.text.find(text)
+            found = note.text[begin : begin + len(text)] if begin >= 0 else ""
+            if found.casefold() != text.casefold():
+                raise UserError(f"target {self.target!r}: {text[:40]!r} is not in the context")
+            place = note.covering(begin, begin + len(text))
+        return {"place": torch.tensor(place or (-1, -1)), "texts": answers.texts or [""]}
+
+    def collate(self, targets: Sequence[Any]) -> Any:
+        if not targets:
+            return None
+        places = torch.stack([target["place"] for target in targets])
+        return {"place": places, "texts": [target["texts"] for target in targets]}
+
+    # ---- on the device -----------------------------------------------------------------
+
+    def make_parameters(self, dim: int) -> None:
+        self.head = ColumnHead(dim, 2, self.dropout, self.head_settings)
+
+    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N 2"]:
+        """Of each column how likely the answer begins there, and how likely it ends there."""
+        return self.head(columns.rows).float()
+
+    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S L 2"]:
+        """The logarithm of both probabilities, over the columns of each sequence."""
+        logits = columns.with_rows(self.logits(columns, view, tokenizers))
+        padded, _ = logits.to_padded(torch.finfo(torch.float32).min)
+        return padded.log_softmax(1)
+
+    def losses(
+        self, reading: Float[Tensor, "S L 2"], view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, " L"]:
+        if not view.num_samples:
+            return reading.flatten(1).sum(1)
+        places: Int[Tensor, "S 2"] = view.target["place"]
+        whole = places[:, 0] >= 0
+        chosen = reading.gather(1, places.clamp(min=0)[:, None]).squeeze(1)
+        return -chosen[whole].mean(1)
+
+    # ---- for a person ------------------------------------------------------------------
+
+    def metrics(self) -> Figures:
+        from torchmetrics.text import SQuAD  # which imports nltk
+
+        return Figures({"answers": SQuAD()})
+
+    def score(
+        self,
+        metrics: Figures,
+        reading: Float[Tensor, "S L 2"],
+        view: View,
+        tokenizers: Tokenizers,
+        sequences: Sequence[int],
+    ) -> None:
+        """SQuAD's exact match and F1, in percent."""
+        if not len(sequences):
+            return
+        everyone = torch.empty(len(sequences))
+        metrics["num_samples"].update(everyone, everyone)
+        predictions = self.predict(reading, view, tokenizers)
+        said = [{"prediction_text": predictions[n]["answer"], "id": str(n)} for n in sequences]
+        truth = [
+            {"answers": {"text": texts, "answer_start": [0] * len(texts)}, "id": str(n)}
+            for n in sequences
+            if (texts := view.target["texts"][n])
+        ]
+        metrics["answers"].update(said, truth)
+
+    def predict(
+        self, reading: Float[Tensor, "S L 2"], view: View, tokenizers: Tokenizers
+    ) -> list[dict[str, Any]]:
+        """The answer, where in the context it begins and ends, and how probable it is."""
+        rows = reading.detach().float().cpu()
+        return [self._answer(*one) for one in zip(rows, view.notes, strict=True)]
+
+    def _answer(self, row: Float[Tensor, "L 2"], context: Context) -> dict[str, Any]:
+        own = row[torch.from_numpy(context.columns)]
+        scores = own[:, 0, None] + own[None, :, 1]
+        allowed = torch.ones_like(scores, dtype=torch.bool).triu().tril(self.longest - 1)
+        scores = scores.masked_fill(~allowed, -torch.inf)
+        none = row[0].sum()
+        if not scores.numel() or (self.unanswerable and none > scores.max()):
+            return {"answer": "", "begin": None, "end": None, "probability": none.exp().item()}
+        first, last = divmod(int(scores.argmax()), len(own))
+        begin, end = int(context.begins[first]), int(context.ends[last])
+        return {
+            "answer": context.text[begin:end],
+            "begin": begin,
+            "end": end,
+            "probability": scores[first, last].exp().item(),
+        }
+
+
+def _listed(value: Any) -> list[Any]:
+    """A value, several of them, or none, as a list."""
+    if value is None:
+        return []
+    if isinstance(value, np.ndarray | Tensor):
+        value = value.tolist()
+    return list(value) if isinstance(value, list | tuple) else [value]
