@@ -8,7 +8,13 @@ from unitf_image import ImagePatches
 from unitf_text import Bytes, Words
 
 from unitf import Features, Tokenizer, Tokens, Transformer, TransformerConfig, UserError, View
-from unitf.embedding import AdditivePositions, EmbeddingTable, LearnedPositions, Prefix
+from unitf.embedding import (
+    AdditivePositions,
+    EmbeddingTable,
+    LearnedPositions,
+    Prefix,
+    Unembedding,
+)
 from unitf.tasks import NextToken
 from unitf.testing import CHECKS, check_tokenizer
 
@@ -71,6 +77,71 @@ def test_the_way_back_goes_through_the_narrow_table():
     whole = tokenizer.embedding.weight @ tokenizer.embedding_projection.weight.mT
     assert torch.allclose(tokenizer.unembed(columns), whole @ columns, atol=1e-4)
     assert 0.5 < tokenizer.unembed(torch.randn(64, 100)).std() < 2  # logits begin at size 1
+
+
+def test_positions_may_follow_the_projection():
+    table = EmbeddingTable(width=4, projected_first=True, projection_bias=False, norm_eps=1e-5)
+    tokenizer = built(Bytes, positions="learned", max_tokens=5, table=table)
+    features = tokenizer.encode("abc")
+    state = tokenizer.state_dict()
+    assert "embedding_projection.bias" not in state
+    rows = state["embedding.weight"][features.values] @ state["embedding_projection.weight"].mT
+    expected = torch.nn.functional.layer_norm(rows + state["position_embedding.table"][:3], (8,))
+    torch.testing.assert_close(tokenizer(features).rows, expected)
+
+
+# ---- the way back to ids -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_ids_may_have_a_matrix_of_their_own_for_the_way_back(bias):
+    options = {"unembedding": Unembedding(tied=False, bias=bias)}
+    tokenizer, columns = built(Bytes, unembed=True, **options), torch.randn(8, 3)
+    own = tokenizer.unembedding
+    assert own.weight.shape == (259, 8)
+    assert (own.bias is not None) == bias
+    expected = own.weight @ columns + (own.bias[:, None] if bias else 0)
+    torch.testing.assert_close(tokenizer.unembed(columns), expected)
+    assert built(Bytes, **options).unembedding is None  # no task wants it
+
+
+def test_a_tied_table_may_have_a_bias_and_a_projection_of_its_own():
+    settings = Unembedding(bias=True, projection=True)
+    tokenizer = built(Bytes, unembed=True, table=EmbeddingTable(width=4), unembedding=settings)
+    with torch.no_grad():
+        tokenizer.unembedding.bias.normal_()
+    columns = torch.randn(8, 3)
+    narrow = tokenizer.unembedding.projection.weight @ columns
+    expected = tokenizer.embedding.weight @ narrow + tokenizer.unembedding.bias[:, None]
+    torch.testing.assert_close(tokenizer.unembed(columns), expected)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_softcap_bounds_the_logits(tied):
+    plain, capped = (
+        built(Bytes, unembed=True, unembedding=Unembedding(tied=tied, softcap=cap))
+        for cap in (None, 1.5)
+    )
+    columns = 50 * torch.randn(8, 20)
+    logits = plain.unembed(columns)
+    assert logits.abs().max() > 3
+    torch.testing.assert_close(capped.unembed(columns), 1.5 * (logits / 1.5).tanh())
+
+
+def test_settings_of_the_way_back_that_make_no_sense_are_named():
+    with pytest.raises(UserError, match="softcap: expected above 0, found 0"):
+        Unembedding(softcap=0.0)
+    with pytest.raises(UserError, match="found tied false"):
+        Unembedding(tied=False, projection=True)
+    with pytest.raises(UserError, match="`unembedding` is not for it"):
+        WaveformFrames(8, unembedding=Unembedding(tied=False)).make_parameters()
+
+
+@pytest.mark.parametrize(
+    "unembedding", [Unembedding(tied=False), Unembedding(bias=True, projection=True, softcap=9.0)]
+)
+def test_a_way_back_of_its_own_keeps_to_the_contract(unembedding):
+    check_tokenizer(Bytes, TEXTS, unembedding=unembedding, table=EmbeddingTable(width=12))
 
 
 @pytest.mark.parametrize("table", [EmbeddingTable(width=12), EmbeddingTable(scale=3.0)])

@@ -1,4 +1,4 @@
-"""What surrounds the table of a tokenizer: absolute positions, its own width, prefix tokens."""
+"""What surrounds a tokenizer's table: absolute positions, its own width, prefixes, the way back."""
 
 import math
 from collections.abc import Sequence
@@ -25,17 +25,64 @@ class EmbeddingTable(Configurable):
             positions are sinusoidal, else 1.
         norm_eps: the epsilon of a LayerNorm over table and positions, before the projection;
             None: there is none.
+        projection_bias: whether that projection has a bias.
+        projected_first: positions are D wide and added after the projection (OPT-350m).
     """
 
     width: int | None = None
     scale: float | None = None
     norm_eps: float | None = None
+    projection_bias: bool = True
+    projected_first: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "scale", "norm_eps"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise UserError(f"table.{name}: expected a number above 0, found {value}")
+
+
+@dataclass(frozen=True)
+class Unembedding(Configurable):
+    """How columns become logits of ids, where not by the transposed table alone.
+
+    Args:
+        tied: logits are products with the table's vectors; else with a V×D matrix of their own.
+        bias: whether each id has a learned number that is added to its logit.
+        projection: a tied table of width E is reached by a linear layer of its own, without bias;
+            else by the transposed projection of the way in.
+        softcap: logits lie between ± this, as cap·tanh(logit / cap) (Gemma 2); None: anywhere.
+    """
+
+    tied: bool = True
+    bias: bool = False
+    projection: bool = False
+    softcap: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.softcap is not None and self.softcap <= 0:
+            raise UserError(f"unembedding.softcap: expected above 0, found {self.softcap}")
+        if self.projection and not self.tied:
+            raise UserError("unembedding.projection leads to a tied table, found tied false")
+
+
+class TiedUnembedding(nn.Module):
+    """What a tied table needs beside itself to give logits: a bias, a projection to its width."""
+
+    bias: nn.Parameter | None
+
+    def __init__(self, dim: int, table: nn.Embedding, settings: Unembedding) -> None:
+        super().__init__()
+        size, width = table.weight.shape
+        self.bias = nn.Parameter(torch.zeros(size)) if settings.bias else None
+        self.projection = nn.Linear(dim, width, bias=False) if settings.projection else None
+
+    def forward(
+        self, rows: Float[Tensor, "N _"], table: Float[Tensor, "V E"]
+    ) -> Float[Tensor, "N V"]:
+        if self.projection is not None:
+            rows = self.projection(rows)
+        return nn.functional.linear(rows, table, self.bias)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from unitf.embedding import (
     Prefix,
     PrefixTokens,
     SinusoidalPositions,
+    TiedUnembedding,
+    Unembedding,
 )
 from unitf.errors import UserError
 from unitf.initialisation import initialise
@@ -40,6 +42,7 @@ class Tokenizer(Component, ABC):
         position_offset: learned positions have so many unused vectors before the first.
         table: what is unusual about the table of ids.
         prefix: learned columns before every sequence.
+        unembedding: how columns become logits of ids, where a task wants the way back.
     """
 
     num_features: int | None = None
@@ -59,6 +62,7 @@ class Tokenizer(Component, ABC):
         position_offset: int = 0,
         table: EmbeddingTable | None = None,
         prefix: Prefix | None = None,
+        unembedding: Unembedding | None = None,
     ) -> None:
         super().__init__()
         if position_offset and positions not in ("learned", "additive"):
@@ -70,6 +74,7 @@ class Tokenizer(Component, ABC):
         self.table = table or EmbeddingTable()
         self.num_prefix = 0 if prefix is None else prefix.num_tokens
         self.prefix_settings = prefix
+        self.unembedding_settings = unembedding or Unembedding()
         self.embedding: nn.Module | None = None
         self.position_embedding: nn.Module | None = None
         self.embedding_norm: nn.Module | None = None
@@ -119,17 +124,25 @@ class Tokenizer(Component, ABC):
             )
         if self.vocabulary_size is not None:
             self.embedding = nn.Embedding(self.vocabulary_size, self.embedding_dim)
+            if unembed:
+                self.unembedding = self._make_unembedding(self.embedding)
         else:
             assert self.num_features is not None
-            if self.table != EmbeddingTable():
-                raise UserError(f"{type(self).__name__} has no ids: `table` is not for it")
+            for name, given in (
+                ("table", self.table != EmbeddingTable()),
+                ("unembedding", self.unembedding_settings != Unembedding()),
+            ):
+                if given:
+                    raise UserError(f"{type(self).__name__} has no ids: `{name}` is not for it")
             self.embedding = nn.Linear(self.num_features, self.dim, bias=self.projection_bias)
             if unembed:
                 self.unembedding = nn.Linear(self.dim, self.num_features)
         if self.table.norm_eps is not None:
-            self.embedding_norm = nn.LayerNorm(self.embedding_dim, self.table.norm_eps)
+            self.embedding_norm = nn.LayerNorm(self.position_dim, self.table.norm_eps)
         if self.embedding_dim != self.dim:
-            self.embedding_projection = nn.Linear(self.embedding_dim, self.dim)
+            self.embedding_projection = nn.Linear(
+                self.embedding_dim, self.dim, bias=self.table.projection_bias
+            )
         initialise(self)
         for layer in (self.embedding, self.embedding_projection):
             if isinstance(layer, nn.Linear):
@@ -140,12 +153,21 @@ class Tokenizer(Component, ABC):
         if self.prefix_settings is not None:
             self.prefix = PrefixTokens(self.dim, self.prefix_settings)
 
+    def _make_unembedding(self, table: nn.Embedding) -> nn.Module | None:
+        """What gives logits beside the table, or instead of it; None: the table alone does."""
+        settings = self.unembedding_settings
+        if not settings.tied:
+            return nn.Linear(self.dim, table.num_embeddings, bias=settings.bias)
+        if settings.bias or settings.projection:
+            return TiedUnembedding(self.dim, table, settings)
+        return None
+
     def make_positions(self) -> nn.Module | None:
         """What is added to the embedding, as `positions` says."""
         if self.position_scheme == "none":
             return None
         if self.position_scheme == "sinusoidal":
-            return SinusoidalPositions(self.embedding_dim, self.num_axes)
+            return SinusoidalPositions(self.position_dim, self.num_axes)
         if self.position_shape is None:
             raise UserError(
                 f"{type(self).__name__}: positions {self.position_scheme!r} need max_tokens"
@@ -156,13 +178,18 @@ class Tokenizer(Component, ABC):
             "interpolated": InterpolatedPositions,
         }
         return kinds[self.position_scheme](
-            self.embedding_dim, self.position_shape, self.position_offset
+            self.position_dim, self.position_shape, self.position_offset
         )
 
     @property
     def embedding_dim(self) -> int:
-        """E, the width of the table and of absolute positions: D unless `table` says otherwise."""
+        """E, the width of the table: D unless `table` says otherwise."""
         return self.table.width or self.dim
+
+    @property
+    def position_dim(self) -> int:
+        """The width of absolute positions: that of the table, or of what it is projected to."""
+        return self.dim if self.table.projected_first else self.embedding_dim
 
     def embed(self, features: Features) -> Float[Tensor, "E N"]:
         """Features as columns: a lookup table for ids, a linear projection for F×N."""
@@ -177,14 +204,19 @@ class Tokenizer(Component, ABC):
 
     def unembed(self, columns: Float[Tensor, "D N"]) -> Float[Tensor, "_ N"]:
         """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection)."""
-        if self.unembedding is not None:
-            return self.unembedding(columns.mT).mT
-        if not isinstance(self.embedding, nn.Embedding):
+        settings, rows = self.unembedding_settings, columns.mT
+        if self.unembedding is not None and not isinstance(self.unembedding, TiedUnembedding):
+            rows = self.unembedding(rows)
+        elif isinstance(self.embedding, nn.Embedding):
+            if self.embedding_projection is not None and not settings.projection:
+                rows = nn.functional.linear(rows, self.embedding_projection.weight.mT)
+            product = self.unembedding or nn.functional.linear
+            rows = product(rows, self.embedding.weight)
+        else:
             raise UserError(f"{type(self).__name__} was built without the way back (unembed)")
-        rows = columns.mT
-        if self.embedding_projection is not None:
-            rows = nn.functional.linear(rows, self.embedding_projection.weight.mT)
-        return nn.functional.linear(rows, self.embedding.weight).mT
+        if settings.softcap is not None:
+            rows = (rows / settings.softcap).tanh() * settings.softcap
+        return rows.mT
 
     def loss(self, predicted: Float[Tensor, "_ N"], features: Features) -> Float[Tensor, " N"]:
         """A loss per token: cross-entropy (nats) for ids, mean squared error for F×N."""
@@ -207,11 +239,13 @@ class Tokenizer(Component, ABC):
                 f"expected D×N = {self.embedding_dim}×{features.num_tokens}"
             )
         rows = matrix.mT
+        if self.table.projected_first and self.embedding_projection is not None:
+            rows = self.embedding_projection(rows)
         if self.position_embedding is not None:
             rows = rows + self.position_embedding(features.positions).to(rows.dtype)
         if self.embedding_norm is not None:
             rows = self.embedding_norm(rows)
-        if self.embedding_projection is not None:
+        if self.embedding_projection is not None and not self.table.projected_first:
             rows = self.embedding_projection(rows)
         tokens = Tokens.from_rows(rows, features.lengths, features.positions)
         return tokens if self.prefix is None else self.prefix(tokens)

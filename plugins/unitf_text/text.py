@@ -55,7 +55,8 @@ class TextTokenizer(Tokenizer):
         lowercase: before anything else.
         max_tokens: the longest sequence, added tokens included.
         truncate: cut what is longer (else it is an error that names the sample).
-        add_start: put the start token first (not for `NextToken`, which does it itself).
+        add_start: put the start token first (for `NextToken` only where it is told `start: false`,
+            since it has a start of its own else).
         add_end: put the end token last, so that a language model learns where to stop.
         token_dropout: share of tokens that are made unknown in training (word dropout: Iyyer et
             al., 2015); for tasks that read a text, not for those that predict its tokens.

@@ -4,10 +4,23 @@ import math
 
 import pytest
 import torch
-from task_toys import DIM, SAMPLES, figures, read, ready, tokenizers, triples, view_of
+from task_toys import (
+    DIM,
+    SAMPLES,
+    Letters,
+    arranged,
+    figures,
+    read,
+    ready,
+    tokenizers,
+    triples,
+    view_of,
+)
 from torch.nn import functional
 
+from unitf import Tokens, UserError
 from unitf.core import Transformer, TransformerConfig
+from unitf.embedding import Prefix
 from unitf.tasks import NextToken
 
 TEXTS = [{"text": "hello"}, {"text": ""}, {"text": "naïve"}, {"text": "a"}]
@@ -193,3 +206,106 @@ def test_a_small_model_learns_a_text_by_heart():
         task.losses(reading, view, made).mean().backward()
         optimizer.step()
     assert figures(task, view, reading, made)["perplexity"] < 1.1
+
+
+# ---- without a start token ---------------------------------------------------------------
+
+
+def without_start(inputs=("text",)):
+    return ready(NextToken(list(inputs), start=False))
+
+
+def test_without_a_start_token_the_first_token_is_read_but_not_predicted():
+    task, made = without_start(), tokenizers()
+    _, reading = read(task, TEXTS, made)
+    assert not list(task.parameters())
+    expected = []
+    for sample in TEXTS:
+        features = made["text"].encode(sample["text"])
+        logits = made["text"](features).rows[:-1] @ made["text"].embedding.weight.mT
+        expected.append(functional.cross_entropy(logits, features.values[1:], reduction="none"))
+    torch.testing.assert_close(reading["text"], torch.cat(expected))
+    assert reading["text"].shape == (4 + 0 + 4 + 0,)
+
+
+def test_the_first_token_of_a_second_input_is_predicted_from_the_first_input():
+    task, made, model = without_start(("text", "image")), tokenizers(), core()
+    _, reading = read(task, SAMPLES, made, model)
+    assert reading["text"].shape == (4 + 1 + 4,)
+    assert reading["image"].shape == (3 + 2,)  # alone, its first token is the first of all
+    sample = SAMPLES[2]
+    alone = losses_of_one(task, sample, made, model)
+    text = made["text"](made["text"].encode(sample["text"]))
+    features = made["image"].encode(sample["image"])
+    columns = model(Tokens.concat([text, made["image"](features)]), causal=True)
+    guess = made["image"].unembed(columns.matrix[:, 1:-1])
+    torch.testing.assert_close(alone["image"], (guess - features.values).square().mean(0))
+
+
+def losses_of_one(task, sample, made, model):
+    return read(task, [sample], made, model)[1]
+
+
+def test_a_prefix_stands_before_the_first_token():
+    task, made = without_start(), {"text": Letters(DIM, "none", prefix=Prefix(2))}
+    made["text"].build(unembed=True)
+    _, reading = read(task, TEXTS, made)
+    features = made["text"].encode("hello")
+    logits = made["text"].unembed(made["text"](features).matrix[:, 1:-1]).mT
+    expected = functional.cross_entropy(logits, features.values, reduction="none")
+    torch.testing.assert_close(reading["text"][:5], expected)
+
+
+def test_figures_without_a_start_token_are_those_of_the_predicted_tokens():
+    task, made, model = without_start(), tokenizers(), core()
+    view, reading = read(task, TEXTS, made, model)
+    mean = reading["text"].mean().item()
+    told = task.predict(reading, view, made)
+    assert told[0]["loss"] == pytest.approx(reading["text"][:4].mean().item())
+    assert told[2]["perplexity"] == pytest.approx(math.exp(reading["text"][4:].mean().item()))
+    assert told[1] == told[3] == {"loss": None}
+    found = figures(task, view, reading, made)
+    assert found["nats_per_token"] == pytest.approx(mean)
+    assert found["perplexity"] == pytest.approx(math.exp(mean))
+    chosen = figures(task, view, reading, made, [2, 3])
+    assert chosen["nats_per_token"] == pytest.approx(reading["text"][4:].mean().item())
+    torch.testing.assert_close(task.losses(reading, view, made), reading["text"])
+
+
+def test_bits_per_byte_leave_out_the_bytes_that_nobody_predicted():
+    class Syllables(Letters):
+        """Two letters a token."""
+
+        def encode(self, value, train=False):
+            return super().encode(value[::2])
+
+        def decode(self, features):
+            assert features.values.shape == (1,)
+            return "hé"
+
+    task, made = without_start(), {"text": Syllables(DIM)}
+    made["text"].build(unembed=True)
+    samples = [{"text": "hélène"}, {"text": "hé"}]
+    view, reading = read(task, samples, made)
+    bits = reading["text"].sum().item() / math.log(2)
+    assert reading["text"].shape == (2,)
+    num_bytes = len("lène".encode())
+    assert figures(task, view, reading, made)["bits_per_byte"] == pytest.approx(bits / num_bytes)
+
+
+def test_a_text_whose_first_token_nobody_can_read_has_no_bits_per_byte():
+    task, made, model = without_start(), tokenizers(), core()  # these letters have no way back
+    view, reading = read(task, TEXTS, made, model)
+    assert "bits_per_byte" not in figures(task, view, reading, made)
+
+
+def test_logits_are_those_of_every_column():
+    made, model = tokenizers(), core()
+    for task, more in ((without_start(), 0), (ready(NextToken(["text"])), 1)):
+        view = view_of(task, TEXTS, made)
+        columns = model(arranged(task, view, made), causal=True)
+        logits = task.logits(columns, view, made)
+        assert logits.shape == (11 + 4 * more, 27)
+        torch.testing.assert_close(logits, columns.rows @ made["text"].embedding.weight.mT)
+    with pytest.raises(UserError, match="one input, found text, image"):
+        NextToken(["text", "image"]).logits(columns, view, made)

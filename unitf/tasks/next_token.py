@@ -11,9 +11,11 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from unitf.batch import Sample, View
+from unitf.errors import UserError
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.pooling import LearnedToken
 from unitf.tasks.task import Task, Tokenizers
+from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 
@@ -22,12 +24,21 @@ class NextToken(Task):
 
     The tokens of all inputs are predicted, each by its own tokenizer: ids by their logarithmic
     loss, numbers F×N by their squared error.
+
+    Args:
+        start: whether a learned start token is put first. Published language models have none:
+            the first token of all is then read, but not predicted (one that follows its
+            tokenizer's prefix, or another input, is).
     """
 
     causal = True
 
-    def __init__(self, inputs: list[str] | dict[str, str], weight: float = 1.0) -> None:
+    def __init__(
+        self, inputs: list[str] | dict[str, str], weight: float = 1.0, start: bool = True
+    ) -> None:
         super().__init__(inputs, None, weight)
+        self.starts = start
+        self.start: LearnedToken | None = None
 
     @property
     def unembeds(self) -> frozenset[str]:
@@ -40,28 +51,57 @@ class NextToken(Task):
         return torch.tensor([len(text) if isinstance(text, bytes) else 0 for text in texts])
 
     def make_parameters(self, dim: int) -> None:
-        self.start = LearnedToken(dim, position=-1.0)  # the first real token stands at 0
+        if self.starts:
+            self.start = LearnedToken(dim, position=-1.0)  # the first real token stands at 0
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
+        if self.start is None:
+            return Tokens.concat(parts)
         return Tokens.concat([self.start(parts[0].num_sequences), *parts])
+
+    def _firsts(self, view: View, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
+        """For each input and sample, where in the sequence its first token stands."""
+        places = np.full(view.num_samples, int(self.starts))
+        firsts = {}
+        for column, name in self.inputs.items():
+            features = view.features[column]
+            taken = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
+            # a prefix stands before the first token, which is then predicted from its last column
+            firsts[column] = places + taken - _lengths(features)
+            places = places + taken
+        return firsts
+
+    def _skipped(self, view: View, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
+        """For each input and sample 1 where its first token has no column before it, else 0."""
+        return {
+            column: ((first == 0) & (_lengths(view.features[column]) > 0)).astype(np.int64)
+            for column, first in self._firsts(view, tokenizers).items()
+        }
 
     def read(
         self, columns: Tokens, view: View, tokenizers: Tokenizers
     ) -> dict[str, Float[Tensor, " _"]]:
-        """For each input the loss of each of its tokens, predicted from the column before it."""
+        """For each input the loss of each token that is predicted, from the column before it."""
         # the logits of a large vocabulary are the largest thing of a step: they stay in here
         losses, starts = {}, np.cumsum([0, *columns.lengths])[:-1]
+        firsts, skipped = self._firsts(view, tokenizers), self._skipped(view, tokenizers)
         for column, name in self.inputs.items():
-            features = view.features[column]
-            # a prefix stands before the first token, which is then predicted from its last column
-            taken = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
-            before = starts + taken - _lengths(features)
+            features = _without_first(view.features[column], skipped[column])
+            before = starts + firsts[column] + skipped[column] - 1
             index = torch.from_numpy(_runs(before, _lengths(features))).to(columns.matrix.device)
             rows = columns.rows.index_select(0, index)
             predicted = tokenizers[name].unembed(rows.mT)
             losses[column] = tokenizers[name].loss(predicted, features).float()
-            starts = starts + taken
         return losses
+
+    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N V"]:
+        """What every column, the start token's too, says of the token after it."""
+        if len(self.inputs) != 1:
+            raise UserError(
+                f"NextToken: logits are those of one input, found {', '.join(self.inputs)}"
+            )
+        [name] = self.inputs.values()
+        return tokenizers[name].unembed(columns.matrix).mT
 
     def losses(
         self, reading: dict[str, Float[Tensor, " _"]], view: View, tokenizers: Tokenizers
@@ -83,15 +123,21 @@ class NextToken(Task):
             return
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
+        skipped = self._skipped(view, tokenizers)
         for number, (column, losses) in enumerate(reading.items()):
             features = view.features[column]
-            sums = take(_sums(losses, features), sequences)
+            counts = _lengths(features) - skipped[column]
+            sums = take(_sums(losses, counts), sequences)
             texts = torch.zeros_like(sums)  # bytes of each sample
             if features.is_ids and view.target is not None:
-                texts = take(view.target[:, number], sequences)
+                texts = view.target[:, number]
+                if skipped[column].any():
+                    tokenizer = tokenizers[self.inputs[column]]
+                    texts = texts - _bytes_of_first(features, skipped[column], texts, tokenizer)
+                texts = take(texts, sequences)
             metrics["tokens"].update(
                 sums,
-                num_tokens=int(_lengths(features)[list(sequences)].sum()),
+                num_tokens=int(counts[list(sequences)].sum()),
                 num_bytes=texts,
                 is_ids=features.is_ids,
             )
@@ -101,11 +147,13 @@ class NextToken(Task):
     ) -> list[dict[str, Any]]:
         """Of each sample the mean loss, and the perplexity where its tokens are ids."""
         totals, counts, ids = np.zeros((3, view.num_samples))
+        skipped = self._skipped(view, tokenizers)
         for column, losses in reading.items():
             features = view.features[column]
-            totals += _sums(losses.detach(), features).cpu().numpy()
-            counts += _lengths(features)
-            ids += _lengths(features) * features.is_ids
+            predicted = _lengths(features) - skipped[column]
+            totals += _sums(losses.detach(), predicted).cpu().numpy()
+            counts += predicted
+            ids += predicted * features.is_ids
         predictions = []
         for total, count, num_ids in zip(totals, counts, ids, strict=True):
             loss = float(total / count) if count else None
@@ -161,11 +209,53 @@ def _runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(starts - before, counts) + np.arange(counts.sum())
 
 
-def _sums(losses: Float[Tensor, " N"], features: Features) -> Float[Tensor, " S"]:
-    """Of each sequence the sum over its tokens."""
-    members = torch.from_numpy(np.repeat(np.arange(features.num_sequences), _lengths(features)))
-    sums = losses.new_zeros(features.num_sequences)
+def _sums(losses: Float[Tensor, " N"], counts: np.ndarray) -> Float[Tensor, " S"]:
+    """Of each sequence the sum over so many tokens."""
+    members = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
+    sums = losses.new_zeros(len(counts))
     return sums.index_add(0, members.to(losses.device), losses)
+
+
+def _without_first(features: Features, skipped: np.ndarray) -> Features:
+    """The sequences without their first token where `skipped` is 1."""
+    if not skipped.any():
+        return features
+    counts = _lengths(features) - skipped
+    starts = np.cumsum([0, *features.lengths])[:-1] + skipped
+    index = torch.from_numpy(_runs(starts, counts)).to(features.values.device)
+    return Features(
+        features.values.index_select(-1, index),
+        features.positions.index_select(-1, index),
+        tuple(counts.tolist()),
+    )
+
+
+def _bytes_of_first(
+    features: Features, skipped: np.ndarray, texts: Int[Tensor, " S"], tokenizer: Tokenizer
+) -> Int[Tensor, " S"]:
+    """Of each text the bytes of the first token, which is not predicted.
+
+    Where nobody knows (it is half a character), they are those of the whole text, which is then
+    not counted.
+    """
+    found = []
+    for one, skip, num_bytes in zip(features.split(), skipped, texts.tolist(), strict=True):
+        count = 0
+        if skip and num_bytes:
+            text = _decoded(tokenizer, one)
+            known = isinstance(text, str) and "\N{REPLACEMENT CHARACTER}" not in text
+            count = min(len(text.encode()), num_bytes) if known else num_bytes
+        found.append(count)
+    return torch.tensor(found, device=texts.device)
+
+
+def _decoded(tokenizer: Tokenizer, features: Features) -> Any:
+    """What the first token reads as; None: the tokenizer cannot say."""
+    first = Features(features.values[:1].cpu(), features.positions[:, :1].cpu())
+    try:
+        return tokenizer.decode(first)
+    except UserError:
+        return None
 
 
 def _lengths(features: Features) -> np.ndarray:
