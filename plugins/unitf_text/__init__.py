@@ -12,9 +12,10 @@ _HOME = {
     "NumberWords": "unitf_text.number_words",
     "Subwords": "unitf_text.subwords",
     "TextTokenizer": "unitf_text.text",
+    "TokenIds": "unitf_text.token_ids",
     "Words": "unitf_text.subwords",
 }
-__all__ = ["Bytes", "Characters", "NumberWords", "Subwords", "TextTokenizer", "Words"]
+__all__ = ["Bytes", "Characters", "NumberWords", "Subwords", "TextTokenizer", "TokenIds", "Words"]
 unitf_api = 1
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from unitf_text.subwords import Subwords, Words
     from unitf_text.symbols import Bytes, Characters
     from unitf_text.text import TextTokenizer
+    from unitf_text.token_ids import TokenIds
 
 
 @hookimpl
@@ -30,6 +32,7 @@ def register_tokenizers(register: Callable[[str], None]) -> None:
     register("unitf_text.symbols:Characters")
     register("unitf_text.subwords:Subwords")
     register("unitf_text.subwords:Words")
+    register("unitf_text.token_ids:TokenIds")
 
 
 @hookimpl

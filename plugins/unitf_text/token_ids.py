@@ -1,0 +1,92 @@
+"""TokenIds: text that somebody else has made ids of, for models without a vocabulary at hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from unitf.errors import UserError
+from unitf.tokens import Features
+from unitf_text.text import TextTokenizer
+
+
+class TokenIds(TextTokenizer):
+    """One token per given id; a value is a list of ids, or a text of them ("101 2023 102").
+
+    With two segments a value may also be a pair of such lists.
+
+    Args:
+        dim: D, the width of a token; the core's configuration gives it.
+        vocabulary_size: ids are below it.
+        start_id: of the token that `add_start` puts first; None: there is none.
+        end_id: of the token that `add_end` puts last; None: there is none.
+        mask_id: of the token that stands for a hidden one; None: there is none.
+        unknown_id: of the token that stands for what the vocabulary lacks; None: there is none.
+        options: those of every tokenizer of text.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        vocabulary_size: int,
+        start_id: int | None = None,
+        end_id: int | None = None,
+        mask_id: int | None = None,
+        unknown_id: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(dim, **options)
+        if vocabulary_size < 1:
+            raise UserError(f"vocabulary_size: expected 1 or more, found {vocabulary_size}")
+        special = {"start": start_id, "end": end_id, "mask": mask_id, "unknown": unknown_id}
+        for name, number in special.items():
+            if number is not None and not 0 <= number < vocabulary_size:
+                raise UserError(
+                    f"{name}_id: expected an id from 0 to {vocabulary_size - 1}, found {number}"
+                )
+        for name, wanted in (("start", self.add_start), ("end", self.add_end)):
+            if wanted and special[name] is None:
+                raise UserError(f"add_{name} needs {name}_id")
+        self.vocabulary_size = vocabulary_size
+        self.start_id, self.end_id = start_id, end_id
+        self.mask_id, self.unknown_id = mask_id, unknown_id
+
+    def read(self, value: Any) -> str:
+        """The ids with spaces between them, which is what is segmented."""
+        if isinstance(value, Tensor | np.ndarray):
+            value = value.tolist()
+        if isinstance(value, list | tuple):
+            value = " ".join(str(i) for i in value)
+        return super().read(value)
+
+    def segment(self, text: str, train: bool) -> list[int]:
+        try:
+            ids = [int(word) for word in text.split()]
+        except ValueError:
+            raise UserError(f"expected ids (whole numbers), found {text[:40]!r}") from None
+        size = self.vocabulary_size or 0
+        if wrong := [i for i in ids if not 0 <= i < size]:
+            raise UserError(f"expected ids from 0 to {size - 1}, found {wrong[0]}")
+        return ids
+
+    def join(self, ids: list[int]) -> str:
+        return " ".join(map(str, ids))
+
+    def _parts(self, value: Any) -> Sequence[Any]:
+        pair = isinstance(value, list | tuple) and any(
+            isinstance(part, list | tuple | str | Tensor | np.ndarray) for part in value
+        )
+        return super()._parts(value) if pair else [value]
+
+    def decode(self, features: Features) -> Any:
+        """The ids but start, end and mask, as a list; of a pair two lists."""
+        text = super().decode(features)
+        if isinstance(text, str):
+            return [int(word) for word in text.split()]
+        return tuple([int(word) for word in part.split()] for part in text)
+
+    @staticmethod
+    def examples() -> list[Any]:
+        """Ids of any vocabulary of at least eight."""
+        return [[7, 5, 6], [4], "6 6 7", [7, 6, 5, 4] * 9]
