@@ -270,8 +270,6 @@ def test_residual_outputs_begin_smaller_the_deeper_the_core():
 
 
 def test_what_cannot_be_read_is_said():
-    with pytest.raises(UserError, match=r"needs a memory"):
-        make(kind="encoder-decoder")(make_tokens([3]))
     with pytest.raises(UserError, match=r"'encoder' cannot read a memory"):
         make()(make_tokens([3]), make_tokens([3]))
     with pytest.raises(UserError, match=r"2 sequences cannot read 1 memories"):
