@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from unitf.batch import Batch, Sample, View
+from unitf.batch import Batch, Sample
 from unitf.configurable import differences
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
 from unitf.optimisation import WarmupCosine, parameter_groups
 from unitf.scoreboard import ALL, Scoreboard
-from unitf.tasks.task import Task
+from unitf.tasks.task import Given, Task
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Tokens
 
@@ -71,10 +71,10 @@ class Learner(L.LightningModule):
         if not self.tasks:
             raise UserError("model.tasks: found none, expected at least one")
         for name, task in self.tasks.items():
-            for column, tokenizer in task.inputs.items():
+            for column, tokenizer in task.tokenized:
                 if tokenizer not in self.tokenizers:
                     raise UserError(
-                        f"model.tasks.{name}: input {column!r} needs a tokenizer {tokenizer!r}, "
+                        f"model.tasks.{name}: column {column!r} needs a tokenizer {tokenizer!r}, "
                         f"found {', '.join(self.tokenizers) or 'none'}"
                     )
 
@@ -94,27 +94,23 @@ class Learner(L.LightningModule):
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """For each task what its heads read; the sequences of all tasks share one pass."""
-        arranged = {name: self._arrange(name, view) for name, view in batch.views.items()}
+        views, tokenizers = batch.views, self._tokenizers
+        given = {name: self.tasks[name].give(view, tokenizers) for name, view in views.items()}
+        kinds = {
+            name: (self.tasks[name].causal, one.memory is None, one.prefix is None)
+            for name, one in given.items()
+        }
         columns: dict[str, Tokens] = {}
-        for causal in {self.tasks[name].causal for name in arranged}:
-            names = [name for name in arranged if self.tasks[name].causal is causal]
-            packed = Tokens.pack([arranged[name] for name in names])
-            passed = self.core(packed, causal=causal)
-            parts = passed.unpack([arranged[name].num_sequences for name in names])
+        for kind in dict.fromkeys(kinds.values()):
+            names = [name for name in given if kinds[name] == kind]
+            packed = Given.pack([given[name] for name in names])
+            passed = self.core(packed.tokens, packed.memory, kind[0], packed.prefix)
+            parts = passed.unpack([given[name].tokens.num_sequences for name in names])
             columns.update(zip(names, parts, strict=True))
         return {
-            name: self.tasks[name].read(columns[name], view, self._tokenizers)
-            for name, view in batch.views.items()
+            name: self.tasks[name].read(columns[name], view, tokenizers)
+            for name, view in views.items()
         }
-
-    def _arrange(self, name: str, view: View) -> Tokens:
-        task: Any = self.tasks[name]
-        return task.arrange(
-            [
-                self.tokenizers[tokenizer](view.features[column])
-                for column, tokenizer in task.inputs.items()
-            ]
-        )
 
     def _losses(self, batch: Batch, readings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {
@@ -181,7 +177,7 @@ class Learner(L.LightningModule):
             columns = {
                 column
                 for task in self.tasks.values()
-                for column, used in task.inputs.items()
+                for column, used in task.tokenized
                 if used == name
             }
             tokenizer.fit(

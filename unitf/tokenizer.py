@@ -12,6 +12,7 @@ from unitf.component import Component
 from unitf.embedding import (
     AdditivePositions,
     EmbeddingTable,
+    FixedPositions,
     InterpolatedPositions,
     LearnedPositions,
     Prefix,
@@ -24,7 +25,7 @@ from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tokens import Features, Tokens
 
-Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "none"]
+Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "fixed", "none"]
 
 
 class Tokenizer(Component, ABC):
@@ -36,7 +37,8 @@ class Tokenizer(Component, ABC):
     Args:
         dim: D, the width of a token; the core's configuration gives it.
         positions: what is added to a token for where it stands; "learned" (a vector for each
-            place of the grid) and "additive" (the sum of one for each axis) need `max_tokens` or
+            place of the grid), "fixed" (one that is kept, not learned) and "additive" (the sum of
+            one for each axis) need `max_tokens` or
             a `position_shape` of the subclass's own.
         max_tokens: the longest sequence; a longer one is an error that names the sample.
         position_offset: learned positions have so many unused vectors before the first.
@@ -176,6 +178,7 @@ class Tokenizer(Component, ABC):
             "learned": LearnedPositions,
             "additive": AdditivePositions,
             "interpolated": InterpolatedPositions,
+            "fixed": FixedPositions,
         }
         return kinds[self.position_scheme](
             self.position_dim, self.position_shape, self.position_offset
@@ -205,6 +208,8 @@ class Tokenizer(Component, ABC):
     def unembed(self, columns: Float[Tensor, "D N"]) -> Float[Tensor, "_ N"]:
         """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection)."""
         settings, rows = self.unembedding_settings, columns.mT
+        if settings.scale is not None:
+            rows = rows * settings.scale
         if self.unembedding is not None and not isinstance(self.unembedding, TiedUnembedding):
             rows = self.unembedding(rows)
         elif isinstance(self.embedding, nn.Embedding):
@@ -230,8 +235,12 @@ class Tokenizer(Component, ABC):
         """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
         return tuple(length and self.num_prefix + length for length in features.lengths)
 
-    def forward(self, features: Features) -> Tokens:
-        """A batch of Features as Tokens: `embed`, positions added, the prefix before each."""
+    def forward(self, features: Features, positions: nn.Module | None = None) -> Tokens:
+        """A batch of Features as Tokens: `embed`, positions added, the prefix before each.
+
+        Args:
+            positions: what is added instead of the tokenizer's own (by a decoder, say).
+        """
         matrix: Shaped[Tensor, "_ _"] = self.embed(features)
         if tuple(matrix.shape) != (self.embedding_dim, features.num_tokens):
             raise UserError(
@@ -241,8 +250,9 @@ class Tokenizer(Component, ABC):
         rows = matrix.mT
         if self.table.projected_first and self.embedding_projection is not None:
             rows = self.embedding_projection(rows)
-        if self.position_embedding is not None:
-            rows = rows + self.position_embedding(features.positions).to(rows.dtype)
+        positions = positions or self.position_embedding
+        if positions is not None:
+            rows = rows + positions(features.positions).to(rows.dtype)
         if self.embedding_norm is not None:
             rows = self.embedding_norm(rows)
         if self.embedding_projection is not None and not self.table.projected_first:

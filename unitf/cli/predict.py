@@ -101,7 +101,7 @@ def main(argv: list[str]) -> int:
     from unitf.checkpoints import load
 
     learner = load(arguments.checkpoint)
-    columns = list(dict.fromkeys(c for task in learner.tasks.values() for c in task.inputs))
+    columns = list(dict.fromkeys(c for task in learner.tasks.values() for c, _ in task.tokenized))
     samples = read_inputs(arguments.input, columns)
     predictions = learner.predict(samples, arguments.batch_size)
     for prediction in predictions:

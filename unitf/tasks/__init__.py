@@ -3,6 +3,14 @@
 from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tasks.next_token import NextToken
 from unitf.tasks.regression import Regression
+from unitf.tasks.sequence_to_sequence import SequenceToSequence
 from unitf.tasks.task import Task
 
-__all__ = ["Classification", "MultiLabelClassification", "NextToken", "Regression", "Task"]
+__all__ = [
+    "Classification",
+    "MultiLabelClassification",
+    "NextToken",
+    "Regression",
+    "SequenceToSequence",
+    "Task",
+]
