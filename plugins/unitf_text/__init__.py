@@ -40,6 +40,13 @@ def register_sources(register: Callable[[str], None]) -> None:
     register("unitf_text.number_words:NumberWords")
 
 
+@hookimpl
+def register_architectures(register: Callable[[str], None]) -> None:
+    register("unitf_text.t5:T5")
+    register("unitf_text.bart:Bart")
+    register("unitf_text.bart:Marian")
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
