@@ -38,8 +38,7 @@ class Tokenizer(Component, ABC):
         dim: D, the width of a token; the core's configuration gives it.
         positions: what is added to a token for where it stands; "learned" (a vector for each
             place of the grid), "fixed" (one that is kept, not learned) and "additive" (the sum of
-            one for each axis) need `max_tokens` or
-            a `position_shape` of the subclass's own.
+            one for each axis) need `max_tokens` or a `position_shape` of the subclass's own.
         max_tokens: the longest sequence; a longer one is an error that names the sample.
         position_offset: learned positions have so many unused vectors before the first.
         table: what is unusual about the table of ids.

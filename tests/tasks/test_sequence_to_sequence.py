@@ -252,12 +252,12 @@ def test_what_does_not_fit_is_said():
 def test_it_learns_to_write_numbers_from_behind(tmp_path):
     torch.manual_seed(0)
     made = Learner(
-        TransformerConfig(dim=32, depth=1, num_heads=2, kind="encoder-decoder"),
+        TransformerConfig(dim=48, depth=1, num_heads=2, kind="encoder-decoder"),
         {"text": partial(Plain, positions="learned", max_tokens=8)},
         {"flip": SequenceToSequence(["text"], "flipped", "text")},
-        optimizer=partial(torch.optim.AdamW, lr=1e-2),
+        optimizer=partial(torch.optim.AdamW, lr=5e-3),
     )
-    trainer = make_trainer(tmp_path, max_epochs=6)
-    data = DataModule({"flipped": Flipped()}, tokens_per_batch=200, num_workers=0)
+    trainer = make_trainer(tmp_path, max_epochs=7)
+    data = DataModule({"flipped": Flipped()}, tokens_per_batch=100, num_workers=0)
     trainer.fit(made, datamodule=data)
     assert made.results["validation"]["flip"]["all"]["accuracy"] > 0.9

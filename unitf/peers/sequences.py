@@ -20,7 +20,7 @@ class EncoderDecoderArchitecture(TransformersArchitecture):
         if self.head not in self.heads_known:
             return f"its head is {self.head}"
         for ours, names in (("num_heads", "attention_heads"), ("hidden_dim", "ffn_dim")):
-            sizes = {getattr(config, f"{part}_{names}", None) for part in ("encoder", "decoder")}
+            sizes = {getattr(config, f"{part}_{names}", 0) for part in ("encoder", "decoder")}
             if len(sizes) > 1:
                 return f"its encoder and its decoder have another {ours} each: {sorted(sizes)}"
         return None
