@@ -57,14 +57,14 @@ class Whisper(EncoderDecoderArchitecture):
         )
         return {"sound": sound, "text": self._text()}
 
-    def _hearing(self) -> dict[str, int]:
+    def _hearing(self) -> dict[str, Any]:
         """How the source's feature extractor makes frames, where it says so."""
         if not self._has("preprocessor_config.json", "processor_config.json"):
             return {}
         from transformers import WhisperFeatureExtractor
 
-        found: Any = WhisperFeatureExtractor.from_pretrained(self.source)
-        settings = {
+        found: Any = WhisperFeatureExtractor.from_pretrained(str(self.source))
+        settings: dict[str, Any] = {
             "sample_rate": found.sampling_rate,
             "window": found.n_fft,
             "hop": found.hop_length,
