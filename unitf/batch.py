@@ -31,6 +31,7 @@ class View:
     modalities: tuple[str, ...]  # of each sample: the columns that it brought, as "image+question"
     names: tuple[str, ...]  # of each sample, to tell a person which one it is
     notes: tuple[Any, ...] = ()  # of each sample: what the task noted of its raw values
+    sequence: Features | None = None  # the target, where a tokenizer encodes it: S sequences
 
     @property
     def num_samples(self) -> int:
@@ -38,13 +39,15 @@ class View:
 
     @property
     def num_tokens(self) -> int:
-        return sum(features.num_tokens for features in self.features.values())
+        target = 0 if self.sequence is None else self.sequence.num_tokens
+        return target + sum(features.num_tokens for features in self.features.values())
 
     def to(self, device: Any, non_blocking: bool = False) -> "View":
         return replace(
             self,
             features={k: f.to(device, non_blocking) for k, f in self.features.items()},
             target=_each(self.target, lambda t: t.to(device, non_blocking=non_blocking)),
+            sequence=self.sequence and self.sequence.to(device, non_blocking),
         )
 
     def pin_memory(self) -> "View":
@@ -52,6 +55,7 @@ class View:
             self,
             features={k: f.pin_memory() for k, f in self.features.items()},
             target=_each(self.target, lambda t: t.pin_memory()),
+            sequence=self.sequence and self.sequence.pin_memory(),
         )
 
 

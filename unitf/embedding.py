@@ -52,16 +52,20 @@ class Unembedding(Configurable):
         projection: a tied table of width E is reached by a linear layer of its own, without bias;
             else by the transposed projection of the way in.
         softcap: logits lie between ± this, as cap·tanh(logit / cap) (Gemma 2); None: anywhere.
+        scale: what columns are multiplied by first (D^-0.5 in T5); None: nothing.
     """
 
     tied: bool = True
     bias: bool = False
     projection: bool = False
     softcap: float | None = None
+    scale: float | None = None
 
     def __post_init__(self) -> None:
-        if self.softcap is not None and self.softcap <= 0:
-            raise UserError(f"unembedding.softcap: expected above 0, found {self.softcap}")
+        for name in ("softcap", "scale"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UserError(f"unembedding.{name}: expected above 0, found {value}")
         if self.projection and not self.tied:
             raise UserError("unembedding.projection leads to a tied table, found tied false")
 
@@ -196,6 +200,20 @@ class LearnedPositions(nn.Module):
     def forward(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "N D"]:
         first, *rest = positions.unbind(0)
         return self.lookup([first + self.offset, *rest])
+
+
+class FixedPositions(LearnedPositions):
+    """A vector for each place of a grid that is not learned, but kept with the weights.
+
+    For published models that keep waves of their own (Whisper, Marian); it begins with the usual.
+    """
+
+    def __init__(self, dim: int, shape: Sequence[int], offset: int = 0) -> None:
+        super().__init__(dim, shape, offset)
+        del self.table
+        places = torch.cartesian_prod(*(torch.arange(size) - 0.0 for size in self.shape))
+        waves = SinusoidalPositions(dim, len(self.shape))
+        self.register_buffer("table", waves(places.view(-1, len(self.shape)).mT))
 
 
 class AdditivePositions(nn.Module):

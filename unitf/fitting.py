@@ -22,10 +22,10 @@ def check_inputs(tokenizers: Tokenizers, tasks: Tasks) -> None:
     if not tasks:
         raise UserError("model.tasks: found none, expected at least one")
     for name, task in tasks.items():
-        for column, tokenizer in task.inputs.items():
+        for column, tokenizer in task.tokenized:
             if tokenizer not in tokenizers:
                 raise UserError(
-                    f"model.tasks.{name}: input {column!r} needs a tokenizer {tokenizer!r}, "
+                    f"model.tasks.{name}: column {column!r} needs a tokenizer {tokenizer!r}, "
                     f"found {', '.join(tokenizers) or 'none'}"
                 )
 
@@ -36,10 +36,7 @@ def fit_components(tokenizers: Tokenizers, tasks: Tasks, data: Any) -> None:
         if type(tokenizer).fit is Tokenizer.fit or tokenizer.is_fitted:
             continue
         columns = {
-            column
-            for task in tasks.values()
-            for column, used in task.inputs.items()
-            if used == name
+            column for task in tasks.values() for column, used in task.tokenized if used == name
         }
         tokenizer.fit(
             sample[column]

@@ -14,7 +14,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from unitf import inference
-from unitf.batch import Batch, Sample, View
+from unitf.batch import Batch, Sample
 from unitf.checkpoints.compare import check_same_model
 from unitf.checkpoints.read import read_checkpoint
 from unitf.clipping import clip_gradients
@@ -33,7 +33,7 @@ from unitf.fitting import (
 )
 from unitf.optimisation import WarmupCosine, parameter_groups, scale_rates
 from unitf.scoreboard import Scoreboard, flat_figures
-from unitf.tasks.task import Task
+from unitf.tasks.task import Given, Task
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Tokens
 
@@ -122,13 +122,18 @@ class Learner(L.LightningModule):
 
     def columns(self, batch: Batch) -> dict[str, Tokens]:
         """For each task the core's columns; the sequences of all tasks share one pass."""
-        arranged = {name: self._arrange(name, view) for name, view in batch.views.items()}
+        views, tokenizers = batch.views, self._tokenizers
+        given = {name: self.tasks[name].give(view, tokenizers) for name, view in views.items()}
+        kinds = {
+            name: (self.tasks[name].causal, one.memory is None, one.prefix is None)
+            for name, one in given.items()
+        }
         columns: dict[str, Tokens] = {}
-        for causal in {self.tasks[name].causal for name in arranged}:
-            names = [name for name in arranged if self.tasks[name].causal is causal]
-            packed = Tokens.pack([arranged[name] for name in names])
-            passed = self.core(packed, causal=causal)
-            parts = passed.unpack([arranged[name].num_sequences for name in names])
+        for kind in dict.fromkeys(kinds.values()):
+            names = [name for name in given if kinds[name] == kind]
+            packed = Given.pack([given[name] for name in names])
+            passed = self.core(packed.tokens, packed.memory, kind[0], packed.prefix)
+            parts = passed.unpack([given[name].tokens.num_sequences for name in names])
             columns.update(zip(names, parts, strict=True))
         return columns
 
@@ -139,10 +144,6 @@ class Learner(L.LightningModule):
             name: self.tasks[name].read(columns[name], view, self._tokenizers)
             for name, view in batch.views.items()
         }
-
-    def _arrange(self, name: str, view: View) -> Tokens:
-        task: Any = self.tasks[name]
-        return task.arrange(task.embed(view, self._tokenizers))
 
     def _losses(self, batch: Batch, readings: Mapping[str, Any]) -> dict[str, Tensor]:
         return {

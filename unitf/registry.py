@@ -27,6 +27,7 @@ TASKS = (
     "unitf.tasks.classification:MultiLabelClassification",
     "unitf.tasks.regression:Regression",
     "unitf.tasks.next_token:NextToken",
+    "unitf.tasks.sequence_to_sequence:SequenceToSequence",
     "unitf.tasks.embedding:Embedding",
     "unitf.tasks.detection:Detection",
     "unitf.tasks.masked_tokens:MaskedTokens",

@@ -13,6 +13,7 @@ from unitf.embedding import (
     AdditivePositions,
     CubicPositions,
     EmbeddingTable,
+    FixedPositions,
     InterpolatedPositions,
     LearnedPositions,
     Prefix,
@@ -25,7 +26,7 @@ from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tokens import Features, Spans, Tokens
 
-Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "cubic", "none"]
+Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "cubic", "fixed", "none"]
 
 
 class Tokenizer(Component, ABC):
@@ -37,8 +38,8 @@ class Tokenizer(Component, ABC):
     Args:
         dim: D, the width of a token; the core's configuration gives it.
         positions: what is added to a token for where it stands; "learned" (a vector for each
-            place of the grid) and "additive" (the sum of one for each axis) need `max_tokens` or
-            a `position_shape` of the subclass's own.
+            place of the grid), "fixed" (one that is kept, not learned) and "additive" (the sum of
+            one for each axis) need `max_tokens` or a `position_shape` of the subclass's own.
         max_tokens: the longest sequence; a longer one is an error that names the sample.
         position_offset: learned positions have so many unused vectors before the first.
         num_positions: how many vectors learned positions of an order have, where the longest
@@ -201,6 +202,7 @@ class Tokenizer(Component, ABC):
             "additive": AdditivePositions,
             "interpolated": InterpolatedPositions,
             "cubic": CubicPositions,
+            "fixed": FixedPositions,
         }
         return kinds[self.position_scheme](
             self.position_dim, self.position_shape, self.position_offset
@@ -233,12 +235,12 @@ class Tokenizer(Component, ABC):
         Columns of the table's own width (E×N, from a task's head) meet it without the projection.
         """
         settings, rows = self.unembedding_settings, columns.mT
+        if settings.scale is not None:
+            rows = rows * settings.scale
         if self.unembedding is not None and not isinstance(self.unembedding, TiedUnembedding):
             rows = self.unembedding(rows)
         elif isinstance(self.embedding, nn.Embedding):
-            narrow = (
-                rows.shape[1] != self.dim
-            )  # a task's head may make columns of the table's width
+            narrow = rows.shape[1] != self.dim  # a task's head may make columns of width E
             if self.embedding_projection is not None and not (settings.projection or narrow):
                 rows = nn.functional.linear(rows, self.embedding_projection.weight.mT)
             product = self.unembedding or nn.functional.linear
@@ -270,12 +272,14 @@ class Tokenizer(Component, ABC):
         features: Features,
         hidden: Bool[Tensor, " N"] | None = None,
         vector: Float[Tensor, " E"] | None = None,
+        positions: nn.Module | None = None,
     ) -> Tokens:
         """A batch of Features as Tokens: `embed`, positions added, the prefix before each.
 
         Args:
             hidden: the tokens whose content is replaced; they keep their places.
             vector: what replaces it; None: the mask column.
+            positions: what is added instead of the tokenizer's own (by a decoder, say).
         """
         matrix: Shaped[Tensor, "_ _"] = self.embed(features)
         if tuple(matrix.shape) != (self.embedding_dim, features.num_tokens):
@@ -291,8 +295,9 @@ class Tokenizer(Component, ABC):
             if vector is None:
                 raise UserError(f"{type(self).__name__} hides no token: it has no mask_column")
             rows = torch.where(hidden[:, None], vector.to(rows.dtype), rows)
-        if self.position_embedding is not None:
-            rows = rows + self.position_embedding(features.positions).to(rows.dtype)
+        positions = positions or self.position_embedding
+        if positions is not None:
+            rows = rows + positions(features.positions).to(rows.dtype)
         if self.embedding_norm is not None:
             rows = self.embedding_norm(rows)
         if self.embedding_projection is not None and not self.table.projected_first:

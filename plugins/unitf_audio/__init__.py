@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from unitf.hookspecs import Register, hookimpl
 
 _HOME = {
+    "LogMelFrames": "unitf_audio.log_mel",
     "Perturbation": "unitf_audio.augmentation",
     "SpecAugment": "unitf_audio.augmentation",
     "SpectralPatches": "unitf_audio.spectral",
@@ -15,6 +16,7 @@ _HOME = {
     "WaveformFrames": "unitf_audio.waveform",
 }
 __all__ = [
+    "LogMelFrames",
     "Perturbation",
     "SpecAugment",
     "SpectralPatches",
@@ -26,6 +28,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from unitf_audio.augmentation import Perturbation, SpecAugment
+    from unitf_audio.log_mel import LogMelFrames
     from unitf_audio.spectral import SpectralPatches, SpectrogramFrames
     from unitf_audio.spectrogram import Spectrogram
     from unitf_audio.tones import TelephoneTones
@@ -34,8 +37,13 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_tokenizers(register: Register) -> None:
-    for name in ("SpectrogramFrames", "SpectralPatches", "WaveformFrames"):
+    for name in ("SpectrogramFrames", "SpectralPatches", "WaveformFrames", "LogMelFrames"):
         register(f"{_HOME[name]}:{name}")
+
+
+@hookimpl
+def register_architectures(register: Register) -> None:
+    register("unitf_audio.whisper:Whisper")
 
 
 @hookimpl

@@ -79,6 +79,7 @@ class TransformersHub(Hub):
         return {
             "class": type(peer).__name__,
             "config": json.loads(peer.config.to_json_string(False)),
+            "untied": _untied(peer),
         }
 
     def make(self, recipe: dict[str, Any]) -> nn.Module:
@@ -87,7 +88,13 @@ class TransformersHub(Hub):
         settings = dict(recipe["config"])
         config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
         config._attn_implementation = "eager"
-        return getattr(transformers, recipe["class"])(config).eval()
+        peer = getattr(transformers, recipe["class"])(config)
+        for name in recipe.get("untied", ()):
+            module, _, parameter = name.rpartition(".")
+            own = nn.Parameter(peer.get_parameter(name).detach().clone())
+            setattr(peer.get_submodule(module), parameter, own)
+            peer.all_tied_weights_keys.pop(name, None)
+        return peer.eval()
 
     def save(self, peer: Any, folder: Path, source: str | None) -> None:
         peer.save_pretrained(folder)
@@ -118,6 +125,19 @@ def _class_of(config: Any, name: str) -> Any:
             f"hf:{name}: transformers has no class {named}, which its config.json names"
         )
     return cls
+
+
+def _untied(peer: Any) -> list[str]:
+    """Parameters that a new model of the same configuration would tie to others.
+
+    Of T5 1.1, whose configuration no longer tells, only the weights know that they are not.
+    """
+    tied = peer.get_expanded_tied_weights_keys(all_submodels=True)
+    return [
+        name
+        for name, source in tied.items()
+        if peer.get_parameter(name) is not peer.get_parameter(source)
+    ]
 
 
 def _check(report: Any, peer: Any, name: str) -> None:

@@ -30,7 +30,7 @@ class DetectionTrial(Trial):
 
     num_last: int = 0
 
-    def packed(self, columns: Tensor) -> Tensor:
+    def packed(self, columns: Tensor, memory: bool = False) -> Tensor:
         first = columns.shape[1] - self.num_last
         parts = [columns[:, :1], columns[:, first:], columns[:, 1:first]]
         return torch.cat(parts, dim=1).flatten(0, 1)

@@ -29,7 +29,7 @@ SMALLEST = {"std": 1e-5, "mean": 1e-10, True: 1e-10}
 class SeriesTrial(Trial):
     """A trial of a peer whose columns have an axis for channels, too."""
 
-    def packed(self, columns: Tensor) -> Tensor:
+    def packed(self, columns: Tensor, memory: bool = False) -> Tensor:
         return columns.flatten(0, -2)
 
 

@@ -68,6 +68,9 @@ def register_architectures(register: Callable[[str], None]) -> None:
     register("unitf_text.bert:DistilBert")
     register("unitf_text.bert:Albert")
     register("unitf_text.modernbert:ModernBert")
+    register("unitf_text.t5:T5")
+    register("unitf_text.bart:Bart")
+    register("unitf_text.bart:Marian")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from unitf import Tokenizer
 
-NAMES = ["SpectrogramFrames", "SpectralPatches", "WaveformFrames"]
+NAMES = ["SpectrogramFrames", "SpectralPatches", "WaveformFrames", "LogMelFrames"]
 
 
 def test_registering_imports_no_torch_and_the_classes_no_torchaudio():

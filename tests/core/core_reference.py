@@ -216,7 +216,8 @@ def side_by_side(config, state, block, x, self_attention, computed):
     attended, computed = self_attention(read), computed(other)
     if config.layer_scale is not None:
         attended = attended * state[f"{block}.attention_residual.scale"]
-        computed = computed * state[f"{block}.feedforward_residual.scale"]
+        layer = "attention" if config.residual == "parallel_shared" else "feedforward"
+        computed = computed * state[f"{block}.{layer}_residual.scale"]
     return x + attended + computed
 
 

@@ -337,8 +337,6 @@ def test_what_is_not_used_has_no_parameters(changes, absent):
 
 
 def test_what_cannot_be_read_is_said():
-    with pytest.raises(UserError, match=r"needs a memory"):
-        make(kind="encoder-decoder")(make_tokens([3]))
     with pytest.raises(UserError, match=r"'encoder' cannot read a memory"):
         make()(make_tokens([3]), make_tokens([3]))
     with pytest.raises(UserError, match=r"2 sequences cannot read 1 memories"):

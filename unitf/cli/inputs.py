@@ -16,7 +16,7 @@ HELP = (
 
 def columns_of(learner: Any) -> list[str]:
     """The columns that a model's tasks read."""
-    return list(dict.fromkeys(c for task in learner.tasks.values() for c in task.inputs))
+    return list(dict.fromkeys(c for task in learner.tasks.values() for c, _ in task.tokenized))
 
 
 def read_inputs(

@@ -14,6 +14,7 @@ from unitf.core.config import TransformerConfig
 from unitf.core.kernels import Kernel, make_kernel
 from unitf.core.norms import make_norm
 from unitf.core.positions import NoPositions, make_own_positions, make_positions
+from unitf.core.prefix import make_prefix_kernel
 from unitf.core.scores import Pattern
 from unitf.errors import UserError
 from unitf.initialisation import initialise
@@ -39,13 +40,18 @@ class Stack(nn.Module):
         self.drop_path = [config.drop_path * i / max(1, depth - 1) for i in range(depth)]
 
     def forward(
-        self, tokens: Tokens, memory: Tokens | None = None, causal: bool | None = None
+        self,
+        tokens: Tokens,
+        memory: Tokens | None = None,
+        causal: bool | None = None,
+        prefix: Sequence[int] | None = None,
     ) -> Tokens:
         # a compiled block that once saw a view is compiled anew for what is none
         rows = tokens.rows.clone() if self.compiled else tokens.rows
         if self.input_norm is not None:
             rows = self.input_norm(rows)
-        contexts = self._contexts(tokens, memory, self.causal if causal is None else causal)
+        causal = self.causal if causal is None else causal
+        contexts = self._contexts(tokens, memory, causal, prefix if causal else None)
         run = _run_twice if self.config.checkpoint and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.drop_path[-1] > 0
@@ -57,7 +63,9 @@ class Stack(nn.Module):
             rows = self.final_norm(rows)
         return tokens.with_rows(rows)
 
-    def _contexts(self, tokens: Tokens, memory: Tokens | None, causal: bool) -> list[Context]:
+    def _contexts(
+        self, tokens: Tokens, memory: Tokens | None, causal: bool, prefix: Sequence[int] | None
+    ) -> list[Context]:
         """Everything that depends on lengths and positions: for every block, once a kind."""
         kinds: dict[tuple[bool, bool, NoPositions], Context] = {}
         contexts = []
@@ -73,7 +81,7 @@ class Stack(nn.Module):
                     pattern = self._pattern(tokens.lengths, memory.lengths, training)
                     attend_memory = self._kernel(pattern, tokens)
                 kinds[kind] = Context(
-                    attend=self._attend(tokens, positions, everything, causal, training),
+                    attend=self._attend(tokens, positions, everything, causal, training, prefix),
                     rotation=positions.rotation(tokens.positions),
                     memory=None if memory is None else memory.rows,
                     attend_memory=attend_memory,
@@ -98,6 +106,7 @@ class Stack(nn.Module):
         everything: bool,
         causal: bool,
         training: bool,
+        prefix: Sequence[int] | None,
     ) -> Kernel:
         """How tokens look at each other: at all, or as far as window and chunk let them."""
         window, chunk = self.config.window, self.config.chunk
@@ -108,7 +117,13 @@ class Stack(nn.Module):
         pattern = replace(pattern, causal=causal, window=window)
         if positions.biased:
             pattern = replace(pattern, bias=positions, positions=tokens.positions)
-        return self._kernel(pattern, tokens)
+        if prefix is None:
+            return self._kernel(pattern, tokens)
+        if chunk is not None:
+            raise UserError("a prefix does not go together with chunk, which cuts sequences")
+        return make_prefix_kernel(
+            pattern, prefix, tokens.matrix.device, _computed_in(tokens.matrix)
+        )
 
     def _pattern(
         self, lengths: tuple[int, ...], key_lengths: tuple[int, ...], training: bool
@@ -164,26 +179,30 @@ class Transformer(nn.Module):
         return [stack for stack in (self.encoder, self.decoder) if stack is not None]
 
     def forward(
-        self, tokens: Tokens, memory: Tokens | None = None, causal: bool | None = None
+        self,
+        tokens: Tokens,
+        memory: Tokens | None = None,
+        causal: bool | None = None,
+        prefix: Sequence[int] | None = None,
     ) -> Tokens:
         """The columns of `tokens`, each after a look at its sequence.
 
         Args:
             tokens: what the columns are made of: in an encoder-decoder, the decoder's.
-            memory: only in an encoder-decoder: what its encoder reads first, a sequence each.
+            memory: only in an encoder-decoder: what its encoder reads first, a sequence each;
+                None: the tokens are for its encoder alone.
             causal: whether a token sees only what came before; None: as the kind says.
+            prefix: where it does: so many tokens at the beginning of each sequence see each other.
         """
         if tokens.dim != self.config.dim:
             raise UserError(
                 f"tokens are {tokens.dim} wide, but the core's dim is {self.config.dim}"
             )
-        if self.config.kind == "encoder-decoder":
-            if memory is None:
-                raise UserError("an encoder-decoder needs a memory, which its encoder reads")
-            return self.decode(tokens, self.encode(memory), causal)
-        if memory is not None:
+        if memory is None:
+            return self.stacks[0](tokens, causal=causal, prefix=prefix)
+        if self.config.kind != "encoder-decoder":
             raise UserError(f"a core of kind {self.config.kind!r} cannot read a memory")
-        return self.stacks[0](tokens, causal=causal)
+        return self.decode(tokens, self.encode(memory), causal)
 
     def encode(self, tokens: Tokens) -> Tokens:
         """What the encoder of an encoder-decoder makes of a memory."""

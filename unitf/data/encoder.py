@@ -45,6 +45,7 @@ class _Encoded(NamedTuple):
     features: dict[tuple[str, str], Features]
     notes: dict[str, Any]
     targets: dict[str, Any]
+    sequences: dict[str, Features]  # … and those that are sequences of tokens
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,10 @@ class Encoder:
         self.on_error = on_error
         self.seed = seed
         for name, task in self.tasks.items():
-            for column, tokenizer in task.inputs.items():
+            for column, tokenizer in task.tokenized:
                 if tokenizer not in self.tokenizers:
                     raise UserError(
-                        f"task {name}: input {column} names the tokenizer {tokenizer!r}"
+                        f"task {name}: column {column} names the tokenizer {tokenizer!r}"
                         + near(tokenizer, self.tokenizers, "there are")
                     )
         self._inputs = {name: list(task.inputs.items()) for name, task in self.tasks.items()}
@@ -177,12 +178,14 @@ class Encoder:
     def num_tokens(self, item: Item) -> int:
         """How many tokens the item brings to a batch, over all tasks, prefixes included."""
         encoded = self._encode(item)
-        return sum(
-            sum(self.tokenizers[pair[1]].num_columns(encoded.features[pair]))
+        read = [
+            (pair[1], encoded.features[pair])
             for task in encoded.notes
             for pair in self._inputs[task]
             if pair in encoded.features
-        )
+        ]
+        read += [(self.tasks[task].target_tokenizer, f) for task, f in encoded.sequences.items()]
+        return sum(sum(self.tokenizers[name].num_columns(features)) for name, features in read)
 
     def _fail(self, item: Item, error: ValueError) -> str:
         message = f"{item.name}: {error}"
@@ -199,6 +202,7 @@ class Encoder:
         features: dict[tuple[str, str], Features] = {}
         notes: dict[str, Any] = {}
         targets: dict[str, Any] = {}
+        sequences: dict[str, Features] = {}
         for task_name, task in self.tasks.items():
             if not task.takes(sample, self.labelled):
                 continue
@@ -206,12 +210,9 @@ class Encoder:
                 column, name = pair
                 if pair in features or (value := sample.get(column)) is None:
                     continue
-                try:
-                    made = self.tokenizers[name].encode(value, item.train)
-                    self._expected[name].check(made)
-                except ValueError as error:
-                    raise UserError(f"{column}: {error}") from error
-                features[pair] = made
+                features[pair] = self._tokens(column, name, value, item.train)
+            if task.target_tokenizer is not None:
+                sequences[task_name] = self._sequence(task, sample)
             present = [pair for pair in self._inputs[task_name] if pair in features]
             encoding = Encoding(
                 sample,
@@ -224,7 +225,25 @@ class Encoder:
                 targets[task_name] = task.align(encoding, notes[task_name])
         if not notes:
             raise UserError(self._why_untaken(sample))
-        return _Encoded(item, features, notes, targets)
+        return _Encoded(item, features, notes, targets, sequences)
+
+    def _tokens(self, column: str, name: str, value: Any, train: bool) -> Features:
+        try:
+            made = self.tokenizers[name].encode(value, train)
+            self._expected[name].check(made)
+        except ValueError as error:
+            raise UserError(f"{column}: {error}") from error
+        return made
+
+    def _sequence(self, task: Task, sample: Sample) -> Features:
+        """The target's tokens, which nobody augments; none where there is only to predict."""
+        column, name = task.tokenized[-1]
+        if (value := sample.get(column)) is None:
+            return self.tokenizers[name].empty()
+        made = self._tokens(column, name, value, train=False)
+        made = task.encode_sequence(made, self.tokenizers[name])
+        self._expected[name].check(made)
+        return made
 
     def _why_untaken(self, sample: Sample) -> str:
         inputs = list(dict.fromkeys(c for task in self.tasks.values() for c in task.inputs))
@@ -257,12 +276,17 @@ class Encoder:
                     brought.append(column)
                 parts.append(lacking if part is None else part)
             features[column] = Features.pack(parts) if parts else none
+        sequence = None
+        if task.target_tokenizer is not None:
+            none = self._expected[task.target_tokenizer].none
+            sequence = Features.pack([e.sequences[name] for e in encoded]) if encoded else none
         return View(
             features=features,
             target=task.collate([e.targets[name] for e in encoded]) if self.labelled else None,
             modalities=tuple(map("+".join, modalities)),
             names=tuple(e.item.name for e in encoded),
             notes=tuple(e.notes[name] for e in encoded),
+            sequence=sequence,
         )
 
     def _faulty(self, views: Mapping[str, View]) -> bool:
@@ -270,12 +294,18 @@ class Encoder:
             self._expected[tokenizer].fault(views[name].features[column])
             for name, inputs in self._inputs.items()
             for column, tokenizer in inputs
+        ) or any(
+            self._expected[self.tasks[name].target_tokenizer].fault(view.sequence)
+            for name, view in views.items()
+            if view.sequence is not None
         )
 
     def _fault(self, encoded: _Encoded) -> str:
+        read = list(encoded.features.items())
+        read += [(self.tasks[name].tokenized[-1], f) for name, f in encoded.sequences.items()]
         faults: Iterable[str] = (
             f"{column}: {fault}"
-            for (column, tokenizer), features in encoded.features.items()
+            for (column, tokenizer), features in read
             if (fault := self._expected[tokenizer].fault(features))
         )
         return next(iter(faults), "")

@@ -25,15 +25,20 @@ class Trial:
         inputs: what the peer is called with.
         features: for each tokenizer, S sequences, packed.
         mask: which of the peer's padded columns are real; None: all are.
+        target: S sequences that are to be predicted; the peer reads all but their last tokens.
+        memory_mask: which columns are real of what the peer's encoder makes for its decoder.
     """
 
     inputs: Mapping[str, Any]
     features: Mapping[str, Features]
     mask: Bool[Tensor, "S L"] | None = None
+    target: Features | None = None
+    memory_mask: Bool[Tensor, "S M"] | None = None
 
-    def packed(self, columns: Tensor) -> Tensor:
+    def packed(self, columns: Tensor, memory: bool = False) -> Tensor:
         """The real ones of the peer's columns (S, L, …), side by side."""
-        return columns.flatten(0, 1) if self.mask is None else columns[self.mask]
+        mask = self.memory_mask if memory else self.mask
+        return columns.flatten(0, 1) if mask is None else columns[mask]
 
 
 class Architecture(ABC):
@@ -84,7 +89,7 @@ class Architecture(ABC):
     def outputs(self, trial: Trial) -> dict[str, Tensor]:
         """What the peer makes of the input: "columns" (N, D) packed, and for each task its logits.
 
-        What is missing is not compared.
+        Of an encoder-decoder also "memory" (M, D). What is missing is not compared.
         """
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:

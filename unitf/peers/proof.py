@@ -75,7 +75,7 @@ def compare(architecture: Architecture, learner: Learner, seed: int = 0) -> Proo
             peer_outputs = architecture.outputs(trial)
             own_outputs = outputs(learner, trial)
     layers = [
-        Difference.of(name, trial.packed(tensor) if tensor.ndim > 2 else tensor, ours[name])
+        Difference.of(name, _packed(trial, name, tensor), ours[name])
         for name, tensor in theirs.items()
     ]
     return Proof(layers, _differences(peer_outputs, own_outputs))
@@ -124,12 +124,22 @@ def outputs(learner: Learner, trial: Trial) -> dict[str, Tensor]:
         features = {column: trial.features[used] for column, used in task.inputs.items()}
         count = next(iter(features.values())).num_sequences
         everyone = tuple(map(str, range(count)))
-        view = View(features, None, ("+".join(features),) * count, everyone)
-        tokens = task.arrange(task.embed(view, tokenizers))
-        columns = learner.core(tokens, causal=task.causal)
+        view = View(features, None, ("+".join(features),) * count, everyone, sequence=trial.target)
+        given = task.give(view, tokenizers)
+        if given.memory is None:
+            columns = learner.core(given.tokens, causal=task.causal, prefix=given.prefix)
+        else:
+            memory = learner.core.encode(given.memory)
+            columns = learner.core.decode(given.tokens, memory, task.causal)
+            made["memory"] = memory.rows
         made.setdefault("columns", columns.rows)
         made[name] = task.logits(columns, view, tokenizers)
     return made
+
+
+def _packed(trial: Trial, block: str, columns: Tensor) -> Tensor:
+    memory = trial.target is not None and block.startswith("encoder")
+    return trial.packed(columns, memory) if columns.ndim > 2 else columns
 
 
 def _differences(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> list[Difference]:

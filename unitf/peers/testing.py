@@ -59,6 +59,8 @@ def randomise(peer: nn.Module, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for parameter in peer.parameters():
+            if not parameter.requires_grad:  # a constant of the family: tables of sinusoids
+                continue
             if parameter.ndim > 1 and parameter[0].numel() > 1:
                 parameter.normal_(std=parameter[0].numel() ** -0.5)
             else:

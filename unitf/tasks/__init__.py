@@ -6,6 +6,7 @@ from unitf.tasks.heads import Head
 from unitf.tasks.masked_tokens import MaskedTokens
 from unitf.tasks.next_token import NextToken
 from unitf.tasks.regression import Regression
+from unitf.tasks.sequence_to_sequence import SequenceToSequence
 from unitf.tasks.span_answer import SpanAnswer
 from unitf.tasks.task import Task
 from unitf.tasks.token_classification import TokenClassification
@@ -18,6 +19,7 @@ __all__ = [
     "MultiLabelClassification",
     "NextToken",
     "Regression",
+    "SequenceToSequence",
     "SpanAnswer",
     "Task",
     "TokenClassification",

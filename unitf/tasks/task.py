@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,9 +11,34 @@ from torchmetrics import MetricCollection
 from unitf.batch import Encoding, Sample, View
 from unitf.component import Component
 from unitf.tokenizer import Tokenizer
-from unitf.tokens import Tokens
+from unitf.tokens import Features, Tokens
 
 Tokenizers = Mapping[str, Tokenizer]
+
+
+class Given(NamedTuple):
+    """What a task gives to the core.
+
+    Args:
+        tokens: S sequences.
+        memory: of S sequences, for an encoder-decoder to read first.
+        prefix: how many tokens at the beginning of each sequence see each other in a causal core.
+    """
+
+    tokens: Tokens
+    memory: Tokens | None = None
+    prefix: tuple[int, ...] | None = None
+
+    @classmethod
+    def pack(cls, items: Sequence["Given"]) -> "Given":
+        """What several tasks give, as one; either all have a memory (a prefix) or none."""
+        memories = [item.memory for item in items if item.memory is not None]
+        prefixes = [item.prefix for item in items if item.prefix is not None]
+        return cls(
+            Tokens.pack([item.tokens for item in items]),
+            Tokens.pack(memories) if memories else None,
+            tuple(n for prefix in prefixes for n in prefix) if prefixes else None,
+        )
 
 
 class Task(Component, ABC):
@@ -32,6 +57,7 @@ class Task(Component, ABC):
     mode: str = "min"  # … and whether less or more of it is better
     # (beginnings of) names of the parameters that mean nothing once something else was fitted
     fitted_parameters: tuple[str, ...] = ("",)
+    target_tokenizer: str | None = None  # encodes the target, where that is a sequence of tokens
 
     def __init__(
         self,
@@ -48,6 +74,14 @@ class Task(Component, ABC):
     def unembeds(self) -> frozenset[str]:
         """The names of the tokenizers whose way back this task needs."""
         return frozenset()
+
+    @property
+    def tokenized(self) -> list[tuple[str, str]]:
+        """The columns that become tokens, each with the name of its tokenizer."""
+        pairs = list(self.inputs.items())
+        if self.target is not None and self.target_tokenizer is not None:
+            pairs.append((self.target, self.target_tokenizer))
+        return pairs
 
     # ---- before training, and in data workers ------------------------------------------
 
@@ -76,6 +110,10 @@ class Task(Component, ABC):
         """The target of one encoded sample, for tasks whose target depends on its tokens."""
         return self.encode_target(encoding.sample)
 
+    def encode_sequence(self, features: Features, tokenizer: Tokenizer) -> Features:
+        """What is to be predicted of a target that `target_tokenizer` encoded."""
+        return features
+
     def collate(self, targets: Sequence[Any]) -> Any:
         """The targets of S samples (S may be 0) as one."""
         return torch.stack(list(targets)) if targets else None
@@ -85,6 +123,10 @@ class Task(Component, ABC):
         return {}
 
     # ---- on the device -----------------------------------------------------------------
+
+    def give(self, view: View, tokenizers: Tokenizers) -> Given:
+        """What the core reads: the embedded inputs, arranged."""
+        return Given(self.arrange(self.embed(view, tokenizers)))
 
     def embed(self, view: View, tokenizers: Tokenizers) -> list[Tokens]:
         """The tokens of each input, S sequences."""

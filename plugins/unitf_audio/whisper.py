@@ -1,0 +1,171 @@
+"""Whisper (Radford et al., 2023): sounds to texts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from unitf import Features, UserError, registry
+from unitf.core import TransformerConfig
+from unitf.peers import Trial, each, joined, line
+from unitf.peers.names import Line
+from unitf.peers.sequences import EncoderDecoderArchitecture
+from unitf.tasks.sequence_to_sequence import SequenceToSequence
+from unitf.tasks.task import Task
+from unitf.tokenizer import Tokenizer
+from unitf_audio.log_mel import LogMelFrames
+
+SOUND, TEXT = "tokenizers.sound", "tokenizers.text"
+
+
+class Whisper(EncoderDecoderArchitecture):
+    """WhisperModel and WhisperForConditionalGeneration.
+
+    The texts are ids of the model's own tokenizer, if the source has one. The tokens of language
+    and task, which Whisper reads after its start token, are part of a target for whoever wants
+    them: they stand in its text.
+    """
+
+    kinds = ("whisper",)
+
+    def refusal(self) -> str | None:
+        if self.config.activation_function not in ("gelu", "relu"):
+            return f"its activation is {self.config.activation_function!r}"
+        return super().refusal()
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        return TransformerConfig(
+            kind="encoder-decoder",
+            dim=config.d_model,
+            depth=config.encoder_layers,
+            decoder_depth=config.decoder_layers,
+            num_heads=config.encoder_attention_heads,
+            hidden_dim=config.encoder_ffn_dim,
+            activation=config.activation_function,
+        )
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        config = self.config
+        sound = LogMelFrames(
+            config.d_model,
+            num_mels=config.num_mel_bins,
+            max_tokens=config.max_source_positions,
+            **self._hearing(),
+        )
+        return {"sound": sound, "text": self._text()}
+
+    def _hearing(self) -> dict[str, Any]:
+        """How the source's feature extractor makes frames, where it says so."""
+        if not self._has("preprocessor_config.json", "processor_config.json"):
+            return {}
+        from transformers import WhisperFeatureExtractor
+
+        found: Any = WhisperFeatureExtractor.from_pretrained(str(self.source))
+        settings: dict[str, Any] = {
+            "sample_rate": found.sampling_rate,
+            "window": found.n_fft,
+            "hop": found.hop_length,
+        }
+        frames = found.n_samples // found.hop_length
+        if frames != 2 * self.config.max_source_positions:
+            raise UserError(
+                f"{self.source}: its feature extractor makes {frames} frames, "
+                f"its model reads {2 * self.config.max_source_positions}"
+            )
+        return settings
+
+    def _text(self) -> Tokenizer:
+        """The tokenizer of targets, of the plugin for texts: plugins do not know each other."""
+        config = self.config
+        options = {"positions": "learned", "max_tokens": config.max_target_positions}
+        if not self._has("tokenizer.json", "vocab.json"):
+            make: Any = registry.find("tokenizers", "TokenIds")
+            return make(config.d_model, config.vocab_size, end_id=config.eos_token_id, **options)
+        make = registry.find("tokenizers", "Subwords")
+        text = make(config.d_model, pretrained=self.source, **options)
+        text.fit([])
+        if text.vocabulary_size > config.vocab_size:
+            raise UserError(
+                f"{self.source}: its tokenizer has {text.vocabulary_size} pieces, "
+                f"its model {config.vocab_size} vectors"
+            )
+        text.fitted["size"] = config.vocab_size
+        return text
+
+    def _has(self, *names: str) -> bool:
+        """Whether the source has one of these files; a name on the hub has them all."""
+        if self.source is None:
+            return False
+        folder = Path(self.source).expanduser()
+        return not folder.is_dir() or any((folder / name).exists() for name in names)
+
+    def tasks(self) -> dict[str, Task]:
+        start = self.config.decoder_start_token_id
+        return {"transcription": SequenceToSequence(["sound"], "text", start=start)}
+
+    def table(self) -> Sequence[Line]:
+        encoder, decoder = f"{self.prefix}encoder", f"{self.prefix}decoder"
+        tables = [f"{decoder}.embed_tokens.weight"]
+        tables += ["proj_out.weight"] if self.generates else []
+        return [
+            line(f"{encoder}.conv1", f"{SOUND}.embedding.first"),
+            line(f"{encoder}.conv2", f"{SOUND}.embedding.second"),
+            line(f"{encoder}.embed_positions.weight", f"{SOUND}.position_embedding.table"),
+            line(tables, f"{TEXT}.embedding.weight"),
+            line(f"{decoder}.embed_positions.weight", f"{TEXT}.position_embedding.table"),
+            *each(
+                self.config.encoder_layers,
+                f"{encoder}.layers.{{}}",
+                "core.encoder.blocks.{}",
+                self._block(),
+            ),
+            *each(
+                self.config.decoder_layers,
+                f"{decoder}.layers.{{}}",
+                "core.decoder.blocks.{}",
+                [*self._block(), *self._cross()],
+            ),
+            line(f"{encoder}.layer_norm", "core.encoder.final_norm"),
+            line(f"{decoder}.layer_norm", "core.decoder.final_norm"),
+        ]
+
+    def _block(self) -> list[Line]:
+        # keys have no bias, and need none: it would add the same to all scores of a query
+        names = [f"self_attn.{name}_proj" for name in "qkv"]
+        return [
+            line("self_attn_layer_norm", "attention_residual.norm"),
+            joined(names, "attention.qkv", [self.config.d_model] * 3),
+            line("self_attn.out_proj", "attention.out"),
+            line("final_layer_norm", "feedforward_residual.norm"),
+            line("fc1", "feedforward.inner"),
+            line("fc2", "feedforward.out"),
+        ]
+
+    def _cross(self) -> list[Line]:
+        names = [f"encoder_attn.{name}_proj" for name in "kv"]
+        return [
+            line("encoder_attn_layer_norm", "cross_residual.norm"),
+            line("encoder_attn.q_proj", "cross.query"),
+            joined(names, "cross.kv", [self.config.d_model] * 2),
+            line("encoder_attn.out_proj", "cross.out"),
+        ]
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {
+            "encoder": list(self.body.encoder.layers),
+            "decoder": list(self.body.decoder.layers),
+        }
+
+    def trial(self) -> Trial:
+        config = self.config
+        longest, padding = config.max_target_positions, config.pad_token_id
+        inputs, target, mask = self.trial_target(config.vocab_size, longest, (5, 2, 9), padding)
+        places = config.max_source_positions
+        mels = torch.randn(len(mask), config.num_mel_bins, 2 * places)
+        rows = mels.unflatten(2, (places, 2)).permute(3, 1, 0, 2)  # (2, M, S, places)
+        sounds = Features(rows.flatten(2).flatten(0, 1), lengths=(places,) * len(mask))
+        inputs |= {"input_features": mels, "use_cache": False}
+        return Trial(inputs, {"sound": sounds}, mask, target)

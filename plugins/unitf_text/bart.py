@@ -1,0 +1,168 @@
+"""BART (Lewis et al., 2020) and Marian (Junczys-Dowmunt et al., 2018), the translators of OPUS."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from unitf.core import TransformerConfig
+from unitf.embedding import EmbeddingTable, Unembedding
+from unitf.peers import each, joined, line
+from unitf.peers.names import Line
+from unitf.tasks.sequence_to_sequence import TargetPositions
+from unitf.tokenizer import Tokenizer
+from unitf_text.encoder_decoders import TASK, TextToText
+from unitf_text.published import activation_of, make_text
+from unitf_text.token_ids import TokenIds
+
+
+class Bart(TextToText):
+    """BartModel and BartForConditionalGeneration."""
+
+    kinds = ("bart",)
+    embedding_norm = True
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        return TransformerConfig(
+            kind="encoder-decoder",
+            dim=config.d_model,
+            depth=config.encoder_layers,
+            decoder_depth=config.decoder_layers,
+            num_heads=config.encoder_attention_heads,
+            hidden_dim=config.encoder_ffn_dim,
+            activation=activation_of(config.activation_function),
+            norm_position="post",
+            input_norm=self.embedding_norm,
+        )
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        config = self.config
+        text = make_text(config.d_model, self.source, config, **self.text_options())
+        return {"text": text}
+
+    def text_options(self) -> dict[str, Any]:
+        """Those of every tokenizer but for the vocabulary."""
+        config = self.config
+        return {
+            "positions": "learned",
+            "max_tokens": config.max_position_embeddings,
+            "position_offset": 2,
+            "table": EmbeddingTable(scale=config.d_model**0.5 if config.scale_embedding else 1.0),
+            "unembedding": Unembedding(bias=self.generates),
+        }
+
+    def target_positions(self) -> TargetPositions | None:
+        return TargetPositions(self.config.max_position_embeddings, offset=2)
+
+    def table(self) -> Sequence[Line]:
+        return [
+            *self.tables(),
+            *self.positions(),
+            line("final_logits_bias", f"tokenizers.{self.tokenizer_names[1]}.unembedding.bias"),
+            *self.stacks(self.stack("encoder"), self.stack("decoder")),
+        ]
+
+    def tables(self) -> list[Line]:
+        """The table of ids, which is that of everything."""
+        names = ["shared", "encoder.embed_tokens", "decoder.embed_tokens"]
+        names = [f"{self.prefix}{name}.weight" for name in names]
+        names += ["lm_head.weight"] if self.generates else []
+        return [line(names, "tokenizers.text.embedding.weight")]
+
+    def positions(self) -> list[Line]:
+        """The positions of source and target."""
+        own = ("tokenizers.text.position_embedding.table", f"tasks.{TASK}.positions.table")
+        return [
+            line(f"{self.prefix}{stack}.embed_positions.weight", ours)
+            for stack, ours in zip(("encoder", "decoder"), own, strict=True)
+        ]
+
+    def stack(self, stack: str) -> list[Line]:
+        """The lines of the encoder or the decoder, blocks and what is before them."""
+        dim = self.config.d_model
+        block = [
+            joined([f"self_attn.{name}_proj" for name in "qkv"], "attention.qkv", [dim] * 3),
+            line("self_attn.out_proj", "attention.out"),
+            line("self_attn_layer_norm", "attention_residual.norm"),
+            line("fc1", "feedforward.inner"),
+            line("fc2", "feedforward.out"),
+            line("final_layer_norm", "feedforward_residual.norm"),
+        ]
+        if stack == "decoder":
+            block += [
+                line("encoder_attn.q_proj", "cross.query"),
+                joined([f"encoder_attn.{name}_proj" for name in "kv"], "cross.kv", [dim] * 2),
+                line("encoder_attn.out_proj", "cross.out"),
+                line("encoder_attn_layer_norm", "cross_residual.norm"),
+            ]
+        return [
+            line("layernorm_embedding", "input_norm"),
+            *each(len(self.layers(stack)), "layers.{}", "blocks.{}", block),
+        ]
+
+
+class Marian(Bart):
+    """MarianModel and MarianMTModel: sinusoidal positions; one table, or two vocabularies.
+
+    Its tokenizer is of two SentencePiece files, which unitf does not open: texts are lists of ids.
+    """
+
+    kinds = ("marian",)
+    embedding_norm = False
+    heads_known = ("", "MTModel")
+
+    @property
+    def head(self) -> str:
+        return "MTModel" if type(self.peer).__name__ == "MarianMTModel" else super().head
+
+    @property
+    def generates(self) -> bool:
+        return self.head == "MTModel"
+
+    @property
+    def shared(self) -> bool:
+        """Whether source and target have one vocabulary."""
+        return self.config.share_encoder_decoder_embeddings
+
+    def refusal(self) -> str | None:
+        if self.config.d_model % 2:
+            return f"its width {self.config.d_model} is odd"
+        return super().refusal()
+
+    @property
+    def tokenizer_names(self) -> tuple[str, str]:
+        return ("text", "text") if self.shared else ("source", "target")
+
+    def text_options(self) -> dict[str, Any]:
+        return super().text_options() | {"positions": "fixed", "position_offset": 0}
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        config, made = self.config, {}
+        sizes = config.vocab_size, config.decoder_vocab_size
+        for name, size in zip(self.tokenizer_names, sizes, strict=True):
+            made[name] = TokenIds(
+                config.d_model, size, end_id=config.eos_token_id, **self.text_options()
+            )
+        return made
+
+    def target_positions(self) -> TargetPositions | None:
+        return None
+
+    def tables(self) -> list[Line]:
+        if self.shared:
+            return super().tables()
+        names = [f"{self.prefix}decoder.embed_tokens.weight"]
+        names += ["lm_head.weight"] if self.generates else []
+        source = f"{self.prefix}encoder.embed_tokens.weight"
+        return [
+            line(source, "tokenizers.source.embedding.weight"),
+            line(names, "tokenizers.target.embedding.weight"),
+        ]
+
+    def positions(self) -> list[Line]:
+        names = [f"{self.prefix}{stack}.embed_positions.weight" for stack in ("encoder", "decoder")]
+        if self.shared:
+            return [line(names, "tokenizers.text.position_embedding.table")]
+        return [
+            line(name, f"tokenizers.{ours}.position_embedding.table")
+            for name, ours in zip(names, self.tokenizer_names, strict=True)
+        ]

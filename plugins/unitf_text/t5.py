@@ -1,0 +1,127 @@
+"""T5 (Raffel et al., 2020): the first version, and 1.1 with gates, of which Flan-T5 is one."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from unitf import Features
+from unitf.core import TransformerConfig
+from unitf.embedding import Unembedding
+from unitf.peers import Trial, each, joined, line, random_texts
+from unitf.peers.names import Line
+from unitf.tasks.embedding import Embedding
+from unitf.tasks.task import Task
+from unitf.tokenizer import Tokenizer
+from unitf_text.encoder_decoders import TextToText
+from unitf_text.published import activation_of, make_text
+
+TEXT = "tokenizers.text"
+
+
+class T5(TextToText):
+    """T5Model, T5ForConditionalGeneration, and the encoder alone (T5EncoderModel)."""
+
+    kinds = ("t5",)
+
+    @property
+    def encoder_alone(self) -> bool:
+        return type(self.peer).__name__ == "T5EncoderModel"
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        return TransformerConfig(
+            kind="encoder" if self.encoder_alone else "encoder-decoder",
+            dim=config.d_model,
+            depth=config.num_layers,
+            decoder_depth=config.num_decoder_layers,
+            num_heads=config.num_heads,
+            head_dim=config.d_kv,
+            hidden_dim=config.d_ff,
+            activation=activation_of(config.dense_act_fn, config.is_gated_act),
+            norm="rms",
+            norm_eps=config.layer_norm_epsilon,
+            bias=False,
+            attention_scale=1.0,
+            positions="buckets",
+            num_buckets=config.relative_attention_num_buckets,
+            max_distance=config.relative_attention_max_distance,
+        )
+
+    @property
+    def tied(self) -> bool:
+        return not self.generates or self.peer.lm_head.weight is self.peer.shared.weight
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        config = self.config
+        scaled = self.generates and config.scale_decoder_outputs
+        back = Unembedding(tied=self.tied, scale=config.d_model**-0.5 if scaled else None)
+        text = make_text(config.d_model, self.source, config, positions="none", unembedding=back)
+        return {"text": text}
+
+    def tasks(self) -> dict[str, Task]:
+        if self.encoder_alone:
+            return {"embedding": Embedding({"source": "text"}, normalise=False)}
+        return super().tasks()
+
+    def layers(self, stack: str) -> Sequence[nn.Module]:
+        return list(getattr(self.body, stack).block)
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": self.layers("encoder")} if self.encoder_alone else super().blocks()
+
+    def table(self) -> Sequence[Line]:
+        tables = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
+        if self.encoder_alone:
+            tables = tables[:2]
+        lines = []
+        if self.generates and self.tied:
+            tables.append("lm_head.weight")
+        elif self.generates:
+            lines.append(line("lm_head", f"{TEXT}.unembedding"))
+        encoder, decoder = self._stack("encoder"), []
+        if not self.encoder_alone:
+            decoder = self._stack("decoder")
+        return [line(tables, f"{TEXT}.embedding.weight"), *lines, *self.stacks(encoder, decoder)]
+
+    def _stack(self, stack: str) -> list[Line]:
+        inner = self.config.num_heads * self.config.d_kv
+        attention, cross, hidden = "layer.0.SelfAttention", "layer.1.EncDecAttention", "layer.1"
+        block = [
+            line("layer.0.layer_norm", "attention_residual.norm"),
+            joined([f"{attention}.{name}" for name in "qkv"], "attention.qkv", [inner] * 3),
+            line(f"{attention}.o", "attention.out"),
+        ]
+        if stack == "decoder":
+            hidden = "layer.2"
+            block += [
+                line("layer.1.layer_norm", "cross_residual.norm"),
+                line(f"{cross}.q", "cross.query"),
+                joined([f"{cross}.k", f"{cross}.v"], "cross.kv", [inner] * 2),
+                line(f"{cross}.o", "cross.out"),
+            ]
+        dense, size = f"{hidden}.DenseReluDense", self.config.d_ff
+        block.append(line(f"{hidden}.layer_norm", "feedforward_residual.norm"))
+        block.append(line(f"{dense}.wo", "feedforward.out"))
+        if self.config.is_gated_act:
+            gates = [f"{dense}.wi_0", f"{dense}.wi_1"]
+            block.append(joined(gates, "feedforward.inner", [size] * 2))
+        else:
+            block.append(line(f"{dense}.wi", "feedforward.inner"))
+        buckets = f"block.0.{attention}.relative_attention_bias"
+        return [
+            line(buckets, "positions.table"),
+            *each(len(self.layers(stack)), "block.{}", "blocks.{}", block),
+            line("final_layer_norm", "final_norm"),
+        ]
+
+    def trial(self) -> Trial:
+        if not self.encoder_alone:
+            return super().trial()
+        ids, mask, lengths = random_texts(self.config.vocab_size, 64, (7, 40, 3))
+        inputs = {"input_ids": ids, "attention_mask": mask.long()}
+        return Trial(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)
+
+    def outputs(self, trial: Trial) -> dict[str, Tensor]:
+        if not self.encoder_alone:
+            return super().outputs(trial)
+        return {"columns": trial.packed(self.peer(**trial.inputs).last_hidden_state)}

@@ -1,0 +1,254 @@
+"""SequenceToSequence: a target sequence of any modality from the tokens of any others."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from unitf.batch import Sample, View
+from unitf.configurable import Configurable
+from unitf.embedding import LearnedPositions
+from unitf.errors import UserError
+from unitf.tasks.figures import Figures, take
+from unitf.tasks.next_token import TokenFigures
+from unitf.tasks.pooling import LearnedToken
+from unitf.tasks.task import Given, Task, Tokenizers
+from unitf.tokenizer import Tokenizer
+from unitf.tokens import Features, Tokens
+
+
+@dataclass(frozen=True)
+class TargetPositions(Configurable):
+    """Learned positions for a target whose tokenizer also serves the source (BART).
+
+    Args:
+        max_tokens: how many places there are.
+        offset: so many vectors stand before the first, which nobody reads.
+    """
+
+    max_tokens: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1 or self.offset < 0:
+            raise UserError(
+                f"target_positions: expected max_tokens of 1 or more and an offset of 0 or more, "
+                f"found {self.max_tokens} and {self.offset}"
+            )
+
+
+class SequenceToSequence(Task):
+    """Translation, transcription, captions: each token from the source and the tokens before it.
+
+    In training the decoder reads the true target, one token behind what it predicts (teacher
+    forcing). An encoder-decoder core reads the source as a memory; with `prefix` a decoder reads
+    source and target as one sequence, in which the tokens of the source see each other.
+
+    Args:
+        inputs: the columns of the source, whose tokens are joined.
+        target: the column to predict.
+        tokenizer: the name of the one that makes tokens of the target; None: as the column's. It
+            may be that of an input (one table for both) or another.
+        prefix: for a core of kind "decoder".
+        start: what stands before the first token: a learned column, the tokenizer's start token,
+            or the token of this id.
+        end: whether the tokenizer's end token, if it has one, is to be predicted after the last;
+            it is put there unless the tokenizer did so.
+        target_positions: what is added to the target's tokens instead of the tokenizer's positions.
+        label_smoothing: the share of the target that is spread over the whole vocabulary.
+    """
+
+    causal = True
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        tokenizer: str | None = None,
+        prefix: bool = False,
+        start: int | Literal["learned", "tokenizer"] = "learned",
+        end: bool = True,
+        target_positions: TargetPositions | None = None,
+        label_smoothing: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, target, weight)
+        if not 0 <= label_smoothing < 1:
+            raise UserError(
+                f"label_smoothing must be at least 0 and less than 1, found {label_smoothing}"
+            )
+        self.target_tokenizer = target if tokenizer is None else tokenizer
+        self.prefix = prefix
+        self.start_with = start
+        self.end = end
+        self.target_positions = target_positions
+        self.label_smoothing = label_smoothing
+
+    @property
+    def unembeds(self) -> frozenset[str]:
+        return frozenset({str(self.target_tokenizer)})
+
+    def encode_target(self, sample: Sample) -> Int[Tensor, ""]:
+        """The bytes in UTF-8 of a target that is a text (else 0): for bits per byte."""
+        value = sample[self.target]  # type: ignore[index]
+        text = value.encode() if isinstance(value, str) else value
+        return torch.tensor(len(text) if isinstance(text, bytes) else 0)
+
+    def encode_sequence(self, features: Features, tokenizer: Tokenizer) -> Features:
+        """The target with its end."""
+        end, values = tokenizer.end_id, features.values
+        if not self.end or end is None or not features.is_ids or values[-1:].tolist() == [end]:
+            return features
+        place = features.positions[:, -1:].clone()
+        place[0] += 1
+        return Features(
+            torch.cat([values, values.new_tensor([end])]),
+            torch.cat([features.positions, place], dim=1),
+        )
+
+    def make_parameters(self, dim: int) -> None:
+        self.start_token = None
+        if self.start_with == "learned":
+            self.start_token = LearnedToken(dim, position=-1.0)  # the first real one stands at 0
+        self.positions = None
+        if (own := self.target_positions) is not None:
+            self.positions = LearnedPositions(dim, (own.max_tokens,), own.offset)
+
+    # ---- on the device -----------------------------------------------------------------
+
+    def give(self, view: View, tokenizers: Tokenizers) -> Given:
+        source = self.arrange(self.embed(view, tokenizers))
+        target = self._read_so_far(view, tokenizers)
+        if not self.prefix:
+            return Given(target, source)
+        before = np.repeat(np.array(source.lengths, np.float32), target.lengths)
+        positions = target.positions.clone()  # the target goes on where the source ends
+        positions[0] += torch.from_numpy(before).to(positions.device, non_blocking=True)
+        whole = Tokens.concat([source, replace(target, positions=positions)])
+        return Given(whole, prefix=source.lengths)
+
+    def _read_so_far(self, view: View, tokenizers: Tokenizers) -> Tokens:
+        """What the decoder reads: a start, then the true target."""
+        features, tokenizer = self._sequence(view), self._tokenizer(tokenizers)
+        if self.start_token is not None:
+            start = self.start_token(features.num_sequences)
+            return Tokens.concat([start, tokenizer(features, positions=self.positions)])
+        first = tokenizer.start_id if self.start_with == "tokenizer" else int(self.start_with)
+        if first is None or not features.is_ids:
+            raise UserError(
+                f"{self.target}: {type(tokenizer).__name__} has no start token, "
+                "expected start: learned"
+            )
+        return tokenizer(_moved(features, first), positions=self.positions)
+
+    def _sequence(self, view: View) -> Features:
+        assert view.sequence is not None  # the Encoder makes it, because there is a tokenizer
+        return view.sequence
+
+    def _tokenizer(self, tokenizers: Tokenizers) -> Tokenizer:
+        return tokenizers[str(self.target_tokenizer)]
+
+    def _predicted(
+        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, "_ N"]:
+        """For each token of the target what the column before it makes of it."""
+        # a learned start is a column more than there are tokens, and the last predicts nothing
+        late = int(self.start_token is not None)
+        ends = np.cumsum(columns.lengths, dtype=np.int64) - late
+        lengths = self._sequence(view).lengths
+        runs = [np.arange(end - n, end) for end, n in zip(ends, lengths, strict=True)]
+        order = np.concatenate(runs) if runs else np.zeros(0, np.int64)
+        index = torch.from_numpy(order).to(columns.matrix.device, non_blocking=True)
+        return self._tokenizer(tokenizers).unembed(columns.rows.index_select(0, index).mT)
+
+    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N _"]:
+        return self._predicted(columns, view, tokenizers).mT
+
+    def read(
+        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    ) -> dict[str, Shaped[Tensor, " N"]]:
+        """Of each token of the target its loss, the smoothed one, and whether it was the best."""
+        # the logits of a large vocabulary are the largest thing of a step: they stay in here
+        features = self._sequence(view)
+        predicted = self._predicted(columns, view, tokenizers)
+        plain = self._tokenizer(tokenizers).loss(predicted, features).float()
+        reading = {"losses": plain, "smoothed": plain}
+        if features.is_ids:
+            reading["hits"] = predicted.detach().argmax(0) == features.values
+            if self.label_smoothing:
+                logits = predicted.float()
+                anyone = logits.logsumexp(0) - logits.mean(0)
+                reading["smoothed"] = torch.lerp(plain, anyone, self.label_smoothing)
+        return reading
+
+    def losses(
+        self, reading: dict[str, Shaped[Tensor, " N"]], view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, " N"]:
+        return reading["smoothed"]
+
+    # ---- for a person ------------------------------------------------------------------
+
+    def metrics(self) -> Figures:
+        return Figures({"tokens": TokenFigures(), "accuracy": MeanMetric()})
+
+    def score(
+        self,
+        metrics: Figures,
+        reading: dict[str, Shaped[Tensor, " N"]],
+        view: View,
+        tokenizers: Tokenizers,
+        sequences: Sequence[int],
+    ) -> None:
+        """Loss, perplexity and accuracy of single tokens, each after the true ones before it."""
+        if not len(sequences):
+            return
+        features = self._sequence(view)
+        everyone = torch.empty(len(sequences))
+        metrics["num_samples"].update(everyone, everyone)
+        sums = take(_sums(reading["losses"], features), sequences)
+        count = sum(features.lengths[number] for number in sequences)
+        texts = torch.zeros_like(sums)
+        if features.is_ids and view.target is not None:
+            texts = take(view.target, sequences)
+        metrics["tokens"].update(sums, count, texts, features.is_ids)
+        if "hits" in reading and count:
+            hits = take(_sums(reading["hits"].float(), features), sequences)
+            metrics["accuracy"].update(hits.sum() / count, count)
+
+    def predict(
+        self, reading: dict[str, Shaped[Tensor, " N"]], view: View, tokenizers: Tokenizers
+    ) -> list[dict[str, Any]]:
+        """Of the target that a sample brings its mean loss, and the perplexity where it is of ids.
+
+        A sample without a target has no loss: nothing is generated here.
+        """
+        features = self._sequence(view)
+        totals = _sums(reading["losses"].detach(), features).tolist()
+        predictions: list[dict[str, Any]] = []
+        for total, count in zip(totals, features.lengths, strict=True):
+            loss = total / count if count else None
+            predictions.append({"loss": loss})
+            if loss is not None and features.is_ids:  # exp(700) is about what float64 holds
+                predictions[-1]["perplexity"] = math.exp(min(loss, 700.0))
+        return predictions
+
+
+def _moved(features: Features, first: int) -> Features:
+    """Each token one place later in its sequence, after `first`; the last one is gone."""
+    values = features.values.roll(1)
+    starts = np.cumsum([0, *features.lengths])[:-1][np.array(features.lengths, dtype=bool)]
+    index = torch.from_numpy(starts.astype(np.int64)).to(values.device, non_blocking=True)
+    return replace(features, values=values.index_fill(0, index, first))
+
+
+def _sums(values: Float[Tensor, " N"], features: Features) -> Float[Tensor, " S"]:
+    """Of each sequence the sum over its tokens."""
+    members = np.repeat(np.arange(features.num_sequences), features.lengths)
+    sums = values.new_zeros(features.num_sequences)
+    return sums.index_add(0, torch.from_numpy(members).to(values.device), values)
