@@ -160,7 +160,7 @@ def sentence_pooling(source: str | None) -> SentencePooling | None:
     ]
     if "pooling_mode" in pooling:  # as newer versions say it
         said = pooling["pooling_mode"]
-        modes = [{"cls": "cls_token", "mean": "mean_tokens"}.get(said, said)]
+        modes = [{"cls": "cls_token", "mean": "mean_tokens"}.get(said, str(said))]
     if len(modes) != 1 or modes[0] not in _POOLINGS:
         return SentencePooling(lacking=f"its sentence embedding pools by {' and '.join(modes)}")
     limit = (settings_of(source, "sentence_bert_config.json") or {}).get("max_seq_length")

@@ -38,7 +38,7 @@ def first_places(
     """
     ends = np.cumsum(np.array(columns.lengths, dtype=np.int64))
     places = {}
-    for column, name in reversed(inputs.items()):
+    for column, name in reversed(list(inputs.items())):
         features = view.features[column]
         places[column] = ends - lengths_of(features)
         ends = ends - np.array(tokenizers[name].num_columns(features), dtype=np.int64)
