@@ -20,18 +20,24 @@ _NAMES = {  # DistilBERT's own names
     "num_attention_heads": "n_heads",
     "intermediate_size": "hidden_dim",
 }
-_MODERN = {"pad_token_id": 0, "cls_token_id": 1, "bos_token_id": 1, "sep_token_id": 2,
-           "eos_token_id": 2, "local_attention": 6}  # fmt: skip
+_OWN = {
+    "Electra": {"embedding_size": 16},
+    "Albert": {"embedding_size": 16},
+    "ModernBert": {"pad_token_id": 0, "cls_token_id": 1, "bos_token_id": 1, "sep_token_id": 2,
+                   "eos_token_id": 2, "local_attention": 6},
+    "Roberta": {"type_vocab_size": 1},
+    "XLMRoberta": {"type_vocab_size": 1},
+    "Camembert": {"type_vocab_size": 1},
+}  # fmt: skip
 
 
-def _make(family: str, head: str, **options: object) -> nn.Module:
-    settings = {**_SMALL, **options}
+def make(family: str, head: str, **options: object) -> nn.Module:
+    """A model with random weights, of a class `{family}{head}` of transformers."""
+    settings = {**_SMALL, **_OWN.get(family, {}), **options}
     if head == "ForQuestionAnswering":
         settings["num_labels"] = 2
     if family == "DistilBert":
         settings = {_NAMES.get(name, name): value for name, value in settings.items()}
-    if family == "ModernBert":
-        settings = {**_MODERN, **settings}
     config = getattr(transformers, f"{family}Config")(**settings)
     config._attn_implementation = "eager"
     return getattr(transformers, f"{family}{head}")(config)
@@ -44,16 +50,8 @@ _HEADS = {
     "tokens": "ForTokenClassification",
     "answers": "ForQuestionAnswering",
 }
-_FAMILIES: dict[str, dict[str, object]] = {
-    "Bert": {},
-    "Roberta": {"type_vocab_size": 1},
-    "XLMRoberta": {"type_vocab_size": 1},
-    "Camembert": {"type_vocab_size": 1},
-    "DistilBert": {},
-    "Electra": {"embedding_size": 16},
-    "Albert": {"embedding_size": 16},
-    "ModernBert": {},
-}
+_FAMILIES = ("Bert", "Roberta", "XLMRoberta", "Camembert", "DistilBert", "Electra", "Albert",
+             "ModernBert")  # fmt: skip
 _MORE = {
     "Bert, tanh GELU, one label": ("Bert", "ForSequenceClassification",
                                    {"hidden_act": "gelu_new", "num_labels": 1}),
@@ -61,7 +59,7 @@ _MORE = {
                              {"problem_type": "multi_label_classification"}),
     "Roberta, two segments": ("Roberta", "ForMaskedLM", {"type_vocab_size": 2}),
     "DistilBert, ReLU": ("DistilBert", "ForMaskedLM", {"activation": "relu"}),
-    "Electra, discriminator": ("Electra", "ForPreTraining", {"embedding_size": 16}),
+    "Electra, discriminator": ("Electra", "ForPreTraining", {}),
     "Electra, table of full width": ("Electra", "ForMaskedLM", {"embedding_size": 24}),
     "Albert, GELU": ("Albert", "ForMaskedLM", {"embedding_size": 8, "hidden_act": "gelu"}),
     "ModernBert, all biases": ("ModernBert", "ForMaskedLM", {
@@ -74,7 +72,7 @@ _MORE = {
 }  # fmt: skip
 
 CASES = {
-    f"{family} {name}": partial(_make, family, head, **options)
-    for family, options in _FAMILIES.items()
+    f"{family} {name}": partial(make, family, head)
+    for family in _FAMILIES
     for name, head in _HEADS.items()
-} | {name: partial(_make, family, head, **o) for name, (family, head, o) in _MORE.items()}
+} | {name: partial(make, family, head, **o) for name, (family, head, o) in _MORE.items()}

@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +154,29 @@ def _check(report: Any, peer: Any, name: str) -> None:
         raise UserError(f"hf:{name}: tensors do not fit {type(peer).__name__}: {'; '.join(told)}")
 
 
+def _beside(source: str, name: str) -> Path | None:
+    """A file beside the weights, in a folder or in the hub's cache; None: there is none."""
+    from transformers.utils import cached_file
+
+    if Path(source).is_dir():
+        return Path(source, name) if Path(source, name).is_file() else None
+    found = cached_file(
+        source,
+        name,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return None if found is None else Path(str(found))
+
+
 def _copy_preprocessing(source: str, folder: Path) -> None:
     import transformers
 
+    if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        warnings.warn(f"{source} is gone, so only the weights are written", stacklevel=2)
+        return
+    source = str(Path(source).expanduser()) if source.startswith("~") else source
     for kind in (
         transformers.AutoTokenizer,
         transformers.AutoImageProcessor,
@@ -166,13 +187,6 @@ def _copy_preprocessing(source: str, folder: Path) -> None:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # this model has no such thing
     for name in _SENTENCE_FILES:
-        found = transformers.utils.cached_file(
-            source,
-            name,
-            _raise_exceptions_for_gated_repo=False,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        if found is not None:
+        if (found := _beside(source, name)) is not None:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(found, folder / name)

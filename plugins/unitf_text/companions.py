@@ -32,8 +32,11 @@ def companion(source: str | None, name: str) -> Path | None:
 
     if source is None:
         return None
+    folder = Path(source).expanduser()
+    if folder.is_absolute() or folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
     found = cached_file(
-        str(Path(source).expanduser()),
+        source,
         name,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
@@ -114,7 +117,7 @@ def _frame(source: str, num_segments: int) -> tuple[dict[str, Any], int]:
     published = AutoTokenizer.from_pretrained(str(Path(source).expanduser()))
     text = published("a", add_special_tokens=False)["input_ids"]
     single = published("a")["input_ids"]
-    pair = published("a", "a")
+    pair = published("a", "a", return_token_type_ids=True)
     start = next((i for i in (published.cls_token_id, published.bos_token_id) if i is not None), -1)
     end = next((i for i in (published.sep_token_id, published.eos_token_id) if i is not None), -1)
     add_start, add_end = single[:1] == [start], single[-1:] == [end]
@@ -122,9 +125,9 @@ def _frame(source: str, num_segments: int) -> tuple[dict[str, Any], int]:
         raise UserError(f"{source}: its tokenizer adds more around a text than a start and an end")
     between = len(pair["input_ids"]) - len(single) - len(text)
     framed = single + [end] * (between - add_end) + text + [end] * add_end
-    kinds = pair.get("token_type_ids") or [0] * len(framed)
-    expected = [0] * len(single) + [int(num_segments > 1)] * (len(framed) - len(single))
-    known = between > 0 and pair["input_ids"] == framed and kinds == expected
+    known = between > 0 and pair["input_ids"] == framed
+    if num_segments > 1:
+        known &= pair["token_type_ids"] == [0] * len(single) + [1] * (len(framed) - len(single))
     frame = {"add_start": add_start, "add_end": add_end, "pair_separators": between * known}
     return frame, int(min(published.model_max_length, 2**31))
 

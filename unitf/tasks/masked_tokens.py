@@ -276,10 +276,13 @@ def _filled(
     likely, ids = logits.float().softmax(0).topk(min(TOP, len(logits)), dim=0)
     values = features.values.clone()
     values[places] = ids[0].cpu().to(values.dtype)
-    masks = [
-        {"place": place, "tokens": {_spelled(tokenizer, i): p for i, p in zip(*one, strict=True)}}
-        for place, *one in zip(places.tolist(), ids.mT.tolist(), likely.mT.tolist(), strict=True)
-    ]
+    masks = []
+    for place, *best in zip(places.tolist(), ids.mT.tolist(), likely.mT.tolist(), strict=True):
+        tokens = [
+            {"token": _spelled(tokenizer, number), "probability": p}
+            for number, p in zip(*best, strict=True)
+        ]
+        masks.append({"place": place, "tokens": tokens})
     filled = replace(features, values=values)
     return {"filled": _value_of(tokenizer, filled), "masks": masks}
 

@@ -163,7 +163,7 @@ class SpanAnswer(Task):
 
     def losses(
         self, reading: Float[Tensor, "S L 2"], view: View, tokenizers: Tokenizers
-    ) -> Float[Tensor, " L"]:
+    ) -> Float[Tensor, " K"]:
         if not view.num_samples:
             return reading.flatten(1).sum(1)
         places: Int[Tensor, "S 2"] = view.target["place"]

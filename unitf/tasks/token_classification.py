@@ -106,15 +106,17 @@ class TokenClassification(LabelNames):
         count = encoding.features[self.labelled].num_tokens
         if note is None:
             return self._each(labels, count)
-        words = [match.end() for match in re.finditer(r"\S+", note.texts[0])]
+        words = np.array([m.span() for m in re.finditer(r"\S+", note.texts[0])]).reshape(-1, 2)
         part, begin, end = note.places
         own = np.flatnonzero((part == 0) & (end > begin))  # not those that were added
         aligned = torch.full((count,), IGNORED)
-        if len(labels) != len(words):
+        if len(labels) != len(words) or not len(words):
             aligned[own] = self._each(labels, len(own), f"{len(words)} words or ")
             return aligned
-        # a token belongs to the first word that does not end before it does
-        word = np.searchsorted(words, end[own]).clip(max=len(words) - 1)
+        # a token belongs to the first word that ends after the token begins; a space to none
+        word = np.searchsorted(words[:, 1], begin[own], side="right").clip(max=len(words) - 1)
+        inside = end[own] > words[word, 0]
+        own, word = own[inside], word[inside]
         keep = np.ones(len(own), dtype=bool)
         if not self.every_piece:
             keep[1:] = word[1:] != word[:-1]
