@@ -47,3 +47,13 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'unitf_audio' has no attribute {name!r}")
+
+
+@hookimpl
+def register_hubs(register: Register) -> None:
+    register("unitf_audio.kwt_hub:KeywordHub")
+
+
+@hookimpl
+def register_architectures(register: Register) -> None:
+    register("unitf_audio.kwt:KeywordTransformerArchitecture")

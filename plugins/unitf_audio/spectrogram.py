@@ -79,10 +79,17 @@ class Spectrogram(Configurable):
         """A frame of silence."""
         return self(torch.zeros(round(self.window * self.sample_rate)))[:, :1]
 
+    @property
+    def cosines(self) -> Float[Tensor, "M mels"]:
+        """The cosine transform (DCT-II) of the log powers."""
+        size = self.num_mels
+        angles = np.pi * np.arange(self.num_rows)[:, None] * (np.arange(size) + 0.5) / size
+        return torch.from_numpy(2 / math.sqrt(2 * size) * np.cos(angles)).float()
+
     def __call__(self, samples: Float[Tensor, " T"]) -> Float[Tensor, "M frames"]:
         """The log powers of a sound; one that is shorter than a window is padded with zeros."""
         spectrum = _transform(self)(samples)
-        return spectrum if self.num_coefficients is None else _cosines(self) @ spectrum
+        return spectrum if self.num_coefficients is None else self.cosines @ spectrum
 
 
 @lru_cache(maxsize=16)
@@ -90,14 +97,6 @@ def _transform(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
     """The function that settings describe, with its window and filters made once."""
     kinds = {"mel": _mel, "kaldi": _kaldi, "fbank": _kaldi, "tensorflow": _tensorflow}
     return kinds[settings.kind](settings)
-
-
-@lru_cache(maxsize=16)
-def _cosines(settings: Spectrogram) -> Float[Tensor, "coefficients mels"]:
-    """The cosine transform (DCT-II) of log powers."""
-    size = settings.num_mels
-    angles = np.pi / size * np.arange(settings.num_rows)[:, None] * (np.arange(size) + 0.5)
-    return torch.from_numpy(2 / math.sqrt(2 * size) * np.cos(angles)).float()
 
 
 def _mel(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
