@@ -23,7 +23,7 @@ import unitf
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="A Keyword Transformer on FSDD.")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     shared = parser.parse_args().shared
     learner = unitf.from_pretrained(f"kwt:{shared / 'weights' / 'kwt1'}")

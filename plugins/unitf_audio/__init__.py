@@ -56,4 +56,5 @@ def register_hubs(register: Register) -> None:
 
 @hookimpl
 def register_architectures(register: Register) -> None:
+    register("unitf_audio.hf_ast:AudioSpectrogramTransformer")
     register("unitf_audio.kwt:KeywordTransformerArchitecture")

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,17 +80,29 @@ class Part(Change):
     """
 
     def __init__(self, first: int, last: int) -> None:
-        self.first, self.last = first, last
+        self.rows: Any = slice(first, last)
 
     def there(self, theirs: Sequence[Tensor | None]) -> Tensor:
-        return _one(theirs).flatten(0, -2)[self.first : self.last]
+        return _rows(_one(theirs))[self.rows]
 
     def back(self, ours: Tensor) -> list[Tensor]:
         return [ours]
 
     def put(self, whole: Tensor, part: Tensor) -> None:
         """Writes the rows into the peer's tensor."""
-        whole.flatten(0, -2)[self.first : self.last] = part
+        rows = _rows(whole)
+        rows[self.rows] = part.reshape(rows[self.rows].shape)
+
+
+class Picked(Part):
+    """Likewise, rows that do not lie side by side.
+
+    Args:
+        rows: their numbers, in the order that unitf has them in.
+    """
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        self.rows = torch.tensor(list(rows))
 
 
 class Rows(Change):
@@ -135,6 +148,11 @@ def half_turned(num_heads: int, head_dim: int, rotary_dim: int | None = None) ->
     order = [*range(0, turned, 2), *range(1, turned, 2), *range(turned, head_dim)]
     heads = torch.arange(num_heads)[:, None] * head_dim
     return (heads + torch.tensor(order)).flatten()
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """The tensor as a matrix, or as numbers where it is no more than those (a bias)."""
+    return tensor.flatten(0, -2) if tensor.ndim > 1 else tensor
 
 
 def _one(theirs: Sequence[Tensor | None]) -> Tensor:

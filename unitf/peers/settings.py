@@ -1,0 +1,34 @@
+"""What configurations of transformers call things, and what unitf calls them."""
+
+from typing import Any
+
+from unitf.errors import UserError
+from unitf.tasks.classification import Classification, MultiLabelClassification
+from unitf.tasks.heads import Head
+from unitf.tasks.task import Task
+
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+
+
+def label_task(config: Any, inputs: list[str], pooling: Any, head: Head | None = None) -> Task:
+    """The classification that a peer's configuration describes, with its names of classes.
+
+    Raises:
+        UserError: it has fewer than two classes, or predicts numbers.
+    """
+    if config.num_labels < 2 or config.problem_type == "regression":
+        raise UserError(f"its head predicts {config.num_labels} number(s), not classes")
+    classes: Any = [config.id2label[number] for number in range(config.num_labels)]
+    if len(set(classes)) < len(classes):
+        classes = list(range(config.num_labels))
+    several = config.problem_type == "multi_label_classification"
+    kind = MultiLabelClassification if several else Classification
+    return kind(inputs, "label", classes, pooling, head=head)
