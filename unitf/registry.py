@@ -28,6 +28,7 @@ TASKS = (
     "unitf.tasks.regression:Regression",
     "unitf.tasks.next_token:NextToken",
     "unitf.tasks.embedding:Embedding",
+    "unitf.tasks.transcription:Transcription",
 )
 AnyClass = TypeVar("AnyClass", bound=type)
 

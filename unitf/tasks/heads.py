@@ -30,6 +30,7 @@ class Head(Configurable):
         columns: [first, last): pooling reads only these columns of each sequence; a number below
             0 counts from the end, None means the end ([1, None]: without a class token).
         hidden: the activation after a linear layer D×D (BERT's pooler: tanh); None: no layer.
+        hidden_size: how many numbers that layer gives instead of D.
         hidden_bias: whether that layer has a bias.
         norm_eps: the epsilon of a LayerNorm, after the hidden layer; None: no norm.
         norm_bias: whether that norm has a bias.
@@ -42,6 +43,7 @@ class Head(Configurable):
 
     columns: list[int | None] | None = None
     hidden: Literal["tanh", "gelu", "relu", "none"] | None = None
+    hidden_size: int | None = None
     hidden_bias: bool = True
     norm_eps: float | None = None
     norm_bias: bool = True
@@ -54,6 +56,11 @@ class Head(Configurable):
     def __post_init__(self) -> None:
         if self.columns is not None and len(self.columns) != 2:
             raise UserError(f"head.columns: expected [first, last], found {self.columns}")
+        if self.hidden_size is not None and (self.hidden is None or self.hidden_size < 1):
+            raise UserError(
+                f"head.hidden_size: {self.hidden_size} with hidden {self.hidden!r}, expected a "
+                "number from 1, and an activation"
+            )
 
 
 class PooledHead(nn.Module):
@@ -78,9 +85,11 @@ class PooledHead(nn.Module):
         self.hidden = self.norm = self.linear = None
         self.activation: nn.Module = nn.Identity()
         if settings.hidden is not None:
-            self.hidden = nn.Linear(dim, dim, bias=settings.hidden_bias)
+            width = settings.hidden_size or dim
+            self.hidden = nn.Linear(dim, width, bias=settings.hidden_bias)
             self.activation = _ACTIVATIONS[settings.hidden]()
             initialise(self.hidden)
+            dim = width
         if settings.norm_eps is not None:
             self.norm = nn.LayerNorm(dim, settings.norm_eps, bias=settings.norm_bias)
         self.dropout = nn.Dropout(dropout)
