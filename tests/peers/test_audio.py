@@ -1,5 +1,6 @@
 """Audio models of transformers compute the same in unitf, from the same sounds."""
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import transformers
 from unitf_audio.sound import read_sound
 
 import unitf
-from benchmarks.parity_cases.audio import CASES
+from benchmarks.parity_cases.audio import BASE, CASES, LARGE
+from unitf import UserError
 from unitf.cli import main
-from unitf.peers.hub import hubs
+from unitf.peers.hub import describe, hubs
 from unitf.peers.testing import measure, randomise
 
 CLIPS = Path(__file__).parents[2] / ".." / "shared" / "data" / "fsdd" / "recordings.zip"
@@ -86,3 +88,77 @@ def test_ast_with_the_feature_extractor_of_another_model_is_refused(tmp_path, ca
         words = ["import", f"hf:{tmp_path / 'published'}", "--out", str(tmp_path / "ours")]
         assert main(words) == 2
         assert expected in capsys.readouterr().err
+
+
+def with_vocabulary(folder: Path, size: int) -> Any:
+    """A tokenizer as wav2vec 2.0's, with some letters."""
+    pieces = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAOINSHRDLU"][:size]
+    folder.mkdir(exist_ok=True)
+    file = folder / "vocab.json"
+    file.write_text(json.dumps({piece: number for number, piece in enumerate(pieces)}))
+    tokenizer = transformers.Wav2Vec2CTCTokenizer(str(file))
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("name", "normal"), [("wav2vec 2.0, CTC", False), ("HuBERT, large, CTC", True)]
+)
+def test_a_sound_is_written_down_as_its_processor_does(name, normal, sounds, tmp_path):
+    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=normal)
+    folder = tmp_path / "published"
+    vocabulary = with_vocabulary(folder, 9)
+    peer = published(name, extractor, folder)
+    with torch.no_grad():  # louder logits, and none for what no text holds
+        peer.lm_head.weight *= 5
+        peer.lm_head.bias[1:4] -= 100
+    peer.save_pretrained(folder)
+    learner, back = travelled(folder)
+    assert_equal(peer, type(peer).from_pretrained(back))
+    assert transformers.AutoTokenizer.from_pretrained(back).get_vocab() == vocabulary.get_vocab()
+    texts = []
+    for sound in sounds:
+        samples = read_sound(sound, 16_000).numpy()
+        inputs = extractor(samples, sampling_rate=16_000, return_tensors="pt")
+        with torch.no_grad():
+            logits = peer(inputs["input_values"]).logits
+        [found] = learner.predict([{"sound": sound}])
+        assert found["text"] == vocabulary.decode(logits[0].argmax(1))
+        texts.append(found["text"])
+    assert len("".join(texts)) > 10 and len(set(texts)) == len(texts)
+    batch = learner.predict([{"sound": sound} for sound in sounds])  # packed, not padded
+    assert [row["text"] for row in batch] == texts
+
+
+def test_classes_of_a_sound_are_those_of_the_peer(sounds, tmp_path):
+    extractor = transformers.Wav2Vec2FeatureExtractor()
+    peer = published("wav2vec 2.0, classes", extractor, tmp_path / "published")
+    learner, _ = travelled(tmp_path / "published")
+    for sound in sounds:
+        samples = read_sound(sound, 16_000).numpy()
+        inputs = extractor(samples, sampling_rate=16_000, return_tensors="pt")
+        with torch.no_grad():
+            expected = peer(inputs["input_values"]).logits.softmax(1)[0]
+        [found] = learner.predict([{"sound": sound}])
+        assert found["probability"] == pytest.approx(expected.max().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "expected"),
+    [
+        (transformers.Wav2Vec2ForCTC, {"adapter_attn_dim": 4}, "adapter_attn_dim is 4"),
+        (transformers.Wav2Vec2Model, {"add_adapter": True}, "add_adapter is True"),
+        (transformers.HubertModel, {"conv_pos_batch_norm": True}, "conv_pos_batch_norm is True"),
+        (transformers.Wav2Vec2ForXVector, {}, "its head is ForXVector"),
+        (
+            transformers.Wav2Vec2ForSequenceClassification,
+            {"use_weighted_layer_sum": True},
+            "sum of all layers",
+        ),
+    ],
+)
+def test_what_unitf_cannot_say_is_refused_in_one_line(cls, options, expected):
+    size = LARGE if "adapter_attn_dim" in options else BASE
+    peer = cls(cls.config_class(**{**size, **options}))
+    with pytest.raises(UserError, match=expected):
+        describe(hubs()["hf"], peer)
