@@ -33,6 +33,7 @@ TASKS = (
     "unitf.tasks.masked_tokens:MaskedTokens",
     "unitf.tasks.token_classification:TokenClassification",
     "unitf.tasks.span_answer:SpanAnswer",
+    "unitf.tasks.transcription:Transcription",
 )
 AnyClass = TypeVar("AnyClass", bound=type)
 

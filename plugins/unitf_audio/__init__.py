@@ -7,43 +7,52 @@ from unitf.hookspecs import Register, hookimpl
 
 _HOME = {
     "LogMelFrames": "unitf_audio.log_mel",
+    "HiddenSpans": "unitf_audio.convolution",
     "Perturbation": "unitf_audio.augmentation",
+    "SampleConvolutions": "unitf_audio.convolution",
     "SpecAugment": "unitf_audio.augmentation",
     "SpectralPatches": "unitf_audio.spectral",
     "Spectrogram": "unitf_audio.spectrogram",
     "SpectrogramFrames": "unitf_audio.spectral",
     "TelephoneTones": "unitf_audio.tones",
+    "WaveformConvolution": "unitf_audio.waveform_convolution",
     "WaveformFrames": "unitf_audio.waveform",
 }
 __all__ = [
+    "HiddenSpans",
     "LogMelFrames",
     "Perturbation",
+    "SampleConvolutions",
     "SpecAugment",
     "SpectralPatches",
     "Spectrogram",
     "SpectrogramFrames",
     "TelephoneTones",
+    "WaveformConvolution",
     "WaveformFrames",
 ]
 
 if TYPE_CHECKING:
     from unitf_audio.augmentation import Perturbation, SpecAugment
+    from unitf_audio.convolution import HiddenSpans, SampleConvolutions
     from unitf_audio.log_mel import LogMelFrames
     from unitf_audio.spectral import SpectralPatches, SpectrogramFrames
     from unitf_audio.spectrogram import Spectrogram
     from unitf_audio.tones import TelephoneTones
     from unitf_audio.waveform import WaveformFrames
+    from unitf_audio.waveform_convolution import WaveformConvolution
 
 
 @hookimpl
 def register_tokenizers(register: Register) -> None:
-    for name in ("SpectrogramFrames", "SpectralPatches", "WaveformFrames", "LogMelFrames"):
+    for name in (
+        "SpectrogramFrames",
+        "SpectralPatches",
+        "WaveformFrames",
+        "WaveformConvolution",
+        "LogMelFrames",
+    ):
         register(f"{_HOME[name]}:{name}")
-
-
-@hookimpl
-def register_architectures(register: Register) -> None:
-    register("unitf_audio.whisper:Whisper")
 
 
 @hookimpl
@@ -55,3 +64,16 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'unitf_audio' has no attribute {name!r}")
+
+
+@hookimpl
+def register_hubs(register: Register) -> None:
+    register("unitf_audio.kwt_hub:KeywordHub")
+
+
+@hookimpl
+def register_architectures(register: Register) -> None:
+    register("unitf_audio.whisper:Whisper")
+    register("unitf_audio.hf_ast:AudioSpectrogramTransformer")
+    register("unitf_audio.hf_wav2vec:Wav2Vec2")
+    register("unitf_audio.kwt:KeywordTransformerArchitecture")

@@ -3,8 +3,6 @@
 import io
 import re
 import reprlib
-from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,23 +67,13 @@ def read_sound(
 
 
 def resample(samples: Float[Tensor, " T"], rate: int, new_rate: int) -> Float[Tensor, " _"]:
-    """The same sound at another rate (sinc interpolation under a Hann window, torchaudio's)."""
+    """The same sound at another rate (band-limited; SoX's resampler in high quality)."""
     if rate == new_rate:
         return samples
-    # torchaudio's kernel has rate × new_rate numbers when they share no divisor: gigabytes for
-    # 44,101 Hz. This ratio is off by a few millionths at most.
-    ratio = Fraction(new_rate, rate).limit_denominator(500)
-    if not ratio:
-        raise UserError(f"cannot bring a sound from {rate} Hz to {new_rate} Hz")
-    resampled = _resampler(ratio.denominator, ratio.numerator)(samples)
+    import soxr
+
+    resampled = torch.from_numpy(soxr.resample(samples.numpy(), rate, new_rate))
     return resampled if len(resampled) else samples[:1]
-
-
-@lru_cache(maxsize=32)
-def _resampler(rate: int, new_rate: int) -> torch.nn.Module:
-    from torchaudio.transforms import Resample
-
-    return Resample(rate, new_rate)
 
 
 def _from_dict(value: dict[str, Any], sample_rate: int) -> Any:

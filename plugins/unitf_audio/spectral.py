@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
 from unitf.tokenizer import Positions
@@ -30,6 +31,9 @@ class _Spectral(Tokenizer, ABC):
         mask: random stripes to hide in training.
         positions: what is added to a token for where it stands.
         max_tokens: the longest sequence.
+        min_seconds: a shorter sound stands in the middle of so many seconds of silence.
+        num_frames: every spectrogram has so many frames: its first, and what is missing filled.
+        fill: with this number, before it is normalised; None: with silence.
         options: further ones of every tokenizer (`prefix`).
     """
 
@@ -43,9 +47,19 @@ class _Spectral(Tokenizer, ABC):
         mask: SpecAugment | None = None,
         positions: Positions = "sinusoidal",
         max_tokens: int | None = None,
+        min_seconds: float | None = None,
+        num_frames: int | None = None,
+        fill: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(dim, positions, max_tokens, **options)
+        if min_seconds is not None and min_seconds > (max_seconds or min_seconds):
+            raise UserError(f"min_seconds {min_seconds} are more than max_seconds {max_seconds}")
+        if num_frames is not None and num_frames < 1:
+            raise UserError(f"num_frames: {num_frames}, expected 1 or more")
+        self.min_seconds = min_seconds
+        self.num_frames = num_frames
+        self.fill = fill
         self.spectrogram = spectrogram or Spectrogram()
         self.normalise = normalise
         self.max_seconds = max_seconds
@@ -63,13 +77,25 @@ class _Spectral(Tokenizer, ABC):
         samples = read_sound(value, rate, self.max_seconds, random=train)
         if train and self.perturb is not None:
             samples = self.perturb(samples, rate)
+        if (missing := round((self.min_seconds or 0) * rate) - len(samples)) > 0:
+            samples = functional.pad(samples, (missing // 2, missing - missing // 2))
         return self.spectrogram(samples)
 
-    def spectrum(self, value: Any, frames: int, train: bool) -> Float[Tensor, "M T"]:
-        """The normalised spectrogram, with silence after it to a multiple of `frames`."""
+    def spectrum(self, value: Any, frames: int, step: int, train: bool) -> Float[Tensor, "M T"]:
+        """The normalised spectrogram, of `num_frames` or with silence after it.
+
+        Args:
+            frames: without `num_frames`: at least so many, …
+            step: … and further ones in steps of so many.
+        """
         numbers = self.measure(value, train)
-        if missing := -numbers.shape[1] % frames:
-            numbers = torch.nn.functional.pad(numbers, (0, missing), value=self.spectrogram.floor)
+        found = numbers.shape[1]
+        wanted = self.num_frames or frames + max(0, -(-(found - frames) // step)) * step
+        if found < wanted:
+            filling = self.spectrogram.silence if self.fill is None else torch.tensor([[self.fill]])
+            filling = filling.expand(len(numbers), wanted - found)
+            numbers = torch.cat([numbers, filling], 1)
+        numbers = numbers[:, :wanted]
         if self.fitted:
             numbers = (numbers - self.fitted["mean"]) / self.fitted["std"]
         return self.mask(numbers) if train and self.mask is not None else numbers
@@ -113,10 +139,11 @@ class SpectrogramFrames(_Spectral):
         if frames_per_token < 1:
             raise UserError(f"frames_per_token: {frames_per_token}, expected 1 or more")
         self.frames_per_token = frames_per_token
-        self.num_features = self.spectrogram.num_mels * frames_per_token
+        self.num_features = self.spectrogram.num_rows * frames_per_token
 
     def encode(self, value: Any, train: bool = False) -> Features:
-        numbers = self.spectrum(value, self.frames_per_token, train)
+        numbers = self.spectrum(value, self.frames_per_token, self.frames_per_token, train)
+        numbers = numbers[:, : numbers.shape[1] // self.frames_per_token * self.frames_per_token]
         return Features(rearrange(numbers, "m (n k) -> (k m) n", k=self.frames_per_token))
 
 
@@ -125,7 +152,9 @@ class SpectralPatches(_Spectral):
 
     Args:
         patch_frames: length of a patch in frames.
-        patch_bands: height of a patch in mel bands; `num_mels` is a multiple of it.
+        patch_bands: height of a patch in mel bands.
+        frame_step: from one patch to the next; None: `patch_frames`, so that none overlap.
+        band_step: the same in bands; None: `patch_bands`, of which `num_mels` is a multiple.
     """
 
     num_axes: ClassVar[int] = 2
@@ -136,6 +165,8 @@ class SpectralPatches(_Spectral):
         spectrogram: Spectrogram | None = None,
         patch_frames: int = 16,
         patch_bands: int = 16,
+        frame_step: int | None = None,
+        band_step: int | None = None,
         normalise: Literal["bands", "global", "none"] = "bands",
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
@@ -155,14 +186,22 @@ class SpectralPatches(_Spectral):
             max_tokens,
             **options,
         )
-        if patch_frames < 1 or patch_bands < 1 or self.spectrogram.num_mels % patch_bands:
+        rows = self.spectrogram.num_rows
+        steps = (frame_step or patch_frames, band_step or patch_bands)
+        if min(patch_frames, patch_bands, *steps) < 1 or patch_bands > rows:
+            raise UserError(
+                f"patches of {patch_frames} frames × {patch_bands} bands every {steps[0]} × "
+                f"{steps[1]}, expected numbers from 1, and no more than {rows} bands"
+            )
+        if band_step is None and rows % patch_bands:
             raise UserError(
                 f"patches of {patch_frames} frames × {patch_bands} bands do not divide "
-                f"{self.spectrogram.num_mels} mel bands"
+                f"{rows} mel bands"
             )
         self.patch_frames = patch_frames
         self.patch_bands = patch_bands
-        self.num_bands = self.spectrogram.num_mels // patch_bands
+        self.frame_step, self.band_step = steps
+        self.num_bands = (rows - patch_bands) // self.band_step + 1
         self.num_features = patch_frames * patch_bands
 
     @property
@@ -172,10 +211,14 @@ class SpectralPatches(_Spectral):
         return (-(-self.max_tokens // self.num_bands), self.num_bands)
 
     def encode(self, value: Any, train: bool = False) -> Features:
-        numbers = self.spectrum(value, self.patch_frames, train)
-        patches = rearrange(
-            numbers, "(b h) (t w) -> (h w) (t b)", h=self.patch_bands, w=self.patch_frames
-        )
-        frames = torch.arange(numbers.shape[1] // self.patch_frames, dtype=torch.float32)
+        return self.cut(self.spectrum(value, self.patch_frames, self.frame_step, train))
+
+    def cut(self, numbers: Float[Tensor, "M T"]) -> Features:
+        """The patches of a spectrogram; what fills none at its end is left out."""
+        patches = numbers.unfold(0, self.patch_bands, self.band_step)
+        patches = patches.unfold(1, self.patch_frames, self.frame_step)
+        frames = torch.arange(patches.shape[1], dtype=torch.float32)
         bands = torch.arange(self.num_bands, dtype=torch.float32)
-        return Features(patches, torch.cartesian_prod(frames, bands).mT)
+        return Features(
+            rearrange(patches, "b t h w -> (h w) (t b)"), torch.cartesian_prod(frames, bands).mT
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +16,7 @@ from unitf import UserError
 from unitf.configurable import Configurable
 
 FLOOR = 1e-6  # power: below it is silence, so that its logarithm stays finite
+TENSORFLOW_FLOOR = 1e-12  # magnitude: the same, in what TensorFlow's models are trained with
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,11 @@ class Spectrogram(Configurable):
         high: highest frequency in Hz; by default half the rate.
         kind: "mel" is torchaudio's MelSpectrogram (frames centred, zeros around the sound);
             "kaldi" is Kaldi's fbank, by torchaudio, of samples with 16-bit range (for weights
-            that were trained with it).
+            that were trained with it); "fbank" is the same of samples from -1 to 1 under a Hann
+            window, as AST has it; "tensorflow" is TensorFlow's of magnitudes instead of
+            powers (frames not centred, filters triangular over mels).
+        num_coefficients: so many cepstral coefficients (MFCC) instead of the bands, scaled as
+            TensorFlow does (the first one √2 times as large as in an orthonormal transform).
     """
 
     sample_rate: int = 16_000
@@ -39,7 +45,8 @@ class Spectrogram(Configurable):
     num_mels: int = 80
     low: float = 20.0
     high: float | None = None
-    kind: Literal["mel", "kaldi"] = "mel"
+    kind: Literal["mel", "kaldi", "fbank", "tensorflow"] = "mel"
+    num_coefficients: int | None = None
 
     def __post_init__(self) -> None:
         top = self.sample_rate / 2 if self.high is None else self.high
@@ -56,21 +63,40 @@ class Spectrogram(Configurable):
             )
         if not 1 <= self.num_mels <= 1_024:
             raise UserError(f"Spectrogram: {self.num_mels} mel bands, expected 1 to 1,024")
+        if self.num_coefficients is not None and not 1 <= self.num_coefficients <= self.num_mels:
+            raise UserError(
+                f"Spectrogram: {self.num_coefficients} coefficients of {self.num_mels} mel bands, "
+                "expected at least 1 and no more than bands"
+            )
 
     @property
-    def floor(self) -> float:
-        """What silence gives."""
-        return math.log(FLOOR if self.kind == "mel" else torch.finfo(torch.float32).eps)
+    def num_rows(self) -> int:
+        """M, how many numbers a frame has."""
+        return self.num_coefficients or self.num_mels
+
+    @property
+    def silence(self) -> Float[Tensor, "M 1"]:
+        """A frame of silence."""
+        return self(torch.zeros(round(self.window * self.sample_rate)))[:, :1]
+
+    @property
+    def cosines(self) -> Float[Tensor, "M mels"]:
+        """The cosine transform (DCT-II) of the log powers."""
+        size = self.num_mels
+        angles = np.pi * np.arange(self.num_rows)[:, None] * (np.arange(size) + 0.5) / size
+        return torch.from_numpy(2 / math.sqrt(2 * size) * np.cos(angles)).float()
 
     def __call__(self, samples: Float[Tensor, " T"]) -> Float[Tensor, "M frames"]:
         """The log powers of a sound; one that is shorter than a window is padded with zeros."""
-        return _transform(self)(samples)
+        spectrum = _transform(self)(samples)
+        return spectrum if self.num_coefficients is None else self.cosines @ spectrum
 
 
 @lru_cache(maxsize=16)
 def _transform(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
     """The function that settings describe, with its window and filters made once."""
-    return {"mel": _mel, "kaldi": _kaldi}[settings.kind](settings)
+    kinds = {"mel": _mel, "kaldi": _kaldi, "fbank": _kaldi, "tensorflow": _tensorflow}
+    return kinds[settings.kind](settings)
 
 
 def _mel(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
@@ -111,11 +137,13 @@ def _kaldi(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
     from torchaudio.compliance.kaldi import fbank
 
     size = round(settings.window * settings.sample_rate)
+    scale, shape = (32768, "povey") if settings.kind == "kaldi" else (1, "hanning")
 
     def transform(samples: Tensor) -> Tensor:
         samples = torch.nn.functional.pad(samples, (0, max(0, size - len(samples))))
         return fbank(
-            samples[None] * 32768,
+            samples[None] * scale,
+            window_type=shape,
             num_mel_bins=settings.num_mels,
             sample_frequency=settings.sample_rate,
             frame_length=settings.window * 1000,
@@ -125,3 +153,43 @@ def _kaldi(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
         ).mT
 
     return transform
+
+
+def _tensorflow(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
+    rate = settings.sample_rate
+    hop = round(settings.hop * rate)
+    window, real, imaginary, filters = tensorflow_filters(settings)
+
+    def transform(samples: Tensor) -> Tensor:
+        samples = torch.nn.functional.pad(samples, (0, max(0, len(window) - len(samples))))
+        frames = samples.unfold(0, len(window), hop) * window
+        # by matrices as in published graphs: where a sound is silent above some frequency, the
+        # rounding of a fast transform is another one, and its logarithm tells
+        magnitudes = ((frames @ real.mT).square() + (frames @ imaginary.mT).square()).sqrt()
+        return (magnitudes @ filters.mT).clamp_min(TENSORFLOW_FLOOR).log().mT
+
+    return transform
+
+
+def tensorflow_filters(settings: Spectrogram) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Window (T), real and imaginary part of the Fourier transform (bins × T), filters (M × bins).
+
+    Bins above the highest band are left out.
+    """
+    rate = settings.sample_rate
+    size = round(settings.window * rate)
+    num_fft = 2 ** math.ceil(math.log2(size))
+    high = rate / 2 if settings.high is None else settings.high
+    frequencies = np.linspace(0, rate / 2, num_fft // 2 + 1)
+    frequencies = frequencies[: math.floor(high / rate * num_fft) + 1]
+    low_mel, high_mel = (1127 * np.log1p(f / 700) for f in (settings.low, high))
+    edges = np.linspace(low_mel, high_mel, settings.num_mels + 2)[:, None]
+    mels = 1127 * np.log1p(frequencies / 700)
+    rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - mels) / (edges[2:] - edges[1:-1])
+    filters = np.maximum(0, np.minimum(rising, falling))
+    filters[:, 0] = 0  # a constant is not heard
+    angles = 2 * np.pi * (np.arange(len(frequencies))[:, None] * np.arange(size)) / num_fft
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    arrays = (window, np.cos(angles), -np.sin(angles), filters)
+    return tuple(torch.from_numpy(array).float() for array in arrays)  # type: ignore[return-value]

@@ -11,6 +11,9 @@ import torch
 import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.fft import dct
+from scipy.signal import get_window
+from transformers.audio_utils import mel_filter_bank
 from unitf_audio import (
     Perturbation,
     SpecAugment,
@@ -78,11 +81,37 @@ def test_every_band_hears_something_also_where_the_window_is_short():
     assert bool((spectrum > np.log(FLOOR) + 1).all())
 
 
-@pytest.mark.parametrize("kind", ["mel", "kaldi"])
-def test_silence_gives_the_floor(kind: Any):
+@pytest.mark.parametrize(
+    ("kind", "floor"), [("mel", FLOOR), ("kaldi", 2**-23), ("fbank", 2**-23), ("tensorflow", 1e-12)]
+)
+def test_silence_gives_the_floor(kind: Any, floor: float):
     spectrogram = Spectrogram(8_000, num_mels=20, kind=kind)
     spectrum = spectrogram(torch.zeros(800))
-    assert torch.allclose(spectrum, torch.full_like(spectrum, spectrogram.floor))
+    assert torch.allclose(spectrum, torch.full_like(spectrum, np.log(floor)))
+    assert torch.equal(spectrum, spectrogram.silence.expand_as(spectrum))
+
+
+def test_coefficients_are_the_cosine_transform_of_the_bands_as_scipy_has_it():
+    samples = torch.from_numpy(noise(0.5)[0])
+    bands = Spectrogram(8_000, num_mels=24)(samples)
+    expected = dct(bands.numpy(), axis=0, norm="ortho")[:13]
+    expected[0] *= 2**0.5
+    found = Spectrogram(8_000, num_mels=24, num_coefficients=13)(samples)
+    assert found.shape == (13, 51)
+    assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_the_kind_of_tensorflow_is_the_logarithm_of_filtered_magnitudes():
+    samples = torch.from_numpy(noise(0.5, 16_000)[0])
+    filters = mel_filter_bank(
+        257, 40, 20.0, 7_600.0, 16_000, mel_scale="kaldi", triangularize_in_mel_space=True
+    )
+    frames = samples.numpy().astype(np.float64)
+    frames = np.lib.stride_tricks.sliding_window_view(frames, 480)[::160]
+    magnitudes = np.abs(np.fft.rfft(frames * get_window("hann", 480), 512))
+    expected = np.log(magnitudes @ filters).T
+    found = Spectrogram(16_000, 0.03, num_mels=40, high=7_600.0, kind="tensorflow")(samples)
+    assert np.allclose(found, expected, atol=1e-4)
 
 
 def test_frames_are_stacked_in_time_order():
@@ -96,7 +125,7 @@ def test_frames_are_stacked_in_time_order():
 def test_a_last_token_is_filled_with_silence():
     values = SpectrogramFrames(8, SMALL, frames_per_token=50).encode(noise(0.5)).values
     assert values.shape == (50 * 32, 2)
-    assert torch.allclose(values[32:, 1], torch.tensor(SMALL.floor))
+    assert torch.allclose(values[32:, 1], SMALL.silence.repeat(49, 1)[:, 0])
 
 
 def test_patches_are_the_spectrogram_cut_by_frame_and_band():
@@ -108,6 +137,47 @@ def test_patches_are_the_spectrogram_cut_by_frame_and_band():
     for token, (frame, band) in enumerate(features.positions.mT.long().tolist()):
         patch = spectrum[8 * band : 8 * band + 8, 17 * frame : 17 * frame + 17]
         assert torch.equal(features.values[:, token].reshape(8, 17), patch)
+
+
+def test_patches_that_overlap_are_those_of_a_convolution():
+    tokenizer = SpectralPatches(
+        8, SMALL, patch_frames=6, patch_bands=8, frame_step=4, band_step=5, positions="none"
+    )
+    tokenizer.build(unembed=False)
+    assert isinstance(tokenizer.embedding, torch.nn.Linear)
+    features = tokenizer.encode(noise(0.5))
+    spectrum = SMALL(torch.from_numpy(noise(0.5)[0]))  # 51 frames: the last patch begins at 48
+    spectrum = torch.cat([spectrum, SMALL.silence.expand(-1, 3)], 1)
+    expected = torch.nn.functional.conv2d(
+        spectrum[None, None],
+        tokenizer.embedding.weight.reshape(8, 1, 8, 6),
+        tokenizer.embedding.bias,
+        stride=(5, 4),
+    )[0]
+    assert expected.shape == (8, 5, 13)
+    frames, bands = features.positions.long()
+    found = tokenizer(features).matrix
+    assert torch.allclose(found, expected[:, bands, frames], atol=1e-5)
+
+
+def test_a_short_sound_stands_in_the_middle_of_silence():
+    tokenizer = SpectrogramFrames(8, SMALL, min_seconds=0.5, max_seconds=0.5)
+    short = noise(0.1)[0]
+    alone = tokenizer.encode((short, 8_000)).values
+    padded = tokenizer.encode((np.pad(short, (1_600, 1_600)), 8_000)).values
+    assert alone.shape == (32, 51) and torch.equal(alone, padded)
+    assert tokenizer.encode(noise(3.0)).values.shape == (32, 51)
+
+
+@pytest.mark.parametrize(("seconds", "fill"), [(0.3, None), (0.3, 0.0), (0.9, None)])
+def test_a_number_of_frames_is_kept_for_every_sound(seconds: float, fill: float | None):
+    tokenizer = SpectrogramFrames(8, SMALL, num_frames=60, fill=fill)
+    values = tokenizer.encode(noise(seconds)).values
+    spectrum = SMALL(torch.from_numpy(noise(seconds)[0]))[:, :60]
+    assert values.shape == (32, 60)
+    assert torch.equal(values[:, : spectrum.shape[1]], spectrum)
+    rest = values[:, spectrum.shape[1] :]
+    assert torch.equal(rest, (SMALL.silence if fill is None else torch.zeros(1)).expand_as(rest))
 
 
 def test_fit_gives_each_band_mean_0_and_deviation_1_over_the_training_sounds():
@@ -293,6 +363,11 @@ def _remade(settings: Any, **extra: Any) -> Any:
         (lambda: Spectrogram(num_mels=900, high=80.0)(torch.zeros(80)), "fewer bands"),
         (lambda: SpectrogramFrames(8, frames_per_token=0), "frames_per_token: 0"),
         (lambda: SpectralPatches(8, SMALL, patch_bands=7), "do not divide 32 mel bands"),
+        (lambda: SpectralPatches(8, SMALL, patch_bands=40, band_step=1), "no more than 32 bands"),
+        (lambda: SpectralPatches(8, SMALL, frame_step=-1), "expected numbers from 1"),
+        (lambda: Spectrogram(num_mels=20, num_coefficients=21), "21 coefficients of 20 mel"),
+        (lambda: SpectrogramFrames(8, min_seconds=2.0, max_seconds=1.0), "more than max_seconds"),
+        (lambda: SpectrogramFrames(8, num_frames=0), "num_frames: 0"),
         (lambda: WaveformFrames(8, window=0.00001), "in seconds"),
         (lambda: WaveformFrames(8, max_seconds=0.0).encode(noise(1.0)), "max_seconds 0.0"),
         (lambda: Perturbation(speed=1.0), "speed"),

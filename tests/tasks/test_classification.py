@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score, roc_auc_score
-from task_toys import DIM, SAMPLES, arranged, figures, read, ready, tokenizers, view_of
+from task_toys import (
+    DIM,
+    SAMPLES,
+    arranged,
+    figures,
+    random_tokens,
+    read,
+    ready,
+    tokenizers,
+    view_of,
+)
 from torch.nn import functional
 
 from unitf.errors import UserError
 from unitf.tasks import Classification, MultiLabelClassification
+from unitf.tasks.heads import Head, PooledHead
 from unitf.tasks.pooling import POOLINGS
 
 BOTH = ["text", "image"]
@@ -285,3 +296,14 @@ def test_multi_label_reads_batches_without_samples():
     assert task.losses(reading, view, made).shape == (0,)
     assert reading.shape == (0, 2)
     assert task.head.linear.in_features == DIM
+
+
+def test_a_head_may_have_a_narrower_layer_before_the_logits():
+    head = PooledHead(DIM, 3, "mean", settings=Head(hidden="none", width=5))
+    columns = random_tokens((4, 2))
+    means = torch.stack([part.rows.mean(0) for part in columns.split()])
+    assert head.hidden is not None and head.linear is not None
+    assert head.hidden.weight.shape == (5, DIM) and head.linear.weight.shape == (3, 5)
+    torch.testing.assert_close(head(columns), head.linear(head.hidden(means)))
+    with pytest.raises(UserError, match="expected a number from 1, and an activation"):
+        Head(width=5)

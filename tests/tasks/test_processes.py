@@ -5,6 +5,7 @@ import torch
 from task_toys import SAMPLES, read, ready, tokenizers
 
 from unitf.tasks import Classification, MultiLabelClassification, NextToken, Regression
+from unitf.tasks.transcription import Transcription
 
 TEXTS = [
     {**sample, "vector": [float(n), 2.0 - n * n]}
@@ -17,6 +18,7 @@ TASKS = {
     "number": lambda: Regression(["text"], "value"),
     "vector": lambda: Regression(["text"], "vector"),
     "next token": lambda: NextToken(["text"]),
+    "transcription": lambda: Transcription(["text"], "label"),
 }
 
 

@@ -53,7 +53,6 @@ def test_masks_labels_and_answers_are_learned_together(tmp_path):
     trainer = make_trainer(tmp_path, max_epochs=25, check_val_every_n_epoch=25)
     trainer.fit(learner, datamodule=data)
     figures = {task: made["all"] for task, made in learner.results["validation"].items()}
-    print(figures)
     assert figures["masked"]["accuracy"] > 0.9
     assert figures["kinds"]["f1"] > 0.95
     assert figures["run"]["f1"] > 80

@@ -10,6 +10,7 @@ from unitf.tasks.sequence_to_sequence import SequenceToSequence
 from unitf.tasks.span_answer import SpanAnswer
 from unitf.tasks.task import Task
 from unitf.tasks.token_classification import TokenClassification
+from unitf.tasks.transcription import Transcription
 
 __all__ = [
     "Classification",
@@ -23,4 +24,5 @@ __all__ = [
     "SpanAnswer",
     "Task",
     "TokenClassification",
+    "Transcription",
 ]

@@ -1,0 +1,157 @@
+"""The Audio Spectrogram Transformer (Gong et al., 2021) of transformers, said in unitf."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitf import Features, UserError
+from unitf.core import TransformerConfig
+from unitf.embedding import Prefix
+from unitf.peers import Trial, each, joined, line
+from unitf.peers.changes import Part, Picked
+from unitf.peers.names import Line
+from unitf.peers.settings import label_task
+from unitf.tasks.embedding import Embedding
+from unitf.tasks.heads import Head
+from unitf.tasks.task import Task
+from unitf.tokenizer import Tokenizer
+from unitf_audio.hf_parts import SOUND, AudioArchitecture
+from unitf_audio.spectral import SpectralPatches
+from unitf_audio.spectrogram import Spectrogram
+
+NUM_PREFIX = 2  # a class token and a distillation token
+
+
+class AudioSpectrogramTransformer(AudioArchitecture):
+    """ASTModel and ASTForAudioClassification: patches of a spectrogram that overlap."""
+
+    kinds = ("audio-spectrogram-transformer",)
+
+    def refusal(self) -> str | None:
+        if not isinstance(self.config.patch_size, int):
+            return f"patch_size is {self.config.patch_size}, not one number"
+        return super().refusal()
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        return TransformerConfig(
+            dim=config.hidden_size,
+            depth=config.num_hidden_layers,
+            num_heads=config.num_attention_heads,
+            hidden_dim=config.intermediate_size,
+            activation=self.activation,
+            norm_eps=config.layer_norm_eps,
+            qkv_bias=config.qkv_bias,
+            dropout=config.hidden_dropout_prob,
+            attention_dropout=config.attention_probs_dropout_prob,
+        )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many patches there are in time, and in frequency."""
+        config, size = self.config, self.config.patch_size
+        return (
+            (config.max_length - size) // config.time_stride + 1,
+            (config.num_mel_bins - size) // config.frequency_stride + 1,
+        )
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        return {"sound": self._patches()}
+
+    def _patches(self) -> SpectralPatches:
+        config, found = self.config, self.preparation("ASTFeatureExtractor")
+        frames, bands = self.grid
+        for name in ("max_length", "num_mel_bins"):
+            if found.get(name, own := getattr(config, name)) != own:
+                raise UserError(
+                    f"{self.source}: its feature extractor has {name} {found[name]}, "
+                    f"its model {own}"
+                )
+        normal = found.get("do_normalize", True)
+        spectrogram = Spectrogram(
+            found.get("sampling_rate", 16_000), num_mels=config.num_mel_bins, kind="fbank"
+        )
+        patches = SpectralPatches(
+            config.hidden_size,
+            spectrogram,
+            config.patch_size,
+            config.patch_size,
+            config.time_stride,
+            config.frequency_stride,
+            normalise="global" if normal else "none",
+            positions="learned",
+            max_tokens=frames * bands,
+            num_frames=config.max_length,
+            fill=0.0,  # the peer fills before it normalises
+            prefix=Prefix(NUM_PREFIX),
+        )
+        if normal:
+            mean, deviation = found.get("mean", -4.2677393), found.get("std", 4.5689974)
+            patches.fitted = {
+                "mean": torch.tensor([[mean]]),
+                "std": torch.tensor([[2 * deviation]]),
+            }
+        return patches
+
+    def tasks(self) -> dict[str, Task]:
+        both: list[int | None] = [0, NUM_PREFIX]
+        if not self.head:
+            head = Head(columns=both)
+            return {"embedding": Embedding(["sound"], "mean", normalise=False, head=head)}
+        head = Head(columns=both, norm_eps=self.config.layer_norm_eps)
+        return {"label": label_task(self.config, ["sound"], "mean", head)}
+
+    def _order(self) -> Tensor:
+        """The peer's number of each of unitf's patches: it counts band by band, unitf in time."""
+        frames, bands = self.grid
+        return torch.arange(frames * bands).reshape(bands, frames).mT.flatten()
+
+    def table(self) -> Sequence[Line]:
+        config, embeddings = self.config, f"{self.prefix}embeddings"
+        places = f"{embeddings}.position_embeddings"
+        order = (self._order() + NUM_PREFIX).tolist()
+        names = [f"attention.{name}_proj" for name in "qkv"]
+        block = [
+            line("layernorm_before", "attention_residual.norm"),
+            joined(names, "attention.qkv", [config.hidden_size] * 3),
+            line("attention.o_proj", "attention.out"),
+            line("layernorm_after", "feedforward_residual.norm"),
+            line("mlp.fc1", "feedforward.inner"),
+            line("mlp.fc2", "feedforward.out"),
+        ]
+        return [
+            line(f"{embeddings}.patch_embeddings.projection", f"{SOUND}.embedding"),
+            joined(
+                [f"{embeddings}.cls_token", f"{embeddings}.distillation_token"],
+                f"{SOUND}.prefix.tokens",
+                [1, 1],
+            ),
+            line(places, f"{SOUND}.prefix.positions", Part(0, NUM_PREFIX)),
+            line(places, f"{SOUND}.position_embedding.table", Picked(order)),
+            *each(
+                config.num_hidden_layers,
+                f"{self.prefix}layers.{{}}",
+                "core.encoder.blocks.{}",
+                block,
+            ),
+            line(f"{self.prefix}layernorm", "core.encoder.final_norm"),
+            line("classifier.layernorm", "tasks.label.head.norm"),
+            line("classifier.dense", "tasks.label.head.linear"),
+        ]
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": list(self.body.layers)}
+
+    def trial(self) -> Trial:
+        """Spectrograms, whose patches unitf reads in the peer's order for once."""
+        config = self.config
+        numbers = torch.randn(2, config.max_length, config.num_mel_bins)
+        back, patches = self._order().argsort(), self._patches()
+        cut = [patches.cut(one.mT) for one in numbers]
+        parts = [Features(one.values[:, back], one.positions[:, back]) for one in cut]
+        return Trial({"input_values": numbers}, {"sound": Features.pack(parts)})
+
+    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+        return super().heads(output, trial) or {"embedding": output.pooler_output}

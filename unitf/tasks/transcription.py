@@ -1,0 +1,179 @@
+"""Transcription: a text for each sequence, read off its columns in their order (CTC)."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics.text import CharErrorRate, WordErrorRate
+
+from unitf.batch import Sample, View
+from unitf.errors import UserError
+from unitf.initialisation import initialise
+from unitf.tasks.figures import Figures
+from unitf.tasks.task import Task, Tokenizers
+from unitf.tokens import Tokens
+
+
+class Reading(NamedTuple):
+    """The logits of every column, and how many columns each sequence has."""
+
+    logits: Float[Tensor, "N V"]
+    lengths: tuple[int, ...]
+
+
+class Transcription(Task):
+    """A text that its sequence tells in its own order: speech, a line of writing.
+
+    Each column writes a symbol or nothing; repeated ones count once (connectionist temporal
+    classification; Graves et al., 2006). A sequence needs at least as many columns as its text has
+    characters, and one more between two equal ones.
+
+    Args:
+        symbols: what each logit writes, "" where nothing; by default nothing, then the characters
+            of the training texts, sorted.
+        blank: the number of the logit that separates equal characters.
+        dropout: of the columns, before the linear head.
+    """
+
+    monitor = "cer"
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        symbols: Sequence[str] | None = None,
+        blank: int = 0,
+        dropout: float = 0.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, target, weight)
+        self.given_symbols = symbols
+        self.blank = blank
+        self.dropout = dropout
+        self._numbers: dict[str, int] = {}
+        if symbols is not None:
+            if not 0 <= blank < len(symbols) or symbols[blank]:
+                raise UserError(f"blank {blank}: expected the number of a symbol that is ''")
+            self.fitted = {"symbols": list(symbols)}
+
+    @property
+    def symbols(self) -> list[str]:
+        """What each logit writes."""
+        if "symbols" not in self.fitted:
+            raise UserError(f"the characters of {self.target!r} are not known before fit()")
+        return self.fitted["symbols"]
+
+    def fit(self, samples: Iterable[Sample]) -> None:
+        if self.given_symbols is not None:
+            return
+        characters = {c for sample in samples for c in self._text(sample)}
+        if not characters:
+            raise UserError(f"target {self.target!r}: found no character in the training texts")
+        symbols = sorted(characters)
+        symbols.insert(self.blank, "")
+        self.fitted = {"symbols": symbols}
+
+    def _text(self, sample: Sample) -> str:
+        value = sample[self.target]  # type: ignore[index]
+        if not isinstance(value, str):
+            raise UserError(
+                f"target {self.target!r}: expected a text, found {type(value).__name__} {value!r}"
+            )
+        return value
+
+    def encode_target(self, sample: Sample) -> Int[Tensor, " L"]:
+        """The number of each character; a letter may be known in the other case only."""
+        if len(self._numbers) == 0:
+            self._numbers = {text: n for n, text in enumerate(self.symbols) if text}
+        known, found = self._numbers, []
+        for character in self._text(sample):
+            forms = (character, character.upper(), character.lower())
+            number = next((known[form] for form in forms if form in known), None)
+            if number is None:
+                raise UserError(
+                    f"target {self.target!r}: unknown character {character!r}; "
+                    f"known: {''.join(known)}"
+                )
+            found.append(number)
+        return torch.tensor(found, dtype=torch.long)
+
+    def collate(self, targets: Sequence[Any]) -> Any:
+        """All texts one after the other, and their lengths."""
+        if not targets:
+            return None
+        lengths = torch.tensor([len(target) for target in targets])
+        return {"numbers": torch.cat(list(targets)), "lengths": lengths}
+
+    def make_parameters(self, dim: int) -> None:
+        self.drop = nn.Dropout(self.dropout)
+        self.head = nn.Linear(dim, len(self.symbols))
+        initialise(self.head)
+
+    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Reading:
+        return Reading(self.head(self.drop(columns.rows)).float(), columns.lengths)
+
+    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N V"]:
+        return self.read(columns, view, tokenizers).logits
+
+    def losses(self, reading: Reading, view: View, tokenizers: Tokenizers) -> Float[Tensor, " S"]:
+        """The negative logarithm of each text's probability, divided by its length.
+
+        A text that its sequence is too short for has no probability: its loss is 0.
+        """
+        logits, lengths = reading
+        if not view.num_samples:
+            return logits.sum()[None][:0]
+        numbers, counts = view.target["numbers"], view.target["lengths"]
+        parts = logits.log_softmax(1).split(list(lengths))
+        padded = nn.utils.rnn.pad_sequence(list(parts))  # (longest, S, V)
+        if not len(padded):  # torch wants a column to look at, though no sequence has one
+            padded = functional.pad(padded, (0, 0, 0, 0, 0, 1))
+        losses = functional.ctc_loss(
+            padded,
+            numbers,
+            torch.tensor(lengths, device=numbers.device),
+            counts,
+            blank=self.blank,
+            reduction="none",
+            zero_infinity=True,
+        )
+        return losses / counts.clamp_min(1)
+
+    def metrics(self) -> Figures:
+        return Figures({"cer": CharErrorRate(), "wer": WordErrorRate()})
+
+    def score(
+        self,
+        metrics: Figures,
+        reading: Reading,
+        view: View,
+        tokenizers: Tokenizers,
+        sequences: Sequence[int],
+    ) -> None:
+        """Error rates of what the most probable symbols write."""
+        if not len(sequences):
+            return
+        written = self.write(reading)
+        parts = view.target["numbers"].tolist()
+        counts = view.target["lengths"].tolist()
+        starts = [sum(counts[:number]) for number in range(len(counts))]
+        chosen = [parts[starts[n] : starts[n] + counts[n]] for n in sequences]
+        truth = ["".join(self.symbols[number] for number in part) for part in chosen]
+        everyone = torch.empty(len(sequences))
+        metrics["num_samples"].update(everyone, everyone)
+        for name in ("cer", "wer"):
+            metrics[name].update([written[n] for n in sequences], truth)
+
+    def write(self, reading: Reading) -> list[str]:
+        """What the most probable symbol of each column writes, a text for each sequence."""
+        texts = []
+        for part in reading.logits.argmax(1).split(list(reading.lengths)):
+            numbers = torch.unique_consecutive(part).tolist()
+            texts.append("".join(self.symbols[number] for number in numbers).strip())
+        return texts
+
+    def predict(self, reading: Reading, view: View, tokenizers: Tokenizers) -> list[dict[str, Any]]:
+        return [{"text": text} for text in self.write(reading)]
