@@ -1,15 +1,15 @@
 """What all tests share: shapes are checked, the shared data is found or its tests are skipped."""
 
-import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+import torch
 from jaxtyping import install_import_hook
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("UNITF_SHARED", ROOT.parent / "shared"))
-
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]  # toys.py, benchmarks
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # toys.py, places.py, benchmarks
 
 # must come before the first import of unitf
 _hook = install_import_hook(
@@ -24,3 +24,10 @@ _hook = install_import_hook(
     ],
     "beartype.beartype",
 )
+
+
+@pytest.fixture(autouse=True)
+def _denormals() -> Iterator[None]:
+    """Training flushes denormal numbers, for the whole process; hypothesis wants them back."""
+    yield
+    torch.set_flush_denormal(False)

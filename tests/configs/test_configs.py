@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SHARED
+from places import ROOT, SHARED
 
 from unitf.cli import main
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
+from places import SHARED
 
 from unitf import UserError
 from unitf.data import Files, Hub, IdxFiles, Lines, PlainText, Split, Table, read_table

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from conftest import SHARED
+from places import SHARED
 
 from unitf.peers.exchange import import_model
 

@@ -117,7 +117,7 @@ def test_predict_goes_to_training_unless_it_has_a_checkpoint(training, monkeypat
     ("argv", "message"),
     [
         (["ftt"], "there is no verb 'ftt'; near: fit"),
-        (["xyz"], "there is no verb 'xyz'; expected one of fit, validate, test, predict, plugins"),
+        (["xyz"], "there is no verb 'xyz'; expected one of fit, validate, test, predict, "),
         (["--plugin", "gone.py", "fit"], "--plugin gone.py: there is no such file"),
         (["plugins", "check", "Imagepatch"], "no tokenizer is called 'Imagepatch'; near: Image"),
     ],

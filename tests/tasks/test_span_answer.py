@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import SHARED
+from places import SHARED
 from task_toys import DIM, Letters
 from torch.nn import functional
 from unitf_text import Bytes, Characters, Subwords, TokenIds, Words

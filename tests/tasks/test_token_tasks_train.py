@@ -50,7 +50,7 @@ def test_masks_labels_and_answers_are_learned_together(tmp_path):
         optimizer=partial(torch.optim.AdamW, lr=3e-3),
     )
     data = DataModule({"made": Patterns()}, batch_size=32, num_workers=0)
-    trainer = make_trainer(tmp_path, max_epochs=25, check_val_every_n_epoch=25)
+    trainer = make_trainer(tmp_path, max_epochs=80, check_val_every_n_epoch=80)
     trainer.fit(learner, datamodule=data)
     figures = {task: made["all"] for task, made in learner.results["validation"].items()}
     assert figures["masked"]["accuracy"] > 0.9

@@ -28,8 +28,15 @@ class Interrupt(Callback):
         self._received = 0
         self._before: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if threading.current_thread() is not threading.main_thread():
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen()
+
+    def _listen(self) -> None:
+        """Takes the place of Lightning's handler, which is set before: its exit status is 0."""
+        if self._before or threading.current_thread() is not threading.main_thread():
             return  # only there may signals be handled
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._receive)
