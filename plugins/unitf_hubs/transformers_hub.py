@@ -40,6 +40,7 @@ class TransformersHub(Hub):
             check_folder(Path(name))
         elif name.startswith((".", "/", "~")):
             raise UserError(f"hf:{name}: there is no such folder")
+        transformers.utils.logging.disable_progress_bar()  # what is told is the proof
         with explained(f"hf:{name}"):
             config = transformers.AutoConfig.from_pretrained(name)
             cls = _class_of(config, name)

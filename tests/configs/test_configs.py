@@ -4,17 +4,29 @@ import warnings
 from pathlib import Path
 
 import pytest
+import transformers
+from peers.published_texts import wordpiece
 from places import ROOT, SHARED
 
 from unitf.cli import main
 
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 OVERLAYS = {"fsdd_new_speaker": "fsdd"}  # these change another recipe
+PRETRAINED = {"trec_minilm"}  # these begin from published weights: here, from small ones
 
 
 def arguments(recipe: Path) -> list[str]:
     names = [*([OVERLAYS[recipe.stem]] if recipe.stem in OVERLAYS else []), recipe.stem]
     return [part for n in names for part in ("--config", str(recipe.parent / f"{n}.yaml"))]
+
+
+def small_bert(folder: Path) -> Path:
+    tokenizer = wordpiece()
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.BertConfig(vocab_size=len(tokenizer), intermediate_size=32, **sizes)
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
@@ -29,6 +41,8 @@ def test_the_recipe_trains(recipe, tmp_path, capsys):
     ]  # fmt: skip
     if recipe.stem != "quickstart":
         argv += ["--data-root", str(SHARED / "data")]
+    if recipe.stem in PRETRAINED:
+        argv += ["--model.pretrained", f"hf:{small_bert(tmp_path / 'published')}"]
     with warnings.catch_warnings():
         assert main(argv) == 0, capsys.readouterr().err
     assert (tmp_path / "run" / "metrics.json").is_file()

@@ -106,7 +106,7 @@ def test_what_cannot_be_is_one_clear_line(source, tmp_path):
         learner_from(tokenizers={"waves": Waves, "beats": Beats})
     with pytest.raises(UserError, match="there is no such file"):
         learner_from(pretrained=str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="timm:vit: published weights cannot be taken yet"):
+    with pytest.raises(UserError, match="timm has no model 'vit'"):
         learner_from(core_from="timm:vit")
     wider = learner_from(pretrained=source, core=TransformerConfig(**{**CORE, "dim": 48}))
     with pytest.raises(UserError, match=r"no weight of its core .*\(dim: 32, not 48"):
