@@ -133,4 +133,11 @@ CASES = {
         global_only={"layer_types": ["full_attention"] * 3, "final_logit_softcapping": 3.0},
         local_only={"layer_types": ["sliding_attention"] * 3},
     ),
+    **_family(
+        "StableLm",
+        {**_LLAMA, "hidden_size": 32, "partial_rotary_factor": 0.5},
+        biases={"use_qkv_bias": True, "tie_word_embeddings": True},
+        side_by_side={"use_parallel_residual": True},
+        linear={"rope_parameters": {**_LINEAR, "partial_rotary_factor": 0.25}},
+    ),
 }

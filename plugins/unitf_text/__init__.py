@@ -62,6 +62,7 @@ def register_architectures(register: Callable[[str], None]) -> None:
     register("unitf_text.llama_line:LlamaLine")
     register("unitf_text.llama_line:Gemma")
     register("unitf_text.llama_line:Gemma2")
+    register("unitf_text.stablelm:StableLM")
     register("unitf_text.bert:Bert")
     register("unitf_text.bert:Roberta")
     register("unitf_text.bert:Electra")

@@ -48,7 +48,7 @@ class LlamaLine(TextDecoder):
             hidden_dim=config.intermediate_size,
             activation=activation_of(self.activation, gated=True),
             norm=self.norm,
-            norm_eps=config.rms_norm_eps,
+            norm_eps=self.norm_eps,
             norm_position="both" if self.four_norms else "pre",
             qk_norm=hasattr(attention, "q_norm"),
             bias=mlp.down_proj.bias is not None,
@@ -64,6 +64,10 @@ class LlamaLine(TextDecoder):
     @property
     def activation(self) -> str:
         return self.config.hidden_act
+
+    @property
+    def norm_eps(self) -> float:
+        return self.config.rms_norm_eps
 
     @property
     def softcap(self) -> float | None:
