@@ -11,8 +11,16 @@ from places import ROOT, SHARED
 from unitf.cli import main
 
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
-OVERLAYS = {"fsdd_new_speaker": "fsdd"}  # these change another recipe
-PRETRAINED = {"trec_minilm"}  # these begin from published weights: here, from small ones
+OVERLAYS = {
+    "fsdd_new_speaker": "fsdd",
+    "random_core": "fsdd_from_text",
+}  # these change another recipe
+PRETRAINED = {  # these begin from published weights: here, from small ones
+    "trec_minilm": "pretrained",
+    "sst2_minilm": "pretrained",
+    "fashion_from_text": "core_from",
+    "fsdd_from_text": "core_from",
+}
 
 
 def arguments(recipe: Path) -> list[str]:
@@ -42,7 +50,8 @@ def test_the_recipe_trains(recipe, tmp_path, capsys):
     if recipe.stem != "quickstart":
         argv += ["--data-root", str(SHARED / "data")]
     if recipe.stem in PRETRAINED:
-        argv += ["--model.pretrained", f"hf:{small_bert(tmp_path / 'published')}"]
+        source = f"hf:{small_bert(tmp_path / 'published')}"
+        argv += [f"--model.{PRETRAINED[recipe.stem]}", source]
     with warnings.catch_warnings():
         assert main(argv) == 0, capsys.readouterr().err
     assert (tmp_path / "run" / "metrics.json").is_file()

@@ -118,8 +118,11 @@ def told(argv: list[str], place: str) -> Any:
         if option in ("--config", "-c"):
             found: Any = read_recipe(next(files))
             for key in place.split("."):
-                found = found.get(key) if isinstance(found, dict) else None
-            value = value if found is None else found
+                if not isinstance(found, dict) or key not in found:
+                    break
+                found = found[key]
+            else:  # a later file may also say that there is none
+                value = found
         elif option == f"--{place}":
             value = text if equals else argv[number + 1] if number + 1 < len(argv) else None
     return None if value in ("null", "") else value
