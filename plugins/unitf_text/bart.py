@@ -7,10 +7,11 @@ from unitf.core import TransformerConfig
 from unitf.embedding import EmbeddingTable, Unembedding
 from unitf.peers import each, joined, line
 from unitf.peers.names import Line
+from unitf.peers.settings import activation_of
 from unitf.tasks.sequence_to_sequence import TargetPositions
 from unitf.tokenizer import Tokenizer
 from unitf_text.encoder_decoders import TASK, TextToText
-from unitf_text.published import activation_of, make_text
+from unitf_text.published import make_text
 from unitf_text.token_ids import TokenIds
 
 

@@ -10,9 +10,10 @@ from unitf.core import TransformerConfig
 from unitf.embedding import EmbeddingTable
 from unitf.peers import Trial, each, joined, line
 from unitf.peers.names import Line
+from unitf.peers.settings import ACTIVATIONS
 from unitf.tasks import Head, Task, TokenClassification
 from unitf.tokenizer import Tokenizer
-from unitf_text.encoders import ACTIVATIONS, TEXT, TextEncoder
+from unitf_text.encoders import TEXT, TextEncoder
 
 
 class Bert(TextEncoder):

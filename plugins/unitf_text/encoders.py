@@ -11,6 +11,7 @@ from unitf import Features
 from unitf.embedding import EmbeddingTable, Unembedding
 from unitf.peers import TransformersArchitecture, Trial, line, random_texts
 from unitf.peers.names import Line
+from unitf.peers.settings import ACTIVATIONS
 from unitf.tasks import (
     Classification,
     Embedding,
@@ -25,14 +26,6 @@ from unitf.tasks import (
 from unitf.tokenizer import Tokenizer
 from unitf_text.companions import SentencePooling, sentence_pooling, text_tokenizer
 
-ACTIVATIONS: dict[str, Any] = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
 TEXT = "tokenizers.text"
 
 

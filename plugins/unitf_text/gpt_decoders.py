@@ -12,11 +12,12 @@ from unitf.embedding import EmbeddingTable, Unembedding
 from unitf.peers import Trial, joined, line
 from unitf.peers.changes import Rows, Transposed
 from unitf.peers.names import Line
+from unitf.peers.settings import activation_of
 from unitf.tasks.embedding import Embedding
 from unitf.tasks.heads import Head
 from unitf.tasks.task import Task
 from unitf_text.decoders import TEXT, TextDecoder
-from unitf_text.published import activation_of, rotary_of, rotary_refusal
+from unitf_text.published import rotary_of, rotary_refusal
 
 
 class GPT2(TextDecoder):

@@ -7,8 +7,9 @@ from unitf.core import TransformerConfig
 from unitf.embedding import EmbeddingTable
 from unitf.peers import joined, line
 from unitf.peers.names import Line
+from unitf.peers.settings import activation_of
 from unitf_text.decoders import TextDecoder
-from unitf_text.published import activation_of, rotary_of, rotary_refusal
+from unitf_text.published import rotary_of, rotary_refusal
 
 
 class LlamaLine(TextDecoder):

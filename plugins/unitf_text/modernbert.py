@@ -8,17 +8,11 @@ from torch import nn
 from unitf.core import TransformerConfig
 from unitf.peers import each, line
 from unitf.peers.names import Line
+from unitf.peers.settings import ACTIVATIONS, GATES, activation_of
 from unitf.tasks import Head
 from unitf.tokenizer import Tokenizer
-from unitf_text.encoders import ACTIVATIONS, TextEncoder
+from unitf_text.encoders import TextEncoder
 
-GATES: dict[str, Any] = {
-    "gelu": "geglu",
-    "gelu_new": "geglu_tanh",
-    "gelu_pytorch_tanh": "geglu_tanh",
-    "relu": "reglu",
-    "silu": "swiglu",
-}
 _BLOCK = [
     line("attn_norm", "attention_residual.norm"),
     line("attn.Wqkv", "attention.qkv"),
@@ -51,7 +45,8 @@ class ModernBert(TextEncoder):
 
     def refusal(self) -> str | None:
         config = self.config
-        if self.activation not in GATES or config.classifier_activation not in ACTIVATIONS:
+        gate = ACTIVATIONS.get(self.activation)
+        if gate not in GATES or config.classifier_activation not in ACTIVATIONS:
             return f"its activations are {self.activation!r} and {config.classifier_activation!r}"
         kinds = {parameters["rope_type"] for parameters in config.rope_parameters.values()}
         if kinds != {"default"}:
@@ -67,7 +62,7 @@ class ModernBert(TextEncoder):
             depth=config.num_hidden_layers,
             num_heads=config.num_attention_heads,
             hidden_dim=config.intermediate_size,
-            activation=GATES[self.activation],
+            activation=activation_of(self.activation, gated=True),
             norm_eps=config.norm_eps,
             norm_bias=config.norm_bias,
             bias=config.mlp_bias,

@@ -9,27 +9,6 @@ from unitf_text.text import TextTokenizer
 from unitf_text.token_ids import TokenIds
 
 _FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
-_ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "quick_gelu": "quick_gelu",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
-_GATES = {"gelu": "geglu", "gelu_tanh": "geglu_tanh", "relu": "reglu", "silu": "swiglu"}
-
-
-def activation_of(name: str, gated: bool = False) -> Any:
-    """An activation of transformers, as TransformerConfig names it."""
-    known = _ACTIVATIONS.get(name)
-    found = _GATES.get(known or "") if gated else known
-    if found is None:
-        raise UserError(f"the activation {name!r} cannot be said in unitf")
-    return found
 
 
 def make_text(dim: int, source: str | None, config: Any, **options: Any) -> TextTokenizer:

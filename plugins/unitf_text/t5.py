@@ -9,11 +9,12 @@ from unitf.core import TransformerConfig
 from unitf.embedding import Unembedding
 from unitf.peers import Trial, each, joined, line, random_texts
 from unitf.peers.names import Line
+from unitf.peers.settings import activation_of
 from unitf.tasks.embedding import Embedding
 from unitf.tasks.task import Task
 from unitf.tokenizer import Tokenizer
 from unitf_text.encoder_decoders import TextToText
-from unitf_text.published import activation_of, make_text
+from unitf_text.published import make_text
 
 TEXT = "tokenizers.text"
 

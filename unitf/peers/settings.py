@@ -7,15 +7,36 @@ from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tasks.heads import Head
 from unitf.tasks.task import Task
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Any] = {
     "gelu": "gelu",
+    "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "quick_gelu": "quick_gelu",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
 }
+GATES: dict[str, Any] = {
+    "gelu": "geglu",
+    "gelu_tanh": "geglu_tanh",
+    "relu": "reglu",
+    "silu": "swiglu",
+}
+
+
+def activation_of(name: str, gated: bool = False) -> Any:
+    """An activation, as TransformerConfig names it; `gated`: that of a gate.
+
+    Raises:
+        UserError: unitf has no such activation.
+    """
+    known = ACTIVATIONS.get(name)
+    found = GATES.get(known or "") if gated else known
+    if found is None:
+        raise UserError(f"the activation {name!r} cannot be said in unitf")
+    return found
 
 
 def label_task(config: Any, inputs: list[str], pooling: Any, head: Head | None = None) -> Task:
