@@ -180,10 +180,13 @@ class SequenceToSequence(Task):
         plain = self._tokenizer(tokenizers).loss(predicted, features).float()
         reading = {"losses": plain, "smoothed": plain}
         if features.is_ids:
-            reading["hits"] = predicted.detach().argmax(0) == features.values
+            if not self.training:
+                reading["hits"] = predicted.argmax(0) == features.values
             if self.label_smoothing:
                 logits = predicted.float()
-                anyone = logits.logsumexp(0) - logits.mean(0)
+                # cross-entropy knows log(sum(exp)), which would take another pass over V×N
+                own = logits.gather(0, features.values.long()[None])[0]
+                anyone = plain + own - logits.mean(0)
                 reading["smoothed"] = torch.lerp(plain, anyone, self.label_smoothing)
         return reading
 
