@@ -20,7 +20,9 @@ def main(verb: str, argv: list[str]) -> int:
 def _import_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unitf import", description="Import a published model.")
     parser.add_argument(
-        "source", help="timm:NAME, hf:NAME, hf:FOLDER, or hf:NAME#PART for one tower"
+        "source",
+        help="timm:NAME, hf:NAME, hf:FOLDER, hf:NAME#PART for one tower, kwt:FILE, or what "
+        "another plugin's hub takes; NAME is a model on the hub; see `unitf models`",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
     _add_printing(parser)
@@ -32,7 +34,7 @@ def _export_parser() -> argparse.ArgumentParser:
         prog="unitf export", description="Write a model for the library that it came from."
     )
     parser.add_argument("checkpoint", help="a run's folder, a checkpoint or an imported folder")
-    parser.add_argument("--to", required=True, help="timm or hf")
+    parser.add_argument("--to", required=True, help="the library: timm, hf or kwt")
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
     _add_printing(parser)
     return parser
