@@ -14,7 +14,17 @@ import pytest
 from places import SHARED
 
 from unitf import UserError
-from unitf.data import Files, Hub, IdxFiles, Lines, PlainText, Split, Table, read_table
+from unitf.data import (
+    Files,
+    Hub,
+    IdxFiles,
+    Lines,
+    ParallelText,
+    PlainText,
+    Split,
+    Table,
+    read_table,
+)
 
 DATA = SHARED / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="shared data not available")
@@ -164,6 +174,24 @@ def test_lines(tmp_path):
         Lines("a.txt", r"(?P<text>A.*)", "latin-1").read("train", tmp_path)
 
 
+def test_parallel_texts_stay_side_by_side(tmp_path):
+    (tmp_path / "a.en.gz").write_bytes(gzip.compress(b"one\r\n\nthree\x0c four\nfive"))
+    (tmp_path / "a.de").write_text("eins\nzwei\ndrei vier\nfünf\n")
+    path = {"train": {"english": "a.en.gz", "german": "a.de"}}
+    pairs = [("one", "eins"), ("", "zwei"), ("three\x0c four", "drei vier"), ("five", "fünf")]
+    expected = [{"english": english, "german": german} for english, german in pairs]
+    samples = ParallelText(path).read("train", tmp_path)
+    assert list(samples) == expected
+    assert list(pickle.loads(pickle.dumps(samples))) == expected
+    assert list(ParallelText(path, limit=2).read("train", tmp_path)) == expected[:2]
+    held = ParallelText(path, split=Split({"test": 0.25})).read("test", tmp_path)
+    assert len(held) == 1 and held[0] in expected
+    (tmp_path / "a.de").write_text("eins\n" * 5)
+    message = r"a\.de has 5 lines, expected as many as .*a\.en\.gz, which has 4"
+    with pytest.raises(UserError, match=message):
+        ParallelText(path, limit=1).read("train", tmp_path)
+
+
 def test_plain_text_windows(tmp_path):
     text = "".join(chr(33 + i % 90) for i in range(1000))
     (tmp_path / "book.txt").write_text(text)
@@ -246,6 +274,7 @@ def test_a_saved_data_set_and_its_classes_by_name(tmp_path):
         (Lines("empty.csv", "(?P<a>.*)"), "holds no samples"),
         (Files(".", "{label}.png"), r"no file matches '\{label\}.png'; the first is bad.jsonl"),
         (Files("table.csv", "{label}.png"), "no folder, zip or tar"),
+        (ParallelText({"train": {"a": "empty.csv"}}), "holds no samples"),
         (PlainText("empty.csv", 5), "no character is left for split train"),
         (Table("table.csv", split=Split({"test": "x"}, "lable")), "'lable' to split by; did you"),
         (Table("table.csv", split=Split({"test": "x"}, "label")), "no sample has label x"),
@@ -295,6 +324,12 @@ def test_shared_sets():
     assert list(sizes(Lines(sst, r"(?P<label>\d) (?P<text>.*)")).values()) == [6920, 872, 1821]
     bank = {"train": "banking77/train.csv", "test": "banking77/test.csv"}
     assert sizes(Table(bank)) == {"train": 10003, "test": 3080}
+    names = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
+    multi30k = {
+        split: {code: f"multi30k-en-fr/{name}.{code}.gz" for code in ("en", "fr")}
+        for split, name in names.items()
+    }
+    assert list(sizes(ParallelText(multi30k)).values()) == [29_000, 1014, 1000]
     book = PlainText("tinyshakespeare/input.txt", 128)
     assert sum(len(s["text"]) for s in book.read("validation", DATA)) == 111_540
     cifar = Files("cifar10-jpeg/test.tar.xz", "test/{label}/*.jpg", "image", limit=100)

@@ -10,6 +10,7 @@ SOURCES = (
     "unitf.data.hub:HubStream",
     "unitf.data.idx:IdxFiles",
     "unitf.data.lines:Lines",
+    "unitf.data.parallel_text:ParallelText",
     "unitf.data.plain_text:PlainText",
     "unitf.data.table:Table",
 )
