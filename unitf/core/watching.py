@@ -116,7 +116,7 @@ class Watch:
         """
         keys = lengths if kind == "self" else pattern.key_lengths
         scope = Scope(pattern, lengths, keys, None if prefix is None else tuple(prefix))
-        return partial(self._call, kind, kernel, scope)
+        return partial(self._call, kind, kernel, scope)  # type: ignore[return-value]
 
     @torch.compiler.disable
     def _call(
