@@ -183,8 +183,8 @@ class TextTokenizer(Tokenizer):
     def names(self, features: Features) -> list[str]:
         added = {self.unknown_id, self.start_id, self.end_id, self.mask_id, self.padding_id}
         called = self.token_names()
-        names = []
-        for i in features.values.tolist():
+        names, ids = [], [int(i) for i in features.values]
+        for i in ids:
             text = called[i] if i in added else self.join([i])
             names.append(text.strip() or called[i].strip() or SPACE)
         return names

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +25,10 @@ def write_page(path: Path, attended: Attended, title: str) -> Path:
     # a "</script>" in a text would end the script
     text = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
     template = files("unitf.attending").joinpath("page.html").read_text(encoding="utf-8")
-    write_text(path, template.replace("TITLE", escape(title)).replace("DATA", text))
+    parts = {"{{title}}": escape(title), "{{data}}": text}
+    # at once: a title may hold what looks like a place for the data
+    filled = re.sub("|".join(map(re.escape, parts)), lambda found: parts[found[0]], template)
+    write_text(path, filled)
     return path
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from unitf.attending.labels import Part
 from unitf.canvas import Canvas
 
 Panel = tuple[str, Float[np.ndarray, " N"]]
 Square = tuple[str, Float[np.ndarray, "Lq Lk"]]
-COLOURS = "magma"
+HEAT = (0.95, 0.36, 0.0)  # over a grey picture
 LINE = 76  # characters of a line of words
 
 
@@ -38,40 +38,52 @@ def draw_matrix(
 
 
 def draw_picture(part: Part, panels: Sequence[Panel]) -> Any:
-    """The picture that a column's tokens are parts of, and its heat maps beside it."""
+    """The picture that a column's tokens are parts of, and beside it in grey under their heat."""
     canvas = part.canvas
     assert canvas is not None
     height, width = canvas.pixels.shape[:2]
-    long = max(height, width) / min(height, width) > 2
-    size = (7.0, 2.6) if long and width > height else (3.0, 3.0 * min(height / width, 2) + 0.4)
-    figure, grid = _figure(1 + len(panels), *size, columns=1 if long and width > height else None)
-    for axes, (title, weights) in zip(grid, [(part.name, None), *panels], strict=False):
-        smooth = "nearest" if max(height, width) < 128 else "antialiased"
-        aspect = "auto" if long else "equal"
-        grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if canvas.pixels.ndim == 2 else {}
-        axes.imshow(canvas.pixels, interpolation=smooth, aspect=aspect, **grey)
-        if weights is not None:
-            axes.imshow(overlay(canvas, weights), interpolation="nearest", aspect=aspect)
+    wide = width > 2 * height
+    size = (7.0, 2.6) if wide else (3.0, 3.0 * min(height / width, 2) + 0.4)
+    figure, grid = _figure(1 + len(panels), *size, columns=1 if wide else None)
+    look = {"aspect": "auto" if max(height, width) > 2 * min(height, width) else "equal"}
+    look["interpolation"] = "nearest" if max(height, width) < 128 else "antialiased"
+    _show(grid[0], canvas.pixels, look)
+    grid[0].set_title(_plain(part.name), loc="left", fontsize=10, fontweight="bold")
+    for axes, (title, weights) in zip(grid[1:], panels, strict=True):
+        _show(axes, grey(canvas.pixels), look)
+        axes.imshow(overlay(canvas, weights), **{**look, "interpolation": "nearest"})
+        axes.set_title(_plain(title), loc="left", fontsize=10, fontweight="bold")
+        told = f"{weights.min():.2g} to {weights.max():.2g}"
+        axes.set_xlabel(told, loc="right", color="#6b7280", fontsize=8)
+    grid[0].set_xlabel(canvas.axes[0], color="#6b7280", fontsize=8)
+    for axes in grid:
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_xlabel(canvas.axes[0], color="#6b7280", fontsize=8)
         axes.set_ylabel(canvas.axes[1], color="#6b7280", fontsize=8)
         axes.spines[:].set_visible(False)
-        axes.set_title(_plain(title), loc="left", fontsize=10, fontweight="bold")
     return figure
 
 
-def overlay(canvas: Canvas, weights: Float[np.ndarray, " N"]) -> Float[np.ndarray, "H W 4"]:
-    """The heat of each token over its box, the warmest opaque enough to be seen."""
-    from matplotlib import colormaps
+def _show(axes: Any, pixels: np.ndarray, look: dict[str, str]) -> None:
+    shades = {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.ndim == 2 else {}
+    axes.imshow(pixels, **look, **shades)
 
-    shares = weights / max(float(weights.max()), 1e-9)
-    heat = np.zeros((*canvas.pixels.shape[:2], 1), np.float32)
+
+def grey(pixels: UInt8[np.ndarray, "H W *C"]) -> UInt8[np.ndarray, "H W"]:
+    """A picture without its colours."""
+    if pixels.ndim == 2:
+        return pixels
+    return (pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+
+
+def overlay(canvas: Canvas, weights: Float[np.ndarray, " N"]) -> Float[np.ndarray, "H W 4"]:
+    """The heat of each token over its box, from the least weight, which is seen through."""
+    shares = (weights - weights.min()) / max(float(np.ptp(weights)), 1e-9)
+    colours = np.zeros((*canvas.pixels.shape[:2], 4), np.float32)
+    colours[..., :3] = HEAT
     for (left, top, right, bottom), share in zip(canvas.boxes.astype(int), shares, strict=True):
-        box = heat[top:bottom, left:right]
-        np.maximum(box, share, out=box)
-    colours = colormaps[COLOURS](heat[..., 0])
-    colours[..., 3] = 0.7
+        box = colours[top:bottom, left:right, 3]
+        np.maximum(box, 0.85 * share, out=box)
     return colours
 
 
@@ -80,7 +92,7 @@ def draw_words(part: Part, panels: Sequence[Panel]) -> Any:
     lines = _lines(part.names)
     figure, grid = _figure(len(panels), 7.5, 0.34 * len(lines) + 0.5, columns=1)
     for axes, (title, weights) in zip(grid, panels, strict=False):
-        shares = weights / max(float(weights.max()), 1e-9)
+        shares = (weights / max(float(weights.max()), 1e-9)).tolist()
         for row, line in enumerate(lines):
             for number, left, width in line:
                 _draw_word(axes, _plain(part.names[number]), shares[number], left, width, row)
@@ -144,6 +156,7 @@ def _figure(
     fitting = max(1, int(20 // width))
     columns = columns or min(count, fitting, math.ceil(math.sqrt(count * 1.6)))
     rows = -(-count // columns)
+    columns = -(-count // rows)  # the last row as full as it can be
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     grid = [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
     return figure, grid

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from unitf.attending.labels import Part, Side
+from unitf.attending.labels import LEARNED, Part, Side
 from unitf.attending.looks import Attended, Looks
 from unitf.attending.panels import draw_matrix, draw_picture, draw_table, draw_words
 from unitf.callbacks.atomic import replacing
 
 MOST_WORDS = 80  # on the axes of a picture
 MOST_PANELS = 48
+MIXED = "modalities"
 
 
 class View(NamedTuple):
@@ -57,13 +58,8 @@ def draw(folder: Path, attended: Attended, choice: Choice) -> list[Path]:
     for looks in attended.looks:
         if attended.alignment is None:
             written += _draw_columns(folder, looks, choice)
-        several = len({part.name for part in [*looks.queries, *looks.keys]}) > 1
-        if several:
-            stem = (
-                "_".join(["modalities", *looks.name.split()])
-                if attended.looks[1:]
-                else ("modalities")
-            )
+        if len({part.name for part in looks.keys} - {LEARNED}) > 1:
+            stem = "_".join([MIXED, *looks.name.split()] if attended.looks[1:] else [MIXED])
             written.append(_draw_modalities(folder / f"{stem}.png", looks, choice))
     return written
 
@@ -71,7 +67,7 @@ def draw(folder: Path, attended: Attended, choice: Choice) -> list[Path]:
 def reader(rows: Float[np.ndarray, "Lq Lk"], queries: Side) -> Float[np.ndarray, " Lk"]:
     """What a sequence as a whole looks at: as its learned first token, else its last one, where
     that alone sees all that came before, else all tokens on average."""
-    learned = [part for part in queries if part.name == "learned" and part.places[0] == 0]
+    learned = [part for part in queries if part.name == LEARNED and part.places[0] == 0]
     if learned:
         return rows[0]
     causal = len(rows) > 1 and not np.triu(rows, 1).any()
@@ -87,8 +83,9 @@ def _draw_alignment(folder: Path, looks: Looks, choice: Choice) -> list[Path]:
         places = [place for part in words for place in part.places]
         names = [name for part in words for name in part.names]
         panels = [(view.title, view.rows[:, places]) for view in views]
+        source = " + ".join(part.name for part in words)
         path = folder / "alignment.png"
-        written.append(_save(path, draw_matrix(panels, target.names, names, "source", target.name)))
+        written.append(_save(path, draw_matrix(panels, target.names, names, source, target.name)))
     for part in looks.keys:
         if part.canvas is not None:
             mean = np.mean([view.rows for view in views], axis=0)
@@ -102,7 +99,7 @@ def _draw_alignment(folder: Path, looks: Looks, choice: Choice) -> list[Path]:
 def _draw_columns(folder: Path, looks: Looks, choice: Choice) -> list[Path]:
     views, written = choice.views(looks)[:MOST_PANELS], []
     for part in looks.keys:
-        if part.name == "learned":
+        if part.name == LEARNED:
             continue
         panels = [(v.title, reader(v.rows, looks.queries)[part.places]) for v in views]
         figure = draw_words(part, panels) if part.canvas is None else draw_picture(part, panels)
