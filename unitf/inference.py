@@ -20,7 +20,7 @@ def predict(learner: Any, samples: Sequence[Sample], batch_size: int) -> list[di
     items = [encode.item(number, sample) for number, sample in enumerate(samples)]
     numbers = {item.name: number for number, item in enumerate(items)}
     predictions: list[dict[str, Any]] = []
-    with _evaluating(learner):
+    with evaluating(learner):
         for first in range(0, len(items), batch_size):
             batch = encode(items[first : first + batch_size]).to(learner.device)
             predictions += [
@@ -35,7 +35,7 @@ def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Ten
     """One vector for each sample; see `Learner.embed`."""
     vectors = torch.zeros(len(samples), learner.config.dim)
     pool = MeanPooling()
-    with _evaluating(learner):
+    with evaluating(learner):
         for name, numbers in _by_task(learner, samples).items():
             tasks = {n: t for n, t in learner.tasks.items() if name in (n, None)}
             encode = Encoder(learner.tokenizers, tasks, labelled=False)
@@ -56,7 +56,7 @@ def _by_task(learner: Any, samples: Sequence[Sample]) -> dict[str | None, list[i
 
 
 @contextmanager
-def _evaluating(learner: Any) -> Iterator[None]:
+def evaluating(learner: Any) -> Iterator[None]:
     """Without dropout, and afterwards as before."""
     training = learner.training
     learner.eval()

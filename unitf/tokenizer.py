@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from unitf.canvas import Canvas, plain_canvas
 from unitf.component import Component
 from unitf.embedding import (
     AdditivePositions,
@@ -123,6 +124,17 @@ class Tokenizer(Component, ABC):
     def spans(self, value: Any) -> Spans:
         """What part of a text each token of `encode(value)` stands for."""
         raise UserError(f"{type(self).__name__} does not know what its tokens stand for in a text")
+
+    def names(self, features: Features) -> list[str]:
+        """What a person calls each token of one sequence: its id's name, or where it stands."""
+        if not features.is_ids:
+            return [",".join(f"{x:g}" for x in place) for place in features.positions.mT.tolist()]
+        names = self.token_names()
+        return [names[i] for i in features.values.tolist()]
+
+    def canvas(self, features: Features) -> Canvas | None:
+        """The picture that the tokens of one sequence are parts of; None: they are words."""
+        return plain_canvas(features)
 
     def empty(self) -> Features:
         """The Features of a value that is not there: no token."""

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
+from unitf.canvas import Canvas
 from unitf.initialisation import initialise
 from unitf.tokenizer import Positions
 from unitf_audio.sound import example_sounds, read_sound
+from unitf_audio.spectrum_canvas import draw_frames
 
 
 class LogMelFrames(Tokenizer):
@@ -65,6 +67,9 @@ class LogMelFrames(Tokenizer):
         whole = max(whole, self.window // 2 // (2 * self.hop) + 1)
         samples = functional.pad(samples, (0, whole * 2 * self.hop - len(samples)))
         return Features(rearrange(self.spectrum(samples), "m (n k) -> (k m) n", k=2))
+
+    def canvas(self, features: Features) -> Canvas:
+        return draw_frames(features, 2)
 
     def spectrum(self, samples: Float[Tensor, " T"]) -> Float[Tensor, "M frames"]:
         """The log powers of a sound, a frame for each hop."""

@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
+from unitf.canvas import Canvas
 from unitf.tokenizer import Positions
 from unitf_audio.augmentation import Perturbation, SpecAugment
 from unitf_audio.learning import fit_moments
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.spectrogram import Spectrogram
+from unitf_audio.spectrum_canvas import draw_frames, draw_patches
 
 
 class _Spectral(Tokenizer, ABC):
@@ -146,6 +148,9 @@ class SpectrogramFrames(_Spectral):
         numbers = numbers[:, : numbers.shape[1] // self.frames_per_token * self.frames_per_token]
         return Features(rearrange(numbers, "m (n k) -> (k m) n", k=self.frames_per_token))
 
+    def canvas(self, features: Features) -> Canvas:
+        return draw_frames(features, self.frames_per_token)
+
 
 class SpectralPatches(_Spectral):
     """Sound as patches of its spectrogram (Gong et al., 2021), frame by frame, low bands first.
@@ -222,3 +227,7 @@ class SpectralPatches(_Spectral):
         return Features(
             rearrange(patches, "b t h w -> (h w) (t b)"), torch.cartesian_prod(frames, bands).mT
         )
+
+    def canvas(self, features: Features) -> Canvas:
+        sides = (self.patch_bands, self.patch_frames)
+        return draw_patches(features, sides, (self.band_step, self.frame_step))

@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unitf.canvas import Canvas
 from unitf.errors import UserError
 from unitf.tokenizer import Positions, Tokenizer
 from unitf.tokens import Features
 from unitf_image.augment import Settings, make_steps
-from unitf_image.places import Coordinates, grid_positions, to_grid, whole
+from unitf_image.places import Coordinates, grid_positions, patch_canvas, to_grid, whole
 from unitf_image.reading import Pixels, read_image
 from unitf_image.resizing import Resizing, Size, fit_to
 from unitf_image.stem import ConvolutionalStem
@@ -205,6 +206,9 @@ class ImagePatches(Tokenizer):
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         image = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
         return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
+
+    def canvas(self, features: Features) -> Canvas:
+        return patch_canvas(self.decode(features), features, self.patch)
 
     @staticmethod
     def examples() -> list[Any]:

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unitf.canvas import Canvas, boxes_of, ranks
 from unitf.configurable import Configurable
 from unitf.errors import UserError
 from unitf.tokens import Features
@@ -71,6 +73,14 @@ def to_grid(size: Iterable[int], patch: Size) -> Size:
     """Rows and columns of patches that cover an image."""
     rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))
     return rows, columns
+
+
+def patch_canvas(image: np.ndarray, features: Features, patch: Size) -> Canvas:
+    """An image with the boxes of its patches; what is neither grey nor coloured becomes grey."""
+    if image.ndim == 3 and image.shape[2] != 3:
+        image = image[:, :, :3] if image.shape[2] == 4 else image.mean(2).astype(np.uint8)
+    row, column = ranks(features)
+    return Canvas(image, boxes_of(column * patch[1], row * patch[0], patch[1], patch[0]))
 
 
 @cache

@@ -14,6 +14,7 @@ from unitf.tokens import Features, Spans
 
 SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]  # the names of tokens that are no text
 Part = TypeVar("Part")
+SPACE = "\N{OPEN BOX}"  # what a space is called
 UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # what an unknown token reads as
 
 
@@ -178,6 +179,15 @@ class TextTokenizer(Tokenizer):
         none = (-1, -1, -1)
         parts = self._framed(self._limit(parts), none, none)
         return Spans(texts, np.array([span for part in parts for span in part]).reshape(-1, 3).T)
+
+    def names(self, features: Features) -> list[str]:
+        added = {self.unknown_id, self.start_id, self.end_id, self.mask_id, self.padding_id}
+        called = self.token_names()
+        names, ids = [], [int(i) for i in features.values]
+        for i in ids:
+            text = called[i] if i in added else self.join([i])
+            names.append(text.strip() or called[i].strip() or SPACE)
+        return names
 
     def _framed(self, parts: Sequence[list[Any]], start: Any, end: Any) -> list[list[Any]]:
         """The parts with what is added before the first, between them, and after each."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unitf.canvas import Canvas, boxes_of, ranks
 from unitf.errors import UserError
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features
@@ -157,6 +158,14 @@ class VideoTubelets(Tokenizer):
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         clip = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
         return clip[:, 0] if self.channels == 1 else clip.transpose(0, 2, 3, 1)
+
+    def canvas(self, features: Features) -> Canvas:
+        """The first frame of each tubelet, side by side."""
+        clip = self.decode(features)[:: self.tubelet]
+        strip = np.concatenate(list(clip if clip.shape[-1] != 4 else clip[..., :3]), axis=1)
+        (frame, row, column), (height, width) = ranks(features), self.patch
+        left = frame * clip.shape[2] + column * width
+        return Canvas(strip, boxes_of(left, row * height, width, height), ("frame", ""))
 
     @staticmethod
     def examples() -> list[Any]:

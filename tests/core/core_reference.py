@@ -156,10 +156,11 @@ def sees(config: TransformerConfig, view: View, i: int, j: int) -> bool:
 
 def attend(
     config: TransformerConfig, state: State, name: str, q: Tensor, k: Tensor, v: Tensor,
-    view: View | None,
+    view: View | None, record: list[Tensor] | None = None,
 ) -> Tensor:  # fmt: skip
     """Queries (n, H·d), keys and values (m, H'·d); a `view` only within one sequence."""
     d, heads = config.head_dim, []
+    looks = torch.zeros(config.num_heads, q.shape[0], k.shape[0], dtype=q.dtype)
     scale = 1 / math.sqrt(d) if config.attention_scale is None else config.attention_scale
     for head in range(config.num_heads):
         shared = head // (config.num_heads // config.num_kv_heads)
@@ -187,8 +188,11 @@ def attend(
                 scores.append(score)
             weights = torch.exp(torch.stack(scores) - max(scores))
             weights = weights / weights.sum()
+            looks[head, i, seen] = weights.detach()
             rows.append(sum(w * vh[j] for w, j in zip(weights, seen, strict=True)))
         heads.append(torch.stack(rows))
+    if record is not None:
+        record.append(looks)
     read = torch.cat(heads, dim=1)
     if config.attention_norm:
         read = norm(config, state, f"{name}.norm", read)
@@ -230,8 +234,10 @@ def stack(
     positions: Tensor,
     causal: bool,
     memory: Tensor | None = None,
+    looks: dict[str, list[Tensor]] | None = None,
 ) -> Tensor:
-    """One sequence (n, D), through an encoder or a decoder."""
+    """One sequence (n, D), through an encoder or a decoder; `looks` gets each layer's weights."""
+    looks = {"self": [], "cross": []} if looks is None else looks
     own, shared = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
     if config.input_norm:
         x = norm(config, state, f"{name}.input_norm", x)
@@ -249,12 +255,12 @@ def stack(
             if not config.key_bias:
                 q = q + state[f"{block}.attention.some_biases.query"]
                 v = v + state[f"{block}.attention.some_biases.value"]
-            return attend(config, state, f"{block}.attention", q, k, v, view)
+            return attend(config, state, f"{block}.attention", q, k, v, view, looks["self"])
 
         def cross_attention(x, block=block):
             q = linear(state, f"{block}.cross.query", x)
             k, v = linear(state, f"{block}.cross.kv", memory).split([shared, shared], dim=1)
-            return attend(config, state, f"{block}.cross", q, k, v, None)
+            return attend(config, state, f"{block}.cross", q, k, v, None, looks["cross"])
 
         def computed(x, block=block):
             return feedforward(config, state, f"{block}.feedforward", x)

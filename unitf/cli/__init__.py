@@ -17,6 +17,7 @@ TRAINING = {
 }
 OTHERS = {  # verb → what it does, and the module whose main(argv) does it
     "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
+    "attend": ("draw what a model looks at in a sample", "unitf.cli.attend"),
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
     "merge": ("a model with adapters as one without (LoRA)", "unitf.cli.merge"),
 }

@@ -16,6 +16,7 @@ from unitf.core.norms import make_norm
 from unitf.core.positions import NoPositions, make_own_positions, make_positions
 from unitf.core.prefix import make_prefix_kernel
 from unitf.core.scores import Pattern
+from unitf.core.watching import Watch
 from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tokens import Tokens
@@ -29,6 +30,7 @@ class Stack(nn.Module):
         self.causal = causal
         self.config = config
         self.compiled = False
+        self.watch: Watch | None = None  # who sees queries and keys, see `watching`
         self.positions, self.global_positions = make_positions(config, causal), None
         if config.global_rotary:
             self.global_positions = make_positions(config.of_global_blocks, causal)
@@ -80,6 +82,10 @@ class Stack(nn.Module):
                 if memory is not None:
                     pattern = self._pattern(tokens.lengths, memory.lengths, training)
                     attend_memory = self._kernel(pattern, tokens)
+                    if self.watch is not None:
+                        attend_memory = self.watch.over(
+                            "cross", attend_memory, pattern, tokens.lengths
+                        )
                 kinds[kind] = Context(
                     attend=self._attend(tokens, positions, everything, causal, training, prefix),
                     rotation=positions.rotation(tokens.positions),
@@ -118,12 +124,16 @@ class Stack(nn.Module):
         if positions.biased:
             pattern = replace(pattern, bias=positions, positions=tokens.positions)
         if prefix is None:
-            return self._kernel(pattern, tokens)
-        if chunk is not None:
+            kernel = self._kernel(pattern, tokens)
+        elif chunk is not None:
             raise UserError("a prefix does not go together with chunk, which cuts sequences")
-        return make_prefix_kernel(
-            pattern, prefix, tokens.matrix.device, _computed_in(tokens.matrix)
-        )
+        else:
+            kernel = make_prefix_kernel(
+                pattern, prefix, tokens.matrix.device, _computed_in(tokens.matrix)
+            )
+        if self.watch is None:
+            return kernel
+        return self.watch.over("self", kernel, pattern, tokens.lengths, prefix)
 
     def _pattern(
         self, lengths: tuple[int, ...], key_lengths: tuple[int, ...], training: bool

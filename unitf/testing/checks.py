@@ -141,6 +141,24 @@ def round_trip(subject: Subject) -> None:
         expect_same(again, features, place, 0.0 if features.is_ids else ROUND_TRIP)
 
 
+def drawn(subject: Subject) -> None:
+    """Every token has a name if ids have names, and a box within the picture if there is one."""
+    tokenizer = subject.tokenizer
+    for number, features in enumerate(subject.features):
+        with suppress(UserError):  # ids without names
+            names = tokenizer.names(features)
+            place = f"names of values[{number}]"
+            expect(len(names) == features.num_tokens, place, len(names), features.num_tokens)
+        if (canvas := tokenizer.canvas(features)) is None:
+            continue
+        place, boxes = f"canvas of values[{number}]", canvas.boxes
+        expect(boxes.shape == (features.num_tokens, 4), f"boxes in {place}", boxes.shape, "N×4")
+        height, width = canvas.pixels.shape[:2]
+        inside = (boxes >= 0).all() and (boxes <= [width, height, width, height]).all()
+        inside = inside and (boxes[:, :2] < boxes[:, 2:]).all()
+        expect(bool(inside), f"boxes in {place}", boxes.tolist(), f"some within {width}×{height}")
+
+
 def deterministic(subject: Subject) -> None:
     """Without `train`, `encode` depends on nothing but the value, and leaves the value alone."""
     for seed in (1, 2):
@@ -201,6 +219,7 @@ CHECKS: dict[str, Callable[[Subject], str | None]] = {
     "longest input": longest,
     "way back to V×N or F×N": way_back,
     "encode → decode round trip": round_trip,
+    "names and picture of tokens": drawn,
     "encode(train=False) deterministic": deterministic,
     "encode(train=True) follows the seeds": seeds,
     "rebuilt from its configuration": configuration,

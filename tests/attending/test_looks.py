@@ -1,0 +1,118 @@
+"""What a model looks at in a sample: whose tokens they are, and that the rows are the core's."""
+
+import pytest
+import torch
+from small_models import PICTURE, WRITERS, Nameless, make, reader, writer
+
+from unitf import UserError
+from unitf.attending import attend
+from unitf.core.watching import rollout
+from unitf.tasks import Classification
+
+
+def described(side):
+    return {part.name: (part.places, part.names) for part in side}
+
+
+def test_every_token_is_found_wherever_a_task_and_a_prefix_put_it():
+    sample = {"text": "abc", "picture": PICTURE}
+    (looks,) = attend(reader(prefix=2), sample).looks
+    places = ["0,0", "0,1", "0,2", "1,0", "1,1", "1,2"]
+    assert described(looks.queries) == {
+        "text": ([3, 4, 5], ["a", "b", "c"]),
+        "picture": ([6, 7, 8, 9, 10, 11], places),
+        "learned": ([0, 1, 2], ["[learned]"] * 3),
+    }
+    assert looks.keys is looks.queries
+    assert looks.rows.shape == (2, 2, 12, 12)
+
+
+def test_a_lone_modality_has_its_tokens_alone_and_ids_without_names_their_numbers():
+    learner = reader(pooling="mean")
+    (looks,) = attend(learner, {"picture": PICTURE}).looks
+    assert described(looks.queries).keys() == {"picture"}
+    learner.tokenizers["text"].__class__ = Nameless
+    (looks,) = attend(learner, {"text": "ab"}).looks
+    assert described(looks.queries) == {"text": ([0, 1], ["2", "3"])}
+
+
+def test_rows_and_rollout_are_those_of_the_chosen_layers_and_heads():
+    learner, sample = reader(), {"text": "abc", "picture": PICTURE}
+    (every,) = attend(learner, sample).looks
+    (some,) = attend(learner, sample, layers=[1], heads=[1, 0]).looks
+    assert torch.equal(some.rows[0], every.rows[1][[1, 0]])
+    assert (some.layers, some.heads) == ([1], [1, 0])
+    for looks in (some, every):
+        torch.testing.assert_close(looks.rollout, rollout(list(every.rows)))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_word_is_aligned_by_the_column_that_writes_it(name):
+    learner = writer(name)
+    attended = attend(learner, {"text": "abc", "picture": PICTURE, "target": "de"})
+    alignment, whole = attended.alignment, attended.looks[-1]
+    assert described(alignment.queries) == {"target": ([0, 1, 2], ["d", "e", "</s>"])}
+    assert [part.name for part in alignment.keys] == ["text", "picture"]
+    assert alignment.keys[1].canvas is not None
+    first = 9 if "prefix" in name else 0  # after the source
+    assert torch.equal(alignment.rows, whole.rows[:, :, first : first + 3, :9])
+    # the last word that is read before it has no part in what a word looks at
+    other = attend(learner, {"text": "abc", "picture": PICTURE, "target": "df"}).alignment
+    torch.testing.assert_close(other.rows[:, :, :2], alignment.rows[:, :, :2])
+    assert not torch.isclose(other.rows[:, :, 2], alignment.rows[:, :, 2]).all()
+    if "memory" in name:
+        assert [looks.name for looks in attended.looks] == [
+            "source at source",
+            "target at target",
+            "target at source",
+        ]
+        torch.testing.assert_close(whole.rollout.sum(-1), torch.ones(len(whole.rollout)))
+
+
+def test_looking_leaves_the_model_as_it_was():
+    learner, sample = reader(dropout=0.5), {"text": "abc"}
+    before = learner.predict([sample])
+    learner.train()
+    attend(learner, sample)
+    assert learner.training
+    assert all(stack.watch is None for stack in learner.core.stacks)
+    assert not learner.tokenizers["text"]._forward_hooks
+    assert learner.predict([sample]) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layers": [2]}, "there is no layer 2, expected 0 to 1"),
+        ({"layers": [-1]}, "there is no layer -1, expected 0 to 1"),
+        ({"heads": [0, 5]}, "there is no head 5, expected 0 to 1"),
+        ({"task": "kinds"}, "there is no task 'kinds', expected one of kind"),
+    ],
+)
+def test_what_is_not_there_is_named(settings, message):
+    with pytest.raises(UserError, match=message):
+        attend(reader(), {"text": "abc"}, **settings)
+
+
+def test_a_sample_that_no_task_takes_and_a_source_without_a_target_are_named():
+    with pytest.raises(UserError, match="no task takes a sample of sound: kind"):
+        attend(reader(), {"sound": 1})
+    with pytest.raises(UserError, match=r"no target, expected target=… beside text, picture"):
+        attend(writer("memory"), {"text": "abc"})
+
+
+def test_too_much_to_show_is_said_and_not_shown(monkeypatch):
+    monkeypatch.setattr("unitf.attending.looks.MOST", 30)
+    with pytest.raises(UserError, match="2 layers of 2 heads over 4 × 4 tokens are too much"):
+        attend(reader(), {"text": "abc"})
+    attend(reader(), {"text": "abc"}, layers=[0], heads=[0])
+
+
+def test_a_layer_that_only_the_encoder_has_shows_the_encoder():
+    task = Classification(["text"], "kind", ["a", "b"])
+    (looks,) = attend(make({"kind": task}, depth=3), {"text": "ab"}, layers=[2]).looks
+    assert looks.layers == [2]
+    learner = writer("memory", depth=2, decoder_depth=1)
+    attended = attend(learner, {"text": "ab", "target": "c"}, layers=[1])
+    assert [looks.name for looks in attended.looks] == ["source at source"]
+    assert attended.alignment is None
