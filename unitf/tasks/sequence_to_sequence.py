@@ -15,9 +15,11 @@ from unitf.batch import Sample, View
 from unitf.configurable import Configurable
 from unitf.embedding import LearnedPositions
 from unitf.errors import UserError
+from unitf.generation import Prompt
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.next_token import TokenFigures
 from unitf.tasks.pooling import LearnedToken
+from unitf.tasks.prompting import make_prompt, new_tokens, room_of
 from unitf.tasks.task import Given, Task, Tokenizers
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
@@ -125,13 +127,43 @@ class SequenceToSequence(Task):
     def give(self, view: View, tokenizers: Tokenizers) -> Given:
         source = self.arrange(self.embed(view, tokenizers))
         target = self._read_so_far(view, tokenizers)
+        return self._together(source, target)
+
+    def _together(self, source: Tokens, target: Tokens) -> Given:
         if not self.prefix:
             return Given(target, source)
-        before = np.repeat(np.array(source.lengths, np.float32), target.lengths)
-        positions = target.positions.clone()  # the target goes on where the source ends
-        positions[0] += torch.from_numpy(before).to(positions.device, non_blocking=True)
-        whole = Tokens.concat([source, replace(target, positions=positions)])
-        return Given(whole, prefix=source.lengths)
+        return Given(
+            Tokens.concat([source, _behind(source.lengths, target)]), prefix=source.lengths
+        )
+
+    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+        """The source, and a start."""
+        tokenizer = self._tokenizer(tokenizers)
+        if tokenizer.num_prefix:
+            raise UserError(f"{self.target}: nothing is generated before a tokenizer's prefix")
+        source, count = self.arrange(self.embed(view, tokenizers)), view.num_samples
+        written: list[int] = []
+        if self.start_token is not None:
+            target = self.start_token(count)
+        else:
+            written = [self._first(tokenizer)]
+            device = source.matrix.device
+            places = torch.tensor(tokenizer.place(0), device=device)[:, None].expand(-1, count)
+            features = Features(
+                torch.full((count,), written[0], device=device), places, (1,) * count
+            )
+            target = tokenizer.without_prefix(features, positions=self.positions)
+
+        def embed(features: Features, samples: Sequence[int]) -> Tokens:
+            tokens = new_tokens(tokenizer, self.positions, features, samples)
+            return _behind([source.lengths[s] for s in samples], tokens) if self.prefix else tokens
+
+        room = room_of(tokenizer, [0])[0]
+        if (own := self.target_positions) is not None:
+            room = own.max_tokens if room is None else min(room, own.max_tokens)
+        given = self._together(source, target)
+        first = [len(written)] * count
+        return make_prompt(given, tokenizer, embed, [written] * count, first, [room] * count)
 
     def _read_so_far(self, view: View, tokenizers: Tokenizers) -> Tokens:
         """What the decoder reads: a start, then the true target."""
@@ -139,13 +171,18 @@ class SequenceToSequence(Task):
         if self.start_token is not None:
             start = self.start_token(features.num_sequences)
             return Tokens.concat([start, tokenizer(features, positions=self.positions)])
+        moved = _moved(features, self._first(tokenizer))
+        return tokenizer(moved, positions=self.positions)
+
+    def _first(self, tokenizer: Tokenizer) -> int:
+        """The id that stands before the first token."""
         first = tokenizer.start_id if self.start_with == "tokenizer" else int(self.start_with)
-        if first is None or not features.is_ids:
+        if first is None or tokenizer.vocabulary_size is None:
             raise UserError(
                 f"{self.target}: {type(tokenizer).__name__} has no start token, "
                 "expected start: learned"
             )
-        return tokenizer(_moved(features, first), positions=self.positions)
+        return first
 
     def _sequence(self, view: View) -> Features:
         assert view.sequence is not None  # the Encoder makes it, because there is a tokenizer
@@ -237,6 +274,14 @@ class SequenceToSequence(Task):
             if loss is not None and features.is_ids:  # exp(700) is about what float64 holds
                 predictions[-1]["perplexity"] = math.exp(min(loss, 700.0))
         return predictions
+
+
+def _behind(lengths: Sequence[int], target: Tokens) -> Tokens:
+    """A target that goes on where sources of these lengths end."""
+    before = np.repeat(np.array(lengths, np.float32), target.lengths)
+    positions = target.positions.clone()
+    positions[0] += torch.from_numpy(before).to(positions.device, non_blocking=True)
+    return replace(target, positions=positions)
 
 
 def _moved(features: Features, first: int) -> Features:

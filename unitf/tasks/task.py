@@ -10,6 +10,8 @@ from torchmetrics import MetricCollection
 
 from unitf.batch import Encoding, Sample, View
 from unitf.component import Component
+from unitf.errors import UserError
+from unitf.generation import Prompt
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -147,6 +149,10 @@ class Task(Component, ABC):
     @abstractmethod
     def losses(self, reading: Any, view: View, tokenizers: Tokenizers) -> Tensor:
         """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each."""
+
+    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+        """What a core reads of the samples before it writes, for tasks that generate."""
+        raise UserError(f"{type(self).__name__} generates nothing")
 
     # ---- for a person ------------------------------------------------------------------
 
