@@ -267,7 +267,10 @@ class Learner(L.LightningModule):
             board = self.scoreboards[split] = Scoreboard(dict(self.tasks.items())).to(self.device)
         readings = self(batch)
         losses = self._losses(batch, readings)
+        tokenizers, testing = self._tokenizers, self.trainer.testing
         for name, view in batch.views.items():
+            task = self.tasks[name]
+            readings[name] = task.examine(readings[name], view, tokenizers, self.core, testing)
             board.update(
                 name, self.tasks[name], readings[name], view, self._tokenizers, losses[name]
             )
