@@ -4,13 +4,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf.batch import Sample
+from unitf.batch import Sample, View
 from unitf.data.encoder import Encoder
+from unitf.errors import UserError
+from unitf.generation import Generation, Prompt, Reader, Rules, StreamedText, write
+from unitf.generation import generate as write_all
 from unitf.tasks.pooling import MeanPooling
+from unitf.tasks.task import Task
+from unitf.tokens import Features
 
 
 @torch.inference_mode()
@@ -46,6 +52,81 @@ def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Ten
     return vectors
 
 
+@torch.inference_mode()
+def generate(
+    learner: Any,
+    samples: Sequence[Sample],
+    settings: Generation,
+    task: str | None = None,
+    batch_size: int = 32,
+) -> list[dict[str, Any]]:
+    """What a task writes for each sample; see `Learner.generate`."""
+    name, found = writing_task(learner, task), []
+    with _evaluating(learner):
+        for first in range(0, len(samples), batch_size):
+            prompt = _prompt(learner, name, samples[first : first + batch_size], first)
+            rules = Rules(settings, prompt)
+            for one in write_all(learner.core, prompt, settings):
+                value = one.value(rules)
+                record: dict[str, Any] = {"index": first + one.sample, "task": name}
+                record["text" if isinstance(value, str) else "value"] = value
+                record["tokens"] = [t.tolist() if isinstance(t, Tensor) else t for t in one.tokens]
+                if prompt.is_ids:
+                    record["log_probabilities"] = one.log_probabilities
+                if one.score is not None:
+                    record["score"] = one.score
+                found.append(record)
+    return found
+
+
+@torch.inference_mode()
+def stream(
+    learner: Any, sample: Sample, settings: Generation, task: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """What a task writes for one sample, as it comes; see `Learner.stream`."""
+    if settings.num_beams > 1 or settings.num_returns > 1:
+        raise UserError("one sequence is streamed: expected num_beams 1 and num_returns 1")
+    with _evaluating(learner):
+        prompt = _prompt(learner, writing_task(learner, task), [sample])
+        text = StreamedText(prompt, settings)
+        for step in write(Reader(learner.core, prompt, settings.max_tokens), settings):
+            record: dict[str, Any] = {"token": step.token}
+            if isinstance(step.token, int):
+                record |= {"text": text.add(step), "log_probability": step.log_probability}
+            yield record
+
+
+def writing_task(learner: Any, name: str | None = None) -> str:
+    """The name of the task that generates: the only one that can, or that of this name.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    writing = [n for n, task in learner.tasks.items() if type(task).prompt is not Task.prompt]
+    if name is None and len(writing) == 1:
+        return writing[0]
+    if name in writing:
+        return str(name)
+    kinds = ", ".join(f"{n} ({type(task).__name__})" for n, task in learner.tasks.items())
+    if not writing:
+        raise UserError(f"this model cannot generate: its tasks are {kinds}")
+    found = "several tasks that generate" if name is None else f"{name!r}"
+    raise UserError(f"task: expected one of {', '.join(writing)}, found {found}")
+
+
+def _prompt(learner: Any, name: str, samples: Sequence[Sample], first: int = 0) -> Prompt:
+    """What the core reads of some samples; one that brings nothing has empty tokens."""
+    task = learner.tasks[name]
+    samples = [{c: sample.get(c) for c in task.inputs} for sample in samples]
+    samples = [{c: value for c, value in s.items() if value not in (None, "")} for s in samples]
+    encode = Encoder(learner.tokenizers, {name: task}, labelled=False)
+    whole = [number for number, sample in enumerate(samples) if sample]
+    view = encode([encode.item(first + n, samples[n]) for n in whole]).views[name]
+    if len(whole) < len(samples):
+        view = _with_empty(view, whole, len(samples))
+    return task.prompt(view.to(learner.device), dict(learner.tokenizers.items()))
+
+
 def _by_task(learner: Any, samples: Sequence[Sample]) -> dict[str | None, list[int]]:
     """The numbers of the samples by the first task that takes them; None: by no task."""
     groups: dict[str | None, list[int]] = {}
@@ -53,6 +134,17 @@ def _by_task(learner: Any, samples: Sequence[Sample]) -> dict[str | None, list[i
         taking = (n for n, task in learner.tasks.items() if task.takes(sample, labelled=False))
         groups.setdefault(next(taking, None), []).append(number)
     return groups
+
+
+def _with_empty(view: View, whole: Sequence[int], count: int) -> View:
+    """The samples of a view under these numbers, among others that bring no token."""
+    features = {}
+    for column, some in view.features.items():
+        lengths = np.zeros(count, np.int64)
+        lengths[list(whole)] = some.lengths
+        features[column] = Features(some.values, some.positions, tuple(lengths.tolist()))
+    names = tuple(str(number) for number in range(count))
+    return View(features, None, ("",) * count, names)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Learner: the one LightningModule, of tokenizers, one core and one or more tasks."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -31,6 +31,7 @@ from unitf.fitting import (
     fit_components,
     restore_components,
 )
+from unitf.generation import Generation
 from unitf.optimisation import WarmupCosine, parameter_groups, scale_rates
 from unitf.scoreboard import Scoreboard, flat_figures
 from unitf.tasks.task import Given, Task
@@ -266,7 +267,10 @@ class Learner(L.LightningModule):
             board = self.scoreboards[split] = Scoreboard(dict(self.tasks.items())).to(self.device)
         readings = self(batch)
         losses = self._losses(batch, readings)
+        tokenizers, testing = self._tokenizers, self.trainer.testing
         for name, view in batch.views.items():
+            task = self.tasks[name]
+            readings[name] = task.examine(readings[name], view, tokenizers, self.core, testing)
             board.update(
                 name, self.tasks[name], readings[name], view, self._tokenizers, losses[name]
             )
@@ -326,6 +330,34 @@ class Learner(L.LightningModule):
         Each prediction has `index`, the number of its sample, and `task`.
         """
         return inference.predict(self, samples, batch_size)
+
+    def generate(
+        self,
+        samples: Sequence[Sample],
+        settings: Generation | None = None,
+        task: str | None = None,
+        batch_size: int = 32,
+        **options: Any,
+    ) -> list[dict[str, Any]]:
+        """What a task writes for raw samples: text (or value), tokens, log-probabilities.
+
+        Args:
+            settings: how; by default the likeliest token, up to 256 of them.
+            task: the name of the task that writes, where several can.
+            options: those of `Generation`, by name, instead of `settings`.
+        """
+        settings = settings or Generation(**options)
+        return inference.generate(self, samples, settings, task, batch_size)
+
+    def stream(
+        self,
+        sample: Sample,
+        settings: Generation | None = None,
+        task: str | None = None,
+        **options: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """What a task writes for one raw sample, token by token; see `generate`."""
+        return inference.stream(self, sample, settings or Generation(**options), task)
 
     def embed(self, samples: Sequence[Sample], batch_size: int = 64) -> Float[Tensor, "S D"]:
         """A vector for each raw sample: the mean of its columns, as its first task reads them."""

@@ -1,9 +1,11 @@
 """Tokenizer: what a plugin subclasses to bring a modality."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
@@ -275,6 +277,15 @@ class Tokenizer(Component, ABC):
         """Where the tokens stand, as relative positions in the core read it."""
         return features.positions
 
+    def place(self, number: int) -> Sequence[float]:
+        """The P positions of the token of this number: row by row where there is a grid."""
+        if self.num_axes == 1:
+            return (float(number),)
+        shape = self.position_shape
+        if shape is None or len(shape) != self.num_axes or number >= math.prod(shape):
+            raise UserError(f"{type(self).__name__} does not know where token {number} stands")
+        return tuple(float(place) for place in np.unravel_index(number, shape))
+
     def num_columns(self, features: Features) -> tuple[int, ...]:
         """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
         return tuple(length and self.num_prefix + length for length in features.lengths)
@@ -287,6 +298,20 @@ class Tokenizer(Component, ABC):
         positions: nn.Module | None = None,
     ) -> Tokens:
         """A batch of Features as Tokens: `embed`, positions added, the prefix before each.
+
+        The arguments are those of `without_prefix`.
+        """
+        tokens = self.without_prefix(features, hidden, vector, positions)
+        return tokens if self.prefix is None else self.prefix(tokens)
+
+    def without_prefix(
+        self,
+        features: Features,
+        hidden: Bool[Tensor, " N"] | None = None,
+        vector: Float[Tensor, " E"] | None = None,
+        positions: nn.Module | None = None,
+    ) -> Tokens:
+        """The same without the prefix, as of tokens that follow others.
 
         Args:
             hidden: the tokens whose content is replaced; they keep their places.
@@ -314,5 +339,4 @@ class Tokenizer(Component, ABC):
             rows = self.embedding_norm(rows)
         if self.embedding_projection is not None and not self.table.projected_first:
             rows = self.embedding_projection(rows)
-        tokens = Tokens.from_rows(rows, features.lengths, self.places(features))
-        return tokens if self.prefix is None else self.prefix(tokens)
+        return Tokens.from_rows(rows, features.lengths, self.places(features))

@@ -125,6 +125,10 @@ class TextTokenizer(Tokenizer):
         rows = self.num_positions
         return (rows, self.num_segments) if self.num_segments else (rows,)
 
+    def place(self, number: int) -> Sequence[float]:
+        """The next place of the order, in the first segment."""
+        return (float(number), 0.0)[: self.num_axes]
+
     @abstractmethod
     def segment(self, text: str, train: bool) -> list[int]:
         """The ids of a text, without added tokens."""

@@ -12,6 +12,7 @@ from toys import make_trainer
 
 from unitf import Features, Learner, Source, Tokenizer, TransformerConfig, UserError
 from unitf.data import DataModule, Encoder
+from unitf.generation import Generation
 from unitf.tasks import Classification, NextToken, SequenceToSequence
 from unitf.tasks.sequence_to_sequence import TargetPositions
 
@@ -32,6 +33,9 @@ class Plain(Letters):
 
     def encode(self, value, train=False):
         return super().encode(value)
+
+    def decode(self, features):
+        return "".join(chr(48 + (i - 2 - 48) % 28) for i in features.values.tolist() if i > 1)
 
 
 class Triples(Tokenizer):
@@ -254,10 +258,21 @@ def test_it_learns_to_write_numbers_from_behind(tmp_path):
     made = Learner(
         TransformerConfig(dim=48, depth=1, num_heads=2, kind="encoder-decoder"),
         {"text": partial(Plain, positions="learned", max_tokens=8)},
-        {"flip": SequenceToSequence(["text"], "flipped", "text")},
+        {
+            "flip": SequenceToSequence(
+                ["text"], "flipped", "text", generate=Generation(max_tokens=6), metrics=["cer"]
+            )
+        },
         optimizer=partial(torch.optim.AdamW, lr=5e-3),
     )
     trainer = make_trainer(tmp_path, max_epochs=7)
     data = DataModule({"flipped": Flipped()}, tokens_per_batch=100, num_workers=0)
     trainer.fit(made, datamodule=data)
-    assert made.results["validation"]["flip"]["all"]["accuracy"] > 0.9
+    found = made.results["validation"]["flip"]["all"]
+    assert found["accuracy"] > 0.9
+    assert "cer" not in found  # a test alone takes the time to write
+    trainer.test(made, datamodule=data)
+    [found] = [made.results[split]["flip"]["all"] for split in data.test_splits]
+    assert found["cer"] < 0.2
+    told = made.generate([{"text": "123"}], max_tokens=6)
+    assert told[0]["text"] == "321"

@@ -16,6 +16,8 @@ TRAINING = {
     "predict": "print predictions (--checkpoint DIR|FILE --input image=cat.png …)",
 }
 OTHERS = {  # verb → what it does, and the module whose main(argv) does it
+    "generate": ("write: --checkpoint DIR --text …, or any input", "unitf.cli.generate"),
+    "chat": ("talk with a language model at the terminal", "unitf.cli.chat"),
     "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
     "attend": ("draw what a model looks at in a sample", "unitf.cli.attend"),
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),

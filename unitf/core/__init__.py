@@ -1,6 +1,7 @@
 """The Transformer core: D×N to D×N, whatever the modality."""
 
+from unitf.core.cache import Cache
 from unitf.core.config import TransformerConfig
 from unitf.core.transformer import Transformer
 
-__all__ = ["Transformer", "TransformerConfig"]
+__all__ = ["Cache", "Transformer", "TransformerConfig"]

@@ -1,5 +1,7 @@
 """Attention modules: what projects columns to queries, keys and values, and back."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,8 +23,11 @@ class HeadNorms(nn.Module):
     def forward(
         self, q: Float[Tensor, "N H d"], k: Float[Tensor, "M H2 d"]
     ) -> tuple[Float[Tensor, "N H d"], Float[Tensor, "M H2 d"]]:
+        return self.of_queries(q), self.key(k).to(k.dtype)
+
+    def of_queries(self, q: Float[Tensor, "N H d"]) -> Float[Tensor, "N H d"]:
         # under autocast norms give float32, but values are not
-        return self.query(q).to(q.dtype), self.key(k).to(k.dtype)
+        return self.query(q).to(q.dtype)
 
 
 class Attention(nn.Module):
@@ -106,9 +111,12 @@ class CrossAttention(Attention):
         super().__init__(config, config.qkv_bias, **widths)
 
     def forward(
-        self, rows: Float[Tensor, "N D"], memory: Float[Tensor, "M D"], kernel: Kernel
+        self, rows: Float[Tensor, "N D"], memory: Float[Tensor, "M D"] | None, kernel: Any
     ) -> Float[Tensor, "N D"]:
         q = self.query(rows).unflatten(-1, (-1, self.head_dim))
+        if memory is None:  # the kernel has kept what it read
+            q = q if self.head_norms is None else self.head_norms.of_queries(q)
+            return self.together(kernel(q, None, None))
         k, v = self.kv(memory).unflatten(-1, (-1, self.head_dim)).chunk(2, dim=1)
         if self.head_norms is not None:
             q, k = self.head_norms(q, k)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from unitf.core.block import Context, make_blocks
+from unitf.core.cache import Cache, Call
 from unitf.core.config import TransformerConfig
 from unitf.core.kernels import Kernel, make_kernel
 from unitf.core.norms import make_norm
@@ -47,13 +48,15 @@ class Stack(nn.Module):
         memory: Tokens | None = None,
         causal: bool | None = None,
         prefix: Sequence[int] | None = None,
+        cache: Cache | None = None,
     ) -> Tokens:
         # a compiled block that once saw a view is compiled anew for what is none
         rows = tokens.rows.clone() if self.compiled else tokens.rows
         if self.input_norm is not None:
             rows = self.input_norm(rows)
         causal = self.causal if causal is None else causal
-        contexts = self._contexts(tokens, memory, causal, prefix if causal else None)
+        call = None if cache is None else self._call(cache, tokens, causal, prefix)
+        contexts = self._contexts(tokens, memory, causal, prefix if causal else None, call)
         run = _run_twice if self.config.checkpoint and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.drop_path[-1] > 0
@@ -65,8 +68,22 @@ class Stack(nn.Module):
             rows = self.final_norm(rows)
         return tokens.with_rows(rows)
 
+    def _call(
+        self, cache: Cache, tokens: Tokens, causal: bool, prefix: Sequence[int] | None
+    ) -> Call:
+        if not causal or not (prefix is None or cache.is_empty):
+            raise UserError("a cache is for causal cores, and a prefix for the first call with it")
+        window, chunk = self.config.window, self.config.chunk
+        reaches = [chunk, None if window is None else window + 1]
+        return Call(cache, tokens, min((r for r in reaches if r is not None), default=None))
+
     def _contexts(
-        self, tokens: Tokens, memory: Tokens | None, causal: bool, prefix: Sequence[int] | None
+        self,
+        tokens: Tokens,
+        memory: Tokens | None,
+        causal: bool,
+        prefix: Sequence[int] | None,
+        call: Call | None,
     ) -> list[Context]:
         """Everything that depends on lengths and positions: for every block, once a kind."""
         kinds: dict[tuple[bool, bool, NoPositions], Context] = {}
@@ -87,12 +104,17 @@ class Stack(nn.Module):
                             "cross", attend_memory, pattern, tokens.lengths
                         )
                 kinds[kind] = Context(
-                    attend=self._attend(tokens, positions, everything, causal, training, prefix),
+                    self._attend(tokens, positions, everything, causal, training, prefix, call),
                     rotation=positions.rotation(tokens.positions),
                     memory=None if memory is None else memory.rows,
                     attend_memory=attend_memory,
                 )
-            contexts.append(kinds[kind])
+            context = kinds[kind]
+            if call is not None:
+                of_memory = () if memory is None else memory.lengths
+                pattern = self._pattern(tokens.lengths, of_memory, training)
+                context = call.bind(number, context, pattern)
+            contexts.append(context)
         return contexts
 
     def _positions(self, number: int, everything: bool) -> NoPositions:
@@ -113,6 +135,7 @@ class Stack(nn.Module):
         causal: bool,
         training: bool,
         prefix: Sequence[int] | None,
+        call: Call | None,
     ) -> Kernel:
         """How tokens look at each other: at all, or as far as window and chunk let them."""
         window, chunk = self.config.window, self.config.chunk
@@ -123,17 +146,18 @@ class Stack(nn.Module):
         pattern = replace(pattern, causal=causal, window=window)
         if positions.biased:
             pattern = replace(pattern, bias=positions, positions=tokens.positions)
-        if prefix is None:
-            kernel = self._kernel(pattern, tokens)
-        elif chunk is not None:
+        device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
+        if call is not None and not call.is_first:
+            return call.continuing(pattern, chunk, dtype)
+        if prefix is not None and chunk is not None:
             raise UserError("a prefix does not go together with chunk, which cuts sequences")
+        if prefix is None:
+            kernel = make_kernel(pattern, device, dtype)
         else:
-            kernel = make_prefix_kernel(
-                pattern, prefix, tokens.matrix.device, _computed_in(tokens.matrix)
-            )
-        if self.watch is None:
-            return kernel
-        return self.watch.over("self", kernel, pattern, tokens.lengths, prefix)
+            kernel = make_prefix_kernel(pattern, prefix, device, dtype)
+        if self.watch is not None:
+            kernel = self.watch.over("self", kernel, pattern, tokens.lengths, prefix)
+        return kernel if call is None else call.filling(kernel, pattern, chunk)
 
     def _pattern(
         self, lengths: tuple[int, ...], key_lengths: tuple[int, ...], training: bool
@@ -194,6 +218,7 @@ class Transformer(nn.Module):
         memory: Tokens | None = None,
         causal: bool | None = None,
         prefix: Sequence[int] | None = None,
+        cache: Cache | None = None,
     ) -> Tokens:
         """The columns of `tokens`, each after a look at its sequence.
 
@@ -203,30 +228,40 @@ class Transformer(nn.Module):
                 None: the tokens are for its encoder alone.
             causal: whether a token sees only what came before; None: as the kind says.
             prefix: where it does: so many tokens at the beginning of each sequence see each other.
+            cache: what was read before, of which the tokens are the continuation; they are kept in
+                it too. A memory, or a prefix, is given in the first call alone.
         """
         if tokens.dim != self.config.dim:
             raise UserError(
                 f"tokens are {tokens.dim} wide, but the core's dim is {self.config.dim}"
             )
-        if memory is None:
-            return self.stacks[0](tokens, causal=causal, prefix=prefix)
+        if memory is None and (cache is None or self.config.kind != "encoder-decoder"):
+            return self.stacks[0](tokens, causal=causal, prefix=prefix, cache=cache)
         if self.config.kind != "encoder-decoder":
             raise UserError(f"a core of kind {self.config.kind!r} cannot read a memory")
-        return self.decode(tokens, self.encode(memory), causal)
+        return self.decode(tokens, memory and self.encode(memory), causal, cache)
 
     def encode(self, tokens: Tokens) -> Tokens:
         """What the encoder of an encoder-decoder makes of a memory."""
         assert self.encoder is not None
         return self.encoder(tokens)
 
-    def decode(self, tokens: Tokens, memory: Tokens, causal: bool | None = None) -> Tokens:
-        """The decoder's columns over a memory that was encoded before."""
+    def decode(
+        self,
+        tokens: Tokens,
+        memory: Tokens | None,
+        causal: bool | None = None,
+        cache: Cache | None = None,
+    ) -> Tokens:
+        """The decoder's columns over a memory that was encoded before, or lies in the cache."""
         assert self.decoder is not None
-        if memory.num_sequences != tokens.num_sequences:
+        if (memory is None) != (cache is not None and not cache.is_empty):
+            raise UserError("a memory is read in the first call with a cache, and only then")
+        if memory is not None and memory.num_sequences != tokens.num_sequences:
             raise UserError(
                 f"{tokens.num_sequences} sequences cannot read {memory.num_sequences} memories"
             )
-        return self.decoder(tokens, memory, causal)
+        return self.decoder(tokens, memory, causal, cache=cache)
 
     def compile_blocks(self) -> None:
         """Compiles the repeated block in place; lengths may differ from batch to batch."""

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from torchmetrics import Metric
 
 from unitf.batch import Sample, View
 from unitf.errors import UserError
+from unitf.generation import Prompt
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.pooling import LearnedToken
-from unitf.tasks.task import Task, Tokenizers
+from unitf.tasks.prompting import make_prompt, new_tokens, room_of, without_end
+from unitf.tasks.task import Given, Task, Tokenizers
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -58,6 +62,29 @@ class NextToken(Task):
         if self.start is None:
             return Tokens.concat(parts)
         return Tokens.concat([self.start(parts[0].num_sequences), *parts])
+
+    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+        """The tokens of the inputs; the last of them is continued."""
+        column, name = list(self.inputs.items())[-1]
+        tokenizer = tokenizers[name]
+        otherwise = None if self.starts else tokenizer.start_id
+        features = without_end(view.features[column], tokenizer.end_id, otherwise)
+        view = replace(view, features={**view.features, column: features})
+        tokens = self.arrange(self.embed(view, tokenizers))
+        if 0 in tokens.lengths:
+            raise UserError(f"{column}: an empty prompt, expected at least one token to go on from")
+        if tokenizer.num_prefix and 0 in features.lengths:
+            raise UserError(f"{column}: an empty prompt, expected a token to put the prefix before")
+        written = [one.values.tolist() if one.is_ids else [] for one in features.split()]
+        return make_prompt(
+            Given(tokens),
+            tokenizer,
+            partial(new_tokens, tokenizer, None),
+            written,
+            features.lengths,
+            room_of(tokenizer, features.lengths),
+            starts=True,
+        )
 
     def _firsts(self, view: View, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
         """For each input and sample, where in the sequence its first token stands."""

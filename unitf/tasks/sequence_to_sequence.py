@@ -8,17 +8,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from unitf.batch import Sample, View
+from unitf.batch import Encoding, Sample, View
 from unitf.configurable import Configurable
 from unitf.embedding import LearnedPositions
 from unitf.errors import UserError
+from unitf.generation import Generation, Prompt, Rules, generate
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.next_token import TokenFigures
 from unitf.tasks.pooling import LearnedToken
+from unitf.tasks.prompting import make_prompt, new_tokens, room_of
 from unitf.tasks.task import Given, Task, Tokenizers
+from unitf.tasks.text_figures import TextFigure, text_figures
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -62,6 +65,9 @@ class SequenceToSequence(Task):
             it is put there unless the tokenizer did so.
         target_positions: what is added to the target's tokens instead of the tokenizer's positions.
         label_smoothing: the share of the target that is spread over the whole vocabulary.
+        generate: how a test writes texts for `metrics`; None: it writes none.
+        metrics: of these texts, beside the figures of single tokens.
+        validate_by_generating: whether validation writes them too, which takes its time.
     """
 
     causal = True
@@ -76,6 +82,9 @@ class SequenceToSequence(Task):
         end: bool = True,
         target_positions: TargetPositions | None = None,
         label_smoothing: float = 0.0,
+        generate: Generation | None = None,
+        metrics: list[TextFigure] | None = None,
+        validate_by_generating: bool = False,
         weight: float = 1.0,
     ) -> None:
         super().__init__(inputs, target, weight)
@@ -89,6 +98,12 @@ class SequenceToSequence(Task):
         self.end = end
         self.target_positions = target_positions
         self.label_smoothing = label_smoothing
+        self.generate = generate
+        if metrics and generate is None:
+            raise UserError("metrics are of texts that were generated: expected generate with them")
+        self.text_metrics = metrics or []
+        text_figures(self.text_metrics)
+        self.validate_by_generating = validate_by_generating
 
     @property
     def unembeds(self) -> frozenset[str]:
@@ -125,13 +140,45 @@ class SequenceToSequence(Task):
     def give(self, view: View, tokenizers: Tokenizers) -> Given:
         source = self.arrange(self.embed(view, tokenizers))
         target = self._read_so_far(view, tokenizers)
+        return self._together(source, target)
+
+    def _together(self, source: Tokens, target: Tokens) -> Given:
         if not self.prefix:
             return Given(target, source)
-        before = np.repeat(np.array(source.lengths, np.float32), target.lengths)
-        positions = target.positions.clone()  # the target goes on where the source ends
-        positions[0] += torch.from_numpy(before).to(positions.device, non_blocking=True)
-        whole = Tokens.concat([source, replace(target, positions=positions)])
-        return Given(whole, prefix=source.lengths)
+        return Given(
+            Tokens.concat([source, _behind(source.lengths, target)]), prefix=source.lengths
+        )
+
+    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+        """The source, and a start."""
+        tokenizer = self._tokenizer(tokenizers)
+        if tokenizer.num_prefix:
+            raise UserError(f"{self.target}: nothing is generated before a tokenizer's prefix")
+        source, count = self.arrange(self.embed(view, tokenizers)), view.num_samples
+        if 0 in source.lengths:
+            raise UserError(f"nothing to read: expected an input of {', '.join(self.inputs)}")
+        written: list[int] = []
+        if self.start_token is not None:
+            target = self.start_token(count)
+        else:
+            written = [self._first(tokenizer)]
+            device = source.matrix.device
+            places = torch.tensor(tokenizer.place(0), device=device)[:, None].expand(-1, count)
+            features = Features(
+                torch.full((count,), written[0], device=device), places, (1,) * count
+            )
+            target = tokenizer.without_prefix(features, positions=self.positions)
+
+        def embed(features: Features, samples: Sequence[int]) -> Tokens:
+            tokens = new_tokens(tokenizer, self.positions, features, samples)
+            return _behind([source.lengths[s] for s in samples], tokens) if self.prefix else tokens
+
+        room = room_of(tokenizer, [0])[0]
+        if (own := self.target_positions) is not None:
+            room = own.max_tokens if room is None else min(room, own.max_tokens)
+        given = self._together(source, target)
+        first = [len(written)] * count
+        return make_prompt(given, tokenizer, embed, [written] * count, first, [room] * count)
 
     def _read_so_far(self, view: View, tokenizers: Tokenizers) -> Tokens:
         """What the decoder reads: a start, then the true target."""
@@ -139,13 +186,18 @@ class SequenceToSequence(Task):
         if self.start_token is not None:
             start = self.start_token(features.num_sequences)
             return Tokens.concat([start, tokenizer(features, positions=self.positions)])
+        moved = _moved(features, self._first(tokenizer))
+        return tokenizer(moved, positions=self.positions)
+
+    def _first(self, tokenizer: Tokenizer) -> int:
+        """The id that stands before the first token."""
         first = tokenizer.start_id if self.start_with == "tokenizer" else int(self.start_with)
-        if first is None or not features.is_ids:
+        if first is None or tokenizer.vocabulary_size is None:
             raise UserError(
                 f"{self.target}: {type(tokenizer).__name__} has no start token, "
                 "expected start: learned"
             )
-        return tokenizer(_moved(features, first), positions=self.positions)
+        return first
 
     def _sequence(self, view: View) -> Features:
         assert view.sequence is not None  # the Encoder makes it, because there is a tokenizer
@@ -197,8 +249,25 @@ class SequenceToSequence(Task):
 
     # ---- for a person ------------------------------------------------------------------
 
+    def note(self, encoding: Encoding) -> Any:
+        """The text that is expected, where texts are compared."""
+        return encoding.sample.get(str(self.target)) if self.text_metrics else None
+
+    def examine(
+        self, reading: Any, view: View, tokenizers: Tokenizers, core: nn.Module, testing: bool
+    ) -> Any:
+        """The reading, with the texts that are written without a look at the target."""
+        wanted = testing or self.validate_by_generating
+        if not (self.text_metrics and self.generate and wanted and view.num_samples):
+            return reading
+        prompt, settings = self.prompt(view, tokenizers), replace(self.generate, num_returns=1)
+        rules = Rules(settings, prompt)
+        texts = [one.value(rules) for one in generate(core, prompt, settings)]
+        return {**reading, "texts": texts}
+
     def metrics(self) -> Figures:
-        return Figures({"tokens": TokenFigures(), "accuracy": MeanMetric()})
+        figures = {"tokens": TokenFigures(), "accuracy": MeanMetric()}
+        return Figures({**figures, **text_figures(self.text_metrics)})
 
     def score(
         self,
@@ -223,6 +292,11 @@ class SequenceToSequence(Task):
         if "hits" in reading and count:
             hits = take(_sums(reading["hits"].float(), features), sequences)
             metrics["accuracy"].update(hits.sum() / count, count)
+        if "texts" in reading:
+            written = [_said(reading["texts"][number]) for number in sequences]
+            expected = [_said(view.notes[number]) for number in sequences]
+            for name in self.text_metrics:
+                metrics[name].update(written, expected)
 
     def predict(
         self, reading: dict[str, Shaped[Tensor, " N"]], view: View, tokenizers: Tokenizers
@@ -240,6 +314,21 @@ class SequenceToSequence(Task):
             if loss is not None and features.is_ids:  # exp(700) is about what float64 holds
                 predictions[-1]["perplexity"] = math.exp(min(loss, 700.0))
         return predictions
+
+
+def _said(value: Any) -> str:
+    """A text, or what else was written, in words."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return value if isinstance(value, str) else " ".join(map(str, value))
+
+
+def _behind(lengths: Sequence[int], target: Tokens) -> Tokens:
+    """A target that goes on where sources of these lengths end."""
+    before = np.repeat(np.array(lengths, np.float32), target.lengths)
+    positions = target.positions.clone()
+    positions[0] += torch.from_numpy(before).to(positions.device, non_blocking=True)
+    return replace(target, positions=positions)
 
 
 def _moved(features: Features, first: int) -> Features:

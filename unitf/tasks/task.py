@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from unitf.batch import Encoding, Sample, View
 from unitf.component import Component
+from unitf.errors import UserError
+from unitf.generation import Prompt
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -147,6 +149,20 @@ class Task(Component, ABC):
     @abstractmethod
     def losses(self, reading: Any, view: View, tokenizers: Tokenizers) -> Tensor:
         """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each."""
+
+    def examine(
+        self, reading: Any, view: View, tokenizers: Tokenizers, core: nn.Module, testing: bool
+    ) -> Any:
+        """The reading, with what it takes longer to find out: before `score`, never in training.
+
+        Args:
+            testing: whether it is a test, which may take its time (else validation).
+        """
+        return reading
+
+    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+        """What a core reads of the samples before it writes, for tasks that generate."""
+        raise UserError(f"{type(self).__name__} generates nothing")
 
     # ---- for a person ------------------------------------------------------------------
 

@@ -1,0 +1,253 @@
+"""Generation: cached is uncached, a batch is its samples, and settings mean what they say."""
+
+from itertools import islice
+
+import pytest
+import torch
+
+from unitf import Features, Learner, Tokenizer, Tokens, TransformerConfig, UserError
+from unitf.generation import Generation, Reader, search, write
+from unitf.tasks import Classification, NextToken, SequenceToSequence
+
+DIM = 16
+TEXTS = ["hello", "a", "seven letters", "xyz"]
+
+
+class Letters(Tokenizer):
+    """A letter a token; 0 begins a text and 1 ends it."""
+
+    vocabulary_size = 30
+    start_id, end_id = 0, 1
+
+    def encode(self, value, train=False):
+        return Features(torch.tensor([2 + ord(letter) % 28 for letter in value]))
+
+    def decode(self, features):
+        return "".join(chr(96 + (i - 2 - 12) % 28) for i in features.values.tolist())
+
+
+class Levels(Tokenizer):
+    """Three numbers a token."""
+
+    num_features = 3
+
+    def encode(self, value, train=False):
+        return Features(torch.as_tensor(value, dtype=torch.float32))
+
+    def decode(self, features):
+        return features.values.tolist()
+
+
+class Rereading(Reader):
+    """Reads everything again for each token, and keeps nothing: the reference."""
+
+    def __init__(self, core, prompt, max_tokens):
+        super().__init__(core, prompt, max_tokens)
+        self.read = [[] for _ in self.samples]
+
+    def begin(self):
+        return self._columns()
+
+    def follow(self, values):
+        tokens = self.embedded(values).split()
+        self.num_read += 1
+        self.read = [[*past, one] for past, one in zip(self.read, tokens, strict=True)]
+        return self._columns()
+
+    def reorder(self, index, sharing=1):
+        self.read = [self.read[number] for number in index]
+        self.samples = [self.samples[number] for number in index]
+
+    def _columns(self):
+        begun, prompt = self.prompt.tokens.split(), self.prompt
+        parts = [
+            Tokens.concat([begun[sample], *past])
+            for sample, past in zip(self.samples, self.read, strict=True)
+        ]
+        memory = prompt.memory and Tokens.pack([prompt.memory.split()[s] for s in self.samples])
+        prefix = prompt.prefix and tuple(prompt.prefix[s] for s in self.samples)
+        columns = self.core(Tokens.pack(parts), memory, True, prefix)
+        return columns.rows.index_select(0, columns.offsets[1:].long() - 1).mT
+
+
+KINDS = {
+    "decoder": ("decoder", NextToken(["text"])),
+    "prefix decoder": ("decoder", SequenceToSequence(["text"], "target", "text", prefix=True)),
+    "encoder-decoder": ("encoder-decoder", SequenceToSequence(["text"], "target", "text")),
+    "start token": (
+        "encoder-decoder",
+        SequenceToSequence(["text"], "target", "text", start="tokenizer"),
+    ),
+}
+
+
+def learner(kind, task, **core):
+    torch.manual_seed(0)
+    made = Learner(
+        TransformerConfig(
+            **{"dim": DIM, "depth": 2, "num_heads": 2, "kind": kind, "positions": "rotary", **core}
+        ),
+        {"text": Letters, "levels": Levels},
+        {"write": type(task)(**task.configuration()["init_args"])},
+    )
+    made.build_components()
+    with torch.no_grad():  # so that every token matters to every other
+        for parameter in made.core.parameters():
+            parameter.mul_(3 if parameter.ndim > 1 else 1)
+    return made.eval()
+
+
+def samples(texts=TEXTS):
+    return [{"text": text} for text in texts]
+
+
+def prompt_of(model, texts=TEXTS):
+    from unitf.inference import _prompt
+
+    return _prompt(model, "write", samples(texts))
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("core", [{}, {"positions": "buckets", "window": 3}])
+def test_a_cache_changes_no_token(name, core):
+    model = learner(*KINDS[name], **core)
+    if name == "prefix decoder" and core:
+        core = {"positions": "buckets"}
+        model = learner(*KINDS[name], **core)
+    with torch.inference_mode():
+        prompt = prompt_of(model)
+        greedy, beams = Generation(max_tokens=15), Generation(max_tokens=15, num_beams=3)
+        found, expected = (list(write(r(model.core, prompt, 15), greedy)) for r in BOTH)
+        assert [step[:3] for step in found] == [step[:3] for step in expected]
+        assert len(found) > len(TEXTS)
+        found, expected = (search(r(model.core, prompt, 15), beams) for r in BOTH)
+        assert [b[0].tokens for b in found] == [b[0].tokens for b in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert one[0].log_probabilities == pytest.approx(other[0].log_probabilities, abs=1e-4)
+
+
+BOTH = (Reader, Rereading)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "settings", [{}, {"num_beams": 3, "num_returns": 2}, {"temperature": 0.9, "num_returns": 2}]
+)
+def test_a_batch_writes_what_its_samples_write_alone(name, settings):
+    model, settings = learner(*KINDS[name]), Generation(max_tokens=12, seed=7, **settings)
+    together = model.generate(samples(), settings)
+    alone = [model.generate([sample], settings) for sample in samples()]
+    assert [one["tokens"] for one in together] == [one["tokens"] for a in alone for one in a]
+    assert [one["index"] for one in together[:: settings.num_returns]] == [0, 1, 2, 3]
+
+
+def test_log_probabilities_are_those_of_the_model():
+    model = learner(*KINDS["decoder"])
+    [one] = model.generate([{"text": "hello"}], max_tokens=6, temperature=1.5, seed=1)
+    whole = model.predict([{"text": "hello" + one["text"]}])[0]["loss"]
+    begin = model.predict([{"text": "hello"}])[0]["loss"]
+    count = len(one["text"])
+    expected = whole * (5 + count) - begin * 5
+    assert -sum(one["log_probabilities"][:count]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_is_drawn_is_likely_and_depends_on_the_seed():
+    model = learner(*KINDS["decoder"])
+
+    def tokens(**options):
+        return [o["tokens"] for o in model.generate(samples(), max_tokens=12, **options)]
+
+    assert tokens(temperature=1.0, seed=1) == tokens(temperature=1.0, seed=1)
+    assert tokens(temperature=1.0, seed=1) != tokens(temperature=1.0, seed=2)
+    for narrow in ({"top_k": 1}, {"top_p": 1e-9}, {"min_p": 1.0}, {"temperature": 1e-4}):
+        assert tokens(**{"temperature": 1.0, "seed": 3, **narrow}) == tokens()
+
+
+def test_only_answers_and_allowed_tokens_come_out():
+    for name in KINDS:
+        model = learner(*KINDS[name])
+        answers = ["yes", "no", "yesterday"]
+        for options in ({}, {"num_beams": 3}, {"temperature": 2.0, "seed": 0}):
+            found = model.generate(samples(), answers=answers, max_tokens=20, **options)
+            encoded = [model.tokenizers["text"].encode(a).values.tolist() for a in answers]
+            assert all([*one["tokens"][:-1]] in encoded for one in found)
+        found = model.generate(samples(), allowed=[5, 6], max_tokens=9)
+        assert {token for one in found for token in one["tokens"]} <= {1, 5, 6}
+
+
+def test_a_sequence_stops_at_tokens_texts_and_the_limit():
+    model = learner(*KINDS["decoder"])
+    [plain] = model.generate([{"text": "hello"}], max_tokens=12, allowed=list(range(2, 30)))
+    ids, text = plain["tokens"], plain["text"]
+    options = {"max_tokens": 12, "allowed": list(range(2, 30))}
+    [one] = model.generate([{"text": "hello"}], stop=[ids[3]], **options)
+    assert one["tokens"] == ids[: ids.index(ids[3]) + 1]
+    stop = text[4:6]
+    [one] = model.generate([{"text": "hello"}], stop=[stop], **options)
+    assert one["text"] == text[: text.find(stop)]
+    assert len(ids) <= 12
+
+
+def test_a_stream_is_the_text_in_pieces():
+    model = learner(*KINDS["encoder-decoder"])
+    [whole] = model.generate([{"text": "hello"}], max_tokens=12)
+    pieces = list(model.stream({"text": "hello"}, max_tokens=12))
+    assert "".join(piece["text"] for piece in pieces) == whole["text"]
+    assert [piece["token"] for piece in pieces] == whole["tokens"]
+    assert len(list(islice(model.stream({"text": "hello"}, max_tokens=12), 1))) == 1
+    stop = whole["text"][2:4]
+    stopped = model.stream({"text": "hello"}, max_tokens=12, stop=[stop])
+    assert "".join(p["text"] for p in stopped) == whole["text"][: whole["text"].find(stop)]
+
+
+def test_a_language_model_begins_with_nothing():
+    model = learner(*KINDS["decoder"])
+    alone = model.generate([{}], max_tokens=6)
+    assert [o["tokens"] for o in model.generate([{"text": "ab"}, {}], max_tokens=6)][1:] == [
+        alone[0]["tokens"]
+    ]
+
+
+def test_numbers_are_written_where_a_tokenizer_has_no_ids():
+    model = learner("decoder", NextToken(["levels"]))
+    given = torch.randn(3, 4).tolist()
+    [one] = model.generate([{"levels": given}], max_tokens=5)
+    assert torch.tensor(one["value"]).shape == (3, 5)
+    # each is what the model expects after those before it
+    whole = torch.cat([torch.tensor(given), torch.tensor(one["value"])[:, :4]], dim=1)
+    [next_one] = model.generate([{"levels": whole.tolist()}], max_tokens=1)
+    assert next_one["tokens"][0] == pytest.approx(one["tokens"][4], abs=1e-4)
+    with pytest.raises(UserError, match="numbers are predicted"):
+        model.generate([{"levels": given}], temperature=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_tokens": 0}, "max_tokens: expected 1 or more, found 0"),
+        ({"temperature": -1.0}, "temperature: expected 0 or more"),
+        ({"top_p": 0.5}, "top_p: expected a temperature above 0"),
+        ({"num_beams": 2, "temperature": 1.0}, "beams take what is likeliest"),
+        ({"num_returns": 2}, "num_returns: expected at most num_beams 1"),
+        ({"answers": []}, "answers: expected at least one"),
+        ({"allowed": [99]}, "allowed: expected ids from 0 to 29, found 99"),
+    ],
+)
+def test_what_settings_cannot_be_is_said(options, message):
+    model = learner(*KINDS["decoder"])
+    with pytest.raises(UserError, match=message):
+        model.generate(samples(), **options)
+
+
+def test_what_cannot_generate_is_said():
+    model = learner("encoder", Classification(["text"], "label", ["a", "b"]))
+    with pytest.raises(UserError, match="this model cannot generate: its tasks are write"):
+        model.generate(samples())
+    model = learner(*KINDS["encoder-decoder"])
+    with pytest.raises(UserError, match="nothing to read: expected an input of text"):
+        model.generate([{}])
+    with pytest.raises(UserError, match="task: expected one of write, found 'draw'"):
+        model.generate(samples(), task="draw")
+    model = learner("decoder", NextToken(["levels"], start=False))
+    with pytest.raises(UserError, match="an empty prompt"):
+        model.generate([{}])

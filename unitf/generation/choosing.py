@@ -1,0 +1,131 @@
+"""What may come next, and how likely: penalties, constraints, and what is drawn from."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from unitf.errors import UserError
+from unitf.generation.prompt import Prompt
+from unitf.generation.settings import Generation
+
+NEVER = float("-inf")
+
+
+class Answers:
+    """The only sequences that may come out, as a tree of their tokens.
+
+    Args:
+        end_id: of the token that is to follow each of them; None: an answer ends by itself.
+    """
+
+    def __init__(self, sequences: Iterable[Sequence[int]], end_id: int | None) -> None:
+        self.tree: dict = {}
+        for sequence in sequences:
+            node = self.tree
+            for token in (*sequence, *([] if end_id is None else [end_id])):
+                node = node.setdefault(token, {})
+
+    def following(self, tokens: Sequence[int]) -> list[int]:
+        """What may come after these tokens; nothing: they are a whole answer, or none."""
+        node = self.tree
+        for token in tokens:
+            node = node.get(token, {})
+        return list(node)
+
+
+class Rules:
+    """What settings and prompt say of the next token, whichever way it is then chosen."""
+
+    def __init__(self, settings: Generation, prompt: Prompt) -> None:
+        self.settings, self.prompt = settings, prompt
+        self.ends = {stop for stop in settings.stop if isinstance(stop, int)}
+        self.ends |= set() if prompt.end_id is None else {prompt.end_id}
+        self.stop_texts = [stop for stop in settings.stop if isinstance(stop, str)]
+        self.answers = None
+        if settings.answers is not None:
+            self.answers = Answers(map(prompt.encode, settings.answers), prompt.end_id)
+        self.allowed = None
+        if settings.allowed is not None:
+            self.allowed = sorted({*settings.allowed, *self.ends})
+
+    def apply(
+        self, scores: Float[Tensor, "N V"], samples: Sequence[int], new: Sequence[Sequence[int]]
+    ) -> Float[Tensor, "N V"]:
+        """Logits, or log-probabilities, after what each sequence has written so far."""
+        if self.settings.repetition_penalty != 1:
+            scores = self._penalised(scores, samples, new)
+        if self.answers is None and self.allowed is None:
+            return scores
+        barred = torch.ones_like(scores, dtype=torch.bool)
+        for row, tokens in enumerate(new):
+            following = self.allowed if self.answers is None else self.answers.following(tokens)
+            barred[row, _checked(following or [], scores.shape[1])] = False
+        return scores.masked_fill(barred, NEVER)
+
+    def _penalised(
+        self, scores: Tensor, samples: Sequence[int], new: Sequence[Sequence[int]]
+    ) -> Float[Tensor, "N V"]:
+        penalty = self.settings.repetition_penalty
+        seen = torch.zeros_like(scores, dtype=torch.bool)
+        for row, (sample, tokens) in enumerate(zip(samples, new, strict=True)):
+            seen[row, [*self.prompt.written[sample], *tokens]] = True
+        return torch.where(
+            seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores
+        )
+
+    def ended(self, tokens: Sequence[int], budget: int) -> bool:
+        """Whether a sequence is complete with its last token."""
+        if len(tokens) >= budget or tokens[-1] in self.ends:
+            return True
+        if self.answers is not None and not self.answers.following(tokens):
+            return True
+        return bool(self.stop_texts) and self.cut(self._text(tokens)) != self._text(tokens)
+
+    def cut(self, text: str) -> str:
+        """A text up to the first that stops it."""
+        places = [text.find(stop) for stop in self.stop_texts if stop in text]
+        return text[: min(places)] if places else text
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self.prompt.decode(torch.tensor(list(tokens))))
+
+
+def _checked(ids: list[int], size: int) -> list[int]:
+    if wrong := [i for i in ids if not 0 <= i < size]:
+        raise UserError(f"allowed: expected ids from 0 to {size - 1}, found {wrong[0]}")
+    return ids
+
+
+def likely(scores: Float[Tensor, "N V"], settings: Generation) -> Float[Tensor, "N V"]:
+    """The probabilities from which tokens are drawn."""
+    scores = scores / settings.temperature
+    if settings.top_k is not None:
+        least = scores.topk(min(settings.top_k, scores.shape[1])).values[:, -1:]
+        scores = scores.masked_fill(scores < least, NEVER)
+    if settings.top_p is not None and settings.top_p < 1:
+        scores = scores.masked_fill(_beyond(scores, settings.top_p), NEVER)
+    if settings.min_p is not None:
+        shares = scores.softmax(-1)
+        unlikely = shares < settings.min_p * shares.amax(-1, keepdim=True)
+        scores = scores.masked_fill(unlikely, NEVER)
+    return scores.softmax(-1)
+
+
+def _beyond(scores: Float[Tensor, "N V"], top_p: float) -> Bool[Tensor, "N V"]:
+    """The tokens beyond the likeliest that together have the probability `top_p`."""
+    ordered, order = scores.sort()
+    gone = ordered.softmax(-1).cumsum(-1) <= 1 - top_p
+    gone[:, -1] = False
+    return gone.scatter(1, order, gone)
+
+
+def draw(
+    probabilities: Float[Tensor, "N V"], generators: Sequence[torch.Generator]
+) -> Int[Tensor, " N"]:
+    """A token of each row by the row's own generator, so that no row depends on another."""
+    chances = torch.cat([torch.rand(1, generator=g, dtype=torch.float64) for g in generators])
+    sums = probabilities.double().cumsum(-1)
+    chances = chances.to(sums.device)[:, None] * sums[:, -1:]
+    return torch.searchsorted(sums, chances, right=True)[:, 0].clamp(max=sums.shape[1] - 1)

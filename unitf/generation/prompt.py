@@ -1,0 +1,90 @@
+"""Prompt and Reader: what a core reads before it writes, and how it reads what it wrote."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from unitf.core import Cache
+from unitf.tokens import Features, Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What a core reads of S samples before the first token that it writes, and how it goes on.
+
+    Args:
+        tokens: S sequences; from its last column each token is predicted.
+        memory: what an encoder-decoder reads first.
+        prefix: how many tokens at the beginning of each sequence see each other.
+        embed: a new token of each of the samples with these numbers, as columns.
+        unembed: columns as logits V×N of ids, or as numbers F×N.
+        place: the P positions of a modality's token by its number.
+        written: for each sample the ids of that modality which are there already.
+        first: for each sample the number of the first new token.
+        room: for each sample how many tokens it may be continued by; None: any number.
+        is_ids: whether tokens are ids.
+        end_id: the token that ends a sequence; None: there is none.
+        encode: the ids of a raw value.
+        decode: the raw value of ids, or of numbers F×N.
+    """
+
+    tokens: Tokens
+    memory: Tokens | None
+    prefix: tuple[int, ...] | None
+    embed: Callable[[Features, Sequence[int]], Tokens]
+    unembed: Callable[[Tensor], Tensor]
+    place: Callable[[int], Sequence[float]]
+    written: tuple[tuple[int, ...], ...]
+    first: tuple[int, ...]
+    room: tuple[int | None, ...]
+    is_ids: bool
+    end_id: int | None
+    encode: Callable[[Any], list[int]]
+    decode: Callable[[Tensor], Any]
+
+    def budgets(self, max_tokens: int) -> list[int]:
+        """For each sample how many tokens are written at most."""
+        return [max_tokens if room is None else min(max_tokens, room) for room in self.room]
+
+
+class Reader:
+    """A core that reads a prompt and then one token of each sequence after the other.
+
+    Args:
+        max_tokens: how many there may be, beside the prompt.
+    """
+
+    def __init__(self, core: nn.Module, prompt: Prompt, max_tokens: int) -> None:
+        self.core, self.prompt = core, prompt
+        self.cache = Cache(prompt.tokens.longest + max_tokens)
+        self.samples = list(range(prompt.tokens.num_sequences))  # whose each sequence is
+        self.num_read = 0
+
+    def begin(self) -> Float[Tensor, "D S"]:
+        """Reads the prompt; the columns that predict the first tokens."""
+        prompt = self.prompt
+        columns = self.core(prompt.tokens, prompt.memory, True, prompt.prefix, self.cache)
+        return columns.rows.index_select(0, columns.offsets[1:] - 1).mT
+
+    def follow(self, values: Shaped[Tensor, "*F S"]) -> Float[Tensor, "D S"]:
+        """Reads a token of each sequence; the columns that predict the next ones."""
+        tokens = self.embedded(values)
+        self.num_read += 1
+        return self.core(tokens, causal=True, cache=self.cache).matrix
+
+    def embedded(self, values: Shaped[Tensor, "*F S"]) -> Tokens:
+        """The next token of each sequence as a column."""
+        numbers = [self.prompt.first[sample] + self.num_read for sample in self.samples]
+        places = torch.tensor([self.prompt.place(number) for number in numbers]).mT
+        places = places.to(values.device, non_blocking=True)
+        features = Features(values, places.float(), (1,) * len(numbers))
+        return self.prompt.embed(features, self.samples)
+
+    def reorder(self, index: Sequence[int], sharing: int = 1) -> None:
+        """Goes on with the sequences of these numbers; see `Cache.reorder`."""
+        self.cache.reorder(index, sharing)
+        self.samples = [self.samples[number] for number in index]
