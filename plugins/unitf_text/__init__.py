@@ -10,6 +10,8 @@ _HOME = {
     "Bytes": "unitf_text.symbols",
     "Characters": "unitf_text.symbols",
     "NumberWords": "unitf_text.number_words",
+    "Sentences": "unitf_text.sentences",
+    "Stories": "unitf_text.stories",
     "Subwords": "unitf_text.subwords",
     "TextTokenizer": "unitf_text.text",
     "TokenIds": "unitf_text.token_ids",
@@ -20,6 +22,8 @@ __all__ = [
     "Bytes",
     "Characters",
     "NumberWords",
+    "Sentences",
+    "Stories",
     "Subwords",
     "TextTokenizer",
     "TokenIds",
@@ -30,6 +34,8 @@ unitf_api = 1
 
 if TYPE_CHECKING:
     from unitf_text.number_words import NumberWords
+    from unitf_text.sentences import Sentences
+    from unitf_text.stories import Stories
     from unitf_text.subwords import Subwords, Words
     from unitf_text.symbols import Bytes, Characters
     from unitf_text.text import TextTokenizer
@@ -43,12 +49,14 @@ def register_tokenizers(register: Callable[[str], None]) -> None:
     register("unitf_text.symbols:Characters")
     register("unitf_text.subwords:Subwords")
     register("unitf_text.subwords:Words")
+    register("unitf_text.sentences:Sentences")
     register("unitf_text.token_ids:TokenIds")
 
 
 @hookimpl
 def register_sources(register: Callable[[str], None]) -> None:
     register("unitf_text.number_words:NumberWords")
+    register("unitf_text.stories:Stories")
 
 
 @hookimpl
