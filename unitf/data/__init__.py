@@ -11,6 +11,7 @@ SOURCES = (
     "unitf.data.idx:IdxFiles",
     "unitf.data.lines:Lines",
     "unitf.data.plain_text:PlainText",
+    "unitf.data.ragged:RaggedArrays",
     "unitf.data.records:Records",
     "unitf.data.table:Table",
 )
