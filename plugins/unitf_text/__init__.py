@@ -11,6 +11,7 @@ _HOME = {
     "Characters": "unitf_text.symbols",
     "NumberWords": "unitf_text.number_words",
     "Sentences": "unitf_text.sentences",
+    "SquadFiles": "unitf_text.squad",
     "Stories": "unitf_text.stories",
     "Subwords": "unitf_text.subwords",
     "TextTokenizer": "unitf_text.text",
@@ -23,6 +24,7 @@ __all__ = [
     "Characters",
     "NumberWords",
     "Sentences",
+    "SquadFiles",
     "Stories",
     "Subwords",
     "TextTokenizer",
@@ -35,6 +37,7 @@ unitf_api = 1
 if TYPE_CHECKING:
     from unitf_text.number_words import NumberWords
     from unitf_text.sentences import Sentences
+    from unitf_text.squad import SquadFiles
     from unitf_text.stories import Stories
     from unitf_text.subwords import Subwords, Words
     from unitf_text.symbols import Bytes, Characters
@@ -57,6 +60,7 @@ def register_tokenizers(register: Callable[[str], None]) -> None:
 def register_sources(register: Callable[[str], None]) -> None:
     register("unitf_text.number_words:NumberWords")
     register("unitf_text.stories:Stories")
+    register("unitf_text.squad:SquadFiles")
 
 
 @hookimpl

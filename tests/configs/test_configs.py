@@ -19,6 +19,7 @@ OVERLAYS = {
 }  # these change another recipe
 PRETRAINED = {  # these begin from published weights: here, from small ones
     "trec_minilm": "pretrained",
+    "squad": "pretrained",
     "sst2_minilm": "pretrained",
     "fashion_from_text": "core_from",
     "fsdd_from_text": "core_from",

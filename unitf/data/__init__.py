@@ -5,6 +5,7 @@ from typing import Any
 
 # The sources in the box, as the registry lists them: none is imported before it is used.
 SOURCES = (
+    "unitf.data.composed:ComposedRecords",
     "unitf.data.files:Files",
     "unitf.data.hub:Hub",
     "unitf.data.hub:HubStream",
