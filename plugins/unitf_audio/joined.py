@@ -1,5 +1,6 @@
 """JoinedClips: several clips of one speaker in a row, with what they say in words."""
 
+import zlib
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -75,6 +76,12 @@ class Strings(Sequence):
         wanted = [name for name in (source.speaker, source.label) if name is not None]
         if missing := [name for name in wanted if name not in clips[0]]:
             raise UserError(f"{source.place}: the pattern has no column {missing[0]!r}")
+        if (words := source.words) is not None:
+            labels = dict.fromkeys(clip[source.label] for clip in clips)
+            if unknown := [label for label in labels if label not in words]:
+                raise UserError(
+                    f"{source.place}: words has nothing for {unknown[0]!r}, only {', '.join(words)}"
+                )
         order = sorted(range(len(clips)), key=self._speaker)
         self.groups = [list(group) for _, group in groupby(order, key=self._speaker)]
 
@@ -90,26 +97,21 @@ class Strings(Sequence):
     def at(self, index: int, seed: int, epoch: int) -> Sample:
         """String number `index` of an epoch."""
         source = self.source
-        generator = np.random.default_rng([source.seed, len(self.split), mix(seed, epoch), index])
+        part = zlib.crc32(self.split.encode())
+        generator = np.random.default_rng([source.seed, part, mix(seed, epoch), index])
         group = self.groups[index % len(self.groups)]
         count = int(generator.integers(source.lengths[0], source.lengths[1], endpoint=True))
         clips = [self.clips[group[int(n)]] for n in generator.integers(0, len(group), count)]
         parts: list[np.ndarray] = []
         for clip in clips:
-            seconds = generator.uniform(*source.silence) if parts else 0.0
+            seconds = generator.uniform(source.silence[0], source.silence[1]) if parts else 0.0
             parts.append(np.zeros(round(seconds * source.sample_rate), np.float32))
             parts.append(read_sound(clip[source.column], source.sample_rate).numpy())
-        sample = {source.column: (np.concatenate(parts), source.sample_rate)}
+        sample: dict[str, Any] = {source.column: (np.concatenate(parts), source.sample_rate)}
         sample["text"] = " ".join(self._word(clip[source.label]) for clip in clips)
-        return sample if source.speaker is None else {**sample, source.speaker: self._of(clips)}
-
-    def _of(self, clips: Sequence[Sample]) -> Any:
-        assert self.source.speaker is not None
-        return clips[0][self.source.speaker]
+        if source.speaker is not None:
+            sample[source.speaker] = clips[0][source.speaker]
+        return sample
 
     def _word(self, label: Any) -> str:
-        if self.source.words is None:
-            return str(label)
-        if label not in self.source.words:
-            raise UserError(f"words: nothing for {label!r}, only {', '.join(self.source.words)}")
-        return self.source.words[label]
+        return str(label) if self.source.words is None else self.source.words[label]
