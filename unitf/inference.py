@@ -62,7 +62,7 @@ def generate(
 ) -> list[dict[str, Any]]:
     """What a task writes for each sample; see `Learner.generate`."""
     name, found = writing_task(learner, task), []
-    with _evaluating(learner):
+    with evaluating(learner):
         for first in range(0, len(samples), batch_size):
             prompt = _prompt(learner, name, samples[first : first + batch_size], first)
             rules = Rules(settings, prompt)
@@ -86,7 +86,7 @@ def stream(
     """What a task writes for one sample, as it comes; see `Learner.stream`."""
     if settings.num_beams > 1 or settings.num_returns > 1:
         raise UserError("one sequence is streamed: expected num_beams 1 and num_returns 1")
-    with _evaluating(learner):
+    with evaluating(learner):
         prompt = _prompt(learner, writing_task(learner, task), [sample])
         text = StreamedText(prompt, settings)
         for step in write(Reader(learner.core, prompt, settings.max_tokens), settings):

@@ -35,7 +35,11 @@ def flat_figures(
     split: str, figures: Mapping[str, Any], weights: Mapping[str, float]
 ) -> dict[str, float]:
     """All figures by one name each, as loggers want them, with the loss of all tasks."""
-    losses = [by_modality[ALL]["loss"] * weights[name] for name, by_modality in figures.items()]
+    losses = [
+        by_modality[ALL]["loss"] * weights[name]
+        for name, by_modality in figures.items()
+        if "loss" in by_modality[ALL]  # else nothing of the split was to be predicted
+    ]
     flat = {f"{split}/loss": math.fsum(losses) / max(len(losses), 1)}
     for name, by_modality in figures.items():
         for modality, metrics in by_modality.items():

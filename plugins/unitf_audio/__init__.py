@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from unitf.hookspecs import Register, hookimpl
 
 _HOME = {
+    "CepstralFrames": "unitf_audio.cepstra",
+    "JoinedClips": "unitf_audio.joined",
     "LogMelFrames": "unitf_audio.log_mel",
     "HiddenSpans": "unitf_audio.convolution",
     "Perturbation": "unitf_audio.augmentation",
@@ -19,7 +21,9 @@ _HOME = {
     "WaveformFrames": "unitf_audio.waveform",
 }
 __all__ = [
+    "CepstralFrames",
     "HiddenSpans",
+    "JoinedClips",
     "LogMelFrames",
     "Perturbation",
     "SampleConvolutions",
@@ -34,7 +38,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from unitf_audio.augmentation import Perturbation, SpecAugment
+    from unitf_audio.cepstra import CepstralFrames
     from unitf_audio.convolution import HiddenSpans, SampleConvolutions
+    from unitf_audio.joined import JoinedClips
     from unitf_audio.log_mel import LogMelFrames
     from unitf_audio.spectral import SpectralPatches, SpectrogramFrames
     from unitf_audio.spectrogram import Spectrogram
@@ -51,6 +57,7 @@ def register_tokenizers(register: Register) -> None:
         "WaveformFrames",
         "WaveformConvolution",
         "LogMelFrames",
+        "CepstralFrames",
     ):
         register(f"{_HOME[name]}:{name}")
 
@@ -58,6 +65,7 @@ def register_tokenizers(register: Register) -> None:
 @hookimpl
 def register_sources(register: Register) -> None:
     register("unitf_audio.tones:TelephoneTones")
+    register("unitf_audio.joined:JoinedClips")
 
 
 def __getattr__(name: str) -> Any:

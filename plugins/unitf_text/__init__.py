@@ -10,6 +10,9 @@ _HOME = {
     "Bytes": "unitf_text.symbols",
     "Characters": "unitf_text.symbols",
     "NumberWords": "unitf_text.number_words",
+    "Sentences": "unitf_text.sentences",
+    "SquadFiles": "unitf_text.squad",
+    "Stories": "unitf_text.stories",
     "Subwords": "unitf_text.subwords",
     "TextTokenizer": "unitf_text.text",
     "TokenIds": "unitf_text.token_ids",
@@ -20,6 +23,9 @@ __all__ = [
     "Bytes",
     "Characters",
     "NumberWords",
+    "Sentences",
+    "SquadFiles",
+    "Stories",
     "Subwords",
     "TextTokenizer",
     "TokenIds",
@@ -30,6 +36,9 @@ unitf_api = 1
 
 if TYPE_CHECKING:
     from unitf_text.number_words import NumberWords
+    from unitf_text.sentences import Sentences
+    from unitf_text.squad import SquadFiles
+    from unitf_text.stories import Stories
     from unitf_text.subwords import Subwords, Words
     from unitf_text.symbols import Bytes, Characters
     from unitf_text.text import TextTokenizer
@@ -43,12 +52,15 @@ def register_tokenizers(register: Callable[[str], None]) -> None:
     register("unitf_text.symbols:Characters")
     register("unitf_text.subwords:Subwords")
     register("unitf_text.subwords:Words")
+    register("unitf_text.sentences:Sentences")
     register("unitf_text.token_ids:TokenIds")
 
 
 @hookimpl
 def register_sources(register: Callable[[str], None]) -> None:
     register("unitf_text.number_words:NumberWords")
+    register("unitf_text.stories:Stories")
+    register("unitf_text.squad:SquadFiles")
 
 
 @hookimpl

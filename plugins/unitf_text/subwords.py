@@ -31,7 +31,7 @@ class Pieces(TextTokenizer):
         for name, wanted in (("start", self.add_start), ("end", self.add_end)):
             if wanted and special[name] is None:
                 raise UserError(f"this tokenizer has no {name} token to add (add_{name})")
-        size = _open(description).get_vocab_size()
+        size = open_pieces(description).get_vocab_size()
         self.fitted = {"tokenizer": description, "size": size, "special": special}
 
     @property
@@ -55,7 +55,7 @@ class Pieces(TextTokenizer):
         return self.fitted.get("special", {}).get("mask")
 
     def token_names(self) -> list[str]:
-        tokenizer = _open(self.fitted["tokenizer"])
+        tokenizer = open_pieces(self.fitted["tokenizer"])
         return [tokenizer.id_to_token(i) or "" for i in range(tokenizer.get_vocab_size())]
 
     def segment(self, text: str, train: bool) -> list[int]:
@@ -65,11 +65,11 @@ class Pieces(TextTokenizer):
         return self._encoded(text).offsets
 
     def _encoded(self, text: str) -> tokenizers.Encoding:
-        tokenizer = _open(self.fitted["tokenizer"], self.read_special)
+        tokenizer = open_pieces(self.fitted["tokenizer"], self.read_special)
         return tokenizer.encode(text, add_special_tokens=False)
 
     def join(self, ids: list[int]) -> str:
-        return _open(self.fitted["tokenizer"]).decode(ids, skip_special_tokens=False)
+        return open_pieces(self.fitted["tokenizer"]).decode(ids, skip_special_tokens=False)
 
 
 class Words(Pieces):
@@ -108,7 +108,7 @@ class Words(Pieces):
     def _read_vectors(self, vectors: WordVectors) -> None:
         """Finds the vectors of the words, and adds words of the file."""
         description, special = self.fitted["tokenizer"], self.fitted["special"]
-        ids = _open(description).get_vocab(with_added_tokens=False)
+        ids = open_pieces(description).get_vocab(with_added_tokens=False)
         words = ids.keys() - set(SPECIAL)
         found = vectors.read(words)
         if not found:
@@ -128,7 +128,7 @@ class Words(Pieces):
                 f"{len(words):,}",
             )
         self.keep(add_words(description, found), special)
-        ids = _open(self.fitted["tokenizer"]).get_vocab(with_added_tokens=False)
+        ids = open_pieces(self.fitted["tokenizer"]).get_vocab(with_added_tokens=False)
         places = torch.tensor([ids[word] for word in found])
         self.fitted |= {"width": rows.shape[1], "vectors": {"places": places, "rows": rows}}
 
@@ -206,7 +206,7 @@ class Subwords(Pieces):
     def segment(self, text: str, train: bool) -> list[int]:
         if not (train and self.dropout):
             return super().segment(text, train)
-        tokenizer = _open(self.fitted["tokenizer"])
+        tokenizer = open_pieces(self.fitted["tokenizer"])
         ranks = merge_ranks(self.fitted["tokenizer"])
         if tokenizer.normalizer is not None:
             text = tokenizer.normalizer.normalize_str(text)
@@ -224,7 +224,7 @@ class Subwords(Pieces):
 
 
 @lru_cache(maxsize=16)
-def _open(description: str, read_special: bool = False) -> tokenizers.Tokenizer:
+def open_pieces(description: str, read_special: bool = False) -> tokenizers.Tokenizer:
     """The tokenizer of a JSON text; kept here, so that modules hold and pickle plain data only."""
     tokenizer = tokenizers.Tokenizer.from_str(description)
     tokenizer.encode_special_tokens = not read_special

@@ -16,6 +16,7 @@ NAMES = [
     "WaveformFrames",
     "WaveformConvolution",
     "LogMelFrames",
+    "CepstralFrames",
 ]
 
 
@@ -32,7 +33,7 @@ def test_registering_imports_no_torch_and_the_classes_no_torchaudio():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [*NAMES, "TelephoneTones"]
+    assert done.stdout.split() == [*NAMES, "TelephoneTones", "JoinedClips"]
 
 
 def test_what_the_package_has_not_is_an_attribute_error():

@@ -14,9 +14,12 @@ RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 OVERLAYS = {
     "fsdd_new_speaker": "fsdd",
     "random_core": "fsdd_from_text",
+    "vqa_image": "vqa",
+    "vqa_question": "vqa",
 }  # these change another recipe
 PRETRAINED = {  # these begin from published weights: here, from small ones
     "trec_minilm": "pretrained",
+    "squad": "pretrained",
     "sst2_minilm": "pretrained",
     "fashion_from_text": "core_from",
     "fsdd_from_text": "core_from",

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from sklearn.metrics import f1_score, roc_auc_score
 from task_toys import (
     DIM,
@@ -307,3 +308,11 @@ def test_a_head_may_have_a_narrower_layer_before_the_logits():
     torch.testing.assert_close(head(columns), head.linear(head.hidden(means)))
     with pytest.raises(UserError, match="expected 1 or more, of a layer that `hidden` asks for"):
         Head(width=5)
+
+
+def test_classes_in_yaml_may_be_called_yes_and_no():
+    parser = ArgumentParser()
+    parser.add_class_arguments(Classification)
+    parser.add_argument("--config", action="config")
+    given = '{"inputs": ["text"], "target": "answer", "classes": ["no", "yes", 3]}'
+    assert parser.parse_args(["--config", given]).classes == ["no", "yes", 3]

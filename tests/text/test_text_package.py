@@ -25,7 +25,8 @@ def test_all_it_registers_is_there():
     unitf_text.register_tokenizers(names.append)
     unitf_text.register_sources(names.append)
     assert sorted(name.split(":")[1] for name in names) == [
-        "Bytes", "Characters", "NumberWords", "Subwords", "TokenIds", "Words",
+        "Bytes", "Characters", "NumberWords", "Sentences", "SquadFiles", "Stories", "Subwords",
+        "TokenIds", "Words",
     ]  # fmt: skip
     for name in names:
         module, cls = name.split(":")

@@ -5,6 +5,7 @@ from typing import Any
 
 # The sources in the box, as the registry lists them: none is imported before it is used.
 SOURCES = (
+    "unitf.data.composed:ComposedRecords",
     "unitf.data.files:Files",
     "unitf.data.hub:Hub",
     "unitf.data.hub:HubStream",
@@ -12,6 +13,8 @@ SOURCES = (
     "unitf.data.lines:Lines",
     "unitf.data.parallel_text:ParallelText",
     "unitf.data.plain_text:PlainText",
+    "unitf.data.ragged:RaggedArrays",
+    "unitf.data.records:Records",
     "unitf.data.table:Table",
 )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from unitf.errors import UserError
 from unitf.tasks.task import Task
 
-Label = bool | int | str
+Label = str | int | bool  # text first: to the parser "no" is else a boolean
 
 
 def as_label(value: Any) -> Label:

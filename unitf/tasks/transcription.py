@@ -13,6 +13,7 @@ from unitf.batch import Sample, View
 from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tasks.figures import Figures
+from unitf.tasks.prefix_beam import prefix_beam
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokens import Tokens
 
@@ -36,6 +37,8 @@ class Transcription(Task):
             of the training texts, sorted.
         blank: the number of the logit that separates equal characters.
         dropout: of the columns, before the linear head.
+        beam: so many beginnings of a text are followed when reading it, each over all its
+            alignments (Hannun et al., 2014); None: the most probable symbol of each column.
     """
 
     monitor = "cer"
@@ -48,8 +51,12 @@ class Transcription(Task):
         blank: int = 0,
         dropout: float = 0.0,
         weight: float = 1.0,
+        beam: int | None = None,
     ) -> None:
         super().__init__(inputs, target, weight)
+        if beam is not None and beam < 1:
+            raise UserError(f"Transcription: beam must be 1 or more, found {beam}")
+        self.beam = beam
         self.given_symbols = symbols
         self.blank = blank
         self.dropout = dropout
@@ -153,7 +160,7 @@ class Transcription(Task):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
-        """Error rates of what the most probable symbols write."""
+        """Error rates of what is read."""
         if not len(sequences):
             return
         written = self.write(reading)
@@ -168,12 +175,14 @@ class Transcription(Task):
             metrics[name].update([written[n] for n in sequences], truth)
 
     def write(self, reading: Reading) -> list[str]:
-        """What the most probable symbol of each column writes, a text for each sequence."""
-        texts = []
-        for part in reading.logits.argmax(1).split(list(reading.lengths)):
-            numbers = torch.unique_consecutive(part).tolist()
-            texts.append("".join(self.symbols[number] for number in numbers).strip())
-        return texts
+        """What is read of each sequence."""
+        if self.beam is None:
+            best = reading.logits.argmax(1).split(list(reading.lengths))
+            chosen = [torch.unique_consecutive(part).tolist() for part in best]
+        else:
+            logs = reading.logits.detach().log_softmax(1).cpu().split(list(reading.lengths))
+            chosen = [prefix_beam(part.numpy(), self.beam, self.blank) for part in logs]
+        return ["".join(self.symbols[number] for number in one).strip() for one in chosen]
 
     def predict(self, reading: Reading, view: View, tokenizers: Tokenizers) -> list[dict[str, Any]]:
         return [{"text": text} for text in self.write(reading)]

@@ -1,0 +1,117 @@
+"""JoinedClips: several clips of one speaker in a row, with what they say in words."""
+
+import zlib
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitf import UserError
+from unitf.batch import Sample
+from unitf.data.files import Files
+from unitf.data.seeding import mix
+from unitf.data.split import Split
+from unitf_audio.sound import read_sound
+
+
+class JoinedClips(Files):
+    """Strings of sound files, drawn by chance: in training others in each epoch.
+
+    Clips of one speaker stand in a row with silence between them; the column `text` holds what
+    they say, a word a clip. Clips that are held out are only joined with one another.
+
+    Args:
+        speaker: the column that all clips of a string share; None: any clips.
+        label: the column with what a clip says, …
+        words: … and how that is written; by default as it is.
+        lengths: the fewest and the most clips of a string.
+        silence: the least and the most seconds between two.
+        sample_rate: of the strings.
+        sizes: how many strings of each split; by default as many as there are clips.
+        seed: another seed, other strings.
+        path, pattern, column, split, limit: as for Files.
+    """
+
+    def __init__(
+        self,
+        path: str | dict[str, str],
+        pattern: str,
+        column: str = "sound",
+        speaker: str | None = None,
+        label: str = "label",
+        words: dict[str, str] | None = None,
+        lengths: Sequence[int] = (1, 5),
+        silence: Sequence[float] = (0.0, 0.2),
+        sample_rate: int = 8_000,
+        sizes: dict[str, int] | None = None,
+        seed: int = 0,
+        split: Split | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(path, pattern, column, split, limit)
+        self.speaker = speaker
+        self.label = label
+        self.words = words
+        self.lengths = lengths
+        self.silence = silence
+        self.sample_rate = sample_rate
+        self.sizes = sizes or {}
+        self.seed = seed
+        for name, limits, least in (("lengths", lengths, 1), ("silence", silence, 0)):
+            if len(limits) != 2 or not least <= limits[0] <= limits[1]:
+                raise UserError(f"JoinedClips({name}): expected the least and most, found {limits}")
+
+    def read(self, split: str, root: Path) -> Sequence[Sample]:
+        clips = super().read(split, root)
+        return Strings(self, split, clips) if len(clips) else []
+
+
+class Strings(Sequence):
+    """The strings of a split: a pure function of seed, epoch and index."""
+
+    def __init__(self, source: JoinedClips, split: str, clips: Sequence[Sample]) -> None:
+        self.source, self.split, self.clips = source, split, clips
+        wanted = [name for name in (source.speaker, source.label) if name is not None]
+        if missing := [name for name in wanted if name not in clips[0]]:
+            raise UserError(f"{source.place}: the pattern has no column {missing[0]!r}")
+        if (words := source.words) is not None:
+            labels = dict.fromkeys(clip[source.label] for clip in clips)
+            if unknown := [label for label in labels if label not in words]:
+                raise UserError(
+                    f"{source.place}: words has nothing for {unknown[0]!r}, only {', '.join(words)}"
+                )
+        order = sorted(range(len(clips)), key=self._speaker)
+        self.groups = [list(group) for _, group in groupby(order, key=self._speaker)]
+
+    def _speaker(self, index: int) -> str:
+        return "" if self.source.speaker is None else str(self.clips[index][self.source.speaker])
+
+    def __len__(self) -> int:
+        return self.source.sizes.get(self.split, len(self.clips))
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.at(range(len(self))[index], 0, 0)
+
+    def at(self, index: int, seed: int, epoch: int) -> Sample:
+        """String number `index` of an epoch."""
+        source = self.source
+        part = zlib.crc32(self.split.encode())
+        generator = np.random.default_rng([source.seed, part, mix(seed, epoch), index])
+        group = self.groups[index % len(self.groups)]
+        count = int(generator.integers(source.lengths[0], source.lengths[1], endpoint=True))
+        clips = [self.clips[group[int(n)]] for n in generator.integers(0, len(group), count)]
+        parts: list[np.ndarray] = []
+        for clip in clips:
+            seconds = generator.uniform(source.silence[0], source.silence[1]) if parts else 0.0
+            parts.append(np.zeros(round(seconds * source.sample_rate), np.float32))
+            parts.append(read_sound(clip[source.column], source.sample_rate).numpy())
+        sample: dict[str, Any] = {source.column: (np.concatenate(parts), source.sample_rate)}
+        sample["text"] = " ".join(self._word(clip[source.label]) for clip in clips)
+        if source.speaker is not None:
+            sample[source.speaker] = clips[0][source.speaker]
+        return sample
+
+    def _word(self, label: Any) -> str:
+        return str(label) if self.source.words is None else self.source.words[label]

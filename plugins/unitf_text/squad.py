@@ -1,0 +1,53 @@
+"""SquadFiles: questions whose answers are parts of paragraphs, in the layout of SQuAD."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from unitf.batch import Sample
+from unitf.data.reading import FileSource, find, read_text
+from unitf.errors import UserError
+
+
+class SquadFiles(FileSource):
+    """A sample a question about a paragraph of an article (SQuAD: Rajpurkar et al., 2016).
+
+    The columns are question, context, pair (both, as one value), answer (`text` and
+    `answer_start`, lists that are empty where a question of SQuAD 2.0 has no answer), id, title,
+    and article: the number of the article, from 0, to split by.
+
+    Args:
+        path, split, limit: as for every source of files.
+    """
+
+    def load(self, path: str, root: Path) -> Sequence[Sample]:
+        file = find(path, root)
+        try:
+            content = json.loads(read_text(file))
+            return list(_questions(content["data"]))
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(f"{file}: not in the layout of SQuAD ({error!r})") from error
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{file}: not JSON ({error})") from error
+
+
+def _questions(articles: list[Any]) -> Iterator[dict[str, Any]]:
+    for number, article in enumerate(articles):
+        for paragraph in article["paragraphs"]:
+            for asked in paragraph["qas"]:
+                question, context = asked["question"], paragraph["context"]
+                yield {
+                    "question": question,
+                    "context": context,
+                    "pair": [question, context],
+                    "answer": {
+                        "text": [answer["text"] for answer in asked["answers"]],
+                        "answer_start": [answer["answer_start"] for answer in asked["answers"]],
+                    },
+                    "id": asked.get("id"),
+                    "title": article.get("title"),
+                    "article": number,
+                }

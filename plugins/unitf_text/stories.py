@@ -1,0 +1,78 @@
+"""Stories: questions about numbered sentences, in the layout of bAbI."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from unitf.batch import Sample
+from unitf.data.files import Files
+from unitf.data.reading import FileSource
+from unitf.errors import UserError
+
+
+class Stories(FileSource):
+    """A sample a question about a story, told so far (bAbI: Weston et al., 2015).
+
+    A line is a number and a sentence, or a number, a question, its answer and the numbers of the
+    sentences that support it, with tabs between them; number 1 begins another story. The columns
+    are story (a list of sentences), question and answer.
+
+    Args:
+        path: a file, or several: `babi.zip/en/qa{task}_*_train.txt` are those of a folder or
+            archive whose names match, as for Files, and what is in braces is a column.
+        split, limit: as for every source of files.
+    """
+
+    def load(self, path: str, root: Path) -> Sequence[Sample]:
+        folder, pattern = _cut(path)
+        files = Files(folder, pattern)
+        samples: list[Sample] = []
+        for number, file in enumerate(named := files.load(folder, root)):
+            name = named.name(number)  # pyright: ignore[reportAttributeAccessIssue]
+            columns = dict(file)
+            value = columns.pop(files.column)
+            data = value if isinstance(value, bytes) else Path(value).read_bytes()
+            samples += [{**columns, **sample} for sample in read_stories(data, name)]
+        return samples
+
+
+def _cut(path: str) -> tuple[str, str]:
+    """The folder or archive, and the pattern of what is in it."""
+    parts = PurePosixPath(path).parts
+    for place, part in enumerate(parts):
+        if part.lower().endswith(".zip"):
+            place += 1
+        elif not set(part) & set("*{"):
+            continue
+        return str(PurePosixPath(*parts[:place])), "/".join(parts[place:])
+    return str(PurePosixPath(*parts[:-1])), parts[-1]
+
+
+def read_stories(data: bytes, name: str) -> Iterator[dict]:
+    """The questions of one file, each with the sentences before it.
+
+    Raises:
+        UserError: a line is neither a sentence nor a question.
+    """
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    told: list[str] = []
+    for place, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        number, _, rest = line.partition(" ")
+        question, *answer = rest.split("\t")
+        if not number.isdecimal() or not question.strip() or (answer and not answer[0].strip()):
+            raise UserError(
+                f"{name}, line {place}: expected a number and a sentence or question, "
+                f"found {line[:60]!r}"
+            )
+        if number == "1":
+            told = []
+        if not answer:
+            told = [*told, question.strip()]
+        elif told:
+            yield {"story": told, "question": question.strip(), "answer": answer[0].strip()}
+        else:
+            raise UserError(f"{name}, line {place}: a question before any sentence")

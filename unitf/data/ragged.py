@@ -1,0 +1,97 @@
+"""RaggedArrays: arrays of different lengths that lie one after the other in an .npz."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitf.batch import Sample
+from unitf.data.near import near
+from unitf.data.reading import FileSource, find
+from unitf.data.split import Split
+from unitf.data.table import Rows, load_table
+from unitf.errors import UserError
+
+
+class RaggedArrays(FileSource):
+    """A sample an array: some rows of a longer one; its other columns are a row of a table.
+
+    Args:
+        path: the .npz, with the rows of all samples and the S + 1 offsets: sample s has rows
+            `offsets[s]` to `offsets[s + 1]`.
+        table: a file of any format of a Table with a row for each array, in the same order; its
+            path from the folder of the .npz. None: there are no other columns.
+        column: the column that holds the array.
+        values, offsets: what the two are called in the .npz.
+        split, limit: as for every source of files.
+    """
+
+    def __init__(
+        self,
+        path: str | dict[str, str],
+        table: str | None = None,
+        column: str = "frames",
+        values: str = "values",
+        offsets: str = "offsets",
+        split: Split | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(path, split, limit)
+        self.table = table
+        self.column = column
+        self.values = values
+        self.offsets = offsets
+
+    def load(self, path: str, root: Path) -> Sequence[Sample]:
+        place = find(path, root)
+        values, offsets = self._read(place)
+        if (
+            offsets.ndim != 1
+            or offsets.dtype.kind not in "iu"
+            or not len(offsets)
+            or offsets[0] < 0
+            or offsets[-1] > len(values)
+            or (offsets[1:] < offsets[:-1]).any()
+        ):
+            raise UserError(
+                f"{place}: {self.offsets} must be whole numbers that rise from 0 to {len(values)}"
+            )
+        rows = None
+        if self.table is not None:
+            file = find(self.table, place.parent)
+            rows = Rows(load_table(file), None, str(file))
+            if len(rows) != len(offsets) - 1:
+                raise UserError(f"{file}: {len(rows)} rows, but {place} has {len(offsets) - 1}")
+        return Slices(values, offsets, rows, self.column)
+
+    def _read(self, place: Path) -> list[np.ndarray]:
+        try:
+            with np.load(place, allow_pickle=False) as archive:
+                names = (self.values, self.offsets)
+                for name in names:
+                    if name not in archive:
+                        raise UserError(f"{place}: no array {name!r}" + near(name, archive.files))
+                return [archive[name] for name in names]
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, TypeError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{place}: not an .npz of arrays, or damaged: {error}") from error
+
+
+class Slices(Sequence):
+    """The parts of an array, each with the columns of its row."""
+
+    def __init__(
+        self, values: np.ndarray, offsets: np.ndarray, rows: Sequence[Sample] | None, column: str
+    ) -> None:
+        self.values, self.offsets, self.rows, self.column = values, offsets, rows, column
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        index = range(len(self))[index]
+        part = self.values[self.offsets[index] : self.offsets[index + 1]]
+        return {**(self.rows[index] if self.rows is not None else {}), self.column: part}
