@@ -1,0 +1,283 @@
+"""The information bottleneck: BLEU by length of source, recurrent, with attention, Transformer.
+
+    python -m benchmarks.bottleneck train final_state --out runs/bottleneck
+    python -m benchmarks.bottleneck train attention --out runs/bottleneck
+    python -m benchmarks.bottleneck draw --out runs/bottleneck --transformer hypotheses.txt
+
+`train` learns from what a recipe's data module gives, by the tokenizer that the recipe names, and
+translates its first test set and the same sentences two and three at a time; `sources.txt` has
+them all, a line each, for the Transformer to translate. `draw` measures, and leaves a picture and
+its figures in benchmarks/results/. Needs `pip install sacrebleu`.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import sacrebleu
+import torch
+from jsonargparse import ArgumentParser
+from torch import nn
+
+import unitf
+from benchmarks.recurrent import AdditiveAttention, FinalState, Recurrent
+from unitf import registry
+from unitf.data import DataModule
+
+CONTEXTS = {"final_state": FinalState, "attention": AdditiveAttention}
+LABELS = {
+    "final_state": "LSTM, one final state",
+    "attention": "LSTM, additive attention",
+    "transformer": "Transformer",
+}
+WORDS = ((1, 8), (9, 12), (13, 16), (17, 20), (21, 999))  # of a source, both ends
+JOINED = (2, 3)  # so many sentences as one source
+
+
+# ---- what is translated ------------------------------------------------------------------
+
+
+class Recipe:
+    """The data of a recipe and the tokenizer of its only task, fitted."""
+
+    def __init__(self, path: Path) -> None:
+        for kind in ("tokenizers", "tasks", "sources"):
+            registry.resolve_all(kind)
+        parser = ArgumentParser()
+        parser.add_class_arguments(unitf.Learner, "model")
+        parser.add_class_arguments(DataModule, "data")
+        parser.add_argument("--trainer", type=dict)
+        made = parser.instantiate(parser.parse_path(path))
+        self.data: DataModule = made.data
+        made.model.fit_components(self.data)
+        made.model.build_components()
+        self.data.connect(made.model.tokenizers, made.model.tasks)
+        ((self.name, self.task),) = made.model.tasks.items()
+        (self.column,) = self.task.inputs
+        self.tokenizer = made.model.tokenizers[self.task.target_tokenizer]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Source and reference of the first test set, and then of its sentences joined."""
+        (samples,) = self.data.samples(self.data.test_splits[0]).values()
+        single = [(sample[self.column], sample[self.task.target]) for sample in samples]
+        return [pair for count in (1, *JOINED) for pair in join(single, count)]
+
+
+def join(pairs: Sequence[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    """Each `count` neighbours as one; what is left at the end is left out."""
+    groups = zip(*(pairs[first::count] for first in range(count)), strict=False)
+    return [(" ".join(sources), " ".join(targets)) for sources, targets in map(_turned, groups)]
+
+
+def _turned(group: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    sources, targets = zip(*group, strict=True)
+    return sources, targets
+
+
+# ---- recurrent ---------------------------------------------------------------------------
+
+
+def train(network: Recurrent, recipe: Recipe, epochs: int, peak: float = 0.002) -> list[float]:
+    """Trains as the recipe's task would; validation losses in nats per token, by epoch."""
+    loader = recipe.data.train_dataloader()
+    optimizer = torch.optim.AdamW(network.parameters(), peak, weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, peak, epochs * len(loader), pct_start=0.1, cycle_momentum=False
+    )
+    losses = []
+    for epoch in range(epochs):
+        network.train()
+        loader.position = lambda epoch=epoch: (epoch, 0)
+        for batch in loader:
+            loss = _loss(network, batch, recipe, recipe.task.label_smoothing, "mean")
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+        losses.append(validate(network, recipe))
+        print(f"epoch {epoch + 1}: validation {losses[-1]:.3f}, {time.process_time():.0f} s of CPU")
+    return losses
+
+
+@torch.inference_mode()
+def validate(network: Recurrent, recipe: Recipe) -> float:
+    network.eval()
+    total = count = 0
+    for batch in recipe.data.val_dataloader()[0]:
+        total += float(_loss(network, batch, recipe, 0.0, "sum"))
+        count += batch.views[recipe.name].sequence.num_tokens
+    return total / count
+
+
+def _loss(
+    network: Recurrent, batch: Any, recipe: Recipe, smoothing: float, reduction: str
+) -> torch.Tensor:
+    view = batch.views[recipe.name]
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, words = network(
+            view.features[recipe.column], view.sequence, recipe.tokenizer.start_id
+        )
+    return nn.functional.cross_entropy(
+        logits, words, label_smoothing=smoothing, reduction=reduction
+    )
+
+
+def translate(
+    network: Recurrent, recipe: Recipe, sources: Sequence[str], size: int = 100
+) -> list[str]:
+    """Greedy translations."""
+    network.eval()
+    tokenizer = recipe.tokenizer
+    order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
+    found = [""] * len(sources)
+    for first in range(0, len(order), size):
+        chosen = order[first : first + size]
+        features = unitf.Features.pack([tokenizer.encode(sources[number]) for number in chosen])
+        rows = network.generate(features, tokenizer.start_id, tokenizer.end_id)
+        for number, row in zip(chosen, rows, strict=True):
+            found[number] = tokenizer.decode(unitf.Features(torch.tensor(row, dtype=torch.int64)))
+    return found
+
+
+def run_training(options: argparse.Namespace) -> None:
+    torch.set_flush_denormal(True)
+    recipe = Recipe(options.recipe)
+    torch.manual_seed(options.seed)
+    network = Recurrent(recipe.tokenizer.vocabulary_size, CONTEXTS[options.model])
+    begin, cpu = time.perf_counter(), time.process_time()
+    losses = train(network, recipe, options.epochs)
+    figures = {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "epochs": options.epochs,
+        "minutes": round((time.perf_counter() - begin) / 60, 1),
+        "cpu_minutes": round((time.process_time() - cpu) / 60, 1),
+        "threads": torch.get_num_threads(),
+        "validation_losses": [round(loss, 4) for loss in losses],
+    }
+    pairs = recipe.pairs()
+    hypotheses = translate(network, recipe, [source for source, _ in pairs])
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_lines(options.out / "sources.txt", [source for source, _ in pairs])
+    write_lines(options.out / "references.txt", [reference for _, reference in pairs])
+    write_lines(options.out / f"{options.model}.txt", hypotheses)
+    (options.out / f"{options.model}.json").write_text(json.dumps(figures, indent=1) + "\n")
+    torch.save(network.state_dict(), options.out / f"{options.model}.pt")
+
+
+# ---- measured and drawn ------------------------------------------------------------------
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(" ".join(line.split()) + "\n" for line in lines), encoding="utf-8")
+
+
+def read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+
+
+def buckets(sources: Sequence[str]) -> dict[str, list[int]]:
+    """Which sources are how long: single sentences by words, the joined ones by how many."""
+    # n sentences make n, n // 2 and n // 3 sources
+    count = next(n for n in range(len(sources)) if n + sum(n // j for j in JOINED) == len(sources))
+    lengths = [len(source.split()) for source in sources]
+    found = {"all": list(range(count))}
+    for low, high in WORDS:
+        label = f"{low}-{high}" if high < 999 else f"{low}+"
+        found[label] = [number for number in range(count) if low <= lengths[number] <= high]
+    for joined in JOINED:
+        found[f"{joined} joined"] = list(range(count, count := count + len(found["all"]) // joined))
+    return {label: numbers for label, numbers in found.items() if numbers}
+
+
+def measure(
+    hypotheses: Sequence[str], references: Sequence[str], sources: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """By bucket sacreBLEU (13a), cased and lower-cased; without those that nobody translated."""
+    table = {}
+    for label, numbers in buckets(sources).items():
+        if numbers[-1] >= len(hypotheses):
+            continue
+        said, meant = ([lines[n] for n in numbers] for lines in (hypotheses, references))
+        table[label] = {
+            "sentences": len(numbers),
+            "words": round(sum(len(sources[n].split()) for n in numbers) / len(numbers), 1),
+            "bleu": round(sacrebleu.corpus_bleu(said, [meant]).score, 1),
+            "bleu_lower": round(sacrebleu.corpus_bleu(said, [meant], lowercase=True).score, 1),
+        }
+    return table
+
+
+def draw(models: dict[str, Any], path: Path) -> None:
+    """BLEU by the mean length of a bucket; the joined sentences behind a gap."""
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    ticks: dict[float, str] = {}
+    for name, figures in models.items():
+        table = {label: row for label, row in figures["bleu"].items() if label != "all"}
+        ticks |= {row["words"]: label for label, row in table.items()}
+        single = [row for label, row in table.items() if "joined" not in label]
+        joined = [row for label, row in table.items() if "joined" in label]
+        (line,) = axes.plot(*_points(single), marker="o", label=LABELS[name])
+        axes.plot(*_points(single[-1:] + joined), "o--", color=line.get_color())
+    axes.set_xticks(list(ticks), [f"{label}\n({words:.0f})" for words, label in ticks.items()])
+    axes.set_xlabel("words of the source, or sentences joined (words on average)")
+    axes.set_ylabel("sacreBLEU (13a, cased)")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def _points(rows: Sequence[dict[str, float]]) -> tuple[list[float], list[float]]:
+    rows = sorted(rows, key=lambda row: row["words"])
+    return [row["words"] for row in rows], [row["bleu"] for row in rows]
+
+
+def run_drawing(options: argparse.Namespace) -> None:
+    sources, references = (read_lines(options.out / f"{n}.txt") for n in ("sources", "references"))
+    files = {name: options.out / f"{name}.txt" for name in CONTEXTS}
+    if options.transformer is not None:
+        files["transformer"] = options.transformer
+    models: dict[str, Any] = {}
+    for name, file in files.items():
+        if not file.is_file():
+            continue
+        training = options.out / f"{name}.json"
+        models[name] = json.loads(training.read_text()) if training.is_file() else {}
+        models[name]["bleu"] = measure(read_lines(file), references, sources)
+        print(LABELS[name], *(f"{k}: {row['bleu']}" for k, row in models[name]["bleu"].items()))
+    options.results.mkdir(parents=True, exist_ok=True)
+    figures = {"sacrebleu": sacrebleu.__version__, "tokenize": "13a", "models": models}
+    (options.results / "bottleneck.json").write_text(json.dumps(figures, indent=1) + "\n")
+    draw(models, options.results / "bottleneck.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Plain)
+    verbs = parser.add_subparsers(required=True)
+    training = verbs.add_parser("train", help="a recurrent model, and what it translates")
+    training.add_argument("model", choices=sorted(CONTEXTS))
+    training.add_argument("--recipe", type=Path, default=Path("configs/translate_en_fr.yaml"))
+    training.add_argument("--epochs", type=int, default=10)
+    training.add_argument("--seed", type=int, default=0)
+    training.set_defaults(run=run_training)
+    drawing = verbs.add_parser("draw", help="the picture and its figures")
+    drawing.add_argument(
+        "--transformer", type=Path, help="translations of sources.txt, a line each"
+    )
+    drawing.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    drawing.set_defaults(run=run_drawing)
+    for verb in (training, drawing):
+        verb.add_argument("--out", type=Path, default=Path("runs/bottleneck"))
+    options = parser.parse_args()
+    options.run(options)
+
+
+_Plain = argparse.RawDescriptionHelpFormatter
+
+if __name__ == "__main__":
+    main()
