@@ -7,6 +7,7 @@ import transformers
 from benchmarks.parity_cases import text_decoders, text_to_text, whisper
 from unitf import Features, View
 from unitf.generation import Generation, generate
+from unitf.generation.choosing import likely
 from unitf.peers.convert import to_learner
 from unitf.peers.hub import describe, hubs
 from unitf.peers.testing import randomise
@@ -107,3 +108,24 @@ def test_encoder_decoders_write_as_transformers(name, settings):
     everyone = tuple(map(str, range(3)))
     view = View({column: trial.features[tokenizer]}, None, everyone, everyone)
     compare(learner, view, SETTINGS[settings], 10, expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{"top_k": 5}, {"top_p": 0.7}, {"min_p": 0.2}, {"top_k": 9, "top_p": 0.8}]
+)
+def test_tokens_are_drawn_from_the_probabilities_of_transformers(options):
+    torch.manual_seed(0)
+    logits, ids = 3 * torch.randn(6, 37), torch.zeros(6, 1, dtype=torch.long)
+    expected = transformers.TemperatureLogitsWarper(1.4)(ids, logits)
+    for name, kind in WARPERS.items():
+        if name in options:
+            expected = kind(options[name])(ids, expected)
+    found = likely(logits, Generation(temperature=1.4, **options))
+    torch.testing.assert_close(found, expected.softmax(-1))
+
+
+WARPERS = {
+    "top_k": transformers.TopKLogitsWarper,
+    "top_p": transformers.TopPLogitsWarper,
+    "min_p": transformers.MinPLogitsWarper,
+}
