@@ -16,6 +16,7 @@ OVERLAYS = {
     "random_core": "fsdd_from_text",
     "vqa_image": "vqa",
     "vqa_question": "vqa",
+    "scratch": "trec_few",
 }  # these change another recipe
 PRETRAINED = {  # these begin from published weights: here, from small ones
     "trec_minilm": "pretrained",
@@ -23,6 +24,11 @@ PRETRAINED = {  # these begin from published weights: here, from small ones
     "sst2_minilm": "pretrained",
     "fashion_from_text": "core_from",
     "fsdd_from_text": "core_from",
+}
+PRETRAINING = {  # these begin from what another recipe learned
+    "fashion_few": "mae_fashion",
+    "fsdd_few": "mae_speech",
+    "trec_few": "mlm_text",
 }
 
 
@@ -40,22 +46,30 @@ def small_bert(folder: Path) -> Path:
     return folder
 
 
+def short(recipe: Path, out: Path) -> list[str]:
+    """The arguments of a run of two steps."""
+    argv = [
+        "fit", *arguments(recipe), "--out", str(out), "--test_after_fit", "false",
+        "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2",
+        "--trainer.limit_val_batches", "1", "--trainer.check_val_every_n_epoch", "1",
+        "--data.num_workers", "0", "--data.batch_size", "8", "--trainer.accelerator", "cpu",
+    ]  # fmt: skip
+    return argv if recipe.stem == "quickstart" else [*argv, "--data-root", str(SHARED / "data")]
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_the_recipe_trains(recipe, tmp_path, capsys):
     if recipe.stem != "quickstart" and not SHARED.is_dir():
         pytest.skip("shared data not available")
-    argv = [
-        "fit", *arguments(recipe), "--out", str(tmp_path / "run"), "--test_after_fit", "false",
-        "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2",
-        "--trainer.limit_val_batches", "1", "--data.num_workers", "0", "--data.batch_size", "8",
-        "--trainer.accelerator", "cpu",
-    ]  # fmt: skip
-    if recipe.stem != "quickstart":
-        argv += ["--data-root", str(SHARED / "data")]
+    argv = short(recipe, tmp_path / "run")
     if recipe.stem in PRETRAINED:
         source = f"hf:{small_bert(tmp_path / 'published')}"
         argv += [f"--model.{PRETRAINED[recipe.stem]}", source]
     with warnings.catch_warnings():
+        if recipe.stem in PRETRAINING:
+            before = recipe.parent / f"{PRETRAINING[recipe.stem]}.yaml"
+            assert main(short(before, tmp_path / "before")) == 0, capsys.readouterr().err
+            argv += ["--model.pretrained", str(tmp_path / "before")]
         assert main(argv) == 0, capsys.readouterr().err
     assert (tmp_path / "run" / "metrics.json").is_file()
     assert (tmp_path / "run" / "checkpoints" / "best.ckpt").is_file()

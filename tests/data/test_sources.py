@@ -7,6 +7,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +296,41 @@ def test_what_is_wrong_is_one_line(tmp_path, source, message):
         for split in source.splits():
             source.read(split, tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def few_of(tmp_path, **settings):
+    lines = [f"{n} {'aab'[n % 3]}" for n in range(60)]
+    (tmp_path / "many.txt").write_text("\n".join(lines))
+    (tmp_path / "other.txt").write_text("\n".join(lines[:9]))
+    split = Split(per_class={"label": 5}, **settings)
+    pattern = r"(?P<number>\d+) (?P<label>\w)"
+    return Lines({"train": "many.txt", "test": "other.txt"}, pattern, split=split)
+
+
+def test_of_each_class_only_so_many_samples_are_for_training(tmp_path):
+    source = few_of(tmp_path, parts={"validation": 0.2})
+    train, validation = (source.read(s, tmp_path) for s in ("train", "validation"))
+    assert Counter(s["label"] for s in train) == {"a": 5, "b": 5}
+    assert (len(validation), len(source.read("test", tmp_path))) == (12, 9)
+    assert not {s["number"] for s in train} & {s["number"] for s in validation}
+    alone = few_of(tmp_path).read("train", tmp_path)
+    assert len(alone) == 10
+    assert list(alone) == list(few_of(tmp_path).read("train", tmp_path))
+    assert list(alone) != list(few_of(tmp_path, seed=1).read("train", tmp_path))
+
+
+def test_a_class_with_fewer_samples_keeps_them_all(tmp_path):
+    source = few_of(tmp_path, column="number", parts={"validation": "6-59"})
+    assert [s["number"] for s in source.read("train", tmp_path)] == list("012345")
+
+
+def test_how_many_of_each_class_is_checked(tmp_path):
+    with pytest.raises(UserError, match=r"per_class: expected one column .* found \{'a': 0\}"):
+        Split(per_class={"a": 0})
+    few_of(tmp_path)
+    source = Lines("many.txt", r"(?P<n>\d+) (?P<label>\w)", split=Split(per_class={"lable": 5}))
+    with pytest.raises(UserError, match="no column 'lable' to split by; did you mean label"):
+        source.read("train", tmp_path)
 
 
 def test_a_split_has_one_meaning():

@@ -120,6 +120,32 @@ def test_hidden_numbers_are_not_seen_and_their_error_is_measured():
     torch.testing.assert_close(tokens[hidden], vector + places[hidden])
 
 
+def test_hidden_tokens_lie_together_where_blocks_are_asked_for():
+    model = learner(MaskedTokens(["image"], share=0.5, block=4))
+    single = learner(MaskedTokens(["image"], share=0.5))
+    edges = []
+    for one in (model, single):
+        view = view_of(one, [{"image": triples(200)}] * 4, train=True)
+        hidden = view.target["image"]["hidden"].view(4, 200)
+        assert hidden.sum(1).tolist() == [100] * 4
+        assert not torch.equal(hidden[0], hidden[1])
+        edges.append((hidden[:, 1:] != hidden[:, :-1]).sum().item() / 4)
+    assert edges[0] <= 200 / 4 + 1  # a boundary needs a new block
+    assert edges[1] > 80
+
+
+def test_normalised_numbers_to_predict_have_mean_0_and_deviation_1_in_each_token():
+    model = learner(MaskedTokens(["image"], share=0.5, normalise=True))
+    values = torch.tensor(triples(6)) * 3 + 7
+    view = view_of(model, [{"image": values.tolist()}])
+    columns = model.core(model.tasks["masked"].embed(view, used(model))[0])
+    [guess] = model.tasks["masked"].read(columns, view, used(model)).values()
+    truth = values[:, view.target["image"]["hidden"]]
+    truth = (truth - truth.mean(0)) / truth.std(0, correction=0)
+    expected = (guess.predicted - truth).square().mean(0)
+    torch.testing.assert_close(guess.losses, expected, atol=1e-3, rtol=1e-3)
+
+
 def test_inputs_are_predicted_together_and_every_parameter_takes_part_without_samples():
     model = learner(MaskedTokens({"caption": "text", "image": "image"})).train()
     samples = [{"caption": [4, 5, 6], "image": triples(4)}, {"image": triples(2)}]
@@ -179,6 +205,8 @@ def test_what_cannot_be_is_said():
         MaskedTokens(["text"], share=1.0)
     with pytest.raises(UserError, match=r"random 0\.6 and kept 0\.5 must be shares of 1"):
         MaskedTokens(["text"], random=0.6, kept=0.5)
+    with pytest.raises(UserError, match="block must be 1 or more, found 0"):
+        MaskedTokens(["text"], block=0)
     torch.manual_seed(0)
     model = Learner(
         TransformerConfig(dim=DIM, depth=1, num_heads=2),

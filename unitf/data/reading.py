@@ -77,7 +77,8 @@ class FileSource(Source):
 
     def read(self, split: str, root: Path) -> Sequence[Sample]:
         parts = self.split.parts
-        if split in self.path and not (split == "train" and parts):
+        thinned = bool(parts) or self.split.per_class is not None
+        if split in self.path and not (split == "train" and thinned):
             return self._load(split, root)
         if "train" not in self.path or split not in ("train", *parts):
             return []

@@ -1,5 +1,6 @@
-"""Split: which samples of a data set are held out, and for what."""
+"""Split: which samples of a data set are held out, and for what, and how many are learned from."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +24,24 @@ class Split:
             several (`[george, lucas]`), or a range of whole numbers with both ends (`0-4`).
         column: the column whose values `parts` name.
         seed: of the draw; the same for the same data set, whatever the run's seed.
+        per_class: to learn from few labels: the column that holds them, and at most how many
+            samples of each are for training (`{label: 100}`), drawn by `seed`; the others are left
+            out.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
     column: str | None = None
     seed: int = 0
+    per_class: dict[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_class is not None and (
+            len(self.per_class) != 1 or min(self.per_class.values()) < 1
+        ):
+            raise UserError(
+                f"split.per_class: expected one column and a number from 1, as {{label: 100}}, "
+                f"found {self.per_class}"
+            )
 
     def choose(self, split: str, samples: Sequence[Sample], place: str) -> np.ndarray:
         """The numbers of the samples that belong to a split.
@@ -38,7 +52,7 @@ class Split:
         taken: dict[str, np.ndarray] = {}
         by_value = {name: part for name, part in self.parts.items() if not _is_fraction(part)}
         if by_value:
-            values = self._values(samples, place)
+            values = self._values(samples, self.column, place)
             for name, part in by_value.items():
                 taken[name] = np.flatnonzero([_matches(value, part) for value in values])
                 if len(taken[name]) == 0:
@@ -56,19 +70,32 @@ class Split:
                 taken[name] = np.sort(order[first:last])
                 first = last
         taken["train"] = np.sort(order[first:])
+        if self.per_class is not None:
+            taken["train"] = self._few(taken["train"], samples, place)
         chosen = taken[split]
         if len(chosen) == 0:
             raise UserError(f"{place}: split {split} is empty ({len(samples)} samples in all)")
         return chosen
 
-    def _values(self, samples: Sequence[Sample], place: str) -> list[Any]:
-        if self.column is None:
+    def _few(self, training: np.ndarray, samples: Sequence[Sample], place: str) -> np.ndarray:
+        """At most so many samples of each class as `per_class` says, spread over all of them."""
+        [(column, count)] = (self.per_class or {}).items()
+        values = self._values(Subset(samples, training), column, place)
+        seen: Counter[Any] = Counter()
+        kept = []
+        for number in np.random.default_rng(self.seed).permutation(len(training)):
+            value = values[number]
+            seen[value] += 1
+            if seen[value] <= count:
+                kept.append(training[number])
+        return np.sort(np.array(kept, int))
+
+    def _values(self, samples: Sequence[Sample], column: str | None, place: str) -> list[Any]:
+        if column is None:
             raise UserError(f"{place}: parts {self.parts} name values, but there is no column")
-        if len(samples) and self.column not in samples[0]:
-            raise UserError(
-                f"{place}: no column {self.column!r} to split by" + near(self.column, samples[0])
-            )
-        return [sample[self.column] for sample in samples]
+        if len(samples) and column not in samples[0]:
+            raise UserError(f"{place}: no column {column!r} to split by" + near(column, samples[0]))
+        return [sample[column] for sample in samples]
 
 
 class Subset(Sequence):

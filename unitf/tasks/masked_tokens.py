@@ -1,6 +1,5 @@
 """MaskedTokens: hidden tokens are predicted from all others, in every modality."""
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,12 +8,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
+from torch.nn import functional
 from torchmetrics import MeanMetric
 
 from unitf.batch import Encoding, Sample, View
-from unitf.errors import UserError
 from unitf.tasks.figures import Figures
 from unitf.tasks.heads import ColumnHead, Head
+from unitf.tasks.hiding import Hiding
 from unitf.tasks.places import first_places, members, rows_of
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokenizer import Tokenizer
@@ -46,6 +46,10 @@ class MaskedTokens(Task):
         random: share of hidden ids that become a random one.
         kept: share of hidden ids that stay what they are.
         head: what lies between a column and the table that predicts it.
+        block: so many consecutive tokens are hidden together (frames of a sound tell much of
+            their neighbours).
+        normalise: whether the F×N to predict have mean 0 and deviation 1 within each token (MAE:
+            He et al., 2022).
     """
 
     causal = False
@@ -58,16 +62,13 @@ class MaskedTokens(Task):
         kept: float = 0.1,
         weight: float = 1.0,
         head: Head | None = None,
+        block: int = 1,
+        normalise: bool = False,
     ) -> None:
         super().__init__(inputs, None, weight)
-        if not 0 < share < 1:
-            raise UserError(f"MaskedTokens: share must be above 0 and below 1, found {share}")
-        if min(random, kept) < 0 or random + kept > 1:
-            raise UserError(f"MaskedTokens: random {random} and kept {kept} must be shares of 1")
-        self.share = share
-        self.random = random
-        self.kept = kept
+        self.hiding = Hiding(share, random, kept, block)
         self.head_settings = head
+        self.normalise = normalise
 
     @property
     def unembeds(self) -> frozenset[str]:
@@ -81,36 +82,9 @@ class MaskedTokens(Task):
     def align(self, encoding: Encoding, note: Any) -> dict[str, dict[str, Tensor]]:
         """For each input which tokens are hidden, and what is shown of it."""
         return {
-            column: self._hide(features, encoding.inputs[column], encoding.train)
+            column: self.hiding(features, encoding.inputs[column], encoding.train)
             for column, features in encoding.features.items()
         }
-
-    def _hide(
-        self, features: Features, tokenizer: Tokenizer, train: bool = False
-    ) -> dict[str, Tensor]:
-        generator = None  # in training the loader has seeded the global one
-        if not train:  # the same ones in every epoch
-            seed = zlib.crc32(features.rows.contiguous().numpy().tobytes())
-            generator = torch.Generator().manual_seed(seed)
-        hidden = torch.zeros(features.num_tokens, dtype=torch.bool)
-        candidates = torch.nonzero(_hideable(features, tokenizer)).flatten()
-        if len(candidates) == 0:  # a text of unknown tokens alone
-            return {"hidden": hidden, "shown": features.rows}
-        count = max(1, round(self.share * len(candidates)))
-        chosen = candidates[torch.randperm(len(candidates), generator=generator)[:count]]
-        hidden[chosen] = True
-        if not features.is_ids:
-            # not only the columns: a stem may look at the neighbours before there are any
-            return {"hidden": hidden, "shown": features.rows * ~hidden[:, None]}
-        if tokenizer.mask_id is None:
-            raise UserError(f"MaskedTokens: {type(tokenizer).__name__} has no mask token")
-        shown = features.values.clone()
-        luck = torch.rand(count, generator=generator)
-        shown[chosen[luck >= self.random + self.kept]] = tokenizer.mask_id
-        others = chosen[luck < self.random]
-        size: Any = tokenizer.vocabulary_size
-        shown[others] = torch.randint(size, (len(others),), generator=generator).to(shown.dtype)
-        return {"hidden": hidden, "shown": shown}
 
     def collate(self, targets: Sequence[Any]) -> Any:
         """The choices of S samples, packed as their tokens are."""
@@ -163,7 +137,7 @@ class MaskedTokens(Task):
             return {"hidden": masks, "shown": features.rows}
         device = features.values.device
         made = [
-            self._hide(part, tokenizer) for part in features.to("cpu").split() if part.lengths[0]
+            self.hiding(part, tokenizer) for part in features.to("cpu").split() if part.lengths[0]
         ]
         return {
             name: torch.cat([one[name] for one in made]).to(device) for name in ("hidden", "shown")
@@ -187,6 +161,8 @@ class MaskedTokens(Task):
             rows = rows_of(columns, features, first[column]).index_select(0, places)
             predicted = tokenizers[name].unembed(self.head(rows).mT)
             truth = features.rows.index_select(0, places)
+            if self.normalise and not features.is_ids:
+                truth = functional.layer_norm(truth, truth.shape[1:], eps=1e-6)
             truth = Features(
                 truth if features.is_ids else truth.mT,
                 features.positions[:, places],
@@ -256,14 +232,6 @@ class MaskedTokens(Task):
                 else:
                     said["mse"] = guess.losses[own].mean().item()
         return [next(iter(p.values())) if len(self.inputs) == 1 and p else p for p in predictions]
-
-
-def _hideable(features: Features, tokenizer: Tokenizer) -> Bool[Tensor, " N"]:
-    """Which tokens carry something: all but those that were added around a text."""
-    if not features.is_ids:
-        return torch.ones(features.num_tokens, dtype=torch.bool)
-    added = (tokenizer.start_id, tokenizer.end_id, tokenizer.mask_id)
-    return ~torch.isin(features.values, torch.tensor([i for i in added if i is not None]))
 
 
 def _filled(
