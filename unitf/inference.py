@@ -118,7 +118,7 @@ def _prompt(learner: Any, name: str, samples: Sequence[Sample], first: int = 0) 
     """What the core reads of some samples; one that brings nothing has empty tokens."""
     task = learner.tasks[name]
     samples = [{c: sample.get(c) for c in task.inputs} for sample in samples]
-    samples = [{c: value for c, value in s.items() if value not in (None, "")} for s in samples]
+    samples = [{c: value for c, value in s.items() if not _nothing(value)} for s in samples]
     encode = Encoder(learner.tokenizers, {name: task}, labelled=False)
     whole = [number for number, sample in enumerate(samples) if sample]
     view = encode([encode.item(first + n, samples[n]) for n in whole]).views[name]
@@ -145,6 +145,10 @@ def _with_empty(view: View, whole: Sequence[int], count: int) -> View:
         features[column] = Features(some.values, some.positions, tuple(lengths.tolist()))
     names = tuple(str(number) for number in range(count))
     return View(features, None, ("",) * count, names)
+
+
+def _nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value)
 
 
 @contextmanager

@@ -20,6 +20,9 @@ class Letters(Tokenizer):
     def encode(self, value, train=False):
         return Features(torch.tensor([ord(letter) - 95 for letter in value]))
 
+    def decode(self, features):
+        return "".join(chr(number + 95) for number in features.values.tolist() if number > 1)
+
     def token_names(self):
         return ["<s>", "</s>", *map(chr, range(97, 123))]
 

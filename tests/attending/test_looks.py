@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_models import PICTURE, WRITERS, Nameless, make, reader, writer
+from small_models import PICTURE, WRITERS, Letters, Nameless, make, reader, writer
 
 from unitf import UserError
 from unitf.attending import attend
@@ -94,10 +94,27 @@ def test_what_is_not_there_is_named(settings, message):
         attend(reader(), {"text": "abc"}, **settings)
 
 
-def test_a_sample_that_no_task_takes_and_a_source_without_a_target_are_named():
+def test_a_sample_that_no_task_takes_is_named():
     with pytest.raises(UserError, match="no task takes a sample of sound: kind"):
         attend(reader(), {"sound": 1})
-    with pytest.raises(UserError, match=r"no target, expected target=… beside text, picture"):
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_target_that_is_missing_is_what_the_model_writes(name):
+    learner, sample = writer(name), {"text": "abc", "picture": PICTURE}
+    [written] = learner.generate([sample])
+    assert written["text"]
+    alignment = attend(learner, sample).alignment
+    told = attend(learner, sample | {"target": written["text"]}).alignment
+    assert described(alignment.queries) == described(told.queries)
+    assert torch.equal(alignment.rows, told.rows)
+
+
+def test_a_model_that_writes_nothing_has_nothing_to_align(monkeypatch):
+    monkeypatch.setattr(Letters, "decode", lambda self, features: "")
+    with pytest.raises(
+        UserError, match=r"writes nothing .* expected target=… beside text, picture"
+    ):
         attend(writer("memory"), {"text": "abc"})
 
 

@@ -86,8 +86,9 @@ def attend(
     name = _choose_task(learner, sample, task)
     chosen: Task = learner.tasks[name]
     encode = Encoder(learner.tokenizers, {name: chosen}, labelled=False)
+    item = encode.item(0, completed(learner, name, sample))
     with evaluating(learner), watching(learner.core) as watches:
-        batch = encode([encode.item(0, completed(learner, name, sample))]).to(learner.device)
+        batch = encode([item]).to(learner.device)
         learner.columns(batch)
         view = batch.views[name]
         own, memory, prefix = label(chosen, view, dict(learner.tokenizers.items()))
@@ -101,14 +102,18 @@ def attend(
 
 
 def completed(learner: Any, name: str, sample: Sample) -> Sample:
-    """The sample with a target to align with its source."""
+    """The sample with a target to align with its source: its own, or what the task writes."""
     task = learner.tasks[name]
     if task.target_tokenizer is None or sample.get(task.target) is not None:
         return sample
-    raise UserError(
-        f"task {name}: the sample has no {task.target}, expected {task.target}=… beside "
-        f"{', '.join(task.inputs)}: the tokens that look at the source"
-    )
+    [written] = learner.generate([sample], task=name)
+    target = written["text"] if "text" in written else written["value"]
+    if isinstance(target, str) and not target:
+        raise UserError(
+            f"task {name} writes nothing for this sample: expected {task.target}=… beside "
+            f"{', '.join(task.inputs)}, the tokens that look at the source"
+        )
+    return {**sample, task.target: target}
 
 
 def _choose_task(learner: Any, sample: Sample, name: str | None) -> str:
