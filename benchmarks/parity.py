@@ -30,7 +30,8 @@ from unitf.peers.proof import TOLERANCE
 from unitf.peers.testing import GRADIENT_TOLERANCE, Parity, measure
 
 REGISTRY = "timm_registry"
-_HUBS = {"timm": "timm", "transformers": "hf"}  # by the library that a model's class is from
+# by the library that a model's class is from; ours has KWT's own model, which no package carries
+_HUBS = {"timm": "timm", "transformers": "hf", "unitf_audio": "kwt"}
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _summary(rows: list[Row], measured: list[str]) -> str:
         lines.append(
             [
                 part.replace("_", " "),
-                ", ".join(f"{name} {version(name)}" for name in libraries),
+                ", ".join(f"{n} {version(n.partition('_')[0])}" for n in libraries),
                 f"{sum(one.holds for one in mine)} of {len(mine)}",
                 f"{max((p.proof.worst.relative for p in parities), default=0):.1e}",
                 f"{max((p.worst_gradient.relative for p in parities), default=0):.1e}",
