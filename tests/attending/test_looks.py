@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_models import PICTURE, WRITERS, Letters, Nameless, make, reader, writer
+from attended_models import PICTURE, WRITERS, Letters, Nameless, make, reader, writer
 
 from unitf import UserError
 from unitf.attending import attend

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from small_models import PICTURE, reader, writer
+from attended_models import PICTURE, reader, writer
 
 from unitf import Features
 from unitf.attending import attend

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from attended_models import PICTURE, WRITERS, reader, writer
 from PIL import Image
-from small_models import PICTURE, WRITERS, reader, writer
 
 from unitf.attending import attend
 from unitf.attending.labels import Part
