@@ -7,7 +7,7 @@
 `train` learns from what a recipe's data module gives, by the tokenizer that the recipe names, and
 translates its first test set and the same sentences two and three at a time; `sources.txt` has
 them all, a line each, for the Transformer to translate. `draw` measures, and leaves a picture and
-its figures in benchmarks/results/. Needs `pip install sacrebleu`.
+its figures in benchmarks/results/.
 """
 
 import argparse

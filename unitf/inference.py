@@ -117,8 +117,7 @@ def writing_task(learner: Any, name: str | None = None) -> str:
 def _prompt(learner: Any, name: str, samples: Sequence[Sample], first: int = 0) -> Prompt:
     """What the core reads of some samples; one that brings nothing has empty tokens."""
     task = learner.tasks[name]
-    samples = [{c: sample.get(c) for c in task.inputs} for sample in samples]
-    samples = [{c: value for c, value in s.items() if not _nothing(value)} for s in samples]
+    samples = [{c: s[c] for c in task.inputs if not _nothing(s.get(c))} for s in samples]
     encode = Encoder(learner.tokenizers, {name: task}, labelled=False)
     whole = [number for number, sample in enumerate(samples) if sample]
     view = encode([encode.item(first + n, samples[n]) for n in whole]).views[name]

@@ -271,9 +271,7 @@ class Learner(L.LightningModule):
         for name, view in batch.views.items():
             task = self.tasks[name]
             readings[name] = task.examine(readings[name], view, tokenizers, self.core, testing)
-            board.update(
-                name, self.tasks[name], readings[name], view, self._tokenizers, losses[name]
-            )
+            board.update(name, task, readings[name], view, tokenizers, losses[name])
 
     def on_validation_epoch_end(self) -> None:
         self._close_split("validation")

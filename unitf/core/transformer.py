@@ -146,14 +146,14 @@ class Stack(nn.Module):
         pattern = replace(pattern, causal=causal, window=window)
         if positions.biased:
             pattern = replace(pattern, bias=positions, positions=tokens.positions)
-        device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
         if call is not None and not call.is_first:
-            return call.continuing(pattern, chunk, dtype)
+            return call.continuing(pattern, chunk, _computed_in(tokens.matrix))
         if prefix is not None and chunk is not None:
             raise UserError("a prefix does not go together with chunk, which cuts sequences")
         if prefix is None:
-            kernel = make_kernel(pattern, device, dtype)
+            kernel = self._kernel(pattern, tokens)
         else:
+            device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
             kernel = make_prefix_kernel(pattern, prefix, device, dtype)
         if self.watch is not None:
             kernel = self.watch.over("self", kernel, pattern, tokens.lengths, prefix)

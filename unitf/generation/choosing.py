@@ -81,15 +81,15 @@ class Rules:
             return True
         if self.answers is not None and not self.answers.following(tokens):
             return True
-        return bool(self.stop_texts) and self.cut(self._text(tokens)) != self._text(tokens)
+        if not self.stop_texts:
+            return False
+        text = str(self.prompt.decode(torch.tensor(list(tokens))))
+        return self.cut(text) != text
 
     def cut(self, text: str) -> str:
         """A text up to the first that stops it."""
         places = [text.find(stop) for stop in self.stop_texts if stop in text]
         return text[: min(places)] if places else text
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        return str(self.prompt.decode(torch.tensor(list(tokens))))
 
 
 def _checked(ids: list[int], size: int) -> list[int]:
