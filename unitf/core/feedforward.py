@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unitf.core.config import TransformerConfig
+from unitf.core.dropout import dropout
 from unitf.core.norms import make_norm
 
 
@@ -50,9 +51,7 @@ class FeedForward(nn.Module):
         return self.activation(self.inner(rows))
 
     def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        hidden = self.hidden(rows)
-        if self.dropout:
-            hidden = F.dropout(hidden, self.dropout, self.training)
+        hidden = dropout(self.hidden(rows), self.dropout, self.training)
         if self.norm is not None:
             hidden = self.norm(hidden)
         return self.out(hidden)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unitf.core.config import TransformerConfig
+from unitf.core.dropout import dropout
 from unitf.core.norms import make_norm
 
 Layer = Callable[[Tensor], Tensor]
@@ -40,7 +40,7 @@ class PreNorm(nn.Module):
         return self.scaled(self.dropped(rows), keep)
 
     def dropped(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        return F.dropout(rows, self.dropout, self.training) if self.dropout else rows
+        return dropout(rows, self.dropout, self.training)
 
     def scaled(
         self, rows: Float[Tensor, "N D"], keep: Float[Tensor, "N 1"] | None

@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from unitf.core.dropout import dropout
+
 Bias = Callable[[Tensor, Tensor], Tensor]  # positions (S, P, Lq), (S, P, Lk) → (S, H, Lq, Lk)
 
 BLOCK = 512  # queries at a time, where all at once would need a large mask
@@ -89,9 +91,7 @@ def _explicit(
         scores = torch.bmm(q * scale, k.mT)
     else:
         scores = torch.baddbmm(mask, q, k.mT, alpha=scale)
-    weights = scores.softmax(-1)
-    if pattern.dropout:
-        weights = F.dropout(weights, pattern.dropout)
+    weights = dropout(scores.softmax(-1), pattern.dropout)
     return torch.bmm(weights, v).view(shape)
 
 
