@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unitf.configurable import Configurable
 from unitf.errors import UserError
+from unitf.projection import project
 from unitf.tokens import Tokens
 
 
@@ -86,7 +87,7 @@ class TiedUnembedding(nn.Module):
     ) -> Float[Tensor, "N V"]:
         if self.projection is not None:
             rows = self.projection(rows)
-        return nn.functional.linear(rows, table, self.bias)
+        return project(rows, table, self.bias)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from unitf.embedding import (
 )
 from unitf.errors import UserError
 from unitf.initialisation import initialise
+from unitf.projection import Projection, project
 from unitf.tokens import Features, Spans, Tokens
 
 Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "cubic", "fixed", "none"]
@@ -196,7 +197,7 @@ class Tokenizer(Component, ABC):
         """What gives logits beside the table, or instead of it; None: the table alone does."""
         settings = self.unembedding_settings
         if not settings.tied:
-            return nn.Linear(self.dim, table.num_embeddings, bias=settings.bias)
+            return Projection(self.dim, table.num_embeddings, bias=settings.bias)
         if settings.bias or settings.projection:
             return TiedUnembedding(self.dim, table, settings)
         return None
@@ -257,7 +258,7 @@ class Tokenizer(Component, ABC):
             narrow = rows.shape[1] != self.dim  # a task's head may make columns of width E
             if self.embedding_projection is not None and not (settings.projection or narrow):
                 rows = nn.functional.linear(rows, self.embedding_projection.weight.mT)
-            product = self.unembedding or nn.functional.linear
+            product = self.unembedding or project
             rows = product(rows, self.embedding.weight)
         else:
             raise UserError(f"{type(self).__name__} was built without the way back (unembed)")

@@ -14,6 +14,7 @@ RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 OVERLAYS = {
     "fsdd_new_speaker": "fsdd",
     "random_core": "fsdd_from_text",
+    "vqa_generation": "vqa",
     "vqa_image": "vqa",
     "vqa_question": "vqa",
     "scratch": "trec_few",

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from unitf import __version__, registry
 from unitf.errors import UserError
+from unitf.plain import plain_paths
 
 TRAINING = {
     "fit": "train a model from a YAML file",
@@ -67,6 +68,11 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
         near = registry.near_names(verb, verbs)
         hint = f"near: {near[0]}" if near else f"expected one of {', '.join(verbs)}"
         raise UserError(f"there is no verb {verb!r}; {hint}")
+    with plain_paths(options.plain):
+        return _do(verb, arguments, options)
+
+
+def _do(verb: str, arguments: list[str], options: argparse.Namespace) -> int:
     for path in options.plugin:
         registry.load_file(path)
     if verb == "plugins":
@@ -91,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = {**TRAINING, **{verb: line for verb, (line, _) in OTHERS.items()}, **EXCHANGE}
     parser = argparse.ArgumentParser(
         prog="unitf",
-        usage="unitf [--plugin FILE] [--traceback] VERB …",
+        usage="unitf [--plugin FILE] [--plain] [--traceback] VERB …",
         description="One Transformer core for every modality.",
         epilog="verbs:\n"
         + "\n".join(f"  {verb:<10}{line}" for verb, line in verbs.items())
@@ -107,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="load a Python file with a Tokenizer, Task or Source (may be repeated)",
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="compute without fast paths, to compare with them"
     )
     parser.add_argument("--traceback", action="store_true", help="show where an error arose")
     return parser

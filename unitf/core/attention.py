@@ -10,6 +10,7 @@ from unitf.core.config import TransformerConfig
 from unitf.core.kernels import Kernel
 from unitf.core.norms import make_norm
 from unitf.core.positions import Rotation, rotate
+from unitf.projection import Projection
 
 
 class HeadNorms(nn.Module):
@@ -43,11 +44,11 @@ class Attention(nn.Module):
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         self.head_dim = config.head_dim
         for name, width in widths.items():
-            setattr(self, name, nn.Linear(config.dim, width, bias=bias))
+            setattr(self, name, Projection(config.dim, width, bias=bias))
         inner = config.num_heads * config.head_dim
         self.head_norms = HeadNorms(config) if config.qk_norm else None
         self.norm = make_norm(config, inner) if config.attention_norm else None
-        self.out = nn.Linear(inner, config.dim, bias=config.attention_out_bias)
+        self.out = Projection(inner, config.dim, bias=config.attention_out_bias)
 
     def together(self, heads: Float[Tensor, "N H d"]) -> Float[Tensor, "N D"]:
         """What the heads attended to, as columns again."""

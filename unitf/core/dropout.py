@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from unitf.plain import is_plain
+
 _LEVELS = 2**16
 
 
@@ -18,7 +20,7 @@ def dropout(
     """
     if not training or share == 0:
         return values
-    if not values.is_cpu or torch.compiler.is_compiling():
+    if not values.is_cpu or is_plain() or torch.compiler.is_compiling():
         return F.dropout(values, share)
     bits = torch.empty(-(-values.numel() // 4), dtype=torch.int64)
     bits.random_(torch.iinfo(torch.int64).min, None)  # None: up to the largest

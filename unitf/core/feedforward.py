@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from unitf.core.config import TransformerConfig
 from unitf.core.dropout import dropout
 from unitf.core.norms import make_norm
+from unitf.projection import Projection
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
@@ -40,9 +41,9 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation = _ACTIVATIONS[config.activation]
         self.dropout = config.dropout
-        self.inner = nn.Linear(config.dim, self.inner_width(config), bias=config.bias)
+        self.inner = Projection(config.dim, self.inner_width(config), bias=config.bias)
         self.norm = make_norm(config, config.hidden_dim) if config.hidden_norm else None
-        self.out = nn.Linear(config.hidden_dim, config.dim, bias=config.bias)
+        self.out = Projection(config.hidden_dim, config.dim, bias=config.bias)
 
     def inner_width(self, config: TransformerConfig) -> int:
         return config.hidden_dim

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unitf.core.one_by_one import OneByOne
 from unitf.core.packing import Padding, Sorting
 from unitf.core.scores import BLOCK, HALF, Pattern, dense, make_mask, to_additive
+from unitf.plain import is_plain
 from unitf.tokens import to_offsets
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -31,6 +33,8 @@ def make_kernel(
     """
     if sum(pattern.query_lengths) == 0 or sum(pattern.key_lengths) == 0:
         return Nothing(pattern)
+    if is_plain():
+        return OneByOne(pattern)  # type: ignore[return-value] (compiler.disable has no types)
     longest = max(pattern.query_lengths), max(pattern.key_lengths)
     large_mask = pattern.masked and longest[0] > 2 * BLOCK
     if pattern.equal_lengths and not large_mask:

@@ -1,0 +1,1 @@
+"""Speed: unitf and a peer, interleaved in one run, as ratios."""

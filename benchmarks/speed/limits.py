@@ -1,0 +1,34 @@
+"""What this machine can do at most: its own matrix products, and how fast it reads memory."""
+
+import resource
+import time
+
+import torch
+
+from benchmarks.speed.workload import Limit, Side
+
+_SIZE = 2048
+_BYTES = 1 << 28
+
+
+def limit(kind: Limit) -> Side:
+    """A side whose `count` is floating-point operations, or bytes."""
+    if kind == "read":
+        memory = torch.ones(_BYTES // 4)
+        return Side(lambda: memory.sum(), _BYTES)
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[kind]
+    a, b = torch.randn(_SIZE, _SIZE, dtype=dtype), torch.randn(_SIZE, _SIZE, dtype=dtype)
+    return Side(lambda: a @ b, 2 * _SIZE**3)
+
+
+def spent(side: Side) -> tuple[float, float]:
+    """Seconds of CPU, and of the clock on the wall, that a run takes."""
+    cpu, wall = _cpu(), time.perf_counter()
+    side.run()
+    return _cpu() - cpu, time.perf_counter() - wall
+
+
+def _cpu() -> float:
+    """Seconds of this process and of those that it started and waited for."""
+    of_others = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + of_others.ru_utime + of_others.ru_stime

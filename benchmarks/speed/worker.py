@@ -1,0 +1,47 @@
+"""One side of a workload, in a process of its own: runs when it is told to, and says what it took.
+
+    python -m benchmarks.speed.worker WORKLOAD unitf|peer|limit THREADS FILE
+
+Lines come in and go out: "run" is answered by CPU and wall seconds, as JSON.
+"""
+
+import json
+import resource
+import sys
+import warnings
+
+import torch
+
+from benchmarks.speed.limits import limit, spent
+from benchmarks.speed.workloads import find
+
+
+def main(name: str, who: str, threads: str, file: str) -> None:
+    warnings.filterwarnings("ignore")
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # what libraries print is not an answer
+    torch.set_num_threads(int(threads))
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    workload = find(name)
+    if who == "limit":
+        assert workload.limit is not None
+        side = limit(workload.limit)
+    else:
+        side = getattr(workload, who)()
+    if side.outputs is not None:
+        with torch.no_grad():
+            torch.save(side.outputs().float(), file)
+    side.run()  # what comes only once is not timed
+    say = {"count": side.count, "floats": side.floats, "read": side.read}
+    print(json.dumps(say), file=answers, flush=True)
+    for line in sys.stdin:
+        if line.strip() != "run":
+            break
+        print(json.dumps(spent(side)), file=answers, flush=True)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"memory": memory}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

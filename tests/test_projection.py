@@ -1,0 +1,41 @@
+"""Few rows are multiplied by another way, to the same result; what learns goes the plain way."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from unitf.projection import Projection, project
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("inner", "outer"), [(96, 1200), (1200, 96), (8, 8)])
+@pytest.mark.parametrize("num_rows", [0, 1, 2, 3, 8, 9])
+def test_few_rows_give_what_a_linear_layer_gives(num_rows, inner, outer, bias):
+    layer = Projection(inner, outer, bias=bias)
+    rows = torch.randn(num_rows, inner)
+    with torch.inference_mode():
+        found = layer(rows)
+    assert found.shape == (num_rows, outer)
+    torch.testing.assert_close(found, F.linear(rows, layer.weight, layer.bias).detach())
+
+
+def test_more_axes_and_gradients_go_the_plain_way():
+    layer = Projection(300, 300)
+    rows = torch.randn(2, 1, 300)
+    with torch.no_grad():
+        assert torch.equal(layer(rows), F.linear(rows, layer.weight, layer.bias))
+    layer(rows[0]).sum().backward()
+    torch.testing.assert_close(layer.weight.grad, rows[0].expand(300, 300))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_dtype_is_kept(dtype):
+    weight, rows = torch.randn(500, 200, dtype=dtype), torch.randn(1, 200, dtype=dtype)
+    with torch.no_grad():
+        assert torch.equal(project(rows, weight), F.linear(rows, weight))
+
+
+def test_autocast_is_obeyed():
+    weight, rows = torch.randn(500, 200), torch.randn(1, 200)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert project(rows, weight).dtype is torch.bfloat16
