@@ -33,10 +33,11 @@ from unitf.fitting import (
 )
 from unitf.generation import Generation
 from unitf.optimisation import WarmupCosine, parameter_groups, scale_rates
+from unitf.plain import is_plain
 from unitf.scoreboard import Scoreboard, flat_figures
 from unitf.tasks.task import Given, Task
 from unitf.tokenizer import Tokenizer
-from unitf.tokens import Tokens
+from unitf.tokens import Places, Tokens
 
 TokenizerFactory = Callable[[int], Tokenizer]
 OptimizerFactory = Callable[[Iterable], Optimizer]
@@ -121,8 +122,12 @@ class Learner(L.LightningModule):
 
     # ---- the way from a batch to what the tasks read ------------------------------------
 
-    def columns(self, batch: Batch) -> dict[str, Tokens]:
-        """For each task the core's columns; the sequences of all tasks share one pass."""
+    def columns(self, batch: Batch, everything: bool = True) -> dict[str, Tokens]:
+        """For each task the core's columns; the sequences of all tasks share one pass.
+
+        Args:
+            everything: also those that a task does not read.
+        """
         views, tokenizers = batch.views, self._tokenizers
         given = {name: self.tasks[name].give(view, tokenizers) for name, view in views.items()}
         kinds = {
@@ -133,14 +138,26 @@ class Learner(L.LightningModule):
         for kind in dict.fromkeys(kinds.values()):
             names = [name for name in given if kinds[name] == kind]
             packed = Given.pack([given[name] for name in names])
-            passed = self.core(packed.tokens, packed.memory, kind[0], packed.prefix)
+            read = None
+            if not (everything or is_plain()):
+                read = self._read(packed.tokens, {n: given[n].tokens.num_sequences for n in names})
+            passed = self.core(packed.tokens, packed.memory, kind[0], packed.prefix, read=read)
             parts = passed.unpack([given[name].tokens.num_sequences for name in names])
             columns.update(zip(names, parts, strict=True))
         return columns
 
+    def _read(self, tokens: Tokens, counts: Mapping[str, int]) -> Places | None:
+        """The columns that some tasks read of their sequences; None: all of them."""
+        slices = {name: self.tasks[name].reads for name in counts}
+        if not any(slices.values()):
+            return None
+        return tokens.places(
+            [slices[name] or (None, None) for name, count in counts.items() for _ in range(count)]
+        )
+
     def forward(self, batch: Batch) -> dict[str, Any]:
         """For each task what its heads read."""
-        columns = self.columns(batch)
+        columns = self.columns(batch, everything=False)
         return {
             name: self.tasks[name].read(columns[name], view, self._tokenizers)
             for name, view in batch.views.items()

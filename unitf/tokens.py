@@ -7,6 +7,7 @@ contiguous (N, D). This file is the only place that knows: everybody else says `
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -127,6 +128,13 @@ class Spans:
     places: Int[np.ndarray, "3 N"]
 
 
+class Places(NamedTuple):
+    """Some columns of a batch: where they stand, and how many of them each sequence has."""
+
+    index: Int[Tensor, " R"]
+    lengths: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """The tokens of a batch: one D×N matrix, sequences side by side, no padding."""
@@ -231,16 +239,22 @@ class Tokens:
 
     def within(self, first: int | None, last: int | None) -> "Tokens":
         """The columns [first, last) of every sequence, as in a slice of a list."""
+        return self.at(self.places([(first, last)] * self.num_sequences))
+
+    def places(self, slices: Sequence[tuple[int | None, int | None]]) -> Places:
+        """Where the columns [first, last) of each sequence stand."""
         starts = np.cumsum([0, *self.lengths])[:-1]
-        runs = [range(length)[first:last] for length in self.lengths]
+        runs = [range(n)[first:last] for n, (first, last) in zip(self.lengths, slices, strict=True)]
         places = [start + np.arange(r.start, r.stop) for start, r in zip(starts, runs, strict=True)]
         order = np.concatenate(places) if places else np.zeros(0, np.int64)
         index = torch.from_numpy(order).to(self.matrix.device, non_blocking=True)
-        return Tokens.from_rows(
-            self.rows.index_select(0, index),
-            [len(r) for r in runs],
-            self.positions.index_select(1, index),
-        )
+        return Places(index, tuple(len(r) for r in runs))
+
+    def at(self, places: Places, rows: Float[Tensor, "R D2"] | None = None) -> "Tokens":
+        """The columns at these places alone; `rows`: what became of them."""
+        if rows is None:
+            rows = self.rows.index_select(0, places.index)
+        return Tokens.from_rows(rows, places.lengths, self.positions.index_select(1, places.index))
 
     def split(self) -> list["Tokens"]:
         """One Tokens for each sequence."""

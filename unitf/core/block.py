@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ class Context:
     rotation: Rotation | None = None
     memory: Tensor | None = None  # (M, D)
     attend_memory: Kernel | None = None
+    read: Tensor | None = None  # (R,): only these rows are wanted, in the last block
 
 
 class Block(nn.Module):
@@ -48,8 +50,11 @@ class Block(nn.Module):
         rows: Float[Tensor, "N D"],
         context: Context,
         keep: Float[Tensor, "3 N 1"] | None = None,
-    ) -> Float[Tensor, "N D"]:
-        """`keep` scales what each of the layers adds to each token (drop path)."""
+    ) -> Float[Tensor, "R D"]:
+        """`keep` scales what each of the layers adds to each token (drop path).
+
+        R is N, but for the last block, where `context.read` may want fewer rows.
+        """
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         rows = self.attention_residual(
             rows,
@@ -62,7 +67,8 @@ class Block(nn.Module):
                 partial(self.cross, memory=context.memory, kernel=context.attend_memory),
                 keeps[1],
             )
-        return self.feedforward_residual(rows, self.feedforward, keeps[2])
+        rows, kept = _wanted(context, rows, keeps[2])
+        return self.feedforward_residual(rows, self.feedforward, kept)
 
 
 class ParallelBlock(Block):
@@ -73,12 +79,13 @@ class ParallelBlock(Block):
         rows: Float[Tensor, "N D"],
         context: Context,
         keep: Float[Tensor, "3 N 1"] | None = None,
-    ) -> Float[Tensor, "N D"]:
+    ) -> Float[Tensor, "R D"]:
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         first, second = self.attention_residual, self.feedforward_residual
         attended = self.attention(first.norm(rows), context.attend, context.rotation)
+        rows, attended, *kept = _wanted(context, rows, attended, keeps[0], keeps[2])
         computed = self.feedforward(second.norm(rows))
-        return rows + first.added(attended, keeps[0]) + second.added(computed, keeps[2])
+        return rows + first.added(attended, kept[0]) + second.added(computed, kept[1])
 
 
 class SharedNormBlock(Block):
@@ -89,13 +96,21 @@ class SharedNormBlock(Block):
         rows: Float[Tensor, "N D"],
         context: Context,
         keep: Float[Tensor, "3 N 1"] | None = None,
-    ) -> Float[Tensor, "N D"]:
+    ) -> Float[Tensor, "R D"]:
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         residual = self.attention_residual
         read = residual.norm(rows)
         attended = self.attention(read, context.attend, context.rotation)
+        rows, read, attended, *kept = _wanted(context, rows, read, attended, keeps[0], keeps[2])
         computed = self.feedforward(read)
-        return rows + residual.added(attended, keeps[0]) + residual.added(computed, keeps[2])
+        return rows + residual.added(attended, kept[0]) + residual.added(computed, kept[1])
+
+
+def _wanted(context: Context, *parts: Any) -> list[Any]:
+    """Of rows (N, …) those that are wanted."""
+    if context.read is None:
+        return list(parts)
+    return [part if part is None else part.index_select(0, context.read) for part in parts]
 
 
 _BLOCKS = {"sequential": Block, "parallel": ParallelBlock, "parallel_shared": SharedNormBlock}

@@ -20,7 +20,7 @@ from unitf.core.scores import Pattern
 from unitf.core.watching import Watch
 from unitf.errors import UserError
 from unitf.initialisation import initialise
-from unitf.tokens import Tokens
+from unitf.tokens import Places, Tokens
 
 
 class Stack(nn.Module):
@@ -49,6 +49,7 @@ class Stack(nn.Module):
         causal: bool | None = None,
         prefix: Sequence[int] | None = None,
         cache: Cache | None = None,
+        read: Places | None = None,
     ) -> Tokens:
         # a compiled block that once saw a view is compiled anew for what is none
         rows = tokens.rows.clone() if self.compiled else tokens.rows
@@ -60,13 +61,19 @@ class Stack(nn.Module):
         run = _run_twice if self.config.checkpoint and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.drop_path[-1] > 0
+        # a batch norm counts all tokens; a compiled block would be compiled once more
+        spares = read is not None and self.config.norm != "batch" and not self.compiled
         for number, (context, rate) in enumerate(zip(contexts, self.drop_path, strict=True)):
             block = self.blocks[number % len(self.blocks)]
             keep = self._keep(tokens, rate) if drop and block.training else None
+            if spares and number == len(contexts) - 1:
+                context = replace(context, read=read.index)
             rows = run(block, rows, context, keep)
         if self.final_norm is not None:
             rows = self.final_norm(rows)
-        return tokens.with_rows(rows)
+        if read is None or spares:
+            return tokens.with_rows(rows) if read is None else tokens.at(read, rows)
+        return tokens.with_rows(rows).at(read)
 
     def _call(
         self, cache: Cache, tokens: Tokens, causal: bool, prefix: Sequence[int] | None
@@ -219,6 +226,7 @@ class Transformer(nn.Module):
         causal: bool | None = None,
         prefix: Sequence[int] | None = None,
         cache: Cache | None = None,
+        read: Places | None = None,
     ) -> Tokens:
         """The columns of `tokens`, each after a look at its sequence.
 
@@ -230,16 +238,17 @@ class Transformer(nn.Module):
             prefix: where it does: so many tokens at the beginning of each sequence see each other.
             cache: what was read before, of which the tokens are the continuation; they are kept in
                 it too. A memory, or a prefix, is given in the first call alone.
+            read: the columns that are wanted; only these are given. None: all.
         """
         if tokens.dim != self.config.dim:
             raise UserError(
                 f"tokens are {tokens.dim} wide, but the core's dim is {self.config.dim}"
             )
         if memory is None and (cache is None or self.config.kind != "encoder-decoder"):
-            return self.stacks[0](tokens, causal=causal, prefix=prefix, cache=cache)
+            return self.stacks[0](tokens, causal=causal, prefix=prefix, cache=cache, read=read)
         if self.config.kind != "encoder-decoder":
             raise UserError(f"a core of kind {self.config.kind!r} cannot read a memory")
-        return self.decode(tokens, memory and self.encode(memory), causal, cache)
+        return self.decode(tokens, memory and self.encode(memory), causal, cache, read)
 
     def encode(self, tokens: Tokens) -> Tokens:
         """What the encoder of an encoder-decoder makes of a memory."""
@@ -252,6 +261,7 @@ class Transformer(nn.Module):
         memory: Tokens | None,
         causal: bool | None = None,
         cache: Cache | None = None,
+        read: Places | None = None,
     ) -> Tokens:
         """The decoder's columns over a memory that was encoded before, or lies in the cache."""
         assert self.decoder is not None
@@ -261,7 +271,7 @@ class Transformer(nn.Module):
             raise UserError(
                 f"{tokens.num_sequences} sequences cannot read {memory.num_sequences} memories"
             )
-        return self.decoder(tokens, memory, causal, cache=cache)
+        return self.decoder(tokens, memory, causal, cache=cache, read=read)
 
     def compile_blocks(self) -> None:
         """Compiles the repeated block in place; lengths may differ from batch to batch."""

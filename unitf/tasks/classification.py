@@ -72,6 +72,11 @@ class _Labelled(LabelNames):
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.head.arrange(parts)
 
+    @property
+    def reads(self) -> tuple[int | None, int | None] | None:
+        # a subclass may read otherwise
+        return self.head.reads if type(self).read is _Labelled.read else None
+
     def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S C"]:
         return self.head(columns).float()
 

@@ -70,6 +70,11 @@ class Embedding(Task):
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.head.arrange([Tokens.pack(parts)])
 
+    @property
+    def reads(self) -> tuple[int | None, int | None] | None:
+        # a subclass may read otherwise
+        return self.head.reads if type(self).read is Embedding.read else None
+
     def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S I E"]:
         """For each sample the vector of each input."""
         vectors = self.head(columns).float()

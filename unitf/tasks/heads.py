@@ -129,6 +129,11 @@ class PooledHead(ColumnHead):
                 "head.pieces: a class token stands before a sequence, not before pieces"
             )
 
+    @property
+    def reads(self) -> tuple[int | None, int | None] | None:
+        """The columns [first, last) of each sequence that it reads; None: all of them."""
+        return None if self.columns is not None or self.pieces > 1 else self.pooling.reads
+
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.pooling.arrange(parts)
 

@@ -33,6 +33,7 @@ class Pooling(nn.Module):
     """What is put before the sequences (`arrange`), and the vector of each (`forward`)."""
 
     width: int = 1  # of the vector, in multiples of D
+    reads: tuple[int | None, int | None] | None = None  # [first, last) of a sequence; None: all
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return Tokens.concat(parts)
@@ -49,6 +50,8 @@ class MeanPooling(Pooling):
 class FirstPooling(Pooling):
     """The first token of each sequence; zeros for a sequence without any."""
 
+    reads = (0, 1)
+
     def places(self, columns: Tokens) -> Int[Tensor, " S"]:
         return columns.offsets[:-1]
 
@@ -64,6 +67,8 @@ class FirstPooling(Pooling):
 
 class LastPooling(FirstPooling):
     """The last token of each sequence, which is what a causal core has read all for."""
+
+    reads = (-1, None)
 
     def places(self, columns: Tokens) -> Int[Tensor, " S"]:
         return columns.offsets[1:] - 1

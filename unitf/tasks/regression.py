@@ -108,6 +108,11 @@ class Regression(Task):
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.head.arrange(parts)
 
+    @property
+    def reads(self) -> tuple[int | None, int | None] | None:
+        # a subclass may read otherwise
+        return self.head.reads if type(self).read is Regression.read else None
+
     def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S K"]:
         return self.head(columns).float()
 

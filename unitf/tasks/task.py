@@ -85,6 +85,14 @@ class Task(Component, ABC):
             pairs.append((self.target, self.target_tokenizer))
         return pairs
 
+    @property
+    def reads(self) -> tuple[int | None, int | None] | None:
+        """The columns [first, last) of each sequence that `read` needs; None: all of them.
+
+        It is given no others, and the core's last block computes no others.
+        """
+        return None
+
     # ---- before training, and in data workers ------------------------------------------
 
     def fit(self, samples: Iterable[Sample]) -> None:
