@@ -152,6 +152,10 @@ class Learner(L.LightningModule):
             for name, view in batch.views.items()
         }
 
+    def batch_loss(self, batch: Batch) -> Tensor:
+        """The loss of a training batch."""
+        return self.total_loss(batch, self._losses(batch, self(batch)))
+
     def total_loss(self, batch: Batch, losses: Mapping[str, Tensor]) -> Tensor:
         """The mean loss, each task by its weight and its share of the samples.
 
@@ -229,8 +233,7 @@ class Learner(L.LightningModule):
             self.freezer.begin_epoch(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self._losses(batch, self(batch))
-        loss = self.total_loss(batch, losses)
+        loss = self.batch_loss(batch)
         self.log(
             "train/loss",
             loss.detach(),
