@@ -21,6 +21,8 @@ OTHERS = {  # verb → what it does, and the module whose main(argv) does it
     "chat": ("talk with a language model at the terminal", "unitf.cli.chat"),
     "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
     "attend": ("draw what a model looks at in a sample", "unitf.cli.attend"),
+    "inspect": ("what a packed batch of a recipe looks like", "unitf.cli.inspect"),
+    "bench": ("time a recipe's training steps, and find its limits", "unitf.cli.bench"),
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
     "merge": ("a model with adapters as one without (LoRA)", "unitf.cli.merge"),
 }

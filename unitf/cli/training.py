@@ -101,7 +101,7 @@ class TrainingCLI(LightningCLI):
             self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
         os.environ["UNITF_OUT"] = self.config.out
         self.config.trainer.default_root_dir = self.config.out
-        _warn_of_emulation(self.config.trainer)
+        warn_of_emulation(self.config.trainer)
         if self.verb != "fit":
             self.config.trainer.logger = False
 
@@ -144,7 +144,7 @@ class TrainingCLI(LightningCLI):
     def run(self) -> None:
         """What the verb says; `fit` ends with a test of the best checkpoint."""
         trainer, path = self.trainer, self.config.ckpt_path
-        _leave_room(trainer.world_size, self.datamodule.num_workers)
+        leave_room(trainer.world_size, self.datamodule.num_workers)
         if path is not None:
             path = str(find_checkpoint(path))
         elif self.verb != "fit":  # else it would measure a model that has learned nothing
@@ -179,13 +179,13 @@ class TrainingCLI(LightningCLI):
         sys.stdout.write(f"{len(lines)} predictions: {file}\n")
 
 
-def _leave_room(processes: int, workers: int) -> None:
+def leave_room(processes: int, workers: int) -> None:
     """Leaves a core to each data worker: threads that wait for a busy one spin, and lose more."""
     if processes == 1 and "OMP_NUM_THREADS" not in os.environ:  # Lightning divides them otherwise
         torch.set_num_threads(max(1, torch.get_num_threads() - workers))
 
 
-def _warn_of_emulation(trainer: Any) -> None:
+def warn_of_emulation(trainer: Any) -> None:
     """Says so where bfloat16 would be slower than float32, many times."""
     on_cpu = trainer.accelerator == "cpu" or not torch.cuda.is_available()
     # oneDNN computes bfloat16 itself from AVX-512 on; below, every product is emulated
@@ -203,6 +203,8 @@ _DESCRIPTIONS = {
     "validate": "Measure a checkpoint on the validation split.",
     "test": "Measure a checkpoint on the test splits.",
     "predict": "Predict the samples of the data module with a checkpoint.",
+    "inspect": "Show what a packed batch of a recipe looks like.",
+    "bench": "Time the training steps of a recipe.",
 }
 
 
@@ -242,8 +244,8 @@ def _resume(argv: list[str]) -> list[str]:
     return [*begin, *argv[:at], *argv[at + 2 :], "--out", str(folder), "--ckpt_path", str(last)]
 
 
-def main(verb: str, argv: list[str]) -> int:
-    """Runs a training verb; the plugins' names are known before the arguments are read."""
+def prepare(argv: list[str]) -> list[str]:
+    """Arguments for the parser; the plugins' names are known before it reads them."""
     _quieten()
     for kind in ("tokenizers", "tasks", "sources"):
         registry.resolve_all(kind)
@@ -253,12 +255,16 @@ def main(verb: str, argv: list[str]) -> int:
     argv = _resume(argv)
     check_recipes(argv)
     argv = ["--data.root" if word == "--data-root" else word for word in argv]
-    argv = [
+    return [
         f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word
         for word in argv
     ]
+
+
+def main(verb: str, argv: list[str]) -> int:
+    """Runs a training verb."""
     try:
-        TrainingCLI(verb, argv).run()
+        TrainingCLI(verb, prepare(argv)).run()
     except RunInterrupted as interruption:
         sys.stderr.write(f"unitf: {interruption}\n")
         return interruption.exit_status
