@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.speed.limits import limit, spent
 from benchmarks.speed.workloads import find
+from unitf.memory import keep_freed_memory
 
 
 def main(name: str, who: str, threads: str, file: str) -> None:
@@ -23,6 +24,8 @@ def main(name: str, who: str, threads: str, file: str) -> None:
     torch.set_num_threads(int(threads))
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
+    if who == "unitf":
+        keep_freed_memory()  # as `unitf fit` does
     workload = find(name)
     if who == "limit":
         assert workload.limit is not None

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -25,6 +26,7 @@ from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
 from unitf.learner import Learner
+from unitf.memory import keep_freed_memory
 
 VERBS = ("fit", "validate", "test", "predict")
 
@@ -144,7 +146,7 @@ class TrainingCLI(LightningCLI):
     def run(self) -> None:
         """What the verb says; `fit` ends with a test of the best checkpoint."""
         trainer, path = self.trainer, self.config.ckpt_path
-        leave_room(trainer.world_size, self.datamodule.num_workers)
+        settle(trainer, self.datamodule.num_workers)
         if path is not None:
             path = str(find_checkpoint(path))
         elif self.verb != "fit":  # else it would measure a model that has learned nothing
@@ -179,9 +181,16 @@ class TrainingCLI(LightningCLI):
         sys.stdout.write(f"{len(lines)} predictions: {file}\n")
 
 
-def leave_room(processes: int, workers: int) -> None:
-    """Leaves a core to each data worker: threads that wait for a busy one spin, and lose more."""
-    if processes == 1 and "OMP_NUM_THREADS" not in os.environ:  # Lightning divides them otherwise
+def settle(trainer: Trainer, workers: int) -> None:
+    """Settles how this process uses a CPU: its cores, and its memory.
+
+    It leaves a core to each data worker: threads that wait for a busy one spin, and lose more.
+    """
+    if isinstance(trainer.accelerator, CPUAccelerator):
+        keep_freed_memory()
+    if (
+        trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ
+    ):  # Lightning divides them otherwise
         torch.set_num_threads(max(1, torch.get_num_threads() - workers))
 
 

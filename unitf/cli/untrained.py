@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from unitf.callbacks.instead import instead_of_training
-from unitf.cli.training import TrainingCLI, leave_room, prepare, warn_of_emulation
+from unitf.cli.training import TrainingCLI, prepare, settle, warn_of_emulation
 from unitf.errors import UserError
 
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ class RecipeCLI(TrainingCLI):
 
     def instead_of_training(self, function: Callable[[], Result]) -> Result:
         """What a function gives, when all is ready to be trained."""
-        leave_room(self.trainer.world_size, self.datamodule.num_workers)
+        settle(self.trainer, self.datamodule.num_workers)
         return instead_of_training(self.trainer, self.model, self.datamodule, function)
 
     @property
