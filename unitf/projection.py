@@ -31,6 +31,8 @@ def project(
 
 
 def _are_few(rows: Tensor, weight: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # compiled code asks for nothing else
+        return False
     return (
         rows.is_cpu
         and not is_plain()
@@ -38,7 +40,6 @@ def _are_few(rows: Tensor, weight: Tensor) -> bool:
         and rows.dtype is torch.float32
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
         and weight.numel() > _CACHED
         # what is wide is summed in pieces, which costs more than it saves
         and 0 < rows.shape[0] <= (_FEW if weight.shape[0] >= weight.shape[1] else 2)

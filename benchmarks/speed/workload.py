@@ -28,6 +28,14 @@ class Side:
     read: float | None = None
 
 
+def precision(half: bool, tolerance: float = 0.1) -> dict[str, Any]:
+    """The limit of a workload in bfloat16, or in float32, and how far its outputs may differ."""
+    return {
+        "limit": "bfloat16" if half else "float32",
+        "tolerance": tolerance if half else 1e-4,
+    }
+
+
 @dataclass(frozen=True)
 class Workload:
     """What is compared with what, and how much faster unitf is to be.

@@ -7,19 +7,7 @@ from toys import make_data  # noqa: F401 (registers its classes)
 
 from unitf.cli import main
 
-RECIPE = """
-model:
-  core: {dim: 16, depth: 1, num_heads: 2}
-  tokenizers: {waves: Waves, beats: Beats}
-  tasks:
-    speed: {class_path: Classification, init_args: {inputs: [waves, beats], target: speed}}
-data:
-  sources:
-    toy: {class_path: Swings}
-  batch_size: 8
-  num_workers: 0
-trainer: {max_epochs: 2, accelerator: cpu}
-"""
+BATCH_SIZE = 8
 WORDS = """
 model:
   core: {dim: 16, depth: 1, num_heads: 2}
@@ -31,13 +19,6 @@ data:
   num_workers: 0
 trainer: {max_epochs: 1, accelerator: cpu}
 """
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    path = tmp_path / "toy.yaml"
-    path.write_text(RECIPE)
-    return path
 
 
 def figures(capsys, *argv) -> dict:

@@ -9,26 +9,7 @@ from toys import make_data, make_learner
 from unitf.cli import main
 from unitf.inspecting import observe
 
-RECIPE = """
-model:
-  core: {dim: 16, depth: 1, num_heads: 2}
-  tokenizers: {waves: Waves, beats: Beats}
-  tasks:
-    speed: {class_path: Classification, init_args: {inputs: [waves, beats], target: speed}}
-data:
-  sources:
-    toy: {class_path: Swings}
-  batch_size: 8
-  num_workers: 0
-trainer: {max_epochs: 2, accelerator: cpu}
-"""
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    path = tmp_path / "toy.yaml"
-    path.write_text(RECIPE)
-    return path
+BATCH_SIZE = 8
 
 
 def figures(capsys, *argv) -> dict:

@@ -14,28 +14,6 @@ import pytest
 from unitf.cli import main
 
 TOYS = Path(__file__).parents[1] / "toys.py"
-RECIPE = """
-model:
-  core: {dim: 16, depth: 1, num_heads: 2}
-  tokenizers: {waves: Waves, beats: Beats}
-  tasks:
-    speed: {class_path: Classification, init_args: {inputs: [waves, beats], target: speed}}
-data:
-  sources:
-    toy: {class_path: Swings}
-  batch_size: 16
-  num_workers: 0
-trainer: {max_epochs: 2, accelerator: cpu}
-"""
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    import toys  # noqa: F401 (registers its classes)
-
-    path = tmp_path / "toy.yaml"
-    path.write_text(RECIPE)
-    return path
 
 
 def error_of(argv: list[str], capsys) -> str:
@@ -81,27 +59,27 @@ def test_predict_reads_tables_and_says_json(recipe, tmp_path, capsys):
 
 
 def test_a_misspelt_class_lists_what_is_installed(recipe, capsys):
-    recipe.write_text(RECIPE.replace("waves: Waves", "waves: Wavs"))
+    recipe.write_text(recipe.read_text().replace("waves: Waves", "waves: Wavs"))
     line = error_of(["fit", "--config", str(recipe)], capsys)
     assert "Wavs" in line
     assert "Waves" in line
 
 
 def test_a_misspelt_argument_is_named(recipe, capsys):
-    recipe.write_text(RECIPE.replace("depth: 1", "dept: 1"))
+    recipe.write_text(recipe.read_text().replace("depth: 1", "dept: 1"))
     line = error_of(["fit", "--config", str(recipe)], capsys)
     assert "dept" in line
 
 
 def test_malformed_yaml_says_where(recipe, capsys):
-    recipe.write_text(RECIPE.replace("sources:", "sources: ["))
+    recipe.write_text(recipe.read_text().replace("sources:", "sources: ["))
     line = error_of(["fit", "--config", str(recipe)], capsys)
     assert "toy.yaml" in line
     assert "line" in line
 
 
 def test_a_duplicate_key_is_an_error(recipe, capsys):
-    recipe.write_text(RECIPE + "data:\n  batch_size: 3\n")
+    recipe.write_text(recipe.read_text() + "data:\n  batch_size: 3\n")
     line = error_of(["fit", "--config", str(recipe)], capsys)
     assert "data" in line
     assert "twice" in line
@@ -112,7 +90,7 @@ def test_a_missing_recipe_is_named(capsys):
 
 
 def test_a_foreign_class_is_not_imported(recipe, tmp_path, capsys):
-    recipe.write_text(RECIPE.replace("waves: Waves", "waves: this.Waves"))
+    recipe.write_text(recipe.read_text().replace("waves: Waves", "waves: this.Waves"))
     line = error_of(["fit", "--config", str(recipe)], capsys)
     assert "this" in line
     assert "this" not in sys.modules

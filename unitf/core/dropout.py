@@ -20,7 +20,8 @@ def dropout(
     """
     if not training or share == 0:
         return values
-    if not values.is_cpu or is_plain() or torch.compiler.is_compiling():
+    # compiled code asks for nothing else: a context variable would break its graph
+    if torch.compiler.is_compiling() or not values.is_cpu or is_plain():
         return F.dropout(values, share)
     bits = torch.empty(-(-values.numel() // 4), dtype=torch.int64)
     bits.random_(torch.iinfo(torch.int64).min, None)  # None: up to the largest

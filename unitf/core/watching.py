@@ -39,6 +39,18 @@ class Scope:
     key_lengths: tuple[int, ...]
     prefix: tuple[int, ...] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        kind: Kind,
+        pattern: Pattern,
+        lengths: tuple[int, ...],
+        prefix: Sequence[int] | None,
+    ) -> "Scope":
+        """That of a kernel; tokens that look at themselves are their own keys."""
+        keys = lengths if kind == "self" else pattern.key_lengths
+        return cls(pattern, lengths, keys, None if prefix is None else tuple(prefix))
+
     def seen(self, sequence: int) -> Bool[Tensor, "Lq Lk"]:
         """Which keys a query of this sequence sees."""
         pattern = self.pattern
@@ -114,8 +126,7 @@ class Watch:
         Args:
             lengths: of the sequences of queries.
         """
-        keys = lengths if kind == "self" else pattern.key_lengths
-        scope = Scope(pattern, lengths, keys, None if prefix is None else tuple(prefix))
+        scope = Scope.of(kind, pattern, lengths, prefix)
         return partial(self._call, kind, kernel, scope)  # type: ignore[return-value]
 
     @torch.compiler.disable

@@ -170,9 +170,7 @@ class _Witness(Watch):
         lengths: tuple[int, ...],
         prefix: Sequence[int] | None = None,
     ) -> Kernel:
-        keys = lengths if kind == "self" else pattern.key_lengths
-        scope = Scope(pattern, lengths, keys, None if prefix is None else tuple(prefix))
-        found = Attention(kind, scope, describe(kernel))
+        found = Attention(kind, Scope.of(kind, pattern, lengths, prefix), describe(kernel))
         if all(found._identity != other._identity for other in self.attentions):
             self.attentions.append(found)  # blocks with positions of their own attend alike
         return kernel

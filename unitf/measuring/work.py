@@ -48,8 +48,7 @@ class _Attended(Watch):
         lengths: tuple[int, ...],
         prefix: Sequence[int] | None = None,
     ) -> Kernel:
-        keys = lengths if kind == "self" else pattern.key_lengths
-        scope = Scope(pattern, lengths, keys, None if prefix is None else tuple(prefix))
+        scope = Scope.of(kind, pattern, lengths, prefix)
         pairs = sum(int(scope.seen(number).sum()) for number in range(len(lengths)))
 
         def stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

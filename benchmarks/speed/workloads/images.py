@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from benchmarks.speed.workload import Side, Workload
+from benchmarks.speed.workload import Side, Workload, precision
 from benchmarks.speed.workloads.common import batch_of, learner_of, side
 from unitf import Features
 
@@ -66,10 +66,9 @@ def _workload(
         partial(_theirs, model, dtype, train),
         must,
         aim,
-        limit="bfloat16" if half else "float32",
         share_must=shares[0],
         share_aim=shares[1],
-        tolerance=0.1 if half else 1e-4,
+        **precision(half),
         quick=quick,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.speed.workload import Side, Workload
+from benchmarks.speed.workload import Side, Workload, precision
 from benchmarks.speed.workloads.common import (
     batch_of,
     learner_of,
@@ -128,10 +128,9 @@ def _training(
         partial(theirs, make, batches, True, dtype),
         must,
         aim,
-        limit="bfloat16" if half else "float32",
         share_must=shares[0],
         share_aim=shares[1],
-        tolerance=0.01 if half else 1e-4,
+        **precision(half, 0.01),
     )
 
 

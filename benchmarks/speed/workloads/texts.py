@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.speed.workload import Side, Workload
+from benchmarks.speed.workload import Side, Workload, precision
 from benchmarks.speed.workloads.common import (
     CLS,
     PAD,
@@ -115,10 +115,9 @@ def _workload(
         partial(_theirs, make, dtype, train, grouped),
         must,
         aim,
-        limit="bfloat16" if half else "float32",
         share_must=shares[0],
         share_aim=shares[1],
-        tolerance=0.1 if half else 1e-4,
+        **precision(half),
         quick=quick,
     )
 

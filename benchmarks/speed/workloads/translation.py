@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.speed.workload import Side, Workload
+from benchmarks.speed.workload import Side, Workload, precision
 from benchmarks.speed.workloads.common import DATA, VOCABULARY, batch_of, learner_of, packed, side
 from unitf.generation import Generation, generate
 from unitf.inference import evaluating
@@ -137,8 +137,7 @@ WORKLOADS = [
         partial(_peer_trains, torch.bfloat16 if half else torch.float32),
         must,
         aim,
-        limit="bfloat16" if half else "float32",
-        tolerance=0.01 if half else 1e-4,
+        **precision(half, 0.01),
     )
     for half, must, aim in ((False, 1.8, 2.3), (True, 1.5, 2.0))
 ] + [
