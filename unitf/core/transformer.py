@@ -66,7 +66,7 @@ class Stack(nn.Module):
         for number, (context, rate) in enumerate(zip(contexts, self.drop_path, strict=True)):
             block = self.blocks[number % len(self.blocks)]
             keep = self._keep(tokens, rate) if drop and block.training else None
-            if spares and number == len(contexts) - 1:
+            if read is not None and spares and number == len(contexts) - 1:
                 context = replace(context, read=read.index)
             rows = run(block, rows, context, keep)
         if self.final_norm is not None:
