@@ -1,8 +1,12 @@
 """What all tests share: shapes are checked, the shared data is found or its tests are skipped."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of several workers only wait
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 
 import pytest
 import torch
