@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from places import ROOT
 
 from unitf.cli import main
 from unitf.core import Transformer, TransformerConfig
@@ -13,7 +14,7 @@ from unitf.core.one_by_one import OneByOne
 from unitf.plain import is_plain, plain_paths
 from unitf.tokens import Tokens
 
-QUICKSTART = "configs/quickstart.yaml"
+QUICKSTART = str(ROOT / "configs" / "quickstart.yaml")
 LENGTHS = {
     "equal": (7, 7, 7),
     "different": (3, 12, 1, 7, 40),

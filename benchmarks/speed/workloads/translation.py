@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed.workload import Side, Workload, precision
-from benchmarks.speed.workloads.common import DATA, VOCABULARY, batch_of, learner_of, packed, side
+from benchmarks.speed.workloads.common import (
+    DATA,
+    VOCABULARY,
+    batch_of,
+    learner_of,
+    packed,
+    padded,
+    side,
+)
 from unitf.generation import Generation, generate
 from unitf.inference import evaluating
 
@@ -78,8 +86,8 @@ def _peer_trains(dtype: torch.dtype) -> Side:
     peer = _marian()
     inputs = []
     for batch in _batches(_BATCH, 2):
-        ids, mask = _padded([s for s, _ in batch], _PAD)
-        labels, _ = _padded([t for _, t in batch], -100)
+        ids, mask = padded([s for s, _ in batch], _PAD)
+        labels, _ = padded([t for _, t in batch], -100)
         inputs.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
     calls = [lambda i=i: peer(**i).loss[None] for i in inputs]
     losses = [lambda i=i: peer(**i).loss for i in inputs]
@@ -88,12 +96,6 @@ def _peer_trains(dtype: torch.dtype) -> Side:
 
 def _targets() -> int:
     return sum(len(target) for batch in _batches(_BATCH, 2) for _, target in batch)
-
-
-def _padded(texts: list[list[int]], value: int) -> tuple[Tensor, Tensor]:
-    from benchmarks.speed.workloads.common import padded
-
-    return padded(texts, value)
 
 
 def _writes(size: int) -> Side:
@@ -116,7 +118,7 @@ def _writes(size: int) -> Side:
 
 def _peer_writes(size: int) -> Side:
     peer = _marian().eval()
-    ids, mask = _padded([s for s, _ in _batches(size, 1)[0]], _PAD)
+    ids, mask = padded([s for s, _ in _batches(size, 1)[0]], _PAD)
 
     @torch.inference_mode()
     def run() -> Tensor:
