@@ -15,6 +15,7 @@ from PIL import Image
 from unitf_image.reading import read_image
 
 from unitf.errors import UserError
+from unitf.plain import plain_paths
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (10, 14, 3), dtype=np.uint8)
@@ -65,6 +66,28 @@ def test_jpeg_gives_about_its_pixels(mode):
     expected = np.asarray(image).transpose(2, 0, 1).astype(int)
     assert pixels.shape == (3, 32, 32)
     assert np.abs(pixels - expected).max() <= 8
+
+
+@pytest.mark.parametrize("orientation", [None, 1, 3, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 20}])
+def test_the_fast_decoder_gives_the_pixels_of_the_plain_one(mode, options, orientation):
+    noise = RANDOM.integers(0, 256, (37, 51, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    content = saved(Image.fromarray(noise).convert(mode), "JPEG", exif=exif, **options)
+    fast = read_image(content, 3)
+    with plain_paths():
+        assert np.array_equal(read_image(content, 3), fast)
+    assert fast.shape == ((3, 51, 37) if orientation == 6 else (3, 37, 51))
+
+
+def test_a_jpeg_that_is_cut_off_is_refused_by_both_decoders():
+    content = saved(Image.fromarray(COLOUR).resize((640, 480)), "JPEG")[:-3000]
+    for plain in (False, True):
+        with plain_paths(plain), pytest.raises(UserError, match="not a readable image"):
+            read_image(content, 3)
 
 
 def test_16_bit_grey_keeps_its_precision():
