@@ -3,14 +3,20 @@
     python -m benchmarks [NAME …] [--quick] [--pairs 7] [--threads 1] [--list]
 
 A NAME takes all workloads that begin with it. Both sides run in turn, in processes of their own,
-with the same weights, data, precision and threads; their outputs are compared first.
+with the same weights, data, precision and threads; their outputs are compared first. Two names more
+have no peer: `loop` (what `unitf fit` adds to a bare loop) and `sizes` (cost by size).
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+ALONE = {
+    "loop": "a bare loop around the same training step, and Lightning's Trainer",
+    "sizes": "nothing: time and memory over N, D, depth and batch",
+}
 
 
 def main() -> int:
@@ -26,13 +32,16 @@ def main() -> int:
     from benchmarks.speed.runner import FailedError, measure
     from benchmarks.speed.workloads import chosen
 
+    alone = [n for n in ALONE if n in options.names or not (options.names or options.quick)]
+    names = [name for name in options.names if name not in ALONE]
     try:
-        workloads = chosen(options.names, options.quick)
+        workloads = [] if options.names and not names else chosen(names, options.quick)
     except LookupError as error:
-        print(error.args[0], file=sys.stderr)
+        print(f"{error.args[0]}, {', '.join(ALONE)}", file=sys.stderr)
         return 2
     if options.list:
         print("\n".join(f"{w.name:34s}{w.against}" for w in workloads))
+        print("\n".join(f"{name:34s}{ALONE[name]}" for name in alone))
         return 0
     found, failed = [], 0
     for workload in workloads:
@@ -48,7 +57,31 @@ def main() -> int:
         file.with_suffix(".md").write_text(table(found), encoding="utf-8")
         draw(found, file.with_suffix(".png"))
         print(f"written to {file}, beside it a table and a picture")
+    for name in alone:
+        try:
+            _alone(name, options)
+        except FailedError as failure:
+            print(f"{name}: {failure}", file=sys.stderr)
+            failed += 1
     return 1 if failed else 0
+
+
+def _alone(name: str, options: Any) -> None:
+    """Measures what has no peer."""
+    from benchmarks.speed import loop, sizes
+    from benchmarks.speed.report import append
+
+    if name == "loop":
+        found = loop.measure(2 if options.quick else options.pairs, options.threads)
+        print(loop.line(found), flush=True)
+        append([found], options.threads, RESULTS, name)
+        return
+    found = sizes.measure(options.threads, 1 if options.quick else 3, options.quick)
+    told = "\n".join(sizes.lines(found))
+    print(told, flush=True)
+    file = append([found], options.threads, RESULTS, name)
+    file.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
+    sizes.draw(found, file.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.speed import loop, sizes
 from benchmarks.speed.report import line, table
 from benchmarks.speed.runner import FailedError, _figures, measure
 from benchmarks.speed.workload import Side, Workload
@@ -56,3 +57,47 @@ def test_two_processes_are_measured_in_turn():
 def test_a_side_that_cannot_run_says_why(monkeypatch):
     with pytest.raises(FailedError, match="unitf: "):
         measure(made_up(), pairs=1, threads=1)
+
+
+def test_what_fit_adds_is_told_round_by_round(monkeypatch):
+    told = iter([1.0, 1.5, 1.6, 2.0, 2.4, 2.9, 1.0, 1.5, 1.7])  # bare, Lightning, fit
+    monkeypatch.setattr(loop, "_told", lambda side, threads: next(told))
+    found = loop.measure(3, 1)
+    assert found["added_ms"]["lightning"]["median"] == pytest.approx(0.5)
+    assert found["added_ms"]["unitf"] == pytest.approx({"median": 0.2, "least": 0.1, "most": 0.5})
+    assert "unitf adds 0.20 ms a step (0.10 to 0.50)" in loop.line(found)
+
+
+def test_an_exponent_is_the_slope_of_the_upper_half():
+    lengths = (16, 32, 64, 128, 256, 512)
+    costs = [1000 + n for n in lengths[:3]] + [3e-6 * n**2 for n in lengths[3:]]
+    assert sizes.exponent(lengths, costs) == pytest.approx(2)
+
+
+def test_cost_by_size_is_measured_told_and_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr(sizes, "SIZES", {"length": (32, 64), "depth": (1, 2)})
+    told = {  # of the process that was asked
+        (32, 4): 1.0, (64, 4): 4.0, (256, 1): 3.0, (256, 2): 6.0
+    }  # fmt: skip
+    monkeypatch.setattr(
+        sizes,
+        "_told",
+        lambda s, kind, threads: {
+            "seconds": told[s["length"], s["depth"]],
+            "memory": 2.0 * told[s["length"], s["depth"]],
+        },
+    )
+    found = sizes.measure(1, rounds=1)
+    assert found["curves"]["length"]["full"]["seconds"] == [1.0, 4.0]
+    sizes.draw(found, tmp_path / "sizes.png")
+    assert (tmp_path / "sizes.png").stat().st_size > 10_000
+    assert len(sizes.lines(found)) == 2 + 4
+
+
+def test_a_longer_sequence_costs_more_of_both():
+    small, large = (
+        sizes.step_cost({"length": n, "dim": 64, "depth": 1, "batch": 2}, "full")
+        for n in (64, 2048)
+    )
+    assert large["seconds"] > small["seconds"]
+    assert large["memory"] > small["memory"]

@@ -28,10 +28,10 @@ def line(found: dict[str, Any]) -> str:
     return told
 
 
-def append(found: list[dict[str, Any]], threads: int, folder: Path) -> Path:
+def append(found: list[dict[str, Any]], threads: int, folder: Path, name: str = "") -> Path:
     """Writes a run beside earlier ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / time.strftime("%Y-%m-%d-%H%M%S.json")
+    file = folder / (time.strftime("%Y-%m-%d-%H%M%S") + (name and f"-{name}") + ".json")
     run = {"date": time.strftime("%Y-%m-%d %H:%M"), "threads": threads, **versions()}
     file.write_text(json.dumps(run | {"workloads": found}, indent=1) + "\n", encoding="utf-8")
     return file

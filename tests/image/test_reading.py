@@ -70,7 +70,9 @@ def test_jpeg_gives_about_its_pixels(mode):
 
 @pytest.mark.parametrize("orientation", [None, 1, 3, 6])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 20}])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 20}]
+)
 def test_the_fast_decoder_gives_the_pixels_of_the_plain_one(mode, options, orientation):
     noise = RANDOM.integers(0, 256, (37, 51, 3), dtype=np.uint8)
     exif = Image.Exif()

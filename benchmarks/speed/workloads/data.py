@@ -58,7 +58,9 @@ def _files() -> tuple[bytes, ...]:
 def _reads() -> Side:
     from unitf_image import ImagePatches
 
-    patches = ImagePatches(64, 16, size=224, augment={"flip": True, "resized_crop": {"area": [0.08, 1.0]}})
+    patches = ImagePatches(
+        64, 16, size=224, augment={"flip": True, "resized_crop": {"area": [0.08, 1.0]}}
+    )
 
     def run() -> None:
         for file in _files():
