@@ -15,14 +15,14 @@ from unitf.batch import Sample, View
 from unitf.tasks.figures import Figures, MacroAUROC, MacroLabelAUROC, take
 from unitf.tasks.heads import Head, PooledHead
 from unitf.tasks.labels import Label, LabelNames, as_label
+from unitf.tasks.pooled import Pooled
 from unitf.tasks.pooling import PoolingName
 from unitf.tasks.task import Tokenizers
-from unitf.tokens import Tokens
 
 TOP = 5  # so many classes does a prediction name
 
 
-class _Labelled(LabelNames):
+class _Labelled(Pooled, LabelNames):
     """What both kinds of classification share: the known classes and one logit for each.
 
     Args:
@@ -68,17 +68,6 @@ class _Labelled(LabelNames):
         self.head = PooledHead(
             dim, self.num_classes, self.pooling, self.dropout, self.head_settings
         )
-
-    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
-        return self.head.arrange(parts)
-
-    @property
-    def reads(self) -> tuple[int | None, int | None] | None:
-        # a subclass may read otherwise
-        return self.head.reads if type(self).read is _Labelled.read else None
-
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S C"]:
-        return self.head(columns).float()
 
     def _best(self, probabilities: Float[Tensor, "S C"]) -> list[dict[str, float]]:
         """Of each sample the most probable classes with their probabilities."""

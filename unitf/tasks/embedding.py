@@ -13,12 +13,13 @@ from unitf.batch import Sample, View
 from unitf.errors import UserError
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.heads import Head, PooledHead
+from unitf.tasks.pooled import Pooled, by_head
 from unitf.tasks.pooling import PoolingName
-from unitf.tasks.task import Task, Tokenizers
+from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 
 
-class Embedding(Task):
+class Embedding(Pooled):
     """A vector for each sample; two inputs learn to be nearest to each other.
 
     As the towers of CLIP do (Radford et al., 2021).
@@ -70,11 +71,7 @@ class Embedding(Task):
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:
         return self.head.arrange([Tokens.pack(parts)])
 
-    @property
-    def reads(self) -> tuple[int | None, int | None] | None:
-        # a subclass may read otherwise
-        return self.head.reads if type(self).read is Embedding.read else None
-
+    @by_head
     def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S I E"]:
         """For each sample the vector of each input."""
         vectors = self.head(columns).float()

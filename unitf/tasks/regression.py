@@ -14,9 +14,9 @@ from unitf.batch import Sample, View
 from unitf.errors import UserError
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.heads import Head, PooledHead
+from unitf.tasks.pooled import Pooled
 from unitf.tasks.pooling import PoolingName
-from unitf.tasks.task import Task, Tokenizers
-from unitf.tokens import Tokens
+from unitf.tasks.task import Tokenizers
 
 LOSSES = {
     "mse": functional.mse_loss,
@@ -25,7 +25,7 @@ LOSSES = {
 }
 
 
-class Regression(Task):
+class Regression(Pooled):
     """Numbers for each sample, learned as multiples of their deviation in the training data.
 
     Args:
@@ -104,17 +104,6 @@ class Regression(Task):
 
     def make_parameters(self, dim: int) -> None:
         self.head = PooledHead(dim, self.size, self.pooling, self.dropout, self.head_settings)
-
-    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
-        return self.head.arrange(parts)
-
-    @property
-    def reads(self) -> tuple[int | None, int | None] | None:
-        # a subclass may read otherwise
-        return self.head.reads if type(self).read is Regression.read else None
-
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S K"]:
-        return self.head(columns).float()
 
     def losses(
         self, reading: Float[Tensor, "S K"], view: View, tokenizers: Tokenizers
