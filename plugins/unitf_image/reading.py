@@ -123,7 +123,8 @@ def _decode_jpeg(image: Image.Image, content: bytes) -> Pixels | None:
 
     with suppress(Exception):  # a broken EXIF; a broken JPEG
         if not _ORIENTED & image.info.keys() or image.getexif().get(_ORIENTATION, 1) == 1:
-            return decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8)).numpy()
+            pixels: Any = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+            return pixels.numpy()
     return None
 
 
