@@ -175,6 +175,31 @@ def test_only_answers_and_allowed_tokens_come_out():
         assert {token for one in found for token in one["tokens"]} <= {1, 5, 6}
 
 
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "options", [{}, {"num_beams": 3}, {"temperature": 1.0, "seed": 0}, {"answers": ["no", "yes"]}]
+)
+def test_every_sequence_begins_with_what_it_is_given(name, options):
+    model = learner(*KINDS[name])
+    ids = model.tokenizers["text"].encode("hey").values.tolist()
+    found = model.generate(samples(), begin="hey", max_tokens=8, **options)
+    assert all(one["tokens"][:3] == ids and len(one["tokens"]) <= 11 for one in found)
+    assert found == model.generate(samples(), begin=ids, max_tokens=8, **options)
+    if "answers" in options:
+        assert {one["text"] for one in found} <= {"heyno", "heyyes"}
+    pieces = model.stream(samples()[0], begin="hey", max_tokens=8, **options)
+    if "num_beams" not in options:
+        assert "".join(piece["text"] for piece in pieces) == found[0]["text"]
+
+
+def test_a_language_model_that_must_begin_so_goes_on_as_after_a_prompt():
+    model = learner(*KINDS["decoder"])
+    [after] = model.generate([{"text": "hello"}], max_tokens=9)
+    [begun] = model.generate([{"text": "he"}], begin="llo", max_tokens=9)
+    assert begun["tokens"][3:] == after["tokens"]
+    assert begun["log_probabilities"][3:] == pytest.approx(after["log_probabilities"], abs=1e-4)
+
+
 def test_a_sequence_stops_at_tokens_texts_and_the_limit():
     model = learner(*KINDS["decoder"])
     [plain] = model.generate([{"text": "hello"}], max_tokens=12, allowed=list(range(2, 30)))
@@ -219,6 +244,8 @@ def test_numbers_are_written_where_a_tokenizer_has_no_ids():
     assert next_one["tokens"][0] == pytest.approx(one["tokens"][4], abs=1e-4)
     with pytest.raises(UserError, match="numbers are predicted"):
         model.generate([{"levels": given}], temperature=1.0)
+    with pytest.raises(UserError, match="begin: expected a model that writes ids"):
+        model.generate([{"levels": given}], begin=[1])
 
 
 @pytest.mark.parametrize(
@@ -231,6 +258,7 @@ def test_numbers_are_written_where_a_tokenizer_has_no_ids():
         ({"num_returns": 2}, "num_returns: expected at most num_beams 1"),
         ({"answers": []}, "answers: expected at least one"),
         ({"allowed": [99]}, "allowed: expected ids from 0 to 29, found 99"),
+        ({"begin": [30]}, "begin: expected ids from 0 to 29, found 30"),
     ],
 )
 def test_what_settings_cannot_be_is_said(options, message):

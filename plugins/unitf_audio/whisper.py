@@ -25,7 +25,7 @@ class Whisper(EncoderDecoderArchitecture):
 
     The texts are ids of the model's own tokenizer, if the source has one. The tokens of language
     and task, which Whisper reads after its start token, are part of a target for whoever wants
-    them: they stand in its text.
+    them: they stand in its text, and in what generation is given to `begin` with.
     """
 
     kinds = ("whisper",)

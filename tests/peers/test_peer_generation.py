@@ -110,6 +110,33 @@ def test_encoder_decoders_write_as_transformers(name, settings):
     compare(learner, view, SETTINGS[settings], 10, expected)
 
 
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("name", ["BART", "Whisper"])
+def test_what_is_given_to_begin_with_is_followed_as_transformers_follows_it(name, settings):
+    peer, learner, trial = made(PAIRS[name])
+    begin, count = [7, 11], 3
+    inputs = {
+        name: trial.inputs[name]
+        for name in ("input_ids", "attention_mask", "input_features")
+        if name in trial.inputs
+    }
+    first = [peer.config.decoder_start_token_id, *begin]
+    given = torch.tensor([first] * count)
+    rows, scores = theirs(peer, SETTINGS[settings], 8, decoder_input_ids=given, **inputs)
+    [task] = learner.tasks.values()
+    [(column, tokenizer)] = task.inputs.items()
+    everyone = tuple(map(str, range(count)))
+    view = View({column: trial.features[tokenizer]}, None, everyone, everyone)
+    options = {"begin": begin, **SETTINGS[settings]}
+    with torch.no_grad():
+        prompt = task.prompt(view, dict(learner.tokenizers.items()))
+    found = generate(learner.core, prompt, Generation(max_tokens=8, **options))
+    assert [one.tokens for one in found] == rows
+    assert all(row[:2] == begin for row in rows)
+    if scores is not None:
+        assert [one.score for one in found] == pytest.approx(scores, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "options", [{"top_k": 5}, {"top_p": 0.7}, {"min_p": 0.2}, {"top_k": 9, "top_p": 0.8}]
 )

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--prompts", metavar="FILE", help="texts, a line each, many at once")
     made.add_argument("--task", help="the task that writes, where several can")
     settings(made)
+    made.add_argument("--begin", metavar="TEXT", help="what every sequence begins with")
     made.add_argument("--stop", help="texts, or ids of tokens, that end a sequence", **several)
     made.add_argument("--answers", help="the only texts that may come out", **several)
     made.add_argument("--json", action="store_true", help="print JSON, with log-probabilities")
@@ -54,7 +55,9 @@ def read_settings(arguments: argparse.Namespace) -> Any:
     given = {name: getattr(arguments, name) for name in _OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
     stop = [int(s) if s.isdigit() else s for s in getattr(arguments, "stop", [])]
-    return Generation(**options, stop=stop, answers=getattr(arguments, "answers", None) or None)
+    for name in ("begin", "answers"):
+        options[name] = getattr(arguments, name, None) or None
+    return Generation(**options, stop=stop)
 
 
 def main(argv: list[str]) -> int:

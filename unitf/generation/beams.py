@@ -47,7 +47,7 @@ class _Search:
         settings, count = rules.settings, len(self.running)
         grown = [self._grown(candidate) for candidate in candidates]
         ended = [rules.ended(beam.tokens, self.budget) for beam in grown]
-        length = len(grown[0].tokens)
+        length = max(1, len(grown[0].tokens) - len(rules.begin))
         # what is not among the best of all is there only to go on with
         for beam, end in list(zip(grown, ended, strict=True))[:count]:
             if end and beam.score > NEVER:
@@ -78,10 +78,11 @@ def search(reader: Reader, settings: Generation) -> list[list[Beam]]:
     if not prompt.is_ids:
         raise UserError("beams are of ids; tokens that are numbers have no log-probability")
     rules = Rules(settings, prompt)
+    budgets = prompt.budgets(settings.max_tokens + len(rules.begin))
     begin = [Beam((), (), DEAD * (number > 0)) for number in range(count)]
     searches = [
         _Search(sample, budget, list(begin), is_over=budget < 1)
-        for sample, budget in enumerate(prompt.budgets(settings.max_tokens))
+        for sample, budget in enumerate(budgets)
     ]
     columns, going = reader.begin(), [s for s in searches if not s.is_over]
     index = [search.sample for search in going for _ in range(count)]

@@ -43,6 +43,7 @@ class Rules:
         self.ends = {stop for stop in settings.stop if isinstance(stop, int)}
         self.ends |= set() if prompt.end_id is None else {prompt.end_id}
         self.stop_texts = [stop for stop in settings.stop if isinstance(stop, str)]
+        self.begin = as_ids(settings.begin or [], prompt)
         self.answers = None
         if settings.answers is not None:
             self.answers = Answers(map(prompt.encode, settings.answers), prompt.end_id)
@@ -54,15 +55,27 @@ class Rules:
         self, scores: Float[Tensor, "N V"], samples: Sequence[int], new: Sequence[Sequence[int]]
     ) -> Float[Tensor, "N V"]:
         """Logits, or log-probabilities, after what each sequence has written so far."""
+        begun = len(self.begin)
+        if begun and len(new[0]) < begun:  # all are equally long
+            return self._begun(scores, self.begin[len(new[0])])
         if self.settings.repetition_penalty != 1:
             scores = self._penalised(scores, samples, new)
         if self.answers is None and self.allowed is None:
             return scores
         barred = torch.ones_like(scores, dtype=torch.bool)
         for row, tokens in enumerate(new):
-            following = self.allowed if self.answers is None else self.answers.following(tokens)
+            following = self.allowed
+            if self.answers is not None:
+                following = self.answers.following(tokens[begun:])
             barred[row, _checked(following or [], scores.shape[1])] = False
         return scores.masked_fill(barred, NEVER)
+
+    def _begun(self, scores: Float[Tensor, "N V"], token: int) -> Float[Tensor, "N V"]:
+        """A token that is given: it says nothing of how likely a sequence is."""
+        _checked([token], scores.shape[1], "begin")
+        forced = torch.full_like(scores, NEVER)
+        forced[:, token] = 0.0
+        return forced
 
     def _penalised(
         self, scores: Tensor, samples: Sequence[int], new: Sequence[Sequence[int]]
@@ -77,9 +90,14 @@ class Rules:
 
     def ended(self, tokens: Sequence[int], budget: int) -> bool:
         """Whether a sequence is complete with its last token."""
-        if len(tokens) >= budget or tokens[-1] in self.ends:
+        begun = len(self.begin)
+        if len(tokens) >= budget:
             return True
-        if self.answers is not None and not self.answers.following(tokens):
+        if len(tokens) < begun:
+            return False
+        if len(tokens) > begun and tokens[-1] in self.ends:
+            return True
+        if self.answers is not None and not self.answers.following(tokens[begun:]):
             return True
         if not self.stop_texts:
             return False
@@ -92,9 +110,16 @@ class Rules:
         return text[: min(places)] if places else text
 
 
-def _checked(ids: list[int], size: int) -> list[int]:
+def as_ids(begin: Sequence[int] | str, prompt: Prompt) -> list[int]:
+    """What sequences begin with, as ids of the tokens that are written."""
+    if begin and not prompt.is_ids:
+        raise UserError("begin: expected a model that writes ids, but this one writes numbers")
+    return prompt.encode(begin) if isinstance(begin, str) else list(begin)
+
+
+def _checked(ids: list[int], size: int, name: str = "allowed") -> list[int]:
     if wrong := [i for i in ids if not 0 <= i < size]:
-        raise UserError(f"allowed: expected ids from 0 to {size - 1}, found {wrong[0]}")
+        raise UserError(f"{name}: expected ids from 0 to {size - 1}, found {wrong[0]}")
     return ids
 
 

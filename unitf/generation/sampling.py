@@ -42,7 +42,8 @@ class _Sequence(NamedTuple):
 def write(reader: Reader, settings: Generation) -> Iterator[Step]:
     """The tokens of all samples as they come, one of each unfinished sequence at a time."""
     prompt = reader.prompt
-    budgets = prompt.budgets(settings.max_tokens)
+    rules = Rules(settings, prompt)
+    budgets = prompt.budgets(settings.max_tokens + len(rules.begin))
     sequences = [
         _Sequence(sample, number, [], budgets[sample], _generator(settings.seed, number))
         for sample in range(len(budgets))
@@ -51,7 +52,6 @@ def write(reader: Reader, settings: Generation) -> Iterator[Step]:
     columns, going = reader.begin(), [s for s in sequences if s.budget > 0]
     index = [sequence.sample for sequence in going]
     choose = _ids if prompt.is_ids else _numbers
-    rules = Rules(settings, prompt)
     reader.reorder(index)
     columns = columns[:, index]
     while going:

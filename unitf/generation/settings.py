@@ -15,6 +15,8 @@ class Generation(Configurable):
 
     Args:
         max_tokens: of each sequence, beside what it begins with.
+        begin: what every sequence begins with, as ids of tokens or as a text: Whisper's tokens of
+            language and task, or the first words.
         temperature: logits are divided by it, and tokens drawn; 0: the likeliest is taken.
         top_k: only so many of the likeliest tokens are drawn.
         top_p: only the likeliest, which together have this probability.
@@ -33,6 +35,7 @@ class Generation(Configurable):
     """
 
     max_tokens: int = 256
+    begin: list[int] | str | None = None
     temperature: float = 0.0
     top_k: int | None = None
     top_p: float | None = None
