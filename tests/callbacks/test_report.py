@@ -14,6 +14,7 @@ from toys import make_learner, make_trainer
 import unitf
 from unitf.callbacks import Checkpoint, RunReport, Summary, gallery
 from unitf.callbacks.pictures import draw_confusion, draw_curves, draw_modalities
+from unitf.callbacks.summary import _inputs
 from unitf.callbacks.versions import versions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
@@ -182,6 +183,13 @@ def test_the_summary_tells_the_figures_the_files_and_how_to_predict(run, capsys)
     for name in ("checkpoints/best.ckpt", "metrics.json", "curves.png"):
         assert str(folder / name) in told
     assert f"unitf predict --checkpoint {folder} --input waves=…" in told
+
+
+def test_the_summary_names_all_columns_that_a_sample_has_at_once():
+    mixed = {"test": {"answer": {"all": {}, "image+question": {}}}}
+    assert _inputs(mixed, {}) == ["image", "question"]
+    learner = make_learner()
+    assert _inputs({}, learner.tasks) == ["waves"]
 
 
 def test_the_summary_waits_where_a_test_follows(tmp_path, capsys):

@@ -44,10 +44,12 @@ class Summary(Callback):
             return
         from rich.console import Console
 
-        for table in _tables(results_of(trainer, pl_module)):
+        results = results_of(trainer, pl_module)
+        for table in _tables(results):
             Console(soft_wrap=True).print(table)
         folder = Path(self.folder or trainer.default_root_dir)
-        for what, told in _places(folder, getattr(pl_module, "tasks", {})).items():
+        inputs = _inputs(results, getattr(pl_module, "tasks", {}))
+        for what, told in _places(folder, inputs).items():
             _print(f"{what:<9} {told}")
 
 
@@ -72,16 +74,25 @@ def _beginning(pl_module: LightningModule) -> list[str]:
     return lines if begun is None else [*lines, begun]
 
 
-def _places(folder: Path, tasks: Any) -> dict[str, str]:
+def _inputs(results: dict[str, Any], tasks: Any) -> list[str]:
+    """Columns that a sample was measured with; where nothing was, one that a task reads."""
+    for tasks_of_split in results.values():
+        for modalities in tasks_of_split.values():
+            for modality in modalities:
+                if modality != "all":
+                    return modality.split("+")
+    return [column for task in tasks.values() for column in task.inputs][:1]
+
+
+def _places(folder: Path, inputs: list[str]) -> dict[str, str]:
     """Where everything lies, and how to go on from there."""
     names = {"model": "checkpoints/best.ckpt", "figures": "metrics.json", "pictures": "*.png"}
     names["adapters"] = "adapters"
     files = {what: sorted(folder.glob(name)) for what, name in names.items()}
     places = {what: ", ".join(map(str, found)) for what, found in files.items() if found}
-    if "model" in places:
-        columns = dict.fromkeys(column for task in tasks.values() for column in task.inputs)
-        for column in list(columns)[:1]:
-            places["predict"] = f"unitf predict --checkpoint {folder} --input {column}=…"
+    if "model" in places and inputs:
+        words = " ".join(f"{column}=…" for column in inputs)
+        places["predict"] = f"unitf predict --checkpoint {folder} --input {words}"
     return places
 
 
