@@ -43,9 +43,12 @@ def draw_picture(part: Part, panels: Sequence[Panel]) -> Any:
     assert canvas is not None
     height, width = canvas.pixels.shape[:2]
     wide = width > 2 * height
-    size = (7.0, 2.6) if wide else (3.0, 3.0 * min(height / width, 2) + 0.4)
+    stretches = any(canvas.axes)  # both ways mean different things, as in a spectrogram
+    tall = 0.75 if stretches else min(height / width, 2)
+    size = (7.0, 2.6) if wide else (3.0, 3.0 * tall + 0.4)
     figure, grid = _figure(1 + len(panels), *size, columns=1 if wide else None)
-    look = {"aspect": "auto" if max(height, width) > 2 * min(height, width) else "equal"}
+    stretches |= max(height, width) > 2 * min(height, width)
+    look = {"aspect": "auto" if stretches else "equal"}
     look["interpolation"] = "nearest" if max(height, width) < 128 else "antialiased"
     _show(grid[0], canvas.pixels, look)
     grid[0].set_title(_plain(part.name), loc="left", fontsize=10, fontweight="bold")
