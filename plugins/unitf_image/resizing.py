@@ -54,8 +54,8 @@ def resize(pixels: Pixels, size: Size, interpolation: Interpolation = "bilinear"
     """An image of another size, with antialiasing; uint8 stays uint8."""
     if pixels.shape[1:] == size:
         return pixels
-    if min(pixels.strides) < 0:  # flipped
-        pixels = np.ascontiguousarray(pixels)
+    if min(pixels.strides) < 0 or not pixels.flags.writeable:  # flipped, or of PIL
+        pixels = pixels.copy(order="K")
     batch = torch.from_numpy(pixels)[None]  # as it lies: rows of colours take half the time
     mode = "nearest-exact" if interpolation == "nearest" else interpolation
     smooth = interpolation != "nearest"

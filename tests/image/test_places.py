@@ -5,7 +5,7 @@ import pytest
 import torch
 from unitf_image import ImagePatches
 from unitf_image.places import Coordinates
-from unitf_image.resizing import Resizing
+from unitf_image.resizing import Resizing, resize
 
 from unitf.core import Transformer, TransformerConfig
 from unitf.embedding import Prefix
@@ -122,3 +122,18 @@ def test_what_is_cut_out_must_lie_within_what_was_resized(size):
         ImagePatches(DIM, size=size, resizing=Resizing([16, 16]))
     with pytest.raises(UserError, match="expected rows and columns from 1 on"):
         Resizing([16])
+
+
+@pytest.mark.parametrize("kind", ["rows of colours", "planes", "flipped", "read-only"])
+def test_a_resized_image_is_the_same_however_it_lies_in_memory(kind):
+    colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    pixels = colours.transpose(2, 0, 1)
+    expected = resize(np.ascontiguousarray(pixels), (7, 9))
+    if kind == "planes":
+        pixels = np.ascontiguousarray(pixels)
+    if kind == "flipped":
+        pixels = np.ascontiguousarray(pixels[:, :, ::-1])[:, :, ::-1]
+    if kind == "read-only":
+        pixels = pixels[:]
+        pixels.flags.writeable = False
+    assert np.array_equal(resize(pixels, (7, 9)), expected)
