@@ -6,7 +6,7 @@ contiguous (N, D). This file is the only place that knows: everybody else says `
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 import numpy as np
@@ -31,9 +31,10 @@ def _order(lengths: Sequence[int], device: torch.device) -> Float[Tensor, "1 N"]
 
 def _join_positions(positions: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "P N"]:
     """Side by side; an axis that one of them lacks is 0 there."""
-    axes = max(p.shape[0] for p in positions)
-    if all(p.shape[0] == axes for p in positions):
+    found = {p.shape[0] for p in positions}
+    if len(found) == 1:
         return torch.cat(list(positions), dim=1)
+    axes = max(found)
     grown = [torch.nn.functional.pad(p, (0, 0, 0, axes - p.shape[0])) for p in positions]
     return torch.cat(grown, dim=1)
 
@@ -88,11 +89,11 @@ class Features:
     @classmethod
     def pack(cls, items: Sequence["Features"]) -> "Features":
         """Several batches as one batch; `items` is not empty."""
-        rows = torch.cat([item.rows for item in items])
+        values = [item.values for item in items]
         return cls(
-            values=rows if rows.ndim == 1 else rows.mT,
+            values=torch.cat(values) if items[0].is_ids else torch.cat([v.mT for v in values]).mT,
             positions=_join_positions([item.positions for item in items]),
-            lengths=tuple(n for item in items for n in item.lengths),
+            lengths=tuple(chain.from_iterable([item.lengths for item in items])),
         )
 
     def split(self) -> list["Features"]:
