@@ -32,14 +32,20 @@ class Padding:
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
         self.num_sequences, self.longest = len(lengths), max(lengths)
+        self.index = None  # where rows go; equally long sequences need nothing between them
+        if min(lengths) == self.longest:
+            return
         starts = np.arange(len(lengths)) * self.longest
         runs = [np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)]
         self.index = torch.from_numpy(np.concatenate(runs)).to(device, non_blocking=True)
 
     def pad(self, rows: Tensor) -> Tensor:
+        if self.index is None:
+            return rows.unflatten(0, (self.num_sequences, self.longest))
         padded = rows.new_zeros(self.num_sequences * self.longest, *rows.shape[1:])
         padded.index_copy_(0, self.index, rows)  # out of place it is ten times slower
         return padded.unflatten(0, (self.num_sequences, self.longest))
 
     def unpad(self, padded: Tensor) -> Tensor:
-        return padded.flatten(0, 1).index_select(0, self.index)
+        rows = padded.flatten(0, 1)
+        return rows if self.index is None else rows.index_select(0, self.index)
