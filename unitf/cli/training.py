@@ -21,6 +21,7 @@ from unitf.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunRepor
 from unitf.callbacks.continued import ContinuedCSVLogger
 from unitf.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.overrides import spell_out
 from unitf.cli.pretrained import Inherited
 from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
@@ -263,6 +264,7 @@ def prepare(argv: list[str]) -> list[str]:
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
     argv = _resume(argv)
     check_recipes(argv)
+    argv = spell_out(argv)
     argv = ["--data.root" if word == "--data-root" else word for word in argv]
     return [
         f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word

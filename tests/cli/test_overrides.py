@@ -1,0 +1,84 @@
+"""Overrides on the command line reach into dictionaries of a recipe, and change nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from unitf.cli.overrides import spell_out
+from unitf.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+RECIPE = """
+model:
+  core: {dim: 8}
+  tokenizers:
+    image:
+      class_path: ImagePatches
+      init_args: {patch: 4, augment: {flip: true, erase: true, crop: 4}}
+    sound:
+      class_path: SpectrogramFrames
+      init_args: {spectrogram: {class_path: Spectrogram, init_args: {num_mels: 64}}}
+"""
+AUGMENT = "--model.tokenizers.image.init_args.augment"
+
+
+@pytest.fixture
+def given(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return ["--config", str(tmp_path / "recipe.yaml")]
+
+
+def test_a_setting_within_a_dictionary_is_changed_and_the_others_stay(given):
+    words = [f"{AUGMENT}.erase.probability", "0.5", f"{AUGMENT}.flip=false", "--out", "x"]
+    *begin, once, twice, out, folder = spell_out([*given, *words])
+    assert (begin, out, folder) == (given, "--out", "x")
+    name, _, whole = twice.partition("=")
+    assert once.partition("=")[0] == name == AUGMENT
+    assert json.loads(whole) == {"flip": False, "erase": {"probability": 0.5}, "crop": 4}
+
+
+def test_a_dictionary_of_a_later_file_or_word_is_the_one_that_counts(given, tmp_path):
+    later = tmp_path / "later.yaml"
+    later.write_text(
+        "model: {tokenizers: {image: {class_path: ImagePatches, init_args: {augment: {crop: 2}}}}}"
+    )
+    words = spell_out([*given, "--config", str(later), f"{AUGMENT}.flip", "true"])
+    assert json.loads(words[-1].partition("=")[2]) == {"crop": 2, "flip": True}
+    words = spell_out([*given, f"{AUGMENT}={{jitter: true}}", f"{AUGMENT}.flip", "true"])
+    assert json.loads(words[-1].partition("=")[2]) == {"jitter": True, "flip": True}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model.core.dim", "16"],
+        ["--model.tokenizers.image.init_args.patch", "8"],
+        ["--model.tokenizers.sound.init_args.spectrogram.init_args.num_mels", "32"],
+        ["--model.tokenizers.sound.init_args.spectrogram.num_mels", "32"],
+        ["--model.tokenizers.image.init_args.augment.flip"],
+        ["--model.tokenizers.video.init_args.augment.flip", "true"],
+    ],
+)
+def test_what_the_parser_understands_itself_is_left_to_it(given, words):
+    assert spell_out([*given, *words]) == [*given, *words]
+
+
+def test_what_has_no_settings_and_what_is_no_yaml_is_said(given):
+    with pytest.raises(UserError, match="crop is 4, which has no settings of its own"):
+        spell_out([*given, f"{AUGMENT}.crop.padding", "2"])
+    with pytest.raises(UserError, match=r"flip: '\[1' is not YAML"):
+        spell_out([*given, f"{AUGMENT}.flip", "[1"])
+
+
+def test_the_command_line_takes_it(capsys):
+    from unitf.cli import main
+
+    words = ["--config", str(ROOT / "configs" / "fashion_mnist.yaml"), "--print_config"]
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *words, f"{AUGMENT}.erase.probability", "0.125"])
+    assert ended.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    augment = printed["model"]["tokenizers"]["image"]["init_args"]["augment"]
+    assert augment == {"flip": True, "erase": {"probability": 0.125}}
