@@ -12,6 +12,7 @@ from unitf.core.kernels import Kernel
 from unitf.core.packing import Padding
 from unitf.core.scores import Pattern, dense, to_additive
 from unitf.core.slots import Buffer, Entry, places_of
+from unitf.plain import is_plain
 
 
 class Filling:
@@ -48,6 +49,11 @@ class Continuing:
     ) -> None:
         self.pattern, self.entry = pattern, entry
         self.padding = Padding(entry.lengths, entry.device)
+        self.mask = None
+        everything = pattern.window is None and chunk is None and pattern.bias is None
+        if everything and entry.is_next and not is_plain():  # everyone sees all that is there
+            self.num_kept = min(entry.size, int(entry.after[0]))
+            return
         queries = entry.before[:, None] + np.arange(self.padding.longest)
         keys = entry.places
         if entry.slides:  # what is overwritten is still seen: the kept ones, and then the new
@@ -61,7 +67,6 @@ class Continuing:
             seen &= distance <= pattern.window
         if chunk is not None:
             seen &= queries[:, :, None] // chunk == keys[:, None] // chunk
-        self.mask = None
         if not seen.all():
             self.mask = to_additive(torch.from_numpy(seen).to(entry.device), dtype)[:, None]
         if pattern.bias is not None:

@@ -14,6 +14,8 @@ class Entry:
 
     Token p of a sequence lies in slot p modulo the number of slots: where only the last ones are
     ever looked at, new ones take the place of those that nobody sees any more.
+
+    `is_next` says that there is one token of each sequence, and that all are equally long.
     """
 
     def __init__(
@@ -26,17 +28,26 @@ class Entry:
     ) -> None:
         self.before, self.lengths, self.device = np.array(before, np.int64), lengths, device
         self.size = capacity if reach is None else min(capacity, reach)
+        self.after = self.before + np.array(lengths, np.int64)
+        self.is_next = bool(lengths) and {*lengths} == {1} and len({*before}) == 1
+        self.lasting = None  # which of the tokens are kept, unless all are
+        if self.is_next:
+            slots = np.arange(len(lengths)) * self.size + before[0] % self.size
+            self.slots = torch.from_numpy(slots).to(device, non_blocking=True)
+            return
         numbers = np.repeat(np.arange(len(lengths)), lengths)
         starts = np.cumsum((0, *lengths))[:-1]
-        self.after = self.before + np.array(lengths, np.int64)
         places = np.arange(len(numbers)) + (self.before - starts)[numbers]
         lasting = places >= (self.after - self.size)[numbers]
         slots = numbers * self.size + places % self.size
         self.slots = torch.from_numpy(slots[lasting]).to(device, non_blocking=True)
-        self.lasting = None  # which of the tokens are kept, unless all are
         if not lasting.all():
             self.lasting = torch.from_numpy(np.flatnonzero(lasting)).to(device, non_blocking=True)
-        self.places = places_of(self.after, self.size)
+
+    @property
+    def places(self) -> Int[np.ndarray, "S K"]:
+        """Which token of its sequence lies in each slot; negative: none."""
+        return places_of(self.after, self.size)
 
     @property
     def slides(self) -> bool:
