@@ -1,6 +1,5 @@
 """Overrides on the command line reach into dictionaries of a recipe, and change nothing else."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def test_a_setting_within_a_dictionary_is_changed_and_the_others_stay(given):
     assert (begin, out, folder) == (given, "--out", "x")
     name, _, whole = twice.partition("=")
     assert once.partition("=")[0] == name == AUGMENT
-    assert json.loads(whole) == {"flip": False, "erase": {"probability": 0.5}, "crop": 4}
+    assert yaml.safe_load(whole) == {"flip": False, "erase": {"probability": 0.5}, "crop": 4}
 
 
 def test_a_dictionary_of_a_later_file_or_word_is_the_one_that_counts(given, tmp_path):
@@ -45,9 +44,23 @@ def test_a_dictionary_of_a_later_file_or_word_is_the_one_that_counts(given, tmp_
         "model: {tokenizers: {image: {class_path: ImagePatches, init_args: {augment: {crop: 2}}}}}"
     )
     words = spell_out([*given, "--config", str(later), f"{AUGMENT}.flip", "true"])
-    assert json.loads(words[-1].partition("=")[2]) == {"crop": 2, "flip": True}
+    assert whole_of(words) == {"crop": 2, "flip": True}
     words = spell_out([*given, f"{AUGMENT}={{jitter: true}}", f"{AUGMENT}.flip", "true"])
-    assert json.loads(words[-1].partition("=")[2]) == {"jitter": True, "flip": True}
+    assert whole_of(words) == {"jitter": True, "flip": True}
+    image, other = AUGMENT.removesuffix(".init_args.augment"), "{class_path: Other}"
+    class_path = "{class_path: unitf_image.ImagePatches, init_args: {augment: {crop: 1}}}"
+    words = spell_out([*given, f"{image}={class_path}", f"{AUGMENT}.flip", "true"])
+    assert whole_of(words) == {"crop": 1, "flip": True}
+    words = spell_out([*given, f"{image}.init_args", "{augment: {crop: 3}}", f"{AUGMENT}.flip=no"])
+    assert whole_of(words) == {"crop": 3, "flip": False}
+    for another in ([f"{image}={other}"], [image, "Other"], [f"{image}.class_path=Other"]):
+        assert whole_of(spell_out([*given, *another, f"{AUGMENT}.flip=true"])) == {"flip": True}
+    words = spell_out([*given, f"{AUGMENT}=null", f"{AUGMENT}.flip=true"])
+    assert whole_of(words) == {"flip": True}
+
+
+def whole_of(words):
+    return yaml.safe_load(words[-1].partition("=")[2])
 
 
 @pytest.mark.parametrize(
@@ -58,6 +71,7 @@ def test_a_dictionary_of_a_later_file_or_word_is_the_one_that_counts(given, tmp_
         ["--model.tokenizers.sound.init_args.spectrogram.init_args.num_mels", "32"],
         ["--model.tokenizers.sound.init_args.spectrogram.num_mels", "32"],
         ["--model.tokenizers.image.init_args.augment.flip"],
+        ["--model.tokenizers.image.init_args.augment.flip", "--out", "x"],
         ["--model.tokenizers.video.init_args.augment.flip", "true"],
     ],
 )
@@ -70,6 +84,14 @@ def test_what_has_no_settings_and_what_is_no_yaml_is_said(given):
         spell_out([*given, f"{AUGMENT}.crop.padding", "2"])
     with pytest.raises(UserError, match=r"flip: '\[1' is not YAML"):
         spell_out([*given, f"{AUGMENT}.flip", "[1"])
+    with pytest.raises(UserError, match=r"augment: '\[1' is not YAML"):
+        spell_out([*given, f"{AUGMENT}=[1", f"{AUGMENT}.flip=true"])
+
+
+def test_values_stay_what_they_are(given):
+    settings = "{day: 2024-01-01, 2: a, most: .inf}"
+    words = spell_out([*given, f"{AUGMENT}={settings}", f"{AUGMENT}.flip=1e-1"])
+    assert whole_of(words) == {"day": "2024-01-01", 2: "a", "most": float("inf"), "flip": 0.1}
 
 
 def test_the_command_line_takes_it(capsys):

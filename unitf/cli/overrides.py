@@ -1,12 +1,12 @@
 """Overrides of single settings in the dictionaries of a recipe."""
 
-import json
 from copy import deepcopy
 from typing import Any
 
 import yaml
+from jsonargparse import get_loader
 
-from unitf.cli.recipe import told
+from unitf.cli.recipe import files_of, read_recipe
 from unitf.errors import UserError
 
 
@@ -21,42 +21,87 @@ def spell_out(argv: list[str]) -> list[str]:
         word = rest.pop(0)
         option, equals, text = word.partition("=")
         place, keys = _place(option)
-        settings = _settings(words, place) if keys else None
-        if settings is None or not (equals or rest):
+        has_value = equals or (rest and not rest[0].startswith("--"))
+        settings = _Settings(words, place).found if keys and has_value else None
+        if settings is None:
             words.append(word)
             continue
-        _put(settings, keys, _value(option, text if equals else rest.pop(0)), option)
-        words.append(f"--{place}={json.dumps(settings, ensure_ascii=False)}")
+        _put(settings, keys, _parsed(option, text if equals else rest.pop(0)), option)
+        whole = yaml.safe_dump(
+            settings, default_flow_style=True, width=float("inf"), allow_unicode=True
+        )
+        words.append(f"--{'.'.join(place)}={whole.strip()}")
     return words
 
 
-def _place(option: str) -> tuple[str, list[str]]:
+def _place(option: str) -> tuple[list[str], list[str]]:
     """The argument of a class that an option is about, and the keys within it."""
     parts = option.removeprefix("--").split(".")
     if not option.startswith("--") or "init_args" not in parts:
-        return "", []
+        return [], []
     after = len(parts) - parts[::-1].index("init_args")
-    return ".".join(parts[: after + 1]), parts[after + 1 :]
+    return parts[: after + 1], parts[after + 1 :]
 
 
-def _settings(before: list[str], place: str) -> dict[str, Any] | None:
-    """The dictionary that the words before have given for an argument; None: they gave none."""
-    found = told(before, place)
-    if isinstance(found, str):  # of the command line
-        found = yaml.safe_load(found)
-    if not isinstance(found, dict) or "class_path" in found:
-        return None
-    return deepcopy(found)
+class _Settings:
+    """What files and words before have given for an argument of a class, the last one counts.
+
+    `found` is a dictionary; None: it is none, or nobody has named the class.
+    """
+
+    def __init__(self, words: list[str], place: list[str]) -> None:
+        self.place = place
+        self.name: str | None = None  # of the class
+        self.value: Any = None
+        files = files_of(words)
+        for number, word in enumerate(words):
+            option, equals, text = word.partition("=")
+            if option in ("--config", "-c"):
+                self._take(read_recipe(next(files)), place)
+                continue
+            if not option.startswith("--"):
+                continue
+            parts = option.removeprefix("--").split(".")
+            given = text if equals else "".join(words[number + 1 : number + 2])
+            if parts == place[: len(parts)]:
+                self._take(_parsed(option, given), place[len(parts) :])
+            elif parts == [*place[: len(parts) - 1], "class_path"]:
+                self._take_name(given)
+
+    @property
+    def found(self) -> dict[Any, Any] | None:
+        if self.name is None or not isinstance(self.value, dict | None):
+            return None
+        if self.value is not None and "class_path" in self.value:
+            return None
+        return deepcopy(self.value or {})
+
+    def _take(self, given: Any, way: list[str]) -> None:
+        """Follows the way from something that is given, as far as it goes."""
+        while way:
+            if way[0] == "init_args":  # of a class
+                self._take_name(given.get("class_path") if isinstance(given, dict) else given)
+            if not isinstance(given, dict) or way[0] not in given:
+                return
+            given, way = given[way[0]], way[1:]
+        self.value = given
+
+    def _take_name(self, name: Any) -> None:
+        if isinstance(name, str):
+            last = name.rpartition(".")[2]
+            if self.name is not None and last != self.name:
+                self.value = None  # another class has other arguments
+            self.name = last
 
 
-def _value(option: str, text: str) -> Any:
+def _parsed(option: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return get_loader("yaml")(text)  # as the parser reads it: 1e-3 is a number
     except yaml.YAMLError as error:
         raise UserError(f"{option}: {text!r} is not YAML: {' '.join(str(error).split())}") from None
 
 
-def _put(settings: dict[str, Any], keys: list[str], value: Any, option: str) -> None:
+def _put(settings: dict[Any, Any], keys: list[str], value: Any, option: str) -> None:
     *groups, last = keys
     for key in groups:
         if settings.get(key) in (None, True, False):  # on or off, with the usual settings

@@ -53,7 +53,7 @@ def check_recipes(argv: list[str]) -> None:
         UserError: a file is missing, is not YAML, gives a key twice, or names a class that is not
             installed; in one line, with the place and near names.
     """
-    for file in _files(argv):
+    for file in files_of(argv):
         recipe = read_recipe(file)
         for (part, group), kind in _PLACES.items():
             named = (
@@ -98,7 +98,7 @@ def read_recipe(file: Path) -> dict[str, Any]:
     return recipe or {}
 
 
-def _files(argv: list[str]) -> Iterator[Path]:
+def files_of(argv: list[str]) -> Iterator[Path]:
     for place, word in enumerate(argv):
         option, equals, value = word.partition("=")
         if option not in ("--config", "-c"):
@@ -112,7 +112,7 @@ def _files(argv: list[str]) -> Iterator[Path]:
 def told(argv: list[str], place: str) -> Any:
     """What a command line gives for `model.pretrained`, say: the last of its words and files."""
     value = None
-    files = _files(argv)
+    files = files_of(argv)
     for number, word in enumerate(argv):
         option, equals, text = word.partition("=")
         if option in ("--config", "-c"):
