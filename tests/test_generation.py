@@ -192,6 +192,28 @@ def test_every_sequence_begins_with_what_it_is_given(name, options):
         assert "".join(piece["text"] for piece in pieces) == found[0]["text"]
 
 
+def test_what_stops_a_text_is_looked_for_behind_what_it_begins_with():
+    model = learner(*KINDS["decoder"])
+    options = {"max_tokens": 8, "allowed": list(range(2, 30)), "begin": "hey"}
+    [free] = model.generate([{"text": "a"}], **options)
+    begun = model.tokenizers["text"].decode(model.tokenizers["text"].encode("hey"))
+    stop = free["text"][len(begun) + 2]
+    [one] = model.generate([{"text": "a"}], stop=[begun[1], stop], **options)
+    first = min(p for s in (begun[1], stop) if (p := free["text"].find(s, len(begun))) >= 0)
+    assert one["text"] == free["text"][:first]
+    pieces = model.stream({"text": "a"}, stop=[begun[1], stop], **options)
+    assert "".join(piece["text"] for piece in pieces) == one["text"]
+
+
+def test_what_fills_all_room_is_no_beginning():
+    model = learner(*KINDS["decoder"])
+    model.tokenizers["text"].max_tokens = 8
+    with pytest.raises(UserError, match="begin: expected fewer tokens than there is room for, 3"):
+        model.generate([{"text": "hello"}], begin="hey")
+    found = model.generate([{"text": "hello"}], begin="he", num_beams=3, num_returns=3)
+    assert all(one["score"] > -1e6 for one in found)
+
+
 def test_a_language_model_that_must_begin_so_goes_on_as_after_a_prompt():
     model = learner(*KINDS["decoder"])
     [after] = model.generate([{"text": "hello"}], max_tokens=9)

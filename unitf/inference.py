@@ -89,7 +89,8 @@ def stream(
     with evaluating(learner):
         prompt = _prompt(learner, writing_task(learner, task), [sample])
         text = StreamedText(prompt, settings)
-        for step in write(Reader(learner.core, prompt, settings.max_tokens), settings):
+        longest = max(text.rules.budgets())
+        for step in write(Reader(learner.core, prompt, longest), settings):
             record: dict[str, Any] = {"token": step.token}
             if isinstance(step.token, int):
                 record |= {"text": text.add(step), "log_probability": step.log_probability}

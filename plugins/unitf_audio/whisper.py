@@ -85,7 +85,7 @@ class Whisper(EncoderDecoderArchitecture):
             make: Any = registry.find("tokenizers", "TokenIds")
             return make(config.d_model, config.vocab_size, end_id=config.eos_token_id, **options)
         make = registry.find("tokenizers", "Subwords")
-        text = make(config.d_model, pretrained=self.source, **options)
+        text = make(config.d_model, pretrained=self.source, read_special=True, **options)
         text.fit([])
         if text.vocabulary_size > config.vocab_size:
             raise UserError(

@@ -186,10 +186,10 @@ def test_the_summary_tells_the_figures_the_files_and_how_to_predict(run, capsys)
 
 
 def test_the_summary_names_all_columns_that_a_sample_has_at_once():
-    mixed = {"test": {"answer": {"all": {}, "image+question": {}}}}
-    assert _inputs(mixed, {}) == ["image", "question"]
-    learner = make_learner()
-    assert _inputs({}, learner.tasks) == ["waves"]
+    tasks = make_learner().tasks
+    assert _inputs({"test": {"speed": {"all": {}, "waves+beats": {}}}}, tasks) == ["waves", "beats"]
+    assert _inputs({"test": {"speed": {"all": {}, "mixed": {}, "beats": {}}}}, tasks) == ["beats"]
+    assert _inputs({}, tasks) == ["waves"]
 
 
 def test_the_summary_waits_where_a_test_follows(tmp_path, capsys):

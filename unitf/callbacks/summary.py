@@ -76,11 +76,13 @@ def _beginning(pl_module: LightningModule) -> list[str]:
 
 def _inputs(results: dict[str, Any], tasks: Any) -> list[str]:
     """Columns that a sample was measured with; where nothing was, one that a task reads."""
+    known = {column for task in tasks.values() for column in task.inputs}
     for tasks_of_split in results.values():
         for modalities in tasks_of_split.values():
             for modality in modalities:
-                if modality != "all":
-                    return modality.split("+")
+                columns = modality.split("+")
+                if set(columns) <= known:
+                    return columns
     return [column for task in tasks.values() for column in task.inputs][:1]
 
 

@@ -10,7 +10,7 @@ from unitf.cli.inputs import HELP, describe, read_inputs
 from unitf.errors import UserError
 
 _OPTIONS = {
-    "max_tokens": (int, "tokens at most, beside the prompt"),
+    "max_tokens": (int, "tokens at most, beside the prompt and --begin"),
     "temperature": (float, "above 0 tokens are drawn; 0: the likeliest"),
     "top_k": (int, "draw from so many of the likeliest tokens"),
     "top_p": (float, "… from the likeliest that together have this probability"),
@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--prompts", metavar="FILE", help="texts, a line each, many at once")
     made.add_argument("--task", help="the task that writes, where several can")
     settings(made)
-    made.add_argument("--begin", metavar="TEXT", help="what every sequence begins with")
+    made.add_argument(
+        "--begin", metavar="TEXT", help="what every sequence begins with: a text, or ids of tokens"
+    )
     made.add_argument("--stop", help="texts, or ids of tokens, that end a sequence", **several)
     made.add_argument("--answers", help="the only texts that may come out", **several)
     made.add_argument("--json", action="store_true", help="print JSON, with log-probabilities")
@@ -55,8 +57,10 @@ def read_settings(arguments: argparse.Namespace) -> Any:
     given = {name: getattr(arguments, name) for name in _OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
     stop = [int(s) if s.isdigit() else s for s in getattr(arguments, "stop", [])]
-    for name in ("begin", "answers"):
-        options[name] = getattr(arguments, name, None) or None
+    begin = getattr(arguments, "begin", None) or None
+    if begin is not None and begin.replace(" ", "").isdigit():
+        begin = [int(word) for word in begin.split()]
+    options["begin"], options["answers"] = begin, getattr(arguments, "answers", None) or None
     return Generation(**options, stop=stop)
 
 

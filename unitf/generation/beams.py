@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unitf.errors import UserError
-from unitf.generation.choosing import NEVER, Rules
+from unitf.generation.choosing import Rules
 from unitf.generation.prompt import Reader
 from unitf.generation.settings import Generation
 
@@ -50,7 +50,7 @@ class _Search:
         length = max(1, len(grown[0].tokens) - len(rules.begin))
         # what is not among the best of all is there only to go on with
         for beam, end in list(zip(grown, ended, strict=True))[:count]:
-            if end and beam.score > NEVER:
+            if end and beam.score > DEAD / 2:
                 complete = beam._replace(score=beam.score / length**settings.length_penalty)
                 self.finished.append(complete)
         self.finished = sorted(self.finished, key=lambda beam: -beam.score)[:count]
@@ -78,7 +78,7 @@ def search(reader: Reader, settings: Generation) -> list[list[Beam]]:
     if not prompt.is_ids:
         raise UserError("beams are of ids; tokens that are numbers have no log-probability")
     rules = Rules(settings, prompt)
-    budgets = prompt.budgets(settings.max_tokens + len(rules.begin))
+    budgets = rules.budgets()
     begin = [Beam((), (), DEAD * (number > 0)) for number in range(count)]
     searches = [
         _Search(sample, budget, list(begin), is_over=budget < 1)

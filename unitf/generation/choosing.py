@@ -44,12 +44,29 @@ class Rules:
         self.ends |= set() if prompt.end_id is None else {prompt.end_id}
         self.stop_texts = [stop for stop in settings.stop if isinstance(stop, str)]
         self.begin = as_ids(settings.begin or [], prompt)
+        self.num_begun = 0  # characters that are given: what stops a text is behind them
+        if self.begin and self.stop_texts:
+            self.num_begun = len(str(prompt.decode(torch.tensor(self.begin))))
         self.answers = None
         if settings.answers is not None:
             self.answers = Answers(map(prompt.encode, settings.answers), prompt.end_id)
         self.allowed = None
         if settings.allowed is not None:
             self.allowed = sorted({*settings.allowed, *self.ends})
+
+    def budgets(self) -> list[int]:
+        """For each sample how many tokens are written at most, given ones included.
+
+        Raises:
+            UserError: nothing could follow what is given.
+        """
+        begun = len(self.begin)
+        for room in self.prompt.room if begun else ():
+            if room is not None and room <= begun:
+                raise UserError(
+                    f"begin: expected fewer tokens than there is room for, {room}; found {begun}"
+                )
+        return self.prompt.budgets(self.settings.max_tokens + begun)
 
     def apply(
         self, scores: Float[Tensor, "N V"], samples: Sequence[int], new: Sequence[Sequence[int]]
@@ -93,9 +110,9 @@ class Rules:
         begun = len(self.begin)
         if len(tokens) >= budget:
             return True
-        if len(tokens) < begun:
+        if begun and len(tokens) <= begun:
             return False
-        if len(tokens) > begun and tokens[-1] in self.ends:
+        if tokens[-1] in self.ends:
             return True
         if self.answers is not None and not self.answers.following(tokens[begun:]):
             return True
@@ -106,8 +123,8 @@ class Rules:
 
     def cut(self, text: str) -> str:
         """A text up to the first that stops it."""
-        places = [text.find(stop) for stop in self.stop_texts if stop in text]
-        return text[: min(places)] if places else text
+        places = [text.find(stop, self.num_begun) for stop in self.stop_texts]
+        return text[: min((place for place in places if place >= 0), default=len(text))]
 
 
 def as_ids(begin: Sequence[int] | str, prompt: Prompt) -> list[int]:

@@ -43,7 +43,7 @@ def write(reader: Reader, settings: Generation) -> Iterator[Step]:
     """The tokens of all samples as they come, one of each unfinished sequence at a time."""
     prompt = reader.prompt
     rules = Rules(settings, prompt)
-    budgets = prompt.budgets(settings.max_tokens + len(rules.begin))
+    budgets = rules.budgets()
     sequences = [
         _Sequence(sample, number, [], budgets[sample], _generator(settings.seed, number))
         for sample in range(len(budgets))
