@@ -66,6 +66,16 @@ def test_a_sound_has_the_loss_that_transformers_gives_it(tmp_path):
     assert told[1]["loss"] is None
 
 
+def test_tokens_of_language_are_read_by_their_names(tmp_path):
+    peer = randomise(whisper.CASES["Whisper"](max_source_positions=50).eval())
+    texts = tokenizer("$A <eot>", eos="<eot>", pad="<|en|>", cls="<|write|>")
+    check(peer, tmp_path, [texts, transformers.WhisperFeatureExtractor(10, chunk_length=1)])
+    sample = {"sound": (np.zeros(5_000, np.float32), 16_000)}
+    [found] = load(tmp_path / "ours").generate([sample], begin="<|en|><|write|>", max_tokens=2)
+    wanted = texts.convert_tokens_to_ids(["<|en|>", "<|write|>"])
+    assert found["tokens"][:2] == wanted
+
+
 def check(peer, folder, others):
     """Imports the peer from a folder, exports it again, and compares every tensor."""
     for part in (peer, *others):
