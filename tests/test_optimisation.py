@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import Beats, Waves, make_data
 
-from unitf import Learner, TransformerConfig
+from unitf import Learner, TransformerConfig, UserError
 from unitf.optimisation import Levels, WarmupCosine, parameter_groups, scale_rates
 from unitf.tasks import Classification
 
@@ -78,6 +78,30 @@ def test_each_block_below_the_top_learns_more_slowly(model):
     for name, group in found.items():
         (rate,) = [rate for start, rate in expected.items() if name.startswith(start)]
         assert group["lr"] == pytest.approx(rate), name
+
+
+def test_parts_have_rates_of_their_own_and_the_longest_name_counts(model):
+    rates = {"tokenizers": 0.5, "tokenizers.waves": 0.1, "core.encoder.blocks.1": 2.0}
+    for layer_decay in (None, 0.5):
+        plain = rates_by_name(model, layer_decay=layer_decay)
+        for name, group in rates_by_name(model, layer_decay=layer_decay, rates=rates).items():
+            factor = 1.0
+            for begin in rates:  # the longest one is last
+                factor = rates[begin] if name.startswith(f"{begin}.") else factor
+            assert group["lr"] == pytest.approx(factor * plain[name]["lr"]), name
+            assert group["weight_decay"] == plain[name]["weight_decay"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [
+        ({"tokenizers.wave": 0.5}, "begins with 'tokenizers.wave'; did you mean tokenizers.waves"),
+        ({"tokenizers": 0.0}, "model.rates: tokenizers: expected a factor above 0, found 0.0"),
+    ],
+)
+def test_rates_of_nothing_are_refused(model, rates, message):
+    with pytest.raises(UserError, match=message):
+        parameter_groups(model, rates=rates)
 
 
 @pytest.mark.parametrize("layer_decay", [None, 0.5])

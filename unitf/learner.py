@@ -62,6 +62,8 @@ class Learner(L.LightningModule):
         core_from: the same of the core alone, under tokenizers of any modality.
         freeze: what is not trained.
         layer_decay: the factor of the learning rate for each block below the top.
+        rates: factors of the learning rate by what names of parameters begin with: a tokenizer
+            (`tokenizers.text`), a task, a part of the core.
         lora: adapters of the core.
     """
 
@@ -77,6 +79,7 @@ class Learner(L.LightningModule):
         core_from: str | None = None,
         freeze: Freeze | None = None,
         layer_decay: float | None = None,
+        rates: dict[str, float] | None = None,
         lora: LoRA | None = None,
     ) -> None:
         super().__init__()
@@ -102,6 +105,7 @@ class Learner(L.LightningModule):
         self.freeze_settings = freeze
         self.freezer: Freezer | None = None
         self.layer_decay = layer_decay
+        self.rates = rates
         self.lora = lora
         self.results: dict[str, dict[str, dict[str, dict[str, float | list]]]] = {}
         self.scoreboards: dict[str, Scoreboard] = {}
@@ -313,7 +317,8 @@ class Learner(L.LightningModule):
     def configure_optimizers(self) -> Any:
         # also what is frozen at first, so that a run can go on at any epoch
         trained = None if self.freezer is None else self.freezer.ever_trained
-        optimizer = self.optimizer(parameter_groups(self, trained, self.layer_decay))
+        groups = parameter_groups(self, trained, self.layer_decay, self.rates)
+        optimizer = self.optimizer(groups)
         scale_rates(optimizer)
         schedule: Any = self.schedule(optimizer)
         if isinstance(schedule, WarmupCosine):

@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from unitf.data.near import near
 from unitf.errors import UserError
 
 
@@ -37,7 +38,10 @@ _INPUT = re.compile(r"tokenizers(?!\.\w+\.unembedding)|core\.\w+\.input_norm|tas
 
 
 def parameter_groups(
-    module: nn.Module, trained: Container[str] | None = None, layer_decay: float | None = None
+    module: nn.Module,
+    trained: Container[str] | None = None,
+    layer_decay: float | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Weight matrices, which decay; the rest (biases, norms, tables), which don't.
 
@@ -45,30 +49,51 @@ def parameter_groups(
         trained: the names of the parameters; by default those that require a gradient.
         layer_decay: groups also by depth, with the factor of their rate as `rate_scale`: this
             number, once more for each level below the top (as in ELECTRA and BEiT).
+        rates: factors of the rate of what these names begin (`tokenizers.text`); of several that
+            fit, the longest counts.
 
     Raises:
-        UserError: `layer_decay` is no factor that makes rates smaller.
+        UserError: `layer_decay` is no factor that makes rates smaller, or `rates` names no
+            parameter.
     """
     if layer_decay is not None and not 0 < layer_decay <= 1:
         raise UserError(f"model.layer_decay: expected more than 0, at most 1, found {layer_decay}")
     tables = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}
     named = dict(module.named_parameters())
-    levels = Levels(named)
-    groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
+    levels, factor_of = Levels(named), _factors(named, rates or {})
+    groups: dict[tuple[bool, int, float], list[nn.Parameter]] = {}
     for name, p in named.items():
         if p.requires_grad if trained is None else name in trained:
             decays = p.ndim >= 2 and min(p.shape) > 1 and id(p) not in tables
             level = levels.depth + 1 if layer_decay is None else levels(name)
-            groups.setdefault((not decays, -level), []).append(p)
+            groups.setdefault((not decays, -level, -factor_of(name)), []).append(p)
     made = []
-    for (rest, level), parameters in sorted(groups.items(), key=lambda item: item[0]):
+    for (rest, level, factor), parameters in sorted(groups.items(), key=lambda item: item[0]):
         group: dict[str, Any] = {"params": parameters}
         if rest:
             group["weight_decay"] = 0.0
-        if layer_decay is not None:
-            group["rate_scale"] = layer_decay ** (levels.depth + 1 + level)
+        if layer_decay is not None or rates:
+            group["rate_scale"] = (layer_decay or 1.0) ** (levels.depth + 1 + level) * -factor
         made.append(group)
     return made
+
+
+def _factors(names: Collection[str], rates: Mapping[str, float]) -> Callable[[str], float]:
+    """The factor of each parameter by its name."""
+    for begin, factor in rates.items():
+        if not factor > 0:
+            raise UserError(f"model.rates: {begin}: expected a factor above 0, found {factor}")
+        if not any(_begins(name, begin) for name in names):
+            known = dict.fromkeys(".".join(name.split(".")[:2]) for name in names)
+            raise UserError(
+                f"model.rates: no parameter's name begins with {begin!r}" + near(begin, known)
+            )
+    longest_first = sorted(rates, key=len, reverse=True)
+    return lambda name: next((rates[b] for b in longest_first if _begins(name, b)), 1.0)
+
+
+def _begins(name: str, begin: str) -> bool:
+    return name == begin or name.startswith(f"{begin}.")
 
 
 def scale_rates(optimizer: torch.optim.Optimizer) -> None:
