@@ -6,31 +6,17 @@ import sys
 
 import pytest
 import torch
-from toys import Swings, make_learner
+from toys import Letters, Swings, make_learner
 
-from unitf import Learner, Tokenizer, TransformerConfig
+from unitf import Learner, TransformerConfig
 from unitf.data import DataModule
 from unitf.tasks import NextToken
-from unitf.tokens import Features
 
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
 ]
 DEVICE = "cuda"
-
-
-class Letters(Tokenizer):
-    """A letter a token; 0 begins a text and 1 ends it."""
-
-    vocabulary_size = 30
-    start_id, end_id = 0, 1
-
-    def encode(self, value, train=False):
-        return Features(torch.tensor([2 + ord(letter) % 28 for letter in value]))
-
-    def decode(self, features):
-        return "".join(chr(97 + i % 26) for i in features.values.tolist())
 
 
 def ready():

@@ -4,6 +4,7 @@ from itertools import islice
 
 import pytest
 import torch
+from toys import Letters
 
 from unitf import Features, Learner, Tokenizer, Tokens, TransformerConfig, UserError
 from unitf.generation import Generation, Reader, search, write
@@ -11,19 +12,6 @@ from unitf.tasks import Classification, NextToken, SequenceToSequence
 
 DIM = 16
 TEXTS = ["hello", "a", "seven letters", "xyz"]
-
-
-class Letters(Tokenizer):
-    """A letter a token; 0 begins a text and 1 ends it."""
-
-    vocabulary_size = 30
-    start_id, end_id = 0, 1
-
-    def encode(self, value, train=False):
-        return Features(torch.tensor([2 + ord(letter) % 28 for letter in value]))
-
-    def decode(self, features):
-        return "".join(chr(96 + (i - 2 - 12) % 28) for i in features.values.tolist())
 
 
 class Levels(Tokenizer):

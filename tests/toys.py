@@ -53,6 +53,19 @@ class Swings(Source):
         return {"speed": "fast" if fast else "slow", **dict.fromkeys(brought, signal)}
 
 
+class Letters(Tokenizer):
+    """A letter a token; 0 begins a text and 1 ends it."""
+
+    vocabulary_size = 30
+    start_id, end_id = 0, 1
+
+    def encode(self, value, train=False):
+        return Features(torch.tensor([2 + ord(letter) % 28 for letter in value]))
+
+    def decode(self, features):
+        return "".join(chr(96 + (i - 2 - 12) % 28) for i in features.values.tolist())
+
+
 for toy in (Waves, Beats, Swings):
     unitf.register(toy)
 

@@ -8,7 +8,6 @@ users have it (loss logged to CSV, progress bar), and `unitf fit` with all that 
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 
-from benchmarks.speed.runner import ROOT, FailedError, Spread
+from benchmarks.speed.runner import Spread, told_by
 
 WARM_UP, STEPS = 20, 400
 SIDES = ("bare", "lightning", "fit")
@@ -63,12 +62,7 @@ def line(found: dict[str, Any]) -> str:
 
 def _told(side: str, threads: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.speed.loop", side, folder, str(threads)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        raise FailedError(f"{side}: {(done.stderr.strip().splitlines() or ['nothing said'])[-1]}")
-    return float(json.loads(lines[-1]))
+        return told_by("benchmarks.speed.loop", side, folder, str(threads))
 
 
 # ---- in a process of its own ----------------------------------------------------------------

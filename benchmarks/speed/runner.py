@@ -21,6 +21,17 @@ class FailedError(Exception):
     """A side could not run; its message says why."""
 
 
+def told_by(module: str, *words: str) -> Any:
+    """What a module says, as JSON in its last line, that runs in a process of its own."""
+    command = [sys.executable, "-m", module, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        said = done.stderr.strip().splitlines() or ["nothing was said"]
+        raise FailedError(f"{module} {' '.join(words)}: {said[-1]}")
+    return json.loads(lines[-1])
+
+
 class Worker:
     """A process that holds one side of a workload."""
 

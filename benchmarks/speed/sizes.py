@@ -8,10 +8,9 @@ the size costs 2 to that power.
 """
 
 import json
-import resource
 import statistics
-import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
-from benchmarks.speed.runner import ROOT, FailedError
+from benchmarks.speed.runner import told_by
 
 WINDOW = 64
 BASE = {"length": 256, "dim": 128, "depth": 4, "batch": 4}
@@ -67,8 +66,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     rows = ["| over | attention | exponent of time | exponent of memory |", "|---|---|---|---|"]
     for axis, kinds in found["curves"].items():
         for kind, curve in kinds.items():
-            time, memory = curve["exponents"]["seconds"], curve["exponents"]["bytes"]
-            rows.append(f"| {_NAMES[axis]} | {kind} | {time:.2f} | {memory:.2f} |")
+            seconds, memory = curve["exponents"]["seconds"], curve["exponents"]["bytes"]
+            rows.append(f"| {_NAMES[axis]} | {kind} | {seconds:.2f} | {memory:.2f} |")
     return rows
 
 
@@ -96,13 +95,7 @@ def draw(found: dict[str, Any], file: Path) -> None:
 
 
 def _told(sizes: dict[str, int], kind: str, threads: int) -> dict[str, float]:
-    words = [json.dumps(sizes), kind, str(threads)]
-    command = [sys.executable, "-m", "benchmarks.speed.sizes", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["nothing said"]
-        raise FailedError(f"sizes {sizes}: {said[-1]}")
-    return json.loads(done.stdout)
+    return told_by("benchmarks.speed.sizes", json.dumps(sizes), kind, str(threads))
 
 
 # ---- in a process of its own ----------------------------------------------------------------
@@ -130,17 +123,12 @@ def step_cost(sizes: dict[str, int], kind: str) -> dict[str, float]:
     memory = max(_resident("VmHWM") - before, 1)
     spent = []
     for _ in range(5):
-        begin = _cpu()
+        begin = time.process_time()
         step()
-        spent.append(_cpu() - begin)
+        spent.append(time.process_time() - begin)
         if sum(spent) > 4:
             break
     return {"seconds": min(spent), "memory": memory}
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def _resident(name: str = "VmRSS") -> int:

@@ -99,6 +99,7 @@ def read_recipe(file: Path) -> dict[str, Any]:
 
 
 def files_of(argv: list[str]) -> Iterator[Path]:
+    """The files that the words of a command line give with `--config`, in their order."""
     for place, word in enumerate(argv):
         option, equals, value = word.partition("=")
         if option not in ("--config", "-c"):

@@ -15,7 +15,7 @@ class Generation(Configurable):
 
     Args:
         max_tokens: of each sequence, beside what it begins with.
-        begin: what every sequence begins with, as ids of tokens or as a text: Whisper's tokens of
+        begin: what every sequence begins with, as ids of tokens or as a text: a model's tokens of
             language and task, or the first words.
         temperature: logits are divided by it, and tokens drawn; 0: the likeliest is taken.
         top_k: only so many of the likeliest tokens are drawn.
