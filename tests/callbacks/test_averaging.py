@@ -1,7 +1,10 @@
 """EMA: the average is what is validated, tested and kept."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from small_runs import STEPS, Cut, CutError, small_data
 from toys import make_learner, make_trainer
@@ -69,6 +72,34 @@ def test_a_test_after_fit_takes_the_average(tmp_path):
     trainer.test(learner, datamodule=small_data(), ckpt_path=last, verbose=False, weights_only=True)
     torch.testing.assert_close(learner.state_dict()[NAME], by_hand(trace.steps, 0.9))
     torch.testing.assert_close(unitf.load(last).state_dict()[NAME], by_hand(trace.steps, 0.9))
+
+
+class Normed(LightningModule):
+    """Parameters of two types, averages and a counter."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 2)
+        self.norm = torch.nn.BatchNorm1d(2, dtype=torch.float64)
+
+
+def test_every_kind_of_tensor_has_its_average_and_counters_are_copied():
+    model, ema, trainer = Normed(), EMA(0.9), Mock(spec=Trainer)
+    model.trainer = trainer
+    ema._make(model)
+    steps = []
+    for step in range(1, 5):
+        for tensor in model.state_dict().values():
+            tensor.copy_(torch.randn(tensor.shape) if tensor.is_floating_point() else 7 * step)
+        steps.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        trainer.global_step = step
+        ema.on_train_batch_end(trainer, model, None, None, step - 1)
+    for name, average in ema._average_model.module.state_dict().items():
+        if average.is_floating_point():
+            torch.testing.assert_close(average, by_hand([s[name] for s in steps], 0.9))
+        else:
+            assert average == 28
+    assert ema._average_model.n_averaged == 4
 
 
 def test_a_run_goes_on_with_its_average_and_its_weights(tmp_path):

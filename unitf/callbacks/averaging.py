@@ -1,11 +1,12 @@
 """EMA: the moving average of the weights, which is often better than the weights themselves."""
 
+from itertools import chain
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class EMA(WeightAveraging):
@@ -18,17 +19,33 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        super().__init__(multi_avg_fn=self._average)
+        super().__init__()
         self.decay = decay
+        self._pairs: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    def share(self, step: int) -> float:
+        """How much of the weights after a step (the first is 0) enters the average."""
+        return 1 - min(self.decay, (1 + step) / (10 + step)) if step else 1.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step > self._latest_update_step:
+            self._average(pl_module, self.share(self._latest_update_step))
+            self._latest_update_step = trainer.global_step
 
     @torch.no_grad()
-    def _average(self, averages: Any, weights: Any, steps: Tensor | int) -> None:
-        n = self._latest_update_step  # `steps` lies on the device
-        share = 1 - min(self.decay, (1 + n) / (10 + n))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, weights, share)
-        else:  # counters among the buffers
-            torch._foreach_copy_(averages, weights)
+    def _average(self, pl_module: LightningModule, share: float) -> None:
+        """As `AveragedModel.update_parameters`, which walks through all modules in every step and
+        waits for the device."""
+        assert self._average_model is not None
+        self._pairs = self._pairs or _by_kind(self._average_model.module, pl_module)
+        for averages, weights in self._pairs:
+            if averages[0].is_floating_point():
+                torch._foreach_lerp_(averages, weights, share)
+            else:  # counters among the buffers
+                torch._foreach_copy_(averages, weights)
+        self._average_model.n_averaged += 1
 
     # Lightning makes the average in `setup`, when our Learner has no parameters yet
 
@@ -53,3 +70,18 @@ class EMA(WeightAveraging):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._average_model = None  # else a test after fit would take the weights
+        self._pairs = []
+
+
+def _by_kind(average: nn.Module, module: nn.Module) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """The parameters and buffers of both, one list for each device and type of number."""
+    pairs: dict[tuple, tuple[list[Tensor], list[Tensor]]] = {}
+    for mean, value in zip(_tensors(average), _tensors(module), strict=True):
+        means, values = pairs.setdefault((mean.device, mean.dtype), ([], []))
+        means.append(mean)
+        values.append(value)
+    return list(pairs.values())
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [tensor.detach() for tensor in chain(module.parameters(), module.buffers())]

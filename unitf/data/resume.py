@@ -38,5 +38,5 @@ class RandomState(Callback):
         seed = getattr(getattr(trainer, "datamodule", None), "seed", 0)
         key = mix(seed, batches_done(trainer), trainer.global_rank)
         seed_host(key)
-        if torch.cuda.is_available():
+        if pl_module.device.type == "cuda":  # to ask whether there is one takes 0.3 ms
             torch.cuda.manual_seed(key)
