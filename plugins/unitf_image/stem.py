@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf.errors import UserError
+from unitf.normalisation import BatchNorm
 from unitf.tokens import Features
 
 
@@ -37,7 +38,7 @@ class ConvolutionalStem(nn.Module):
         for width, stride in stages:
             layers += [
                 nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
-                _BatchNorm(width),
+                BatchNorm(width),
                 nn.GELU(),
             ]
             channels = width
@@ -53,19 +54,31 @@ class ConvolutionalStem(nn.Module):
         """
         sequences = features.rows.split(features.lengths)
         shapes = list(zip(features.lengths, _grids(features), strict=True))
-        tokens: dict[int, Tensor] = {}
-        for length, grid in set(shapes):  # images of one grid go through together
-            which = [number for number, shape in enumerate(shapes) if shape == (length, grid)]
-            if length:
-                patches = torch.stack([sequences[number] for number in which])
-                missing = math.prod(grid) - length
-                patches = nn.functional.pad(patches, (0, 0, 0, missing))
-                made = self.layers(self._fold(patches, grid)).flatten(2).mT[:, :length]
-                tokens.update(zip(which, made, strict=True))
-        if not tokens:  # no image still goes through: each parameter has a gradient
+        owners, images = [], []  # those of one grid go through together
+        for length, grid in sorted(shape for shape in set(shapes) if shape[0]):
+            owners.append(
+                [number for number, shape in enumerate(shapes) if shape == (length, grid)]
+            )
+            patches = torch.stack([sequences[number] for number in owners[-1]])
+            missing = math.prod(grid) - length
+            images.append(self._fold(nn.functional.pad(patches, (0, 0, 0, missing)), grid))
+        if not images:  # no image still goes through: each parameter has a gradient
             nothing = features.rows.new_zeros(0, 1, features.rows.shape[1])
-            return self.layers(self._fold(nothing, (1, 1))).flatten(1)
+            return self._through([self._fold(nothing, (1, 1))])[0].flatten(1)
+        tokens: dict[int, Tensor] = {}
+        for numbers, made in zip(owners, self._through(images), strict=True):
+            length = features.lengths[numbers[0]]
+            tokens.update(zip(numbers, made.flatten(2).mT[:, :length], strict=True))
         return torch.cat([tokens[number] for number in sorted(tokens)])
+
+    def _through(self, images: list[Tensor]) -> list[Tensor]:
+        """What the layers make of images (B, C, H, W) of several sizes, normalised together."""
+        for layer in self.layers:
+            if isinstance(layer, BatchNorm):
+                images = layer.normalise(images)
+            else:
+                images = [layer(image) for image in images]
+        return images
 
     def _fold(
         self, patches: Float[Tensor, "B N F"], grid: tuple[int, int]
@@ -73,17 +86,6 @@ class ConvolutionalStem(nn.Module):
         """The images that the patches make."""
         cells = patches.unflatten(2, self.shape).unflatten(1, grid)  # (B, R, K, C, h, w)
         return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
-
-
-class _BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that lets a single place pass, which has no deviation, in training."""
-
-    def forward(self, input: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        if self.training and input[:, 0].numel() > 1:
-            return super().forward(input)
-        return nn.functional.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
 
 
 def _grids(features: Features) -> list[tuple[int, int]]:

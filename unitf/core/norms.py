@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unitf.core.config import TransformerConfig
+from unitf.normalisation import BatchNorm
 
 
 class OffsetRMSNorm(nn.Module):
@@ -23,17 +24,6 @@ class OffsetRMSNorm(nn.Module):
         return F.rms_norm(input.to(kind), scale.shape, scale, self.eps).to(input.dtype)
 
 
-class BatchNorm(nn.BatchNorm1d):
-    """Each of the D numbers over all real tokens of the batch: packed rows hold no padding."""
-
-    def forward(self, input: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        if self.training and input.shape[0] < 2:  # one token has no variance
-            return nn.functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
-        return super().forward(input)
-
-
 def _layer(config: TransformerConfig, width: int) -> nn.Module:
     return nn.LayerNorm(width, eps=config.norm_eps, bias=config.norm_bias)
 
@@ -47,6 +37,7 @@ def _rms_offset(config: TransformerConfig, width: int) -> nn.Module:
 
 
 def _batch(config: TransformerConfig, width: int) -> nn.Module:
+    # over all real tokens of the batch: packed rows hold no padding
     return BatchNorm(width, eps=config.norm_eps)
 
 
