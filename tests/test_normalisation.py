@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from unitf.core import Transformer, TransformerConfig
 from unitf.normalisation import BatchNorm
 
 CHANNELS = 3
@@ -67,6 +66,17 @@ def test_tensors_of_several_sizes_are_one_batch():
     torch.testing.assert_close(
         torch.cat(ours.normalise([rows(2), rows(1)])), peer(torch.cat([rows(2), rows(1)]))
     )
+
+
+def test_half_precision_goes_through_with_statistics_in_full():
+    ours, peer = layers()
+    halves = [rows(7).bfloat16(), rows(5).bfloat16()]
+    made, gradients = learn(ours, halves, ours.normalise)
+    expected, (gradient,) = learn(peer, [torch.cat(halves).float()], lambda parts: [peer(*parts)])
+    assert made.dtype == gradients[0].dtype == torch.bfloat16
+    torch.testing.assert_close(made.float(), expected, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(torch.cat(gradients).float(), gradient, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(ours.running_var, peer.running_var)
 
 
 @pytest.mark.parametrize("counts", [(1,), (0,), (0, 0), (1, 0)])
@@ -129,8 +139,3 @@ def test_two_processes_hold_one_batch(tmp_path, counts):
         torch.testing.assert_close(sum(p["parameters"][name] for p in parts), parameter.grad)
     for name, value in peer.state_dict().items():
         assert all(torch.allclose(part["state"][name], value, atol=1e-6) for part in parts), name
-
-
-def test_the_core_normalises_over_the_real_tokens():
-    core = Transformer(TransformerConfig(dim=8, depth=1, num_heads=2, norm="batch"))
-    assert any(isinstance(module, BatchNorm) for module in core.modules())

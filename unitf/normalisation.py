@@ -6,17 +6,41 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, distributed, nn
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
-class BatchNorm(nn.BatchNorm1d):
+class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy, 2015, arXiv:1502.03167) of each channel.
 
     While training, mean and variance are those of the global batch, of whatever process holds it,
-    so that several processes learn what one does (torch's SyncBatchNorm needs a GPU). Where there
-    is only one place in all of it, which has no variance, the running statistics serve.
+    so that several processes learn what one does (torch's SyncBatchNorm needs a GPU, and takes one
+    size at a time: it shall not replace this, which is therefore none of torch's). Where there is
+    only one place in all of it, which has no variance, the running statistics serve.
+
+    Args:
+        num_features: the number of channels.
+        eps: added to the variance.
+        momentum: how much of a batch's statistics enters the running ones.
     """
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
 
     def forward(self, input: Float[Tensor, "B C *places"]) -> Float[Tensor, "B C *places"]:
         return self.normalise([input])[0]
@@ -27,65 +51,102 @@ class BatchNorm(nn.BatchNorm1d):
         In several processes each must call this equally often, if with no sample.
         """
         if not self.training:
-            return [self._by(input, self.running_mean, self.running_var) for input in inputs]
+            return [self._by_running(input) for input in inputs]
         if len(inputs) == 1 and not _several_processes():
             return [self._fused(inputs[0])]
         return self._plain(inputs)
 
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of places is fine."""
+    def _by_running(self, input: Tensor) -> Tensor:
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(input, *statistics, self.weight, self.bias, eps=self.eps)
 
     def _fused(self, input: Tensor) -> Tensor:
+        """Of one tensor that is the whole batch."""
         if input.numel() // self.num_features < 2:
-            return self._by(input, self.running_mean, self.running_var)
-        return super().forward(input)
+            return self._by_running(input)
+        self.num_batches_tracked.add_(1)
+        statistics = self.running_mean, self.running_var
+        settings = True, self.momentum, self.eps
+        return F.batch_norm(input, *statistics, self.weight, self.bias, *settings)
 
     def _plain(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        rows = [input.movedim(1, -1).flatten(0, -2) for input in inputs]  # (places, C)
-        rows = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in rows]
-        count = rows[0].new_tensor([float(sum(map(len, rows)))])
-        sums = torch.stack([part.sum(0) for part in rows]).sum(0)
-        sums, count = _of_all_processes(torch.cat([sums, count])).split([self.num_features, 1])
-        mean = sums / count.clamp(min=1)
-        squares = torch.stack([(part - mean).square().sum(0) for part in rows]).sum(0)
-        variance = _of_all_processes(squares) / count.clamp(min=1)
-        enough = count > 1  # not asked on the host, which would wait for the device
-        mean = torch.where(enough, mean, self.running_mean)  # type: ignore[arg-type]
-        variance = torch.where(enough, variance, self.running_var)  # type: ignore[arg-type]
-        self._remember(enough, mean, variance * torch.where(enough, count / (count - 1), 1.0))
-        return [self._by(input, mean, variance) for input in inputs]
+        count, mean, variance = self._statistics(inputs)
+        return list(
+            _Normalise.apply(self.weight, self.bias, mean, variance, count, self.eps, *inputs)
+        )  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def _remember(self, enough: Tensor, mean: Tensor, variance: Tensor) -> None:
-        momentum: Any = self.momentum
-        kept: Any = self.running_mean, self.running_var, self.num_batches_tracked
-        kept[0].lerp_(mean.to(kept[0].dtype), momentum)
-        kept[1].lerp_(variance.to(kept[1].dtype), momentum)
-        kept[2].add_(enough.squeeze())
+    def _statistics(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """The number of places in all processes (0: too few), their mean and their variance."""
+        parts = [_in_full(input) for input in inputs]
+        sums = torch.stack([_over_places(part) for part in parts]).sum(0)
+        places = sum(part.numel() for part in parts) / self.num_features
+        given = _of_all_processes(torch.cat([sums, sums.new_full((1,), places)]))
+        sums, count = given.split([self.num_features, 1])
+        mean = sums / count.clamp(min=1)
+        squares = [_over_places((part - _beside(mean, part)).square()) for part in parts]
+        variance = _of_all_processes(torch.stack(squares).sum(0)) / count.clamp(min=1)
+        enough = count > 1  # not asked on the host, which would wait for the device
+        kept = self.running_mean.dtype
+        mean = torch.where(enough, mean.to(kept), self.running_mean)
+        variance = torch.where(enough, variance.to(kept), self.running_var)
+        unbiased = variance * torch.where(enough, count / (count - 1), 1.0)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(unbiased.to(kept), self.momentum)
+        self.num_batches_tracked.add_(enough.squeeze())
+        return count * enough, mean, variance
 
-    def _by(self, input: Tensor, mean: Any, variance: Any) -> Tensor:
-        if not variance.requires_grad:
-            return F.batch_norm(input, mean, variance, self.weight, self.bias, eps=self.eps)
-        shape = (1, -1) + (1,) * (input.ndim - 2)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        centred = input.to(scale.dtype) - mean.view(shape)
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
-
-class _Sum(torch.autograd.Function):
-    """A sum over all processes, whose losses all depend on it."""
+class _Normalise(torch.autograd.Function):
+    """Tensors by the mean and the variance of all of them together."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, own: Tensor) -> Tensor:
-        total = own.clone()
-        distributed.all_reduce(total)
-        return total
+    def forward(
+        ctx: Any,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        count: Tensor,
+        eps: float,
+        *inputs: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(weight, mean, (variance + eps).rsqrt(), count, *inputs)
+        return tuple(F.batch_norm(input, mean, variance, weight, bias, eps=eps) for input in inputs)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous().clone()
-        distributed.all_reduce(total)
-        return total
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        weight, mean, scale, count, *inputs = ctx.saved_tensors
+        parts = [
+            (_in_full(gradient), (_in_full(input) - _beside(mean, input)) * _beside(scale, input))
+            for gradient, input in zip(gradients, inputs, strict=True)
+        ]
+        of_bias = torch.stack([_over_places(g) for g, _ in parts]).sum(0)
+        of_weight = torch.stack([_over_places(g * x) for g, x in parts]).sum(0)
+        # through mean and variance each place has moved all others, in all processes
+        both = _of_all_processes(torch.stack([of_bias, of_weight])) / count.clamp(min=1)
+        shift, tilt = torch.where(count > 0, both, 0.0)
+        factor = weight * scale
+        of_inputs = [
+            ((g - _beside(shift, g) - x * _beside(tilt, g)) * _beside(factor, g)).to(input.dtype)
+            for (g, x), input in zip(parts, inputs, strict=True)
+        ]
+        own = of_weight.to(weight.dtype), of_bias.to(weight.dtype)
+        return (*own, None, None, None, None, *of_inputs)
+
+
+def _in_full(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _over_places(values: Float[Tensor, "B C *places"]) -> Float[Tensor, " C"]:
+    return values.sum((0, *range(2, values.ndim)))
+
+
+def _beside(one: Float[Tensor, " C"], values: Float[Tensor, "B C *places"]) -> Tensor:
+    """A number for each channel, shaped so that it goes with the values."""
+    return one.view(1, -1, *[1] * (values.ndim - 2))
 
 
 def _several_processes() -> bool:
@@ -94,4 +155,7 @@ def _several_processes() -> bool:
 
 
 def _of_all_processes(own: Tensor) -> Tensor:
-    return _Sum.apply(own) if _several_processes() else own  # type: ignore[return-value]
+    """The sum of what the processes have, in place."""
+    if _several_processes():
+        distributed.all_reduce(own)
+    return own

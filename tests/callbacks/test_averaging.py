@@ -31,13 +31,13 @@ class Trace(Callback):
             self.validated.append(pl_module.state_dict()[NAME].clone())
 
 
-def fit(folder, resume=None, epochs=2, others=()):
+def fit(folder, resume=None, epochs=2, others=(), ema=None):
     torch.manual_seed(0)
     learner, trace = make_learner(), Trace()
     trainer = make_trainer(
         folder,
         # the average is swapped in before the trace looks, in the order of callbacks
-        callbacks=[EMA(0.9), trace, *others, Checkpoint(str(folder)), RandomState()],
+        callbacks=[ema or EMA(0.9), trace, *others, Checkpoint(str(folder)), RandomState()],
         enable_checkpointing=True,
         max_epochs=epochs,
     )
@@ -72,6 +72,15 @@ def test_a_test_after_fit_takes_the_average(tmp_path):
     trainer.test(learner, datamodule=small_data(), ckpt_path=last, verbose=False, weights_only=True)
     torch.testing.assert_close(learner.state_dict()[NAME], by_hand(trace.steps, 0.9))
     torch.testing.assert_close(unitf.load(last).state_dict()[NAME], by_hand(trace.steps, 0.9))
+
+
+def test_the_same_callback_serves_another_fit_after_an_error(tmp_path):
+    ema = EMA(0.9)
+    with pytest.raises(CutError):
+        fit(tmp_path / "first", others=[Cut(epoch=1)], ema=ema)
+    for name in ("second", "third"):
+        learner, _, trace = fit(tmp_path / name, ema=ema)
+        torch.testing.assert_close(learner.state_dict()[NAME], by_hand(trace.steps, 0.9))
 
 
 class Normed(LightningModule):

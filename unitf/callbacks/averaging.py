@@ -47,10 +47,14 @@ class EMA(WeightAveraging):
                 torch._foreach_copy_(averages, weights)
         self._average_model.n_averaged += 1
 
-    # Lightning makes the average in `setup`, when our Learner has no parameters yet
-
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        pass
+        """Forgets another fit, also one that ended with an error.
+
+        Lightning makes the average here, when our Learner has no parameters yet.
+        """
+        if stage == "fit":
+            self._average_model, self._pairs = None, []
+            self._latest_update_step = 0
 
     def _make(self, pl_module: LightningModule) -> None:
         if self._average_model is None:
@@ -69,8 +73,7 @@ class EMA(WeightAveraging):
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._average_model = None  # else a test after fit would take the weights
-        self._pairs = []
+        self._average_model, self._pairs = None, []  # else a test after fit would take the weights
 
 
 def _by_kind(average: nn.Module, module: nn.Module) -> list[tuple[list[Tensor], list[Tensor]]]:
