@@ -71,9 +71,8 @@ class BatchNorm(nn.Module):
 
     def _plain(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         count, mean, variance = self._statistics(inputs)
-        return list(
-            _Normalise.apply(self.weight, self.bias, mean, variance, count, self.eps, *inputs)
-        )  # type: ignore[arg-type]
+        learned = self.weight, self.bias
+        return list(_Normalise.apply(*learned, mean, variance, count, self.eps, *inputs))
 
     @torch.no_grad()
     def _statistics(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
