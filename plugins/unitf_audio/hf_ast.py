@@ -45,6 +45,8 @@ class AudioSpectrogramTransformer(AudioArchitecture):
             norm_eps=config.layer_norm_eps,
             qkv_bias=config.qkv_bias,
             dropout=config.hidden_dropout_prob,
+            input_dropout=config.hidden_dropout_prob,
+            hidden_dropout=0.0,
             attention_dropout=config.attention_probs_dropout_prob,
         )
 

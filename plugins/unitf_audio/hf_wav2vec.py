@@ -62,6 +62,8 @@ class Wav2Vec2(AudioArchitecture):
             norm_eps=config.layer_norm_eps,
             input_norm=not self.stable,
             dropout=config.hidden_dropout,
+            input_dropout=config.hidden_dropout,
+            hidden_dropout=config.activation_dropout,
             attention_dropout=config.attention_dropout,
         )
 

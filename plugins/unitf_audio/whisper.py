@@ -45,6 +45,10 @@ class Whisper(EncoderDecoderArchitecture):
             num_heads=config.encoder_attention_heads,
             hidden_dim=config.encoder_ffn_dim,
             activation=config.activation_function,
+            dropout=config.dropout,
+            input_dropout=config.dropout,
+            hidden_dropout=config.activation_dropout,
+            attention_dropout=config.attention_dropout,
         )
 
     def tokenizers(self) -> dict[str, Tokenizer]:

@@ -66,12 +66,15 @@ class VisionArchitecture(TransformersArchitecture):
 
     def core(self) -> TransformerConfig:
         config = self.config
+        dropout = getattr(config, "hidden_dropout_prob", 0.0)
         return TransformerConfig(
             dim=config.hidden_size,
             depth=config.num_hidden_layers,
             num_heads=config.num_attention_heads,
             norm_eps=config.layer_norm_eps,
-            dropout=getattr(config, "hidden_dropout_prob", 0.0),
+            dropout=dropout,
+            input_dropout=dropout,
+            hidden_dropout=0.0,
             **self.settings(),
         )
 

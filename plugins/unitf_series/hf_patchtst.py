@@ -79,7 +79,9 @@ class HFPatchTST(TransformersArchitecture):
             attention_out_bias=True,
             norm_bias=True,
             chunk=self.num_patches,
-            dropout=config.ff_dropout,
+            dropout=config.path_dropout,
+            input_dropout=config.positional_dropout,
+            hidden_dropout=config.ff_dropout,
             attention_dropout=config.attention_dropout,
         )
 

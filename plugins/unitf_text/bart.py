@@ -33,6 +33,10 @@ class Bart(TextToText):
             activation=activation_of(config.activation_function),
             norm_position="post",
             input_norm=self.embedding_norm,
+            dropout=config.dropout,
+            input_dropout=config.dropout,
+            hidden_dropout=config.activation_dropout,
+            attention_dropout=config.attention_dropout,
         )
 
     def tokenizers(self) -> dict[str, Tokenizer]:

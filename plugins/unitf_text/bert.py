@@ -40,6 +40,8 @@ class Bert(TextEncoder):
             norm_position="post",
             norm_eps=self.eps,
             dropout=config.hidden_dropout_prob,
+            input_dropout=config.hidden_dropout_prob,
+            hidden_dropout=0.0,
             attention_dropout=config.attention_probs_dropout_prob,
         )
 
@@ -183,6 +185,8 @@ class DistilBert(TextEncoder):
             norm_position="post",
             norm_eps=self.eps,
             dropout=config.dropout,
+            input_dropout=config.dropout,
+            hidden_dropout=0.0,
             attention_dropout=config.attention_dropout,
         )
 

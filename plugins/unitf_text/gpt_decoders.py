@@ -44,6 +44,10 @@ class GPT2(TextDecoder):
             activation=activation_of(config.activation_function),
             norm_eps=config.layer_norm_epsilon,
             attention_scale=None if config.scale_attn_weights else 1.0,
+            dropout=config.resid_pdrop,
+            input_dropout=config.embd_pdrop,
+            hidden_dropout=0.0,
+            attention_dropout=config.attn_pdrop,
         )
 
     def text_options(self) -> dict[str, Any]:
@@ -89,6 +93,10 @@ class GPTNeoX(TextDecoder):
             attention_out_bias=config.attention_bias,
             positions="rotary",
             rotary_dim=attention.rotary_ndims,
+            dropout=config.hidden_dropout,
+            input_dropout=config.hidden_dropout,
+            hidden_dropout=0.0,
+            attention_dropout=config.attention_dropout,
             **angles,
         )
 
@@ -150,6 +158,9 @@ class OPT(TextDecoder):
             final_norm=self.body.final_layer_norm is not None,
             bias=config.enable_bias,
             norm_bias=True,
+            dropout=config.dropout,
+            hidden_dropout=0.0,
+            attention_dropout=config.attention_dropout,
         )
 
     def text_options(self) -> dict[str, Any]:
@@ -229,6 +240,10 @@ class Phi(TextDecoder):
             qk_norm=config.qk_layernorm,
             positions="rotary",
             rotary_dim=attention.rotary_ndims,
+            dropout=config.resid_pdrop,
+            input_dropout=config.embd_pdrop,
+            hidden_dropout=0.0,
+            attention_dropout=config.attention_dropout,
             **angles,
         )
 

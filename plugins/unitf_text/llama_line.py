@@ -57,6 +57,7 @@ class LlamaLine(TextDecoder):
             attention_out_bias=attention.o_proj.bias is not None,
             attention_scale=None if scale == attention.head_dim**-0.5 else scale,
             attention_softcap=self.softcap,
+            attention_dropout=config.attention_dropout,
             positions="rotary",
             **angles,
             **self.reach(),

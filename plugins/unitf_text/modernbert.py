@@ -75,7 +75,8 @@ class ModernBert(TextEncoder):
             global_rotary_base=base["full_attention"],
             window=config.sliding_window,
             global_blocks=whole,
-            dropout=config.mlp_dropout,
+            input_dropout=config.embedding_dropout,
+            hidden_dropout=config.mlp_dropout,
             attention_dropout=config.attention_dropout,
         )
 

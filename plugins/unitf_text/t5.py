@@ -46,6 +46,9 @@ class T5(TextToText):
             positions="buckets",
             num_buckets=config.relative_attention_num_buckets,
             max_distance=config.relative_attention_max_distance,
+            dropout=config.dropout_rate,
+            input_dropout=config.dropout_rate,
+            attention_dropout=config.dropout_rate,
         )
 
     @property

@@ -45,6 +45,7 @@ class HFVideoMAE(TransformersArchitecture):
             final_norm=not config.use_mean_pooling,
             qkv_bias=config.qv_bias,
             dropout=config.hidden_dropout_prob,
+            hidden_dropout=0.0,
             attention_dropout=config.attention_probs_dropout_prob,
         )
 

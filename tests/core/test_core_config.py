@@ -33,6 +33,7 @@ def test_overrides_and_what_follows():
     config = TransformerConfig.preset("small", depth=4, activation="swiglu", num_kv_heads=2)
     assert (config.dim, config.depth, config.hidden_dim) == (384, 4, 1024)
     assert config.decoder_depth == 4
+    assert TransformerConfig(dropout=0.2).hidden_dropout == 0.2
     assert TransformerConfig(dim=128).num_heads == 2  # heads of 64, as all published sizes
     assert TransformerConfig(dim=32).num_heads == 1
     assert TransformerConfig(dim=30, num_heads=4, head_dim=8).head_dim == 8
@@ -48,6 +49,8 @@ def test_overrides_and_what_follows():
         ({"dim": 0}, "dim must be at least 1, found 0"),
         ({"depth": -1}, "depth must be at least 1, found -1"),
         ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, found 1.0"),
+        ({"input_dropout": -0.1}, "input_dropout must be at least 0"),
+        ({"hidden_dropout": 1.5}, "hidden_dropout must be at least 0 and less than 1, found 1.5"),
         ({"drop_path": -0.1}, "drop_path must be at least 0"),
         ({"window": -1}, "window must be at least 0"),
         ({"chunk": 0}, "chunk must be at least 1"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
+from unitf.plain import plain_paths
 from unitf.tokens import Tokens
 
 KINDS = {
@@ -262,8 +263,45 @@ def test_drop_path_skips_whole_sequences_and_keeps_the_mean():
     assert not torch.equal(keep[0], keep[2])
 
 
+ALL = 1 - 1e-12  # a share that leaves nothing
+
+
+@pytest.mark.parametrize("kind", ["encoder", "encoder-decoder"])
+def test_input_dropout_is_of_the_tokens_before_the_first_block(kind):
+    core = make(**KINDS[kind], input_dropout=ALL)
+    tokens = make_tokens([4, 6])
+    nothing = tokens.with_rows(torch.zeros_like(tokens.rows))
+    memory = memory_for(core, tokens)
+    without = None if memory is None else memory.with_rows(torch.zeros_like(memory.rows))
+    with plain_paths():
+        found = core.train()(tokens, memory).rows
+    torch.testing.assert_close(found, core.eval()(nothing, without).rows)
+
+
+def test_input_dropout_is_off_where_the_first_block_is_frozen():
+    core, tokens = make(input_dropout=ALL).train(), make_tokens([4])
+    core.encoder.blocks[0].eval()
+    torch.testing.assert_close(core(tokens).rows, core.eval()(tokens).rows)
+
+
+def test_hidden_dropout_is_within_the_feedforward():
+    core, tokens = make(hidden_dropout=ALL), make_tokens([4, 6])
+    with plain_paths():
+        found = core.train()(tokens).rows
+    for block in core.encoder.blocks:
+        torch.nn.init.zeros_(block.feedforward.out.weight)
+    torch.testing.assert_close(found, core.eval()(tokens).rows)
+
+
+def test_dropout_is_of_what_each_layer_adds():
+    core, tokens = make(dropout=ALL, hidden_dropout=0.0), make_tokens([4, 6])
+    with plain_paths():
+        found = core.train()(tokens).rows
+    torch.testing.assert_close(found, core.encoder.final_norm(tokens.rows))
+
+
 def test_dropout_and_drop_path_only_in_training():
-    core = make(dropout=0.3, attention_dropout=0.3, drop_path=0.3)
+    core = make(dropout=0.3, input_dropout=0.3, attention_dropout=0.3, drop_path=0.3)
     tokens = make_tokens([4, 6])
     assert not torch.equal(core(tokens).matrix, core(tokens).matrix)
     core.eval()

@@ -22,9 +22,11 @@ from unitf.errors import UserError
 if TYPE_CHECKING:
     Follows = int  # whoever reads a configuration finds a number …
     Decided = bool
+    Share = float
 else:
     Follows = int | None  # … where whoever wrote it may have left it open
     Decided = bool | None
+    Share = float | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class TransformerConfig:
         global_blocks: the blocks, by number from 0, that know no window and no chunk.
         global_rotary_base: of those blocks; None: as the others.
         global_rotary_frequencies: of those blocks; None: as the others, or by their own base.
+        dropout: of what each layer adds to the columns (Vaswani et al., 2017).
+        input_dropout: of the tokens before the first block; Vaswani et al. have it, with the same
+            share, for the sums of embeddings and positions.
+        hidden_dropout: of the numbers inside the feed-forward, after the activation; None: as
+            `dropout` (Vaswani et al. and most published models: 0).
+        attention_dropout: of the weights of attention.
         drop_path: chance that the last block is skipped for a sequence; it rises linearly from 0.
         layer_scale: where the learned scales of each layer's output begin; None: no scales.
         checkpoint: compute each block twice in training and keep less in memory.
@@ -124,6 +132,8 @@ class TransformerConfig:
     global_rotary_base: float | None = None
     global_rotary_frequencies: list[float] | None = None
     dropout: float = 0.0
+    input_dropout: float = 0.0
+    hidden_dropout: Share = None  # type: ignore[assignment]
     attention_dropout: float = 0.0
     drop_path: float = 0.0
     layer_scale: float | None = None
@@ -148,6 +158,7 @@ class TransformerConfig:
             self._default("head_dim", self.dim // self.num_heads)
         hidden = round(self.dim * 8 / 3 / 8) * 8 if self.gated else 4 * self.dim
         self._default("hidden_dim", hidden)
+        self._default("hidden_dropout", self.dropout)
         self._default("final_norm", self.norm_position != "post")
         for name in ("qkv_bias", "attention_out_bias", "norm_bias"):
             self._default(name, self.bias)

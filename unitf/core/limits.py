@@ -14,7 +14,7 @@ def _numbers(config: Any) -> Iterator[str]:
     for name in ("dim", "depth", "decoder_depth", "head_dim", "hidden_dim", "position_axes"):
         if getattr(config, name) < 1:
             yield f"{name} must be at least 1, found {getattr(config, name)}"
-    for name in ("dropout", "attention_dropout", "drop_path"):
+    for name in _SHARES:
         if not 0 <= getattr(config, name) < 1:
             yield f"{name} must be at least 0 and less than 1, found {getattr(config, name)}"
     for name in ("norm_eps", "attention_scale", "attention_softcap"):
@@ -25,6 +25,9 @@ def _numbers(config: Any) -> Iterator[str]:
         yield f"window must be at least 0, found {config.window}"
     if config.chunk is not None and config.chunk < 1:
         yield f"chunk must be at least 1, found {config.chunk}"
+
+
+_SHARES = ("dropout", "input_dropout", "hidden_dropout", "attention_dropout", "drop_path")
 
 
 def _heads(config: Any) -> Iterator[str]:

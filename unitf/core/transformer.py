@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from unitf.core.block import Context, make_blocks
 from unitf.core.cache import Cache, Call
 from unitf.core.config import TransformerConfig
+from unitf.core.dropout import dropout
 from unitf.core.kernels import Kernel, make_kernel
 from unitf.core.norms import make_norm
 from unitf.core.positions import NoPositions, make_own_positions, make_positions
@@ -55,6 +56,7 @@ class Stack(nn.Module):
         rows = tokens.rows.clone() if self.compiled else tokens.rows
         if self.input_norm is not None:
             rows = self.input_norm(rows)
+        rows = dropout(rows, self.config.input_dropout, self.blocks[0].training)
         causal = self.causal if causal is None else causal
         call = None if cache is None else self._call(cache, tokens, causal, prefix)
         contexts = self._contexts(tokens, memory, causal, prefix if causal else None, call)
