@@ -14,7 +14,7 @@ from toys import make_learner, make_trainer
 import unitf
 from unitf.callbacks import Checkpoint, RunReport, Summary, gallery
 from unitf.callbacks.pictures import draw_confusion, draw_curves, draw_modalities
-from unitf.callbacks.summary import _inputs
+from unitf.callbacks.summary import _figures, _inputs, _print_table
 from unitf.callbacks.versions import versions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
@@ -183,6 +183,24 @@ def test_the_summary_tells_the_figures_the_files_and_how_to_predict(run, capsys)
     for name in ("checkpoints/best.ckpt", "metrics.json", "curves.png"):
         assert str(folder / name) in told
     assert f"unitf predict --checkpoint {folder} --input waves=…" in told
+
+
+@pytest.mark.parametrize(("columns", "lies"), [("200", False), ("60", True)])
+def test_a_table_too_wide_for_the_terminal_lies_on_its_side(columns, lies, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    names = ["nats_per_token", "bits_per_byte", "perplexity", "accuracy"]
+    found = {"all": {"num_samples": 1234, **{name: 0.25 + n for n, name in enumerate(names)}}}
+    ((task, rows),) = _figures({"test": {"next": found}}).items()
+    _print_table(task, rows)
+    told = capsys.readouterr().out
+    lines = [line.split() for line in told.splitlines()]
+    assert "…" not in told
+    if lies:
+        assert ["modality", "all"] in lines
+        assert ["bits", "per", "byte", "1.2500"] in lines
+    else:
+        assert ["test", "all", "1,234", "0.2500", "1.2500", "2.2500", "3.2500"] in lines
 
 
 def test_the_summary_names_all_columns_that_a_sample_has_at_once():

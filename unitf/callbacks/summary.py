@@ -1,5 +1,7 @@
 """Summary: how good the model is, and where everything lies, at the end of a run."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,9 @@ class Summary(Callback):
         """Prints it, once."""
         if not trainer.is_global_zero:
             return
-        from rich.console import Console
-
         results = results_of(trainer, pl_module)
-        for table in _tables(results):
-            Console(soft_wrap=True).print(table)
+        for task, rows in _figures(results).items():
+            _print_table(task, rows)
         folder = Path(self.folder or trainer.default_root_dir)
         inputs = _inputs(results, getattr(pl_module, "tasks", {}))
         for what, told in _places(folder, inputs).items():
@@ -98,11 +98,9 @@ def _places(folder: Path, inputs: list[str]) -> dict[str, str]:
     return places
 
 
-def _tables(results: dict[str, Any]) -> list[Any]:
-    """A table for each task, with a row for each split and modality."""
-    from rich.table import Table
-
-    tables = []
+def _figures(results: dict[str, Any]) -> dict[str, list[list[str]]]:
+    """For each task a row of headings, and then one for each split and modality."""
+    made = {}
     for task in dict.fromkeys(name for by_task in results.values() for name in by_task):
         rows = [
             (split, modality, figures)
@@ -115,21 +113,38 @@ def _tables(results: dict[str, Any]) -> list[Any]:
             if name not in _HIDDEN
             and not any(isinstance(figures.get(name), list) for *_, figures in rows)
         ]
-        table = Table(title=task, title_justify="left", title_style="bold", box=None)
-        table.add_column("split")
-        table.add_column("modality")
-        for name in ("samples", *names):
-            table.add_column(name.replace("_", " "), justify="right")
+        headings = ["split", "modality", "samples", *(name.replace("_", " ") for name in names)]
+        made[task] = [headings]
         for split, modality, figures in rows:
             samples = figures.get("num_samples")
-            table.add_row(
-                split,
-                modality,
-                "" if samples is None else f"{int(samples):,}",
-                *("" if name not in figures else f"{figures[name]:.4f}" for name in names),
-            )
-        tables.append(table)
-    return tables
+            counted = "" if samples is None else f"{int(samples):,}"
+            cells = ("" if name not in figures else f"{figures[name]:.4f}" for name in names)
+            made[task].append([split, modality, counted, *cells])
+    return made
+
+
+def _print_table(title: str, rows: list[list[str]]) -> None:
+    """Prints a table; on its side, where the terminal is too narrow and that is narrower."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    tables = [_table(title, rows, 2), _table(title, [*zip(*rows, strict=True)], 1)]
+    anywhere = console.options.update(max_width=10_000)
+    widths = [console.measure(table, options=anywhere).maximum for table in tables]
+    lies = widths[0] > console.width and widths[1] < widths[0]
+    console.print(tables[lies])
+
+
+def _table(title: str, rows: Sequence[Sequence[str]], names: int) -> Any:
+    """Rows of cells, of which the first is the heading, and the first `names` of each are words."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None)
+    for number, heading in enumerate(rows[0]):
+        table.add_column(heading, justify="left" if number < names else "right")
+    for row in rows[1:]:
+        table.add_row(*row)
+    return table
 
 
 def _worth_showing(by_modality: dict[str, Any]) -> dict[str, Any]:
