@@ -235,6 +235,16 @@ def test_a_stream_is_the_text_in_pieces():
     assert "".join(p["text"] for p in stopped) == whole["text"][: whole["text"].find(stop)]
 
 
+def test_a_stream_waits_for_a_stop_text_longer_than_what_is_written():
+    model = learner(*KINDS["decoder"])
+    [whole] = model.generate([{"text": "hello"}], max_tokens=12)
+    for last in (8, 9, 12):
+        stop = [whole["text"][:last]]
+        [expected] = model.generate([{"text": "hello"}], max_tokens=12, stop=stop)
+        pieces = model.stream({"text": "hello"}, max_tokens=12, stop=stop)
+        assert "".join(piece["text"] for piece in pieces) == expected["text"] == ""
+
+
 def test_a_language_model_begins_with_nothing():
     model = learner(*KINDS["decoder"])
     alone = model.generate([{}], max_tokens=6)

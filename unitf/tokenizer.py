@@ -59,6 +59,7 @@ class Tokenizer(Component, ABC):
     vocabulary_size: int | None = None
     projection_bias: bool = True  # of the linear layer that embeds F×N
     num_axes: int = 1  # P, the number of position axes that `encode` gives
+    truncate: bool = False  # what is longer than `max_tokens` is cut, instead of refused
     # ids with a meaning of their own, where the vocabulary has them
     unknown_id: int | None = None
     start_id: int | None = None
@@ -115,6 +116,11 @@ class Tokenizer(Component, ABC):
         Raises:
             ValueError: the value cannot be read; the loader adds which sample it was.
         """
+
+    def cuts(self, lengths: Sequence[int]) -> Bool[np.ndarray, " S"]:
+        """Whether sequences of these lengths may have been longer, and were cut."""
+        longest = self.max_tokens if self.truncate else None
+        return np.array([longest is not None and length >= longest for length in lengths], bool)
 
     def decode(self, features: Features) -> Any:
         """One raw value from the Features of one sequence."""

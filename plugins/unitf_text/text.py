@@ -141,10 +141,19 @@ class TextTokenizer(Tokenizer):
     def join(self, ids: list[int]) -> str:
         """The text of ids, among which there is no start, end or mask."""
 
+    def written(self, value: Any) -> str:
+        """A raw value as text."""
+        return read_text(value)
+
     def read(self, value: Any) -> str:
-        """A raw value as the text that is segmented."""
-        text = read_text(value)
-        return text.lower() if self.lowercase else text
+        """A raw value as the text that is segmented; lower case changes no character's place."""
+        text = self.written(value)
+        if not self.lowercase:
+            return text
+        lower = text.lower()
+        if len(lower) == len(text):
+            return lower
+        return "".join(low if len(low := c.lower()) == 1 else c for c in text)
 
     def readable(self, values: Iterable[Any]) -> list[str]:
         """The texts among training values; the others are reported when they are encoded."""
@@ -175,13 +184,14 @@ class TextTokenizer(Tokenizer):
         return Features(ids, places.float())
 
     def spans(self, value: Any) -> Spans:
-        texts = tuple(self.read(part) for part in self._parts(value))
+        raw = self._parts(value)
         parts = [
-            [(number, *span) for span in self.segment_spans(text)]
-            for number, text in enumerate(texts)
+            [(number, *span) for span in self.segment_spans(self.read(part))]
+            for number, part in enumerate(raw)
         ]
         none = (-1, -1, -1)
         parts = self._framed(self._limit(parts), none, none)
+        texts = tuple(map(self.written, raw))
         return Spans(texts, np.array([span for part in parts for span in part]).reshape(-1, 3).T)
 
     def names(self, features: Features) -> list[str]:

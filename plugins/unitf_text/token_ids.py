@@ -53,13 +53,13 @@ class TokenIds(TextTokenizer):
         self.start_id, self.end_id = start_id, end_id
         self.mask_id, self.unknown_id = mask_id, unknown_id
 
-    def read(self, value: Any) -> str:
+    def written(self, value: Any) -> str:
         """The ids with spaces between them, which is what is segmented."""
         if isinstance(value, Tensor | np.ndarray):
             value = value.tolist()
         if isinstance(value, list | tuple):
             value = " ".join(str(i) for i in value)
-        return super().read(value)
+        return super().written(value)
 
     def segment(self, text: str, train: bool) -> list[int]:
         try:

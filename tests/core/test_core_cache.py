@@ -139,3 +139,17 @@ def test_what_does_not_follow_is_said():
     core(tokens(), tokens(), cache=cache)
     with pytest.raises(UserError, match="and only then"):
         core(tokens(), tokens(), cache=cache)
+
+
+def test_a_cache_grows_where_later_tokens_have_fewer_axes():
+    core, cache = make(positions="buckets"), Cache(4)
+    torch.manual_seed(1)
+    rows = torch.randn(10, DIM)
+    places = torch.zeros(2, 10)
+    places[0] = torch.arange(10.0)
+    image = Tokens.from_rows(rows[:4], (4,), places[:, :4])
+    text = Tokens.from_rows(rows[4:], (6,), places[:1, 4:])
+    with torch.inference_mode():
+        found = torch.cat([core(part, cache=cache).rows for part in (image, text)])
+        expected = core(Tokens.concat([image, text])).rows
+    torch.testing.assert_close(found, expected)

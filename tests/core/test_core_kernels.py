@@ -206,7 +206,14 @@ def test_any_lengths_are_right(lengths, name, cross):
     queries = [n for n, _ in lengths]
     pattern = make_pattern(queries, **PATTERNS[name])
     if cross:
-        pattern = make_pattern(queries, [m for _, m in lengths])
+        values = {k: v for k, v in PATTERNS[name].items() if k in ("softcap", "scale")}
+        pattern = make_pattern(queries, [m for _, m in lengths], **values)
+    check(make_kernel(pattern, CPU, torch.float64), pattern, make_heads(pattern))
+
+
+@pytest.mark.parametrize("keys", [3, 6, 13])
+def test_a_long_sequence_reads_all_of_a_shorter_memory(keys):
+    pattern = make_pattern([11, 11], [keys, keys], softcap=0.5)
     check(make_kernel(pattern, CPU, torch.float64), pattern, make_heads(pattern))
 
 

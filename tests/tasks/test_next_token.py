@@ -17,6 +17,7 @@ from task_toys import (
     view_of,
 )
 from torch.nn import functional
+from unitf_text import Bytes
 
 from unitf import Tokens, UserError
 from unitf.core import Transformer, TransformerConfig
@@ -120,6 +121,17 @@ def test_bits_per_byte_count_the_bytes_of_the_raw_text():
     found = figures(task, view, reading, made)
     assert num_bytes == 12
     assert found["bits_per_byte"] == pytest.approx(bits / num_bytes)
+
+
+def test_a_text_that_was_cut_has_no_bits_per_byte():
+    task, model = ready(NextToken(["text"])), core()
+    made = {"text": Bytes(DIM, max_tokens=4, truncate=True)}
+    made["text"].build()
+    samples = [{"text": text} for text in ("hello", "four", "a")]
+    view, reading = read(task, samples, made, model)
+    assert view.features["text"].lengths == (4, 4, 1)
+    bits = reading["text"][-1].item() / math.log(2)
+    assert figures(task, view, reading, made)["bits_per_byte"] == pytest.approx(bits)
 
 
 def test_figures_add_up_over_batches_and_choose_samples():

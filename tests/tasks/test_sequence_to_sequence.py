@@ -9,6 +9,7 @@ import torch
 from task_toys import DIM, triples
 from torch.nn import functional
 from toys import make_trainer
+from unitf_text import Bytes
 
 from unitf import Features, Learner, Source, Tokenizer, TransformerConfig, UserError
 from unitf.data import DataModule, Encoder
@@ -231,6 +232,33 @@ def test_figures_count_tokens():
     bits = torch.cat([losses[0], losses[2]]).sum().item() / math.log(2)
     assert found["bits_per_byte"] == pytest.approx(bits / (4 + 5))
     assert task.metrics().compute() == {}
+
+
+def test_a_target_that_was_cut_has_no_end_and_no_bits_per_byte():
+    torch.manual_seed(0)
+    task = SequenceToSequence(["text"], "target", "text")
+    model = Learner(
+        TransformerConfig(dim=DIM, depth=1, num_heads=2, kind="encoder-decoder"),
+        {"text": partial(Bytes, max_tokens=5, truncate=True)},
+        {"write": task},
+    )
+    model.build_components()
+    samples = [{"text": "ab", "target": "c" * length} for length in (3, 5, 50)]
+    batch = batch_of(model.eval(), samples)
+    view, reading = batch.views["write"], model(batch)["write"]
+    assert view.sequence.lengths == (4, 5, 5)
+    assert view.sequence.values.tolist()[3] == model.tokenizers["text"].end_id
+    metrics = task.metrics()
+    task.score(metrics, reading, view, dict(model.tokenizers), range(3))
+    bits = reading["losses"][:4].sum().item() / math.log(2)
+    assert metrics.compute()["bits_per_byte"] == pytest.approx(bits / 3)
+
+
+def test_a_target_with_more_tokens_than_positions_is_named():
+    model = learner(target_positions=TargetPositions(4))
+    batch_of(model, [{"text": "a", "target": "abc"}])
+    with pytest.raises(UserError, match="sample 0: target 'target': 5 tokens, expected at most 4"):
+        batch_of(model, [{"text": "a", "target": "abcd"}])
 
 
 def test_what_does_not_fit_is_said():

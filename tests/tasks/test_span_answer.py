@@ -244,3 +244,17 @@ def test_the_answers_of_xquad_come_back():
 
 def _squad(answers):
     return {name: [answer[name] for answer in answers] for name in ("text", "answer_start")}
+
+
+def test_places_are_those_of_the_text_as_it_was_written():
+    context = "In İzmir lives Ada Lovelace today"
+    tokenizer = Characters(DIM, lowercase=True, num_segments=2, **FRAME)
+    tokenizer.fit([QUESTION, context])
+    model = learner(tokenizer)
+    sample = {"text": ["who?", context], "answer": "Ada Lovelace"}
+    view = batch_of(model, [sample]).views["task"]
+    first, last = view.target["place"][0].tolist()
+    reading = sure_of([(first, last)], view.features["text"].lengths)
+    (told,) = model.tasks["task"].predict(reading, view, used(model))
+    assert told["answer"] == "Ada Lovelace"
+    assert context[told["begin"] : told["end"]] == "Ada Lovelace"

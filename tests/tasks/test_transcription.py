@@ -122,6 +122,11 @@ def test_logits_are_a_row_for_every_column():
     [
         (lambda: Transcription(["text"], "written", ["a", "b"]), "blank 0: expected"),
         (lambda: Transcription(["text"], "written", ["", "b"], blank=2), "blank 2: expected"),
+        (lambda: Transcription(["text"], "written", blank=-1), "blank -1: expected 0 or more"),
+        (
+            lambda: Transcription(["text"], "written", blank=3).fit([{"written": "ab"}]),
+            "blank 3: expected at most 2, the number of characters",
+        ),
         (lambda: Transcription(["text"], "label").symbols, "not known before fit"),
         (lambda: Transcription(["text"], "written").fit([]), "found no character"),
         (lambda: Transcription(["text"], "value").fit(SAMPLES), "expected a text, found float"),

@@ -214,7 +214,8 @@ class Blockwise:
 
     def _blocks(self, q: Tensor, k: Tensor, v: Tensor, positions: Tensor | None) -> Tensor:
         outs = []
-        reach = k.shape[2] if self.pattern.window is None else self.pattern.window
+        everything = max(q.shape[2], k.shape[2])  # a memory may be shorter than who reads it
+        reach = everything if self.pattern.window is None else self.pattern.window
         for first in range(0, q.shape[2], BLOCK):
             last = min(first + BLOCK, q.shape[2])
             low = max(0, first - reach)

@@ -70,11 +70,12 @@ class Buffer:
 
     def put(self, rows: Float[Tensor, "N ..."], entry: Entry) -> None:
         """Writes the tokens of a call."""
+        if self.rows is not None and rows.shape[1] < self.rows.shape[2]:
+            # positions with fewer axes than others
+            rows = F.pad(rows, (0, self.rows.shape[2] - rows.shape[1]))
         shape = (len(entry.lengths), entry.size, *rows.shape[1:])
         if self.rows is None:
             self.rows = rows.new_zeros(shape)
-        elif rows.shape[1] < self.rows.shape[2]:  # positions with fewer axes than others
-            rows = F.pad(rows, (0, self.rows.shape[2] - rows.shape[1]))
         elif self.rows.shape != shape:
             larger = rows.new_zeros(shape)
             larger[:, : self.rows.shape[1], : self.rows.shape[2]] = self.rows

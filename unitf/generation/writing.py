@@ -84,6 +84,6 @@ class StreamedText:
         text = decoded if isinstance(decoded, str) else " ".join(map(str, decoded))
         whole = self.rules.cut(text)
         if not step.is_last:
-            whole = whole[: len(whole) - self.wait].rstrip("\N{REPLACEMENT CHARACTER}")
+            whole = whole[: max(0, len(whole) - self.wait)].rstrip("\N{REPLACEMENT CHARACTER}")
         piece, self.shown = whole[self.shown :], max(self.shown, len(whole))
         return piece

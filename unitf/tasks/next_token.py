@@ -157,11 +157,11 @@ class NextToken(Task):
             sums = take(_sums(losses, counts), sequences)
             texts = torch.zeros_like(sums)  # bytes of each sample
             if features.is_ids and view.target is not None:
-                texts = view.target[:, number]
+                texts, tokenizer = view.target[:, number], tokenizers[self.inputs[column]]
                 if skipped[column].any():
-                    tokenizer = tokenizers[self.inputs[column]]
                     texts = texts - _bytes_of_first(features, skipped[column], texts, tokenizer)
-                texts = take(texts, sequences)
+                cut = tokenizer.cuts(features.lengths)
+                texts = take(texts * torch.from_numpy(~cut).to(texts.device), sequences)
             metrics["tokens"].update(
                 sums,
                 num_tokens=int(counts[list(sequences)].sum()),

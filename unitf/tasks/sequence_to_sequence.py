@@ -116,9 +116,25 @@ class SequenceToSequence(Task):
         return torch.tensor(len(text) if isinstance(text, bytes) else 0)
 
     def encode_sequence(self, features: Features, tokenizer: Tokenizer) -> Features:
-        """The target with its end."""
+        """The target with its end, unless it was cut.
+
+        Raises:
+            UserError: it has more tokens than there are `target_positions`.
+        """
+        made = self._ended(features, tokenizer)
+        most = None if self.target_positions is None else self.target_positions.max_tokens
+        if most is not None and made.num_tokens > most:
+            raise UserError(
+                f"target {self.target!r}: {made.num_tokens} tokens, "
+                f"expected at most {most} (target_positions)"
+            )
+        return made
+
+    def _ended(self, features: Features, tokenizer: Tokenizer) -> Features:
         end, values = tokenizer.end_id, features.values
         if not self.end or end is None or not features.is_ids or values[-1:].tolist() == [end]:
+            return features
+        if tokenizer.cuts([features.num_tokens])[0]:
             return features
         place = features.positions[:, -1:].clone()
         place[0] += 1
@@ -287,7 +303,8 @@ class SequenceToSequence(Task):
         count = sum(features.lengths[number] for number in sequences)
         texts = torch.zeros_like(sums)
         if features.is_ids and view.target is not None:
-            texts = take(view.target, sequences)
+            cut = self._tokenizer(tokenizers).cuts(features.lengths)
+            texts = take(view.target * torch.from_numpy(~cut).to(view.target.device), sequences)
         metrics["tokens"].update(sums, count, texts, features.is_ids)
         if "hits" in reading and count:
             hits = take(_sums(reading["hits"].float(), features), sequences)

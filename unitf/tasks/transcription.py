@@ -57,6 +57,8 @@ class Transcription(Task):
         if beam is not None and beam < 1:
             raise UserError(f"Transcription: beam must be 1 or more, found {beam}")
         self.beam = beam
+        if blank < 0:
+            raise UserError(f"blank {blank}: expected 0 or more")
         self.given_symbols = symbols
         self.blank = blank
         self.dropout = dropout
@@ -80,6 +82,10 @@ class Transcription(Task):
         if not characters:
             raise UserError(f"target {self.target!r}: found no character in the training texts")
         symbols = sorted(characters)
+        if self.blank > len(symbols):
+            raise UserError(
+                f"blank {self.blank}: expected at most {len(symbols)}, the number of characters"
+            )
         symbols.insert(self.blank, "")
         self.fitted = {"symbols": symbols}
 
