@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from unitf.batch import Sample
 from unitf.data.files import Files
-from unitf.data.reading import FileSource
+from unitf.data.reading import FileSource, lines_of
 from unitf.errors import UserError
 
 
@@ -54,7 +54,7 @@ def read_stories(data: bytes, name: str) -> Iterator[dict]:
         UserError: a line is neither a sentence nor a question.
     """
     try:
-        lines = data.decode().splitlines()
+        lines = lines_of(data.decode())
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: not UTF-8 ({error.reason} at byte {error.start})") from None
     told: list[str] = []

@@ -109,6 +109,25 @@ def test_validations_within_an_epoch_are_judged_too(tmp_path):
     assert step_of(keeper.last_path) == 6
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_epochs": 5, "check_val_every_n_epoch": 2},
+        {"max_epochs": 1, "val_check_interval": 4},
+    ],
+    ids=["every second epoch", "within an epoch"],
+)
+def test_weights_that_nobody_validated_are_not_the_best(tmp_path, settings):
+    keeper = Checkpoint(str(tmp_path), monitor="validation/loss")
+    fit(tmp_path, keeper, num_sanity_val_steps=0, **settings)
+    model = unitf.load(keeper.best_path)
+    trainer = make_trainer(tmp_path)
+    trainer.validate(model, datamodule=small_data(), verbose=False)
+    found = float(trainer.callback_metrics["validation/loss"])
+    assert found == pytest.approx(keeper.best_model_score, abs=1e-5)
+    assert keeper.best_step < step_of(keeper.last_path)
+
+
 class Saves(Callback):
     """Counts the checkpoints that are written, by step."""
 

@@ -1,11 +1,13 @@
 """Overrides on the command line reach into dictionaries of a recipe, and change nothing else."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from unitf.cli.overrides import spell_out
+from unitf.cli.recipe import read_recipe
 from unitf.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +88,27 @@ def test_what_has_no_settings_and_what_is_no_yaml_is_said(given):
         spell_out([*given, f"{AUGMENT}.flip", "[1"])
     with pytest.raises(UserError, match=r"augment: '\[1' is not YAML"):
         spell_out([*given, f"{AUGMENT}=[1", f"{AUGMENT}.flip=true"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "data:\n  root: {{ folder }}\n",
+            "line 2: found the key {'folder': None}, expected a word",
+        ),
+        ("? [a, b]\n: 1\n", r"line 1: found the key ['a', 'b'], expected a word"),
+        ("a: 1\nb: 2024-13-01\n", "line 2: '2024-13-01' is no timestamp (month must be in 1..12)"),
+        ("a: !!int x\n", "line 1: 'x' is no int"),
+        ("a: !!bool x\n", "line 1: 'x' is no bool"),
+        ("a: " + "[" * 3000 + "]" * 3000, "r.yaml: brackets or blocks lie too deep"),
+    ],
+)
+def test_a_recipe_that_yaml_can_not_make_is_one_line(tmp_path, text, message):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        read_recipe(tmp_path / "r.yaml")
+    assert "\n" not in str(caught.value)
 
 
 def test_values_stay_what_they_are(given):

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from unitf.cli import main
+from unitf.cli.inputs import read_inputs
+from unitf.cli.predict import _show
 
 TOYS = Path(__file__).parents[1] / "toys.py"
 
@@ -56,6 +59,25 @@ def test_predict_reads_tables_and_says_json(recipe, tmp_path, capsys):
     assert [p["label"] in ("fast", "slow") for p in predictions] == [True, True]
     assert main(["predict", "--checkpoint", str(out), "--input", str(table)]) == 0
     assert predictions[0]["label"] in capsys.readouterr().out
+
+
+def test_predict_shows_brackets_as_they_are(capsys):
+    sure = {"probability": 0.9, "probabilities": {"[neg]": 0.9, "[/pos]": 0.1}}
+    sample = {"text": "[/b] a [bold]loud[/bold] :smile:"}
+    _show([{"sample": sample, "label": "[neg]", "task": "[red]", **sure}], several_tasks=True)
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (*sample.values(), "[neg]", "[red]", "([/pos] 0.100)"):
+        assert part in shown
+
+
+def test_predict_reads_lines_that_end_at_their_line_end_only(tmp_path):
+    (tmp_path / "lines.txt").write_bytes("one\u2028still\r\n\ntwo\x0cstill\rtoo\x85\n".encode())
+    samples = read_inputs([f"text=@{tmp_path / 'lines.txt'}"], ["text"])
+    expected = ["one\u2028still", "", "two\x0cstill\rtoo\x85"]
+    assert [sample["text"] for sample in samples] == expected
+    (tmp_path / "table.csv").write_text("text,sound\nNA,\n,a.wav\n")
+    table = read_inputs([str(tmp_path / "table.csv")], ["text", "sound"])
+    assert table == [{"text": "NA"}, {"sound": "a.wav"}]
 
 
 def test_a_misspelt_class_lists_what_is_installed(recipe, capsys):
@@ -149,3 +171,98 @@ def test_a_signal_ends_a_run_cleanly_and_resume_goes_on(recipe, tmp_path, number
     assert "Traceback" not in told
     go_on = [*command, "--resume", str(out), "--trainer.max_steps", "1"]
     assert subprocess.run(go_on, capture_output=True, timeout=120).returncode == 0
+
+
+def test_the_configuration_lies_in_the_folder_of_the_run_whatever_logs_first(recipe, tmp_path):
+    out, tensorboard = tmp_path / "run", tmp_path / "tensorboard"
+    logger = {
+        "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+        "init_args": {"save_dir": str(tensorboard)},
+    }
+    begin = ["fit", "--config", str(recipe), "--test_after_fit", "false"]
+    assert main([*begin, "--out", str(out), "--trainer.logger", json.dumps(logger)]) == 0
+    assert list(tensorboard.rglob("events*"))
+    assert (out / "config.yaml").is_file()
+    assert main(["fit", "--resume", str(out), "--trainer.max_epochs", "3"]) == 0
+    assert "max_epochs: 3" in (out / "config.yaml").read_text()
+
+
+def test_predicting_nothing_is_an_error_of_one_line(recipe, tmp_path, capsys):
+    out = tmp_path / "run"
+    quick = ["--trainer.max_steps", "1", "--test_after_fit", "false"]
+    assert main(["fit", "--config", str(recipe), "--out", str(out), *quick]) == 0
+    capsys.readouterr()
+    predict = ["predict", "--config", str(recipe), "--out", str(out), "--ckpt_path", str(out)]
+    line = error_of([*predict, "--trainer.limit_predict_batches", "0"], capsys)
+    assert "found no predictions" in line
+    (tmp_path / "train.jsonl").write_text('{"waves": [1, 2, 3, 4], "speed": "slow"}\n' * 3)
+    only_training = f"class_path: Table, init_args: {{path: {tmp_path / 'train.jsonl'}}}"
+    recipe.write_text(recipe.read_text().replace("class_path: Swings", only_training))
+    line = error_of(predict, capsys)
+    assert "found no test or validation samples in toy" in line
+
+
+COMMAND = [sys.executable, "-m", "unitf", "--plugin", str(TOYS)]
+TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+
+
+@pytest.mark.slow
+def test_two_processes_predict_what_one_does(recipe, tmp_path):
+    recipe.write_text(recipe.read_text().replace("batch_size: 16", "batch_size: 7"))
+    out = tmp_path / "run"
+    assert (
+        main(["fit", "--config", str(recipe), "--out", str(out), "--trainer.max_steps", "1"]) == 0
+    )
+    written = []
+    for folder, processes in (("one", []), ("two", TWO)):
+        predict = ["predict", "--config", str(recipe), "--out", str(tmp_path / folder)]
+        told = subprocess.run(
+            [*COMMAND, *predict, "--ckpt_path", str(out), *processes],
+            check=True,
+            capture_output=True,
+            timeout=120,
+            text=True,
+        ).stdout
+        assert told.count(" predictions: ") == 1
+        lines = (tmp_path / folder / "predictions.jsonl").read_text().splitlines()
+        written.append([json.loads(line) for line in lines])
+    one, two = written
+    assert [line["sample"] for line in one] == [f"toy/test[{number}]" for number in range(96)]
+    assert [line["sample"] for line in two] == [line["sample"] for line in one]
+    assert [line["label"] for line in two] == [line["label"] for line in one]
+
+
+@pytest.mark.slow
+def test_processes_that_torchrun_starts_share_the_folder_of_the_first(recipe, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = []
+    for rank in ("0", "1"):
+        environment = {
+            **os.environ, "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "toy",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+        }  # fmt: skip
+        processes.append(
+            subprocess.Popen(
+                [*COMMAND, "fit", "--config", str(recipe), "--trainer.max_steps", "2", *TWO],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+        time.sleep(1.1)  # else both may name the same second
+    try:
+        told = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], told
+    (out,) = (tmp_path / "runs" / "toy").iterdir()
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    assert {"config.yaml", "metrics.json", "checkpoints/best.ckpt"} <= names
+    assert "test" in json.loads((out / "metrics.json").read_text())["results"]
+    assert f"--checkpoint {out.relative_to(tmp_path)}" in told[0]

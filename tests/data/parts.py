@@ -48,6 +48,24 @@ class Listed(Source):
         return list(self.lists)
 
 
+def damage(path: Path, place: int | None = None) -> None:
+    """Turns some bits of eight bytes of a file, in its middle by default."""
+    data = bytearray(path.read_bytes())
+    first = len(data) // 2 if place is None else place
+    data[first : first + 8] = bytes(byte ^ 0xA5 for byte in data[first : first + 8])
+    path.write_bytes(data)
+
+
+def mark_members(path: Path, flags: int = 0, method: int = 8) -> None:
+    """Says of all members of a zip that they are locked (1), or packed by another method."""
+    data = bytearray(path.read_bytes())
+    for start, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # of a member, and in the list of them
+        header = -1
+        while (header := data.find(start, header + 1)) >= 0:
+            data[header + place : header + place + 4 : 2] = bytes([flags, method])
+    path.write_bytes(data)
+
+
 def samples(count, first=0, column="numbers"):
     """Samples of 1 to 5 tokens, all different."""
     return [{column: [float(i)] * (1 + i % 5), "label": i % 2} for i in range(first, first + count)]

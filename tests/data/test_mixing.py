@@ -7,7 +7,10 @@ from parts import Listed, Numbers, data
 
 from unitf import Features, UserError
 from unitf.data import Mixing
-from unitf.data.mixing import box
+from unitf.data.encoder import Encoder, Item
+from unitf.data.mixing import BatchMixing, box
+from unitf.tasks import TokenClassification
+from unitf.tasks.detection import Detection
 
 
 class Grid(Numbers):
@@ -89,6 +92,23 @@ def test_other_samples_are_left_as_they_are():
             elif modality == "numbers+grid" or modality == "grid+numbers":
                 assert target.tolist() == [1, 0]
                 assert grid.values.unique().tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("task", "target"),
+    [
+        (Detection(["grid"], "target", 2, ["a", "b"]), {"labels": ["a"], "boxes": [[0, 0, 1, 1]]}),
+        (TokenClassification(["grid"], "target", ["a", "b"]), ["a", "b"] * 18),
+    ],
+)
+def test_boxes_and_the_labels_of_tokens_are_left_as_they_are(task, target):
+    task.fit([{"grid": 0, "target": target}])
+    task.build(dim=8)
+    items = [Item({"grid": i, "target": target}, str(i), i) for i in range(4)]
+    batch = Encoder({"grid": Grid(8)}, {"places": task})(items)
+    assert BatchMixing(Mixing(1.0), {"places": task}, 0)(batch, items).views == batch.views
+    with pytest.raises(UserError, match=f"task places is a {type(task).__name__}, expected a"):
+        BatchMixing(Mixing(1.0, tasks=["places"]), {"places": task}, 0)
 
 
 def test_some_batches_are_not_mixed():

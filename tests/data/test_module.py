@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 from collections import Counter
 
 import pytest
@@ -10,6 +11,8 @@ from parts import Letters, Listed, Numbers, data, samples
 
 from unitf import SampleError, UserError
 from unitf.data import DataModule
+from unitf.fitting import fit_components
+from unitf.tasks import Classification, Regression
 
 
 class Process:
@@ -128,6 +131,78 @@ def test_loaders_reach_a_spawned_worker():
         pickle.dumps((loader._loader.dataset, loader._loader.collate_fn))
     )
     assert collate([dataset[next(iter(loader.order))[0]]]).num_samples == 1
+
+
+class Ages(list):
+    """Samples with an age, of which one cannot be read."""
+
+    def name(self, index):
+        if index == 2:
+            raise OSError("disk on fire")
+        return ""
+
+
+def ages(*given):
+    return [{"numbers": [1.0, 2.0], "age": age} for age in given]
+
+
+class FirstNumber(Numbers):
+    """Learns the largest first number."""
+
+    def fit(self, values):
+        self.fitted = {"largest": max(self.encode(value).values[0, 0].item() for value in values)}
+
+
+def fit_on(listed, task, on_error="skip"):
+    tokenizer = FirstNumber(8)
+    module = DataModule({"made": Listed(train=listed)}, batch_size=2, on_error=on_error)
+    fit_components({"numbers": tokenizer}, {"task": task}, module)
+    return tokenizer.fitted, task.fitted
+
+
+@pytest.mark.parametrize("given", [[1.0, 3.0, "n/a", 5.0], ["n/a", 1.0, 3.0, [2.0, 2.0], 5.0]])
+def test_with_skip_a_task_learns_from_the_targets_that_are_some(given):
+    expected = fit_on(ages(1.0, 3.0, 5.0), Regression(["numbers"], "age"))
+    assert fit_on(ages(*given), Regression(["numbers"], "age")) == expected
+
+
+def test_with_skip_a_task_learns_the_classes_that_are_some():
+    _, learned = fit_on(ages("old", 1.5, "young", "old"), Classification(["numbers"], "age"))
+    assert learned == {"classes": ["old", "young"]}
+
+
+def test_with_skip_nothing_is_learned_from_samples_that_cannot_be_read_or_encoded():
+    listed = ages(1.0, 3.0, 700.0, 5.0)
+    listed.append({"numbers": "five", "age": 3.0})
+    known, learned = fit_on(Ages(listed), Regression(["numbers"], "age"))
+    assert known == {"largest": 1.0}
+    assert learned["mean"] == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (ages(1.0, "n/a"), "made/train[1]: target 'age': expected a finite number or a list"),
+        (ages(1.0, [1.0, 2.0]), "made/train[1]: target 'age': expected 1 numbers as in the first"),
+        (Ages(ages(1.0, 2.0, 3.0)), "made/train[2]: disk on fire"),
+        ([{"numbers": "five", "age": 1.0}], "made/train[0]: 'five' is not a list of numbers"),
+    ],
+    ids=["no number", "several numbers", "unreadable", "no list"],
+)
+def test_what_cannot_be_learned_from_is_named(listed, message):
+    with pytest.raises(SampleError, match=f"^{re.escape(message)}"):
+        fit_on(listed, Regression(["numbers"], "age"), on_error="raise")
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_what_is_wrong_with_all_samples_together_names_none(on_error):
+    with pytest.raises(UserError, match=r"^target 'age': expected two or more different classes"):
+        fit_on(ages("old", "old"), Classification(["numbers"], "age"), on_error)
+
+
+def test_without_test_and_validation_samples_there_is_nothing_to_predict():
+    with pytest.raises(UserError, match="found no test or validation samples in made"):
+        data(Listed(train=samples(5))).predict_dataloader()
 
 
 @pytest.mark.parametrize(

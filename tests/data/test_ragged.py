@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from parts import damage, mark_members
 from places import SHARED
 
 from unitf import UserError
@@ -50,6 +51,15 @@ def test_what_does_not_fit_is_one_line(tmp_path):
         RaggedArrays("set.npz", "set.tsv").read("train", tmp_path)
     with pytest.raises(UserError, match=r"no array 'value'.*values"):
         RaggedArrays("set.npz", values="value").read("train", tmp_path)
+    np.savez_compressed(tmp_path / "set.npz", values=np.random.default_rng(0).integers(0, 5, 9999))
+    whole = (tmp_path / "set.npz").read_bytes()
+    damage(tmp_path / "set.npz", 400)
+    with pytest.raises(UserError, match=r"set.npz: not an .npz of arrays, or damaged"):
+        RaggedArrays("set.npz", offsets="values").read("train", tmp_path)
+    (tmp_path / "set.npz").write_bytes(whole)
+    mark_members(tmp_path / "set.npz", flags=1)
+    with pytest.raises(UserError, match=r"set.npz: not an .npz of arrays, or damaged.*password"):
+        RaggedArrays("set.npz", offsets="values").read("train", tmp_path)
     (tmp_path / "set.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match=r"set.npz: not an .npz of arrays, or damaged"):
         RaggedArrays("set.npz").read("train", tmp_path)

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from parts import damage, mark_members
 from places import SHARED
 
 from unitf import UserError
@@ -79,6 +80,19 @@ def test_a_missing_file_and_a_damaged_zip_are_one_line(tmp_path):
         Records("set.zip/list.json", COLUMNS, {"image": "images/{name}.png"}).read(
             "train", tmp_path
         )
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("list.json", json.dumps(list(range(2000))))
+    whole = (tmp_path / "set.zip").read_bytes()
+    damage(tmp_path / "set.zip", 60)
+    with pytest.raises(UserError, match=r"set\.zip, list\.json: cannot be read, or is damaged"):
+        Records("set.zip/list.json", COLUMNS).read("train", tmp_path)
+    for marks in ({"flags": 1}, {"method": 9}):
+        (tmp_path / "set.zip").write_bytes(whole)
+        mark_members(tmp_path / "set.zip", **marks)
+        with pytest.raises(UserError, match=r"cannot be read, or is damaged: .*(password|method)"):
+            Records("set.zip/list.json", COLUMNS).read("train", tmp_path)
+    with pytest.raises(UserError, match="is a folder, expected a file"):
+        Records(".", COLUMNS).read("train", tmp_path)
     (tmp_path / "set.zip").write_bytes(b"PK not at all")
     with pytest.raises(UserError, match=r"set\.zip is no zip, or is damaged"):
         Records("set.zip/list.json", COLUMNS).read("train", tmp_path)

@@ -21,6 +21,13 @@ def fit(folder, callbacks=(), checkpoint=None, workers=0, **arguments):
     return model
 
 
+def test_overfit_batches_are_the_same_in_every_epoch(tmp_path):
+    model = fit(tmp_path, overfit_batches=2, max_epochs=3)
+    first, second, *others = [names for _, _, names in model.losses]
+    assert first != second
+    assert others == [first, second] * 2
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import damage, mark_members
 from places import SHARED
 
 from unitf import UserError
@@ -26,6 +27,7 @@ from unitf.data import (
     Table,
     read_table,
 )
+from unitf.tasks import Classification
 
 DATA = SHARED / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="shared data not available")
@@ -229,6 +231,35 @@ def write_table(path):
             (path.parent / "saved" / "data-00000-of-00001.arrow").rename(path)
 
 
+@pytest.mark.parametrize(
+    ("parts", "sizes"),
+    [
+        ({"validation": 0.2}, {"train": 80, "validation": 20}),
+        ({"train": 0.5, "validation": 0.2}, {"train": 50, "validation": 20}),
+        ({"train": 0.8, "validation": 0.2}, {"train": 80, "validation": 20}),
+        ({"test": 0.1, "train": 0.3}, {"train": 30, "test": 10}),
+    ],
+)
+def test_a_fraction_for_training_is_kept(tmp_path, parts, sizes):
+    (tmp_path / "a.txt").write_text("".join(f"{n}\n" for n in range(100)))
+    source = Lines("a.txt", "(?P<text>.*)", split=Split(parts))
+    read = {split: source.read(split, tmp_path) for split in source.splits()}
+    assert {split: len(samples) for split, samples in read.items()} == sizes
+    texts = [sample["text"] for samples in read.values() for sample in samples]
+    assert len(set(texts)) == len(texts)
+
+
+def test_splits_that_cannot_be_are_said():
+    with pytest.raises(UserError, match=r"unknown split 'valid'; did you mean validation\?"):
+        Lines("a.txt", "(?P<text>.*)", split=Split({"valid": 0.2}))
+    with pytest.raises(UserError, match="unknown split 'dev'; there are train, validation, test"):
+        Lines({"train": "a.txt", "dev": "b.txt"}, "(?P<text>.*)")
+    with pytest.raises(UserError, match=r"expected fractions of at most 1 in all, found \[0.8"):
+        Split({"train": 0.8, "validation": 0.3})
+    path = {"train": "a.txt", "test_noisy": "b.txt"}
+    assert Lines(path, "(?P<text>.*)").splits() == ["train", "test_noisy"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "arrow"])
 def test_tables(tmp_path, suffix):
     write_table(tmp_path / f"t.{suffix}")
@@ -240,6 +271,101 @@ def test_tables(tmp_path, suffix):
     assert pickle.loads(pickle.dumps(source.read("train", tmp_path)))[0]["words"] == "null"
     with pytest.raises(UserError, match=r"no column 'texts'; did you mean text\?"):
         Table(f"t.{suffix}", {"words": "texts"}).read("train", tmp_path)
+
+
+def cells(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return list(Table(name).read("train", tmp_path))
+
+
+def test_only_an_empty_cell_is_missing(tmp_path):
+    rows = cells(tmp_path, "a.csv", "text,label,age\nNA,0,20\nnull,1,\nNone,,30\n")
+    assert rows == [
+        {"text": "NA", "label": 0, "age": 20},
+        {"text": "null", "label": 1, "age": None},
+        {"text": "None", "label": None, "age": 30},
+    ]
+    assert all(type(row["label"]) is int for row in rows[:2])
+    task = Classification(["text"], "label")
+    assert [task.takes(row) for row in rows] == [True, True, False]
+    task.fit(rows)
+    assert task.classes == [0, 1]
+
+
+def test_a_column_is_numbers_only_if_all_cells_of_the_file_are(tmp_path):
+    text = "code,sign,share,sure,long\n0042,+1,.5,True,12345678901234567890\n7, -1,2,false,1\n"
+    first, second = cells(tmp_path, "a.csv", text)
+    assert first == {"code": "0042", "sign": 1, "share": 0.5, "sure": True} | {
+        "long": "12345678901234567890"
+    }
+    assert list(second.values()) == ["7", -1, 2.0, False, "1"]
+    assert list(first) == ["code", "sign", "share", "sure", "long"]
+    many = "".join(f"{n},{n}\n" for n in range(10_500))  # pandas reads 10,000 rows at once
+    rows = cells(tmp_path, "b.csv", f"a,b\n{many}x,\n")
+    assert rows[3] == {"a": "3", "b": 3} and rows[-1] == {"a": "x", "b": None}
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        (['"good" film\t1', '" so-so film\t0', 'worse" film\t0'], None),
+        (['" so-so film\t0', 'bad film"\t0', "fine\t1"], None),
+        (['"so-so"\t0', '"say ""it"""\t1'], ["so-so", 'say "it"']),
+        (['"two', 'lines"\t0', '"a\ttab"\t1', "plain\t1"], ["two\nlines", "a\ttab", "plain"]),
+    ],
+)
+def test_no_row_of_a_tsv_is_lost_to_its_quotes(tmp_path, lines, texts):
+    rows = cells(tmp_path, "a.tsv", "\n".join(["text\tlabel", *lines, ""]))
+    assert [row["text"] for row in rows] == (texts or [line.split("\t")[0] for line in lines])
+    assert {row["label"] for row in rows} <= {0, 1}
+
+
+def test_a_surplus_cell_moves_no_other(tmp_path):
+    rows = [{"text": "good", "label": 1}, {"text": "bad", "label": 0}]
+    assert cells(tmp_path, "a.csv", "text,label\ngood,1,\nbad,0,\n") == rows
+    assert cells(tmp_path, "a.tsv", "text\tlabel\ngood\t1\t\nbad\t0\n") == rows
+    for place, text in enumerate(["good, film,1\nbad,0\n", 'good,1\n"two\nlines",2\nx, y,3\n']):
+        message = rf"b\.csv, line {[2, 5][place]}: 3 cells, expected 2 \(text, label\)"
+        with pytest.raises(UserError, match=message):
+            cells(tmp_path, "b.csv", "text,label\n" + text)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Lines("a.gz", "(?P<a>.*)"),
+        PlainText("a.gz", 5),
+        ParallelText({"train": {"a": "a.gz"}}),
+        IdxFiles({"train": {"label": "a.gz"}}),
+        Table("a.csv.gz"),
+        Table("a.tsv.gz"),
+        Lines("folder", "(?P<a>.*)"),
+        IdxFiles({"train": {"label": "folder"}}),
+        Table("folder.csv"),
+    ],
+    ids=lambda source: f"{type(source).__name__}",
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, source):
+    text = "\n".join(map(str, np.random.default_rng(0).random(2000).tolist()))
+    for name in ("a.gz", "a.csv.gz", "a.tsv.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+        damage(tmp_path / name)
+    for name in ("folder", "folder.csv"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=r"is damaged|is a folder|folder\.csv|\.gz: ") as caught:
+        source.read("train", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_archive_that_is_locked_is_one_line(tmp_path):
+    make_zip(tmp_path)
+    source = Files("sound", "rec/{digit}_{who}_{index}.wav")
+    mark_members(tmp_path / "sound", flags=1)
+    with pytest.raises(UserError, match=r"sound: rec/0_ann_0\.wav has a password"):
+        source.read("train", tmp_path)
+    mark_members(tmp_path / "sound", method=9)
+    with pytest.raises(UserError, match=r"sound is no folder, .* method is not supported"):
+        source.read("train", tmp_path)
 
 
 def test_a_saved_data_set_and_its_classes_by_name(tmp_path):
@@ -258,6 +384,10 @@ def test_a_saved_data_set_and_its_classes_by_name(tmp_path):
     ]
     assert [len(source.read(s, tmp_path)) for s in ("train", "validation", "test")] == [5, 2, 0]
     assert len(Hub("saved").read("validation", tmp_path)) == 0
+    first = Hub("saved", splits={"train": "train[1%:]", "validation": "train[:1%]"})
+    assert len(first.read("train", tmp_path)) == 10
+    with pytest.raises(UserError, match="split validation holds no samples"):
+        first.read("validation", tmp_path)
     with pytest.raises(UserError, match="no split 'deb'; did you mean dev"):
         Hub("saved", splits={"test": "deb"}).read("test", tmp_path)
 
@@ -269,7 +399,7 @@ def test_a_saved_data_set_and_its_classes_by_name(tmp_path):
         (Table("nowhere/t.csv"), "t.csv is not there; there is no nowhere in"),
         (Table("empty.csv"), "empty.csv: No columns to parse"),
         (Table("header.csv"), "holds no samples"),
-        (Table("ragged.csv"), "ragged.csv: Error tokenizing data"),
+        (Table("ragged.csv"), r"ragged.csv, line 3: 3 cells, expected 2 \(a, b\)"),
         (Table("bad.jsonl"), "bad.jsonl: JSON parse error"),
         (Table("table.txt"), "not a table; "),
         (Lines("empty.csv", "(?P<a>.*)"), "holds no samples"),

@@ -1,10 +1,17 @@
 """Figures over several processes: one without samples must not disturb the others."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from task_toys import SAMPLES, read, ready, tokenizers
 
 from unitf.tasks import Classification, MultiLabelClassification, NextToken, Regression
+from unitf.tasks.average_precision import AveragePrecision
+from unitf.tasks.figures import Figures
+from unitf.tasks.text_figures import text_figures
 from unitf.tasks.transcription import Transcription
 
 TEXTS = [
@@ -50,3 +57,59 @@ def test_what_is_gathered_has_the_same_shape_and_type_with_and_without_samples(n
     assert metrics.compute() == {}
     task.score(metrics, reading, view, made, range(len(TEXTS)))
     torch.testing.assert_close(metrics.compute(), first)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {here!r})
+import torch
+from torch import distributed
+from test_processes import some_figures
+
+if __name__ == "__main__":
+    rank, name, counts = int(sys.argv[1]), sys.argv[2], [int(count) for count in sys.argv[3:]]
+    distributed.init_process_group(
+        "gloo", init_method="file://{folder}/meeting", rank=rank, world_size=2
+    )
+    first = sum(counts[:rank])
+    torch.save(some_figures(name, range(first, first + counts[rank])), "{folder}/%d.pt" % rank)
+    distributed.destroy_process_group()
+"""
+
+
+def some_figures(name, numbers):
+    """Figures of samples of these numbers, of which every second is right."""
+    figures = Figures({name: AveragePrecision()} if name == "map" else text_figures([name]))
+    for number in numbers:
+        label = torch.tensor([number % 3])
+        box = torch.tensor([[0.0, 0.0, 0.5, 0.5]])
+        if name == "map":
+            found = {"boxes": box + 0.4 * (number % 2), "scores": torch.ones(1), "labels": label}
+            figures[name].update([found], [{"boxes": box, "labels": label}])
+        else:
+            figures[name].update(["ab" if number % 2 else "cd"], ["ab"])
+        figures["num_samples"].update(torch.zeros(1), torch.zeros(1))
+    return {key: float(value) for key, value in figures.compute().items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "counts"), [("map", (3, 2)), ("map", (3, 0)), ("exact_match", (3, 0))]
+)
+def test_two_processes_measure_what_one_does(tmp_path, name, counts):
+    script = tmp_path / "two.py"
+    script.write_text(SCRIPT.format(here=str(Path(__file__).parent), folder=tmp_path))
+    both = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), name, *map(str, counts)],
+            stderr=subprocess.PIPE,
+        )
+        for rank in (0, 1)
+    ]
+    for process in both:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said.decode()
+    expected = some_figures(name, range(sum(counts)))
+    assert len(expected) > 1
+    for rank in (0, 1):
+        assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(expected)

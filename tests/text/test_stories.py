@@ -21,7 +21,7 @@ FILE = (
 
 def write(root, text=FILE):
     (root / "set").mkdir(exist_ok=True)
-    (root / "set" / "qa1_easy_train.txt").write_text(text)
+    (root / "set" / "qa1_easy_train.txt").write_bytes(text.encode())
     with zipfile.ZipFile(root / "set.zip", "w") as archive:
         archive.write(root / "set" / "qa1_easy_train.txt", "en/qa1_easy_train.txt")
 
@@ -40,6 +40,13 @@ def test_a_question_comes_with_the_story_so_far(tmp_path, path):
     ]
     assert samples[1]["story"] == ["Mary went home.", "Bob left."]
     assert {s["task"] for s in samples} == {"1"}
+
+
+def test_a_line_ends_at_its_line_end_only(tmp_path):
+    write(tmp_path, "1 Mary\u2028went\x85 home.\r\n2 Where\x0c is Mary?\thome\t1\r\n")
+    (sample,) = Stories("set/*.txt").read("train", tmp_path)
+    assert sample["story"] == ["Mary\u2028went\x85 home."]
+    assert sample["question"] == "Where\x0c is Mary?"
 
 
 def test_one_file_is_read_too_and_can_be_split(tmp_path):

@@ -130,6 +130,9 @@ class Checkpoint(callbacks.Checkpoint):
 
     def _judge(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert self.monitor is not None
+        if self.monitor.startswith("validation/") and not self._validated:
+            self._save(trainer)  # the figure that Lightning still has is of earlier weights
+            return
         figure = trainer.callback_metrics.get(self.monitor)
         if figure is None and self._validated:
             known = ", ".join(sorted(map(str, trainer.callback_metrics))) or "none"
@@ -144,6 +147,7 @@ class Checkpoint(callbacks.Checkpoint):
             self._save(trainer, better=True)
         else:
             self._save(trainer)
+        self._validated = False
 
     def _is_better(self, figure: float) -> bool:
         if math.isnan(figure):

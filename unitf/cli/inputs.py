@@ -76,8 +76,10 @@ def _values(place: str, value: str) -> list[Any]:
 
 
 def _lines(place: str, path: Path) -> list[str]:
+    from unitf.data.reading import lines_of
+
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return lines_of(path.read_bytes().decode())
     except OSError as error:
         raise UserError(f"{place}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -93,4 +95,4 @@ def _table(path: Path, columns: list[str], option: str) -> list[dict[str, Any]]:
             f"{option} {path}: has the columns {', '.join(map(str, rows[0]))}, "
             f"expected one of {', '.join(columns)}"
         )
-    return [{k: v for k, v in row.items() if k in columns} for row in rows]
+    return [{k: v for k, v in row.items() if k in columns and v is not None} for row in rows]

@@ -46,6 +46,7 @@ def main(argv: list[str]) -> int:
 def _show(predictions: list[dict[str, Any]], several_tasks: bool) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for heading in ("sample", *(["task"] if several_tasks else []), "prediction", ""):
@@ -55,7 +56,7 @@ def _show(predictions: list[dict[str, Any]], several_tasks: bool) -> None:
         rest = {k: v for k, v in prediction.items() if k not in ("sample", "task")}
         words = _words(rest)
         task = [prediction["task"]] if several_tasks else []
-        table.add_row(sample, *task, *words)
+        table.add_row(*map(Text, (sample, *task, *words)))  # "[b]" is a word, not a style
     Console().print(table)
 
 

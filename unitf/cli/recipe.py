@@ -1,6 +1,6 @@
 """What is checked in a recipe (YAML) before the parser sees it: syntax, and names of classes."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ _MOST_ALIASES = 100
 
 
 class _Strict(yaml.SafeLoader):
-    """A safe YAML loader that refuses a key given twice, and aliases that multiply."""
+    """A safe YAML loader that refuses a key given twice, and aliases that multiply.
+
+    Whatever is wrong with a value is an error with its place.
+    """
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -34,10 +37,23 @@ class _Strict(yaml.SafeLoader):
                 )
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            kind = node.tag.rpartition(":")[2]  # a date or a number that is none
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{str(node.value)[:60]!r} is no {kind} ({error})", node.start_mark
+            ) from error
+
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
+            if not isinstance(name, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"found the key {name!r}, expected a word", key.start_mark
+                )
             if name in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {name!r} stands here twice", key.start_mark
@@ -93,6 +109,8 @@ def read_recipe(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}{line}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{file}: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise UserError(f"{file}: brackets or blocks lie too deep, expected a recipe") from error
     if recipe is not None and not isinstance(recipe, dict):
         raise UserError(f"{file}: expected `model:`, `data:` and `trainer:`, found {type(recipe)}")
     return recipe or {}

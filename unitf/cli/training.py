@@ -13,7 +13,7 @@ import torch
 from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
@@ -21,7 +21,9 @@ from unitf.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunRepor
 from unitf.callbacks.continued import ContinuedCSVLogger
 from unitf.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.folder import SaveConfig, SharedFolder
 from unitf.cli.overrides import spell_out
+from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
 from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
@@ -46,8 +48,8 @@ class TrainingCLI(LightningCLI):
             args=argv,
             run=False,
             seed_everything_default=0,
-            save_config_callback=SaveConfigCallback if verb == "fit" else None,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SaveConfig if verb == "fit" else None,
+            save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={
                 "gradient_clip_val": 1.0,
                 "use_distributed_sampler": False,  # ours knows ranks and resumes
@@ -96,13 +98,9 @@ class TrainingCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         torch.set_flush_denormal(True)  # tiny gradients are an order slower otherwise
-        if self.config.out is None and "LOCAL_RANK" in os.environ:
-            # a process that Lightning started with the same command line, some seconds later
-            self.config.out = os.environ.get("UNITF_OUT")
         if self.config.out is None:
             recipe = Path(str((self.config.config or ["run"])[0])).stem
             self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
-        os.environ["UNITF_OUT"] = self.config.out
         self.config.trainer.default_root_dir = self.config.out
         warn_of_emulation(self.config.trainer)
         if self.verb != "fit":
@@ -116,7 +114,7 @@ class TrainingCLI(LightningCLI):
         out = self.config.out
         given = [type(callback) for callback in self.config_init.trainer.callbacks or []]
         callbacks = [
-            callback for callback in self._usual_callbacks(out) if type(callback) not in given
+            callback for callback in self._usual_callbacks() if type(callback) not in given
         ]
         if self.config_init.trainer.logger in (None, True):
             path = self.config.ckpt_path if self.verb == "fit" else None
@@ -128,14 +126,17 @@ class TrainingCLI(LightningCLI):
         trainer_config = {**self.config_init.trainer, **kwargs}
         return self._instantiate_trainer(trainer_config, callbacks)
 
-    def _usual_callbacks(self, out: str) -> list[Callback]:
-        """What every run has, unless the YAML names a callback of the same class."""
-        shown = [Progress(), RunReport(out), Summary(out, test_follows=self.tests)]
-        if self.verb != "fit":
-            return shown
-        if self.model.lora is not None:
-            shown = [Adapters(out), *shown]  # Summary says where they lie
-        return [*shown, FiniteLoss(), RandomState(), Checkpoint(out), Interrupt(out)]
+    def _usual_callbacks(self) -> list[Callback]:
+        """What every run has, unless the YAML names a callback of the same class.
+
+        They are not told the folder, which only the trainer knows: see `SharedFolder`.
+        """
+        shown = [Progress(), RunReport(), Summary(test_follows=self.tests)]
+        if self.verb == "fit" and self.model.lora is not None:
+            shown = [Adapters(), *shown]  # Summary says where they lie
+        if self.verb == "fit":
+            shown += [FiniteLoss(), RandomState(), Checkpoint(), Interrupt()]
+        return [SharedFolder(), *shown]
 
     @property
     def tests(self) -> bool:
@@ -157,7 +158,7 @@ class TrainingCLI(LightningCLI):
             trainer.fit(self.model, datamodule=self.datamodule, weights_only=True)
             if not self.tests:
                 return
-            path = str(Path(self.config.out) / "checkpoints" / "best.ckpt")
+            path = str(Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt")
         self._start_from(path)
         if self.verb == "predict":
             self._predict()
@@ -172,13 +173,19 @@ class TrainingCLI(LightningCLI):
     def _predict(self) -> None:
         """Writes a line of JSON for each sample and task."""
         found: Any = self.trainer.predict(self.model, datamodule=self.datamodule, weights_only=True)
-        loaders: Any = self.trainer.predict_dataloaders
-        if len(loaders) > 1:
-            found = [batch for loader in found for batch in loader]
-        lines = [json.dumps(line, ensure_ascii=False) for batch in found for line in batch]
-        file = Path(self.config.out) / "predictions.jsonl"
+        if found is None:
+            raise UserError(
+                f"predict: found no predictions with strategy {self.config.trainer.strategy} and "
+                f"limit_predict_batches {self.config.trainer.limit_predict_batches}, expected a "
+                "strategy that gives them back (ddp) and a batch or more"
+            )
+        predictions = of_all_processes(self.trainer, found)
+        if not self.trainer.is_global_zero:
+            return
+        lines = [json.dumps(line, ensure_ascii=False) for line in predictions]
+        file = Path(self.trainer.default_root_dir) / "predictions.jsonl"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         sys.stdout.write(f"{len(lines)} predictions: {file}\n")
 
 

@@ -1,21 +1,17 @@
 """A folder or an archive of files, with columns in their names."""
 
-import lzma
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.reading import FileSource, find
+from unitf.data.reading import DAMAGE, FileSource, find
 from unitf.data.split import Split
 from unitf.errors import UserError
-
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -107,6 +103,8 @@ def _walk(place: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, Any]]:
                 for entry in archive.infolist():
                     if not entry.is_dir():
                         keep = wanted.fullmatch(entry.filename)
+                        if keep and entry.flag_bits & 1:
+                            raise UserError(f"{place}: {entry.filename} has a password")
                         yield entry.filename, archive.read(entry) if keep else b""
         else:
             with tarfile.open(place, "r|*") as archive:  # a stream: a compressed tar cannot seek
@@ -115,5 +113,5 @@ def _walk(place: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, Any]]:
                         file = archive.extractfile(member)
                         keep = file is not None and wanted.fullmatch(member.name)
                         yield member.name, file.read() if file and keep else b""
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UserError(f"{place} is no folder, zip or tar, or is damaged: {error}") from error

@@ -74,7 +74,8 @@ class Hub(FileSource):
             with reading(self.place):
                 instruction = datasets.ReadInstruction.from_spec(path)
                 (part,) = instruction.to_absolute({name: len(dataset)})
-            dataset = dataset.select(range(part.from_ or 0, part.to or len(dataset)))
+            last = len(dataset) if part.to is None else part.to
+            dataset = dataset.select(range(part.from_ or 0, last))
         return Rows(dataset, self.columns, f"{self.place}, split {path}")
 
     def _open(self, root: Path) -> Mapping[str, Any]:

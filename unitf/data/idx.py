@@ -1,6 +1,5 @@
 """The classic idx files of MNIST and its kin."""
 
-import gzip
 import math
 import struct
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import numpy as np
 
 from unitf.batch import Sample
 from unitf.data.near import near
-from unitf.data.reading import FileSource, find
+from unitf.data.reading import FileSource, find, read_bytes
 from unitf.data.split import Split
 from unitf.errors import UserError
 
@@ -20,14 +19,12 @@ _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 def read_idx(path: Path) -> np.ndarray:
     """The array of an idx file, gzipped or not."""
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
         zero, kind, axes = struct.unpack(">HBB", data[:4])
         shape = struct.unpack(f">{axes}I", data[4 : 4 + 4 * axes])
         array = np.frombuffer(data, _TYPES[kind], offset=4 + 4 * axes)
-    except (OSError, EOFError, struct.error, KeyError, ValueError) as error:
+    except (struct.error, KeyError, ValueError) as error:
         raise UserError(f"{path} is not an idx file, or is cut off ({error})") from error
     if zero or array.size != math.prod(shape):
         raise UserError(f"{path}: {array.size} numbers, expected {'×'.join(map(str, shape))}")

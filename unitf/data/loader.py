@@ -55,6 +55,13 @@ class Samples(Dataset):
             error = str(caught) or type(caught).__name__
         return Item(sample, name, self.offsets[source] + index, epoch, self.train, error)
 
+    def place(self, name: str) -> tuple[int, int]:
+        """The number of the source of the sample that an Item calls so, and its own in there."""
+        for source, (prefix, *_) in enumerate(self._readers):
+            if name.startswith(f"{prefix}["):
+                return source, int(name[len(prefix) + 1 :].partition("]")[0])
+        raise KeyError(name)
+
 
 class _Collate:
     """Items as a Batch, or what was wrong with them."""
@@ -91,6 +98,7 @@ class Loader:
         left_out: Callable[[Sequence[str]], None] = lambda messages: None,
     ) -> None:
         self.order = order
+        self.dataset = dataset
         self.position = position
         self.left_out = left_out
         self._loader = DataLoader(

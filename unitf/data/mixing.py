@@ -14,6 +14,7 @@ from unitf.data.encoder import Item
 from unitf.data.near import near
 from unitf.data.seeding import mix
 from unitf.errors import UserError
+from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tokens import Features
 
 
@@ -30,7 +31,8 @@ class Mixing:
         cutmix: the same for cutmix; with both, each batch has one of them.
         probability: of a batch to be blended at all.
         columns: which columns; by default all whose tokens are vectors of numbers.
-        tasks: whose samples; by default those of every task that has classes.
+        tasks: whose samples; by default those of every Classification and
+            MultiLabelClassification, as a blend of boxes or of the labels of tokens means nothing.
     """
 
     mixup: float = 0.0
@@ -49,8 +51,11 @@ class BatchMixing:
         for name in mixing.tasks or []:
             if name not in tasks:
                 raise UserError(f"data.mix: unknown task {name!r}" + near(name, tasks))
-            if not hasattr(tasks[name], "num_classes"):
-                raise UserError(f"data.mix: task {name} has no classes to blend")
+            if not _can_blend(tasks[name]):
+                raise UserError(
+                    f"data.mix: task {name} is a {type(tasks[name]).__name__}, expected a "
+                    "Classification or MultiLabelClassification"
+                )
         columns = dict.fromkeys(c for task in tasks.values() for c in task.inputs)
         for name in mixing.columns or []:
             if name not in columns:
@@ -59,7 +64,7 @@ class BatchMixing:
         self.seed = seed
         wanted = list(tasks) if mixing.tasks is None else mixing.tasks
         self.num_classes = {
-            name: tasks[name].num_classes for name in wanted if hasattr(tasks[name], "num_classes")
+            name: tasks[name].num_classes for name in wanted if _can_blend(tasks[name])
         }
 
     def __call__(self, batch: Batch, items: Sequence[Item]) -> Batch:
@@ -99,6 +104,11 @@ class BatchMixing:
             return share, torch.full((positions.shape[1],), share)
         keep = ~box(positions, 1 - share, generator)
         return float(keep.float().mean()), keep.float()
+
+
+def _can_blend(task: Any) -> bool:
+    """Whether a sample's target is one class or one row of classes, and may be a share of each."""
+    return isinstance(task, Classification | MultiLabelClassification)
 
 
 def box(

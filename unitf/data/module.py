@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import nn
 
 from unitf.batch import Sample
-from unitf.data.encoder import Encoder, OnError
+from unitf.data.encoder import Encoder, Item, OnError
 from unitf.data.loader import Loader, Samples
 from unitf.data.mixing import BatchMixing, Mixing
 from unitf.data.near import near
@@ -20,7 +20,7 @@ from unitf.data.order import Draw, Order
 from unitf.data.resume import batches_done
 from unitf.data.source import Source
 from unitf.data.stream import Lanes, StreamOrder, StreamSource
-from unitf.errors import UserError
+from unitf.errors import SampleError, UserError
 from unitf.tasks.task import Task
 from unitf.tokenizer import Tokenizer
 
@@ -38,7 +38,8 @@ class DataModule(LightningDataModule):
         num_workers: processes that read and encode; 0: the main process does.
         weights: each source's share of the samples of a training epoch (any unit); by default an
             epoch has every sample once.
-        on_error: "raise" on a sample that cannot be read, or "skip" it and report at the end.
+        on_error: "raise" on a sample that cannot be read or learned from, or "skip" it and report
+            at the end.
         seed: of the order and of augmentation.
         steps_per_epoch: how long an epoch is where a source is streamed, which has no length.
         mix: blends the samples of a training batch (mixup, cutmix).
@@ -98,11 +99,27 @@ class DataModule(LightningDataModule):
 
     def training_samples(self) -> Iterator[Sample]:
         """All raw training samples, in plain order; of a stream the first 100,000."""
-        for source in self._training().values():
+        return (item.sample for item in self.training_items())
+
+    def training_items(self) -> Iterator[Item]:
+        """The training samples with their names; with `on_error: skip` those that can be read.
+
+        Raises:
+            SampleError: one cannot be read.
+        """
+        for name, source in self._training().items():
             if isinstance(source, StreamSource):
-                yield from islice(source.stream("train", Path(self.root), 0, 1), 100_000)
-            else:
-                yield from source
+                stream = source.stream("train", Path(self.root), 0, 1)
+                for index, sample in enumerate(islice(stream, 100_000)):
+                    yield Item(sample, f"{name}/train[{index}]", index)
+                continue
+            samples = Samples("train", {name: source})
+            for index in range(len(source)):
+                item = samples[Draw(0, 0, index)]
+                if not item.error:
+                    yield item
+                elif self.on_error == "raise":
+                    raise SampleError(f"{item.name}: {item.error}")
 
     @property
     def test_splits(self) -> list[str]:
@@ -148,7 +165,13 @@ class DataModule(LightningDataModule):
         return [self._loader(split, self.samples(split)) for split in self.test_splits]
 
     def predict_dataloader(self) -> list[Loader]:
-        return self.test_dataloader() or self.val_dataloader()
+        loaders = self.test_dataloader() or self.val_dataloader()
+        if not loaders:
+            raise UserError(
+                f"data: found no test or validation samples in {', '.join(self.sources)}, "
+                "expected some to predict"
+            )
+        return loaders
 
     def teardown(self, stage: str) -> None:
         self.report_skipped()
@@ -255,7 +278,13 @@ class DataModule(LightningDataModule):
         return self._lengths[split]
 
     def _position(self) -> tuple[int, int]:
-        """The epoch, and how many of its steps are done: the trainer knows, and it resumes."""
-        if self.trainer is None:
+        """The epoch, and how many of its steps are done: the trainer knows, and it resumes.
+
+        With `overfit_batches` every epoch is the first one: Lightning sees to it where a loader
+        has a sampler.
+        """
+        trainer: Any = self.trainer
+        if trainer is None:
             return 0, 0
-        return divmod(batches_done(self.trainer), int(self.trainer.num_training_batches))
+        epoch, step = divmod(batches_done(trainer), int(trainer.num_training_batches))
+        return 0 if trainer.overfit_batches else epoch, step

@@ -1,6 +1,5 @@
 """RaggedArrays: arrays of different lengths that lie one after the other in an .npz."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from unitf.batch import Sample
 from unitf.data.near import near
-from unitf.data.reading import FileSource, find
+from unitf.data.reading import DAMAGE, FileSource, find
 from unitf.data.split import Split
 from unitf.data.table import Rows, load_table
 from unitf.errors import UserError
@@ -74,7 +73,7 @@ class RaggedArrays(FileSource):
                     if name not in archive:
                         raise UserError(f"{place}: no array {name!r}" + near(name, archive.files))
                 return [archive[name] for name in names]
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, TypeError) as error:
+        except (*DAMAGE, ValueError, TypeError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{place}: not an .npz of arrays, or damaged: {error}") from error

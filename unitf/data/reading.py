@@ -1,6 +1,10 @@
 """What the sources that read files share: where a file is, and which split it serves."""
 
 import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +15,12 @@ from unitf.data.near import near
 from unitf.data.source import Source
 from unitf.data.split import Split, Subset
 from unitf.errors import UserError
+
+# what reading a damaged or locked archive raises; RuntimeError: a password, or an unknown method
+DAMAGE = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
+    RuntimeError,
+)  # fmt: skip
 
 
 def find(path: str, root: Path) -> Path:
@@ -34,18 +44,37 @@ def _fail(path: Path, why: str) -> Path:
     raise UserError(f"{path} is not there{why}")
 
 
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, gzipped or not.
+
+    Raises:
+        UserError: it is a folder, may not be read, or is damaged.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, expected a file")
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except DAMAGE as error:
+        raise UserError(f"{path} cannot be read, or is damaged: {error}") from error
+
+
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     """The text of a file, gzipped or not, with its line ends as they are."""
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {line}: not {encoding} ({error.reason})") from error
-    except (LookupError, OSError, EOFError) as error:
+    except LookupError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, which may hold U+0085, U+2028 or a form feed, unlike splitlines()."""
+    lines = text.removesuffix("\n").split("\n")
+    return [] if lines == [""] else [line.removesuffix("\r") for line in lines]
 
 
 class FileSource(Source):
@@ -70,6 +99,10 @@ class FileSource(Source):
         self._pool: tuple[Path, Sequence[Sample]] | None = None  # train and its parts: read once
         if both := self.split.parts.keys() & self.path.keys() - {"train"}:
             raise UserError(f"{self.place}: {', '.join(both)} has a file and is a part of train's")
+        for name in self.splits():
+            if name not in ("train", "validation") and not name.startswith("test"):
+                known = near(name, ("train", "validation", "test", "test_…"))
+                raise UserError(f"{self.place}: unknown split {name!r}{known}")
 
     @abstractmethod
     def load(self, path: Any, root: Path) -> Sequence[Sample]:

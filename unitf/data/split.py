@@ -1,5 +1,6 @@
 """Split: which samples of a data set are held out, and for what, and how many are learned from."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ class Split:
 
     Args:
         parts: for each split what it takes. A fraction between 0 and 1: so many of the samples
-            that the other parts leave, drawn by `seed`. Otherwise a value of `column` (`george`),
+            that the other parts leave, drawn by `seed` (for train: by default all that is left).
+            Otherwise a value of `column` (`george`),
             several (`[george, lucas]`), or a range of whole numbers with both ends (`0-4`).
         column: the column whose values `parts` name.
         seed: of the draw; the same for the same data set, whatever the run's seed.
@@ -35,6 +37,9 @@ class Split:
     per_class: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
+        shares = [part for part in self.parts.values() if _is_fraction(part)]
+        if math.fsum(shares) > 1 + 1e-9:  # type: ignore[arg-type]
+            raise UserError(f"split.parts: expected fractions of at most 1 in all, found {shares}")
         if self.per_class is not None and (
             len(self.per_class) != 1 or min(self.per_class.values()) < 1
         ):
@@ -69,7 +74,8 @@ class Split:
                 last = first + round(float(part) * len(rest))  # type: ignore[arg-type]
                 taken[name] = np.sort(order[first:last])
                 first = last
-        taken["train"] = np.sort(order[first:])
+        if not _is_fraction(self.parts.get("train", "")):
+            taken["train"] = np.sort(order[first:])
         if self.per_class is not None:
             taken["train"] = self._few(taken["train"], samples, place)
         chosen = taken[split]

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from unitf.data.near import near
-from unitf.data.reading import find
+from unitf.data.reading import DAMAGE, find, read_bytes
 from unitf.errors import UserError
 
 
@@ -25,7 +25,7 @@ class Place:
     def read(self) -> bytes:
         """The file's bytes."""
         if self.archive is None:
-            return self.path.read_bytes()
+            return read_bytes(self.path)
         return self._member(self.member)
 
     def beside(self, name: str) -> str | bytes:
@@ -53,12 +53,14 @@ class Place:
             raise UserError(
                 f"{self.archive.filename}: there is no {member} in it" + near(str(member), names)
             ) from None
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise UserError(f"{self.archive.filename}, {member}: damaged: {error}") from error
+        except DAMAGE as error:
+            raise UserError(
+                f"{self.archive.filename}, {member}: cannot be read, or is damaged: {error}"
+            ) from error
 
 
 def _open(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path} is no zip, or is damaged: {error}") from error

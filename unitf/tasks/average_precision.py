@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torchmetrics.detection import MeanAveragePrecision
 
 
@@ -12,6 +12,15 @@ class AveragePrecision(MeanAveragePrecision):
 
     def __init__(self) -> None:
         super().__init__(box_format="xyxy", iou_type="bbox")
+
+    def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:
+        """Gathers the images of all processes, of which some may have more than others."""
+        group = process_group or self.process_group
+        for name in self._reductions:
+            parts: list[Any] = [None] * distributed.get_world_size(group)
+            own = [one.cpu() for one in getattr(self, name)]
+            distributed.all_gather_object(parts, own, group)
+            setattr(self, name, [one.to(self.device) for part in parts for one in part])
 
     def compute(self) -> dict[str, Any]:
         """Undefined (NaN) where no sample shows an object."""
