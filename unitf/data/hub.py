@@ -8,16 +8,10 @@ from typing import Any
 from unitf.batch import Sample
 from unitf.data.near import near
 from unitf.data.reading import FileSource, find
+from unitf.data.rows import Rows, choose_columns, reading, to_sample, undecoded
 from unitf.data.split import Split
 from unitf.data.stream import StreamSource
-from unitf.data.table import (
-    Rows,
-    choose_columns,
-    format_of,
-    reading,
-    to_sample,
-    undecoded,
-)
+from unitf.data.table import format_of
 from unitf.errors import UserError
 
 _USUAL = {"train": "train", "validation": "validation", "test": "test"}

@@ -9,8 +9,9 @@ import numpy as np
 from unitf.batch import Sample
 from unitf.data.near import near
 from unitf.data.reading import DAMAGE, FileSource, find
+from unitf.data.rows import Rows
 from unitf.data.split import Split
-from unitf.data.table import Rows, load_table
+from unitf.data.table import load_table
 from unitf.errors import UserError
 
 
