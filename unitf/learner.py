@@ -234,7 +234,7 @@ class Learner(L.LightningModule):
         self.build_components()
 
     def fit_components(self, data: Any) -> None:
-        """Fits tokenizers and tasks that are not fitted yet, on `data.training_samples()`."""
+        """Fits tokenizers and tasks that are not fitted yet, on `data.training_items()`."""
         self.start.adopt(self)
         fit_components(self.tokenizers, self.tasks, data)
 

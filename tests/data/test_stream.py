@@ -130,4 +130,4 @@ def test_shards_of_webdataset(tmp_path):
 def test_tokenizers_are_fitted_on_a_stream_too():
     module = DataModule({"tap": Tap(7)}, batch_size=2, steps_per_epoch=2)
     module.connect({"numbers": Numbers(8)}, {"class": fitted_task()})
-    assert [sample["numbers"][0] for sample in module.training_samples()] == list(range(7))
+    assert [item.sample["numbers"][0] for item in module.training_items()] == list(range(7))

@@ -97,12 +97,10 @@ class DataModule(LightningDataModule):
             self._read[split, name] = self.sources[name].read(split, Path(self.root))
         return self._read[split, name]
 
-    def training_samples(self) -> Iterator[Sample]:
-        """All raw training samples, in plain order; of a stream the first 100,000."""
-        return (item.sample for item in self.training_items())
-
     def training_items(self) -> Iterator[Item]:
-        """The training samples with their names; with `on_error: skip` those that can be read.
+        """All raw training samples with their names, in plain order; of a stream 100,000.
+
+        With `on_error: skip` they are those that can be read.
 
         Raises:
             SampleError: one cannot be read.

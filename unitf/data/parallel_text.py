@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unitf.batch import Sample
 from unitf.data.idx import Columns
-from unitf.data.reading import FileSource, find, read_text
+from unitf.data.reading import FileSource, find, lines_of, read_text
 from unitf.data.split import Split
 from unitf.errors import UserError
 
@@ -37,7 +37,7 @@ class ParallelText(FileSource):
 
     def load(self, path: dict[str, str], root: Path) -> Sequence[Sample]:
         files = {column: find(file, root) for column, file in path.items()}
-        texts = {column: _lines(file, self.encoding) for column, file in files.items()}
+        texts = {column: lines_of(read_text(file, self.encoding)) for column, file in files.items()}
         (first, lines), *others = texts.items()
         for column, other in others:
             if len(other) != len(lines):
@@ -46,9 +46,3 @@ class ParallelText(FileSource):
                     f"{files[first]}, which has {len(lines):,}"
                 )
         return Columns({column: lines[: self.limit] for column, lines in texts.items()})
-
-
-def _lines(file: Path, encoding: str) -> list[str]:
-    # not splitlines(): a text may hold U+0085 or a form feed
-    lines = read_text(file, encoding).removesuffix("\n").split("\n")
-    return [] if lines == [""] else [line.removesuffix("\r") for line in lines]

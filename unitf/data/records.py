@@ -50,8 +50,9 @@ class Records(FileSource):
             place.close()
 
     def _records(self, place: Place) -> list[Any]:
+        data = place.read()
         try:
-            records = json.loads(place.read())
+            records = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{place.path}: not JSON ({error})") from error
         if not isinstance(records, list):

@@ -22,8 +22,8 @@ class Split:
     Args:
         parts: for each split what it takes. A fraction between 0 and 1: so many of the samples
             that the other parts leave, drawn by `seed` (for train: by default all that is left).
-            Otherwise a value of `column` (`george`),
-            several (`[george, lucas]`), or a range of whole numbers with both ends (`0-4`).
+            Otherwise a value of `column` (`george`), several (`[george, lucas]`), or a range of
+            whole numbers with both ends (`0-4`).
         column: the column whose values `parts` name.
         seed: of the draw; the same for the same data set, whatever the run's seed.
         per_class: to learn from few labels: the column that holds them, and at most how many
