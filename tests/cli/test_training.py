@@ -266,3 +266,33 @@ def test_processes_that_torchrun_starts_share_the_folder_of_the_first(recipe, tm
     assert {"config.yaml", "metrics.json", "checkpoints/best.ckpt"} <= names
     assert "test" in json.loads((out / "metrics.json").read_text())["results"]
     assert f"--checkpoint {out.relative_to(tmp_path)}" in told[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_fault", [0, 1])
+def test_the_processes_of_a_run_end_together_with_a_line_of_what_was_wrong(at_fault, tmp_path):
+    lines = [f'{{"waves": [1, 2, 3, 4], "speed": "{speed}"}}\n' for speed in ("slow", "fast")] * 4
+    (tmp_path / "train.jsonl").write_text("".join(lines))
+    # the first sample comes to the first process, the second to the second
+    lines[at_fault] = lines[at_fault].replace("[1, 2, 3, 4]", '"none"')
+    (tmp_path / "validation.jsonl").write_text("".join(lines))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "model:\n"
+        "  core: {dim: 16, depth: 1, num_heads: 2}\n"
+        "  tokenizers: {waves: {class_path: Waves}}\n"
+        "  tasks:\n"
+        "    speed: {class_path: Classification, init_args: {inputs: [waves], target: speed}}\n"
+        "data:\n"
+        "  batch_size: 4\n"
+        "  sources:\n"
+        f"    toy: {{class_path: Table, init_args: {{path: {{train: {tmp_path}/train.jsonl, "
+        f"validation: {tmp_path}/validation.jsonl}}}}}}\n"
+        "trainer: {accelerator: cpu, max_epochs: 1, num_sanity_val_steps: 0}\n"
+    )
+    fit = ["fit", "--config", str(recipe), "--out", str(tmp_path / "run")]
+    ended = subprocess.run([*COMMAND, *fit, *TWO], capture_output=True, timeout=120, text=True)
+    assert ended.returncode == 2
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("unitf: error:")]
+    assert any(f"toy/validation[{at_fault}]" in line for line in errors), ended.stderr
+    assert "Traceback" not in ended.stderr

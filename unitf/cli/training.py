@@ -25,6 +25,7 @@ from unitf.cli.folder import SaveConfig, SharedFolder
 from unitf.cli.overrides import spell_out
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
+from unitf.cli.processes import ending_together
 from unitf.cli.recipe import check_recipes
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
@@ -153,6 +154,11 @@ class TrainingCLI(LightningCLI):
             path = str(find_checkpoint(path))
         elif self.verb != "fit":  # else it would measure a model that has learned nothing
             raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
+        with ending_together(trainer):
+            self._run(path)
+
+    def _run(self, path: str | None) -> None:
+        trainer = self.trainer
         if self.verb == "fit":
             self._start_from(path)
             trainer.fit(self.model, datamodule=self.datamodule, weights_only=True)
