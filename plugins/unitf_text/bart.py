@@ -8,7 +8,7 @@ from unitf.embedding import EmbeddingTable, Unembedding
 from unitf.peers import each, joined, line
 from unitf.peers.names import Line
 from unitf.peers.settings import activation_of
-from unitf.tasks.sequence_to_sequence import TargetPositions
+from unitf.tasks.target import TargetPositions
 from unitf.tokenizer import Tokenizer
 from unitf_text.encoder_decoders import TASK, TextToText
 from unitf_text.published import make_text

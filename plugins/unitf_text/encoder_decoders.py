@@ -8,7 +8,8 @@ from unitf import Features
 from unitf.peers import Trial, random_texts
 from unitf.peers.names import Line
 from unitf.peers.sequences import EncoderDecoderArchitecture
-from unitf.tasks.sequence_to_sequence import SequenceToSequence, TargetPositions
+from unitf.tasks import SequenceToSequence
+from unitf.tasks.target import TargetPositions
 from unitf.tasks.task import Task
 
 SOURCE, TARGET, TASK = "source", "target", "text_to_text"  # columns, and the task

@@ -15,7 +15,7 @@ from unitf import Features, Learner, Source, Tokenizer, TransformerConfig, UserE
 from unitf.data import DataModule, Encoder
 from unitf.generation import Generation
 from unitf.tasks import Classification, NextToken, SequenceToSequence
-from unitf.tasks.sequence_to_sequence import TargetPositions
+from unitf.tasks.target import TargetPositions
 
 
 class Letters(Tokenizer):

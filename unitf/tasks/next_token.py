@@ -1,6 +1,5 @@
 """NextToken: language modelling, for every modality whose tokenizer has the way back."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torchmetrics import Metric
 
 from unitf.batch import Sample, View
 from unitf.errors import UserError
@@ -19,6 +17,7 @@ from unitf.tasks.figures import Figures, take
 from unitf.tasks.pooling import LearnedToken
 from unitf.tasks.prompting import make_prompt, new_tokens, room_of, without_end
 from unitf.tasks.task import Given, Task, Tokenizers
+from unitf.tasks.token_figures import TokenFigures, loss_of_sequence, sums_of_sequences
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -154,7 +153,7 @@ class NextToken(Task):
         for number, (column, losses) in enumerate(reading.items()):
             features = view.features[column]
             counts = _lengths(features) - skipped[column]
-            sums = take(_sums(losses, counts), sequences)
+            sums = take(sums_of_sequences(losses, counts), sequences)
             texts = torch.zeros_like(sums)  # bytes of each sample
             if features.is_ids and view.target is not None:
                 texts, tokenizer = view.target[:, number], tokenizers[self.inputs[column]]
@@ -178,69 +177,19 @@ class NextToken(Task):
         for column, losses in reading.items():
             features = view.features[column]
             predicted = _lengths(features) - skipped[column]
-            totals += _sums(losses.detach(), predicted).cpu().numpy()
+            totals += sums_of_sequences(losses.detach(), predicted).cpu().numpy()
             counts += predicted
             ids += predicted * features.is_ids
-        predictions = []
-        for total, count, num_ids in zip(totals, counts, ids, strict=True):
-            loss = float(total / count) if count else None
-            prediction: dict[str, Any] = {"loss": loss}
-            if loss is not None and count == num_ids:  # exp(700) is about what float64 holds
-                prediction["perplexity"] = math.exp(min(loss, 700.0))
-            predictions.append(prediction)
-        return predictions
-
-
-class TokenFigures(Metric):
-    """Means over tokens: nats, perplexity and bits per byte of ids, squared error of numbers."""
-
-    full_state_update = False
-    nats: Tensor
-    num_ids: Tensor
-    text_nats: Tensor
-    num_bytes: Tensor
-    errors: Tensor
-    num_vectors: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("nats", "num_ids", "text_nats", "num_bytes", "errors", "num_vectors"):
-            # float64: an epoch has more tokens than float32 can count
-            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, sums: Tensor, num_tokens: int, num_bytes: Tensor, is_ids: bool) -> None:
-        """The losses of some samples, each the sum over its tokens, and their bytes of text."""
-        sums = sums.double()
-        if is_ids:
-            self.nats += sums.sum()
-            self.num_ids += num_tokens
-            self.text_nats += (sums * (num_bytes > 0)).sum()
-            self.num_bytes += num_bytes.sum()
-        else:
-            self.errors += sums.sum()
-            self.num_vectors += num_tokens
-
-    def compute(self) -> dict[str, Tensor]:
-        return {  # 0 / 0 is NaN, which Figures leaves out
-            "loss": (self.nats + self.errors) / (self.num_ids + self.num_vectors),
-            "nats_per_token": self.nats / self.num_ids,
-            "perplexity": (self.nats / self.num_ids).exp(),
-            "bits_per_byte": self.text_nats / math.log(2) / self.num_bytes,
-            "mse": self.errors / self.num_vectors,
-        }
+        return [
+            loss_of_sequence(float(total), int(count), bool(count == num_ids))
+            for total, count, num_ids in zip(totals, counts, ids, strict=True)
+        ]
 
 
 def _runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """start, start + 1, … of each run, one run after the other."""
     before = counts.cumsum() - counts
     return np.repeat(starts - before, counts) + np.arange(counts.sum())
-
-
-def _sums(losses: Float[Tensor, " N"], counts: np.ndarray) -> Float[Tensor, " S"]:
-    """Of each sequence the sum over so many tokens."""
-    members = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
-    sums = losses.new_zeros(len(counts))
-    return sums.index_add(0, members.to(losses.device), losses)
 
 
 def _without_first(features: Features, skipped: np.ndarray) -> Features:

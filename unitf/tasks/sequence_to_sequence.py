@@ -1,8 +1,7 @@
 """SequenceToSequence: a target sequence of any modality from the tokens of any others."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,38 +11,18 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from unitf.batch import Encoding, Sample, View
-from unitf.configurable import Configurable
 from unitf.embedding import LearnedPositions
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Rules, generate
 from unitf.tasks.figures import Figures, take
-from unitf.tasks.next_token import TokenFigures
 from unitf.tasks.pooling import LearnedToken
 from unitf.tasks.prompting import make_prompt, new_tokens, room_of
+from unitf.tasks.target import TargetPositions, behind, ended, moved
 from unitf.tasks.task import Given, Task, Tokenizers
 from unitf.tasks.text_figures import TextFigure, text_figures
+from unitf.tasks.token_figures import TokenFigures, loss_of_sequence, sums_of_sequences
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
-
-
-@dataclass(frozen=True)
-class TargetPositions(Configurable):
-    """Learned positions for a target whose tokenizer also serves the source (BART).
-
-    Args:
-        max_tokens: how many places there are.
-        offset: so many vectors stand before the first, which nobody reads.
-    """
-
-    max_tokens: int
-    offset: int = 0
-
-    def __post_init__(self) -> None:
-        if self.max_tokens < 1 or self.offset < 0:
-            raise UserError(
-                f"target_positions: expected max_tokens of 1 or more and an offset of 0 or more, "
-                f"found {self.max_tokens} and {self.offset}"
-            )
 
 
 class SequenceToSequence(Task):
@@ -121,7 +100,7 @@ class SequenceToSequence(Task):
         Raises:
             UserError: it has more tokens than there are `target_positions`.
         """
-        made = self._ended(features, tokenizer)
+        made = ended(features, tokenizer) if self.end else features
         most = None if self.target_positions is None else self.target_positions.max_tokens
         if most is not None and made.num_tokens > most:
             raise UserError(
@@ -129,19 +108,6 @@ class SequenceToSequence(Task):
                 f"expected at most {most} (target_positions)"
             )
         return made
-
-    def _ended(self, features: Features, tokenizer: Tokenizer) -> Features:
-        end, values = tokenizer.end_id, features.values
-        if not self.end or end is None or not features.is_ids or values[-1:].tolist() == [end]:
-            return features
-        if tokenizer.cuts([features.num_tokens])[0]:
-            return features
-        place = features.positions[:, -1:].clone()
-        place[0] += 1
-        return Features(
-            torch.cat([values, values.new_tensor([end])]),
-            torch.cat([features.positions, place], dim=1),
-        )
 
     def make_parameters(self, dim: int) -> None:
         self.start_token = None
@@ -161,9 +127,7 @@ class SequenceToSequence(Task):
     def _together(self, source: Tokens, target: Tokens) -> Given:
         if not self.prefix:
             return Given(target, source)
-        return Given(
-            Tokens.concat([source, _behind(source.lengths, target)]), prefix=source.lengths
-        )
+        return Given(Tokens.concat([source, behind(source.lengths, target)]), prefix=source.lengths)
 
     def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
         """The source, and a start."""
@@ -187,7 +151,7 @@ class SequenceToSequence(Task):
 
         def embed(features: Features, samples: Sequence[int]) -> Tokens:
             tokens = new_tokens(tokenizer, self.positions, features, samples)
-            return _behind([source.lengths[s] for s in samples], tokens) if self.prefix else tokens
+            return behind([source.lengths[s] for s in samples], tokens) if self.prefix else tokens
 
         room = room_of(tokenizer, [0])[0]
         if (own := self.target_positions) is not None:
@@ -202,8 +166,8 @@ class SequenceToSequence(Task):
         if self.start_token is not None:
             start = self.start_token(features.num_sequences)
             return Tokens.concat([start, tokenizer(features, positions=self.positions)])
-        moved = _moved(features, self._first(tokenizer))
-        return tokenizer(moved, positions=self.positions)
+        later = moved(features, self._first(tokenizer))
+        return tokenizer(later, positions=self.positions)
 
     def _first(self, tokenizer: Tokenizer) -> int:
         """The id that stands before the first token."""
@@ -299,7 +263,7 @@ class SequenceToSequence(Task):
         features = self._sequence(view)
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
-        sums = take(_sums(reading["losses"], features), sequences)
+        sums = take(sums_of_sequences(reading["losses"], features.lengths), sequences)
         count = sum(features.lengths[number] for number in sequences)
         texts = torch.zeros_like(sums)
         if features.is_ids and view.target is not None:
@@ -307,7 +271,7 @@ class SequenceToSequence(Task):
             texts = take(view.target * torch.from_numpy(~cut).to(view.target.device), sequences)
         metrics["tokens"].update(sums, count, texts, features.is_ids)
         if "hits" in reading and count:
-            hits = take(_sums(reading["hits"].float(), features), sequences)
+            hits = take(sums_of_sequences(reading["hits"].float(), features.lengths), sequences)
             metrics["accuracy"].update(hits.sum() / count, count)
         if "texts" in reading:
             written = [_said(reading["texts"][number]) for number in sequences]
@@ -323,14 +287,11 @@ class SequenceToSequence(Task):
         A sample without a target has no loss: nothing is generated here.
         """
         features = self._sequence(view)
-        totals = _sums(reading["losses"].detach(), features).tolist()
-        predictions: list[dict[str, Any]] = []
-        for total, count in zip(totals, features.lengths, strict=True):
-            loss = total / count if count else None
-            predictions.append({"loss": loss})
-            if loss is not None and features.is_ids:  # exp(700) is about what float64 holds
-                predictions[-1]["perplexity"] = math.exp(min(loss, 700.0))
-        return predictions
+        totals = sums_of_sequences(reading["losses"].detach(), features.lengths).tolist()
+        return [
+            loss_of_sequence(total, count, features.is_ids)
+            for total, count in zip(totals, features.lengths, strict=True)
+        ]
 
 
 def _said(value: Any) -> str:
@@ -338,26 +299,3 @@ def _said(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode()
     return value if isinstance(value, str) else " ".join(map(str, value))
-
-
-def _behind(lengths: Sequence[int], target: Tokens) -> Tokens:
-    """A target that goes on where sources of these lengths end."""
-    before = np.repeat(np.array(lengths, np.float32), target.lengths)
-    positions = target.positions.clone()
-    positions[0] += torch.from_numpy(before).to(positions.device, non_blocking=True)
-    return replace(target, positions=positions)
-
-
-def _moved(features: Features, first: int) -> Features:
-    """Each token one place later in its sequence, after `first`; the last one is gone."""
-    values = features.values.roll(1)
-    starts = np.cumsum([0, *features.lengths])[:-1][np.array(features.lengths, dtype=bool)]
-    index = torch.from_numpy(starts.astype(np.int64)).to(values.device, non_blocking=True)
-    return replace(features, values=values.index_fill(0, index, first))
-
-
-def _sums(values: Float[Tensor, " N"], features: Features) -> Float[Tensor, " S"]:
-    """Of each sequence the sum over its tokens."""
-    members = np.repeat(np.arange(features.num_sequences), features.lengths)
-    sums = values.new_zeros(features.num_sequences)
-    return sums.index_add(0, torch.from_numpy(members).to(values.device), values)
