@@ -14,10 +14,11 @@ from unitf.batch import Sample, View
 from unitf.errors import UserError
 from unitf.generation import Prompt
 from unitf.tasks.figures import Figures, take
+from unitf.tasks.places import lengths_of, runs, sums
 from unitf.tasks.pooling import LearnedToken
 from unitf.tasks.prompting import make_prompt, new_tokens, room_of, without_end
 from unitf.tasks.task import Given, Task, Tokenizers
-from unitf.tasks.token_figures import TokenFigures, loss_of_sequence, sums_of_sequences
+from unitf.tasks.token_figures import TokenFigures, loss_of_sequence
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -93,14 +94,14 @@ class NextToken(Task):
             features = view.features[column]
             taken = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
             # a prefix stands before the first token, which is then predicted from its last column
-            firsts[column] = places + taken - _lengths(features)
+            firsts[column] = places + taken - lengths_of(features)
             places = places + taken
         return firsts
 
     def _skipped(self, view: View, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
         """For each input and sample 1 where its first token has no column before it, else 0."""
         return {
-            column: ((first == 0) & (_lengths(view.features[column]) > 0)).astype(np.int64)
+            column: ((first == 0) & (lengths_of(view.features[column]) > 0)).astype(np.int64)
             for column, first in self._firsts(view, tokenizers).items()
         }
 
@@ -114,7 +115,7 @@ class NextToken(Task):
         for column, name in self.inputs.items():
             features = _without_first(view.features[column], skipped[column])
             before = starts + firsts[column] + skipped[column] - 1
-            index = torch.from_numpy(_runs(before, _lengths(features))).to(columns.matrix.device)
+            index = torch.from_numpy(runs(before, lengths_of(features))).to(columns.matrix.device)
             rows = columns.rows.index_select(0, index)
             predicted = tokenizers[name].unembed(rows.mT)
             losses[column] = tokenizers[name].loss(predicted, features).float()
@@ -152,9 +153,9 @@ class NextToken(Task):
         skipped = self._skipped(view, tokenizers)
         for number, (column, losses) in enumerate(reading.items()):
             features = view.features[column]
-            counts = _lengths(features) - skipped[column]
-            sums = take(sums_of_sequences(losses, counts), sequences)
-            texts = torch.zeros_like(sums)  # bytes of each sample
+            counts = lengths_of(features) - skipped[column]
+            totals = take(sums(losses, counts), sequences)
+            texts = torch.zeros_like(totals)  # bytes of each sample
             if features.is_ids and view.target is not None:
                 texts, tokenizer = view.target[:, number], tokenizers[self.inputs[column]]
                 if skipped[column].any():
@@ -162,7 +163,7 @@ class NextToken(Task):
                 cut = tokenizer.cuts(features.lengths)
                 texts = take(texts * torch.from_numpy(~cut).to(texts.device), sequences)
             metrics["tokens"].update(
-                sums,
+                totals,
                 num_tokens=int(counts[list(sequences)].sum()),
                 num_bytes=texts,
                 is_ids=features.is_ids,
@@ -176,8 +177,8 @@ class NextToken(Task):
         skipped = self._skipped(view, tokenizers)
         for column, losses in reading.items():
             features = view.features[column]
-            predicted = _lengths(features) - skipped[column]
-            totals += sums_of_sequences(losses.detach(), predicted).cpu().numpy()
+            predicted = lengths_of(features) - skipped[column]
+            totals += sums(losses.detach(), predicted).cpu().numpy()
             counts += predicted
             ids += predicted * features.is_ids
         return [
@@ -186,19 +187,13 @@ class NextToken(Task):
         ]
 
 
-def _runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """start, start + 1, … of each run, one run after the other."""
-    before = counts.cumsum() - counts
-    return np.repeat(starts - before, counts) + np.arange(counts.sum())
-
-
 def _without_first(features: Features, skipped: np.ndarray) -> Features:
     """The sequences without their first token where `skipped` is 1."""
     if not skipped.any():
         return features
-    counts = _lengths(features) - skipped
+    counts = lengths_of(features) - skipped
     starts = np.cumsum([0, *features.lengths])[:-1] + skipped
-    index = torch.from_numpy(_runs(starts, counts)).to(features.values.device)
+    index = torch.from_numpy(runs(starts, counts)).to(features.values.device)
     return Features(
         features.values.index_select(-1, index),
         features.positions.index_select(-1, index),
@@ -232,7 +227,3 @@ def _decoded(tokenizer: Tokenizer, features: Features) -> Any:
         return tokenizer.decode(first)
     except UserError:
         return None
-
-
-def _lengths(features: Features) -> np.ndarray:
-    return np.array(features.lengths, dtype=np.int64)

@@ -63,7 +63,8 @@ def members(features: Features) -> Int[Tensor, " N"]:
     return torch.from_numpy(np.repeat(np.arange(features.num_sequences), lengths_of(features)))
 
 
-def sums(values: Float[Tensor, " N"], features: Features) -> Float[Tensor, " S"]:
-    """Of each sequence the sum over its tokens."""
-    totals = values.new_zeros(features.num_sequences)
-    return totals.index_add(0, members(features).to(values.device), values)
+def sums(values: Float[Tensor, " N"], counts: np.ndarray) -> Float[Tensor, " S"]:
+    """Of each sequence the sum over so many tokens."""
+    owners = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
+    totals = values.new_zeros(len(counts))
+    return totals.index_add(0, owners.to(values.device), values)

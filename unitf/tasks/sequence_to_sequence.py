@@ -15,12 +15,13 @@ from unitf.embedding import LearnedPositions
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Rules, generate
 from unitf.tasks.figures import Figures, take
+from unitf.tasks.places import lengths_of, runs, sums
 from unitf.tasks.pooling import LearnedToken
 from unitf.tasks.prompting import make_prompt, new_tokens, room_of
 from unitf.tasks.target import TargetPositions, behind, ended, moved
 from unitf.tasks.task import Given, Task, Tokenizers
 from unitf.tasks.text_figures import TextFigure, text_figures
-from unitf.tasks.token_figures import TokenFigures, loss_of_sequence, sums_of_sequences
+from unitf.tasks.token_figures import TokenFigures, loss_of_sequence
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -193,10 +194,10 @@ class SequenceToSequence(Task):
         # a learned start is a column more than there are tokens, and the last predicts nothing
         late = int(self.start_token is not None)
         ends = np.cumsum(columns.lengths, dtype=np.int64) - late
-        lengths = self._sequence(view).lengths
-        runs = [np.arange(end - n, end) for end, n in zip(ends, lengths, strict=True)]
-        order = np.concatenate(runs) if runs else np.zeros(0, np.int64)
-        index = torch.from_numpy(order).to(columns.matrix.device, non_blocking=True)
+        lengths = lengths_of(self._sequence(view))
+        index = torch.from_numpy(runs(ends - lengths, lengths)).to(
+            columns.matrix.device, non_blocking=True
+        )
         return self._tokenizer(tokenizers).unembed(columns.rows.index_select(0, index).mT)
 
     def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N _"]:
@@ -263,15 +264,15 @@ class SequenceToSequence(Task):
         features = self._sequence(view)
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
-        sums = take(sums_of_sequences(reading["losses"], features.lengths), sequences)
+        losses = take(sums(reading["losses"], lengths_of(features)), sequences)
         count = sum(features.lengths[number] for number in sequences)
-        texts = torch.zeros_like(sums)
+        texts = torch.zeros_like(losses)
         if features.is_ids and view.target is not None:
             cut = self._tokenizer(tokenizers).cuts(features.lengths)
             texts = take(view.target * torch.from_numpy(~cut).to(view.target.device), sequences)
-        metrics["tokens"].update(sums, count, texts, features.is_ids)
+        metrics["tokens"].update(losses, count, texts, features.is_ids)
         if "hits" in reading and count:
-            hits = take(sums_of_sequences(reading["hits"].float(), features.lengths), sequences)
+            hits = take(sums(reading["hits"].float(), lengths_of(features)), sequences)
             metrics["accuracy"].update(hits.sum() / count, count)
         if "texts" in reading:
             written = [_said(reading["texts"][number]) for number in sequences]
@@ -287,7 +288,7 @@ class SequenceToSequence(Task):
         A sample without a target has no loss: nothing is generated here.
         """
         features = self._sequence(view)
-        totals = sums_of_sequences(reading["losses"].detach(), features.lengths).tolist()
+        totals = sums(reading["losses"].detach(), lengths_of(features)).tolist()
         return [
             loss_of_sequence(total, count, features.is_ids)
             for total, count in zip(totals, features.lengths, strict=True)

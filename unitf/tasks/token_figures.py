@@ -1,23 +1,11 @@
-"""What is said of the losses of single tokens: by sequence, and over all of them."""
+"""What is said of the losses of tokens: of a sequence, and over all of them."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
-
-
-def sums_of_sequences(
-    values: Float[Tensor, " N"], counts: Sequence[int] | np.ndarray
-) -> Float[Tensor, " S"]:
-    """Of each sequence the sum over so many tokens."""
-    members = torch.from_numpy(np.repeat(np.arange(len(counts)), np.asarray(counts, np.int64)))
-    sums = values.new_zeros(len(counts))
-    return sums.index_add(0, members.to(values.device), values)
 
 
 def loss_of_sequence(total: float, count: int, of_ids: bool) -> dict[str, Any]:
