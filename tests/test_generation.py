@@ -147,7 +147,9 @@ def test_what_is_drawn_is_likely_and_depends_on_the_seed():
 
     assert tokens(temperature=1.0, seed=1) == tokens(temperature=1.0, seed=1)
     assert tokens(temperature=1.0, seed=1) != tokens(temperature=1.0, seed=2)
-    for narrow in ({"top_k": 1}, {"top_p": 1e-9}, {"min_p": 1.0}, {"temperature": 1e-4}):
+    narrowing = ({"top_k": 1}, {"top_p": 1e-9}, {"min_p": 1.0})
+    cold = ({"temperature": 1e-4}, {"temperature": 1e-40}, {"temperature": 1e-320})
+    for narrow in (*narrowing, *cold):
         assert tokens(**{"temperature": 1.0, "seed": 3, **narrow}) == tokens()
 
 

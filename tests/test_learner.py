@@ -103,6 +103,37 @@ def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
+def test_what_is_said_of_code_is_its_name_and_no_advice_to_run_it(tmp_path):
+    torch.save({"unitf": torch.nn.Linear(2, 2)}, tmp_path / "code.ckpt")
+    with pytest.raises(UserError) as raised:
+        unitf.load(tmp_path / "code.ckpt")
+    said = "not plain data (it holds code: torch.nn.modules.linear.Linear)"
+    assert str(raised.value).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [
+        ([1], "configuration"),
+        ({"unitf": 3}, "configuration"),
+        ({"unitf": {}, "state_dict": {}}, "configuration"),
+        ({"unitf": {"configuration": {}}}, "weights"),
+        ({"unitf": {"configuration": {}}, "state_dict": 3}, "weights"),
+    ],
+)
+def test_what_unitf_did_not_make_is_one_clear_line(tmp_path, content, missing):
+    torch.save(content, tmp_path / "odd.ckpt")
+    with pytest.raises(UserError, match=rf"not made by unitf \(it holds no {missing}\)"):
+        unitf.load(tmp_path / "odd.ckpt")
+
+
+@pytest.mark.parametrize("verb", ["predict", "generate", "embed"])
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_has_a_sample_or_more(verb, size):
+    with pytest.raises(UserError, match=f"batch_size: expected 1 or more, found {size}"):
+        getattr(make_learner(), verb)([{"waves": np.ones(8)}], batch_size=size)
+
+
 def test_a_checkpoint_that_names_a_foreign_class_does_not_import_it(trained, tmp_path):
     checkpoint = torch.load(trained[1], weights_only=True)
     settings = checkpoint["unitf"]["configuration"]["tokenizers"]["waves"]

@@ -16,7 +16,7 @@ from unitf import Learner, Source, TransformerConfig, UserError
 from unitf.cli import main
 from unitf.data import DataModule
 from unitf.nearest import nearest, nearest_tokens
-from unitf.tasks import Classification
+from unitf.tasks import Classification, Embedding, MaskedTokens
 
 HERE = Path(__file__).parent
 GOOD = ["good", "great", "fine", "lovely"]
@@ -169,6 +169,42 @@ def test_samples_that_mean_the_same_to_the_task_are_near(moods):
     for sample, row in zip(samples, rows, strict=True):
         found = [samples[number]["mood"] for number, _ in nearest(row, rows, 10)]
         assert found == [sample["mood"]] * 10
+
+
+def test_nothing_is_hidden_from_a_masked_model_that_embeds():
+    torch.manual_seed(0)
+    model = Learner(
+        TransformerConfig(dim=16, depth=1, num_heads=2),
+        {"image": partial(ImagePatches, patch=2, channels=1, mean=0.5, std=0.3)},
+        {"masked": MaskedTokens(["image"], share=0.6)},
+    )
+    model.build_components()
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    images[1] = images[0]
+    images[1, 0, 0] ^= 1  # another draw of what is hidden, of an image that is nearly the same
+    rows = model.embed([{"image": one} for one in images])
+    others = torch.cdist(rows[:1], rows[2:]).min()
+    assert torch.dist(rows[0], rows[1]) < 0.01 * others
+
+
+@pytest.mark.parametrize("size", [None, 5])
+def test_the_vector_of_a_pair_is_the_mean_of_both_and_that_of_one_its_own(size):
+    torch.manual_seed(0)
+    model = Learner(
+        TransformerConfig(dim=16, depth=1, num_heads=2),
+        {"text": Characters},
+        {"pair": Embedding({"a": "text", "b": "text"}, size=size)},
+    )
+    samples = [{"a": "one", "b": "two"}, {"a": "one"}, {"b": "two"}]
+    model.tokenizers["text"].fit(["onetwo"])
+    model.build_components()
+    both, first, second = model.embed(samples)
+    said = model.predict(samples)[0]["embeddings"]
+    assert first.tolist() == pytest.approx(said["a"], abs=1e-5) and len(first) == (size or 16)
+    assert second.tolist() == pytest.approx(said["b"], abs=1e-5)
+    assert torch.allclose(both, (first + second) / 2, atol=1e-5)
+    assert model.embed([]).shape == (0, 16)
 
 
 # ---- the command line --------------------------------------------------------------------

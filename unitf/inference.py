@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from unitf.data.encoder import Encoder
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Reader, Rules, StreamedText, write
 from unitf.generation import generate as write_all
-from unitf.tasks.pooling import MeanPooling
 from unitf.tasks.task import Task
 from unitf.tokens import Features
 
@@ -22,6 +22,7 @@ from unitf.tokens import Features
 @torch.inference_mode()
 def predict(learner: Any, samples: Sequence[Sample], batch_size: int) -> list[dict[str, Any]]:
     """What the tasks say of each sample; see `Learner.predict`."""
+    _check(batch_size)
     encode = Encoder(learner.tokenizers, learner.tasks, labelled=False)
     items = [encode.item(number, sample) for number, sample in enumerate(samples)]
     numbers = {item.name: number for number, item in enumerate(items)}
@@ -37,10 +38,10 @@ def predict(learner: Any, samples: Sequence[Sample], batch_size: int) -> list[di
 
 
 @torch.inference_mode()
-def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Tensor, "S D"]:
+def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Tensor, "S _"]:
     """One vector for each sample; see `Learner.embed`."""
-    vectors = torch.zeros(len(samples), learner.config.dim)
-    pool = MeanPooling()
+    _check(batch_size)
+    vectors: Tensor | None = None
     with evaluating(learner):
         for name, numbers in _by_task(learner, samples).items():
             tasks = {n: t for n, t in learner.tasks.items() if name in (n, None)}
@@ -48,8 +49,20 @@ def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Ten
             for first in range(0, len(numbers), batch_size):
                 some = numbers[first : first + batch_size]
                 batch = encode([encode.item(i, samples[i]) for i in some]).to(learner.device)
-                vectors[some] = pool(learner.columns(batch)[name]).cpu()
-    return vectors
+                assert name is not None  # else encoding has named the sample
+                task, tokenizers = learner.tasks[name], dict(learner.tokenizers.items())
+                view = task.whole(batch.views[name])
+                columns = learner.columns(replace(batch, views={**batch.views, name: view}))[name]
+                found = task.sample_vectors(columns, view, tokenizers)
+                if vectors is None:
+                    vectors = torch.zeros(len(samples), found.shape[1])
+                if vectors.shape[1] != found.shape[1]:
+                    raise UserError(
+                        f"{name}: vectors of {found.shape[1]} numbers, and another task's of "
+                        f"{vectors.shape[1]}: expected samples of one of the tasks"
+                    )
+                vectors[some] = found.float().cpu()
+    return torch.zeros(0, learner.config.dim) if vectors is None else vectors
 
 
 @torch.inference_mode()
@@ -61,6 +74,7 @@ def generate(
     batch_size: int = 32,
 ) -> list[dict[str, Any]]:
     """What a task writes for each sample; see `Learner.generate`."""
+    _check(batch_size)
     name, found = writing_task(learner, task), []
     with evaluating(learner):
         for first in range(0, len(samples), batch_size):
@@ -145,6 +159,11 @@ def _with_empty(view: View, whole: Sequence[int], count: int) -> View:
         features[column] = Features(some.values, some.positions, tuple(lengths.tolist()))
     names = tuple(str(number) for number in range(count))
     return View(features, None, ("",) * count, names)
+
+
+def _check(batch_size: int) -> None:
+    if batch_size < 1:
+        raise UserError(f"batch_size: expected 1 or more, found {batch_size}")
 
 
 def _nothing(value: Any) -> bool:

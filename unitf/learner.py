@@ -11,7 +11,7 @@ from jaxtyping import Float
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from unitf import inference
 from unitf.batch import Batch, Sample
@@ -32,7 +32,7 @@ from unitf.fitting import (
     restore_components,
 )
 from unitf.generation import Generation
-from unitf.optimisation import WarmupCosine, parameter_groups, scale_rates
+from unitf.optimisation import WarmupCosine, check_scaled, parameter_groups, scale_rates
 from unitf.plain import is_plain
 from unitf.scoreboard import Scoreboard, flat_figures
 from unitf.tasks.task import Given, Task
@@ -55,7 +55,8 @@ class Learner(L.LightningModule):
         tokenizers: by the name that tasks call their inputs; each is made with D.
         tasks: by name; they train together, over the same core.
         optimizer: any torch optimizer, given the parameter groups.
-        schedule: any torch schedule, given the optimizer.
+        schedule: any torch schedule, given the optimizer; it steps once an epoch, but
+            `WarmupCosine`, `OneCycleLR` and `CyclicLR` with every step of the optimizer.
         compile: whether the core's blocks go through `torch.compile`.
         pretrained: a run's folder or a checkpoint, from which comes what is not given here (the
             core's configuration, tokenizers, tasks), and the weights of all that agrees.
@@ -249,6 +250,10 @@ class Learner(L.LightningModule):
             self.freezer.settle_modes(self)
         return self
 
+    def on_train_start(self) -> None:
+        if self.freezer is not None:  # a run that goes on within an epoch begins none
+            self.freezer.begin_epoch(self)
+
     def on_train_epoch_start(self) -> None:
         if self.freezer is not None:
             self.freezer.begin_epoch(self)
@@ -321,11 +326,13 @@ class Learner(L.LightningModule):
         optimizer = self.optimizer(groups)
         scale_rates(optimizer)
         schedule: Any = self.schedule(optimizer)
+        check_scaled(optimizer, schedule)
         if isinstance(schedule, WarmupCosine):
             steps = self.trainer.estimated_stepping_batches
             schedule.set_total_steps(0 if math.isinf(steps) else int(steps))
-            return [optimizer], [{"scheduler": schedule, "interval": "step"}]
         settings = {"scheduler": schedule, "monitor": getattr(schedule, "monitor", None)}
+        if isinstance(schedule, WarmupCosine | OneCycleLR | CyclicLR):
+            settings["interval"] = "step"
         return [optimizer], [settings]
 
     def configure_gradient_clipping(
@@ -382,6 +389,9 @@ class Learner(L.LightningModule):
         """What a task writes for one raw sample, token by token; see `generate`."""
         return inference.stream(self, sample, settings or Generation(**options), task)
 
-    def embed(self, samples: Sequence[Sample], batch_size: int = 64) -> Float[Tensor, "S D"]:
-        """A vector for each raw sample: the mean of its columns, as its first task reads them."""
+    def embed(self, samples: Sequence[Sample], batch_size: int = 64) -> Float[Tensor, "S _"]:
+        """A vector for each raw sample, of its first task: the mean of its columns (S×D).
+
+        That of `Embedding` is the task's own; of one that hides tokens nothing is hidden.
+        """
         return inference.embed(self, samples, batch_size)

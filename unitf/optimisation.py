@@ -100,6 +100,19 @@ def scale_rates(optimizer: torch.optim.Optimizer) -> None:
     """Multiplies the rate of each group by its `rate_scale`."""
     for group in optimizer.param_groups:
         group["lr"] *= group.get("rate_scale", 1.0)
+        group["scaled_lr"] = group["lr"]
+
+
+def check_scaled(optimizer: torch.optim.Optimizer, schedule: Any) -> None:
+    """Raises UserError if a schedule begins with rates that `scale_rates` did not leave."""
+    for group in optimizer.param_groups:
+        scaled = group.pop("scaled_lr")
+        if "rate_scale" in group and group.get("initial_lr", scaled) != scaled:
+            raise UserError(
+                f"model.schedule: {type(schedule).__name__} sets rates of its own, which "
+                "model.layer_decay and model.rates do not reach; expected one that begins with "
+                "the optimizer's"
+            )
 
 
 class WarmupCosine(LRScheduler):

@@ -59,12 +59,15 @@ class Tokenizer(Component, ABC):
     vocabulary_size: int | None = None
     projection_bias: bool = True  # of the linear layer that embeds F×N
     num_axes: int = 1  # P, the number of position axes that `encode` gives
+    content: slice = slice(None)  # the rows of F×N that are a token itself, not how it was scaled
+    moves: bool = False  # augmentation moves what a value shows, or cuts some of it off
     truncate: bool = False  # what is longer than `max_tokens` is cut, instead of refused
     # ids with a meaning of their own, where the vocabulary has them
     unknown_id: int | None = None
     start_id: int | None = None
     end_id: int | None = None
     mask_id: int | None = None
+    padding_id: int | None = None
 
     def __init__(
         self,

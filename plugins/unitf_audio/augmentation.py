@@ -38,7 +38,7 @@ class Perturbation(Configurable):
         """The changed waveform; its length changes only with `speed`."""
         if self.speed:  # in whole percents, so that a few small resampling kernels serve all
             percent = round(random.uniform(1 - self.speed, 1 + self.speed) * 100)
-            samples = resample(samples, percent, 100)
+            samples = resample(samples, max(1, percent), 100)
         if self.shift:
             by = round(random.uniform(-self.shift, self.shift) * sample_rate)
             by = max(-len(samples), min(by, len(samples)))
@@ -71,8 +71,8 @@ class SpecAugment(Configurable):
         if not (0 <= self.time_share <= 1 and 0 <= self.frequency_share <= 1):
             raise UserError(f"a share is 0 to 1, found {self}")
 
-    def __call__(self, spectrum: Float[Tensor, "M T"]) -> Float[Tensor, "M T"]:
-        """The masked spectrogram, of which 0 is the mean."""
+    def __call__(self, spectrum: Float[Tensor, "M T"], mean: float = 0.0) -> Float[Tensor, "M T"]:
+        """The masked spectrogram, whose mean is given."""
         spectrum = spectrum.clone()
         for axis, masks, share in (
             (0, self.frequency_masks, self.frequency_share),
@@ -82,5 +82,5 @@ class SpecAugment(Configurable):
             for _ in range(masks):
                 width = random.randint(0, int(share * size))
                 start = random.randrange(size - width + 1)
-                spectrum.narrow(axis, start, width).zero_()
+                spectrum.narrow(axis, start, width).fill_(mean)
         return spectrum

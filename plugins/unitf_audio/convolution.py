@@ -165,7 +165,8 @@ class SampleEncoder(nn.Module):
             before = step * (len(part) - 1)
             sound[:before] = part[:-1, 1 : step + 1].flatten()
             sound[before : before + rows.shape[1] - 1] = part[-1, 1:]
-            counts.append(part[-1, 0] + before)
+            # a hidden token is all zeros: of it no more is known than that it sees a window
+            counts.append(part[-1, 0].clamp_min(self.settings.window) + before)
         return sounds, torch.stack(counts)
 
     def convolve(

@@ -17,6 +17,7 @@ SLOWEST, FASTEST = 100, 1_000_000  # Hz, rates that a recording can have
 LONGEST = 3_600  # seconds that are read into memory at once
 LOUDEST = 2.0**31  # floats that hold the numbers of 32-bit samples still pass
 BLOCK = 2**20  # numbers that are read from a file at a time
+RESERVOIR = 16 * 1_152  # samples of an MP3 that are decoded before a place, for it to be exact
 # what libsndfile notes of a file that ends too early (a recorder that streams writes a length of
 # at least 2 GiB, for want of knowing: that is no mistake)
 _CUT_OFF = re.compile(r"^data : \d{1,9} \(should be|lacks an end-of-stream bit", re.MULTILINE)
@@ -137,10 +138,16 @@ def _read_blocks(file: Any, start: int, count: int) -> Float[np.ndarray, " T"]:
         file.seek(start)
     blocks = [np.zeros(0, np.float32)]
     while count > 0:
-        block = file.read(min(count, max(1, BLOCK // file.channels)), "float32", always_2d=True)
+        # a frame of an MP3 needs bits of those before it, and soundfile seeks after each block
+        lead = min(start, RESERVOIR) if file.format == "MP3" else 0
+        if lead:
+            file.seek(start - lead)
+        size = lead + min(count, max(1, BLOCK // file.channels))
+        block = file.read(size, "float32", always_2d=True)[lead:]
         if not len(block):
             break
         blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(1))
+        start += len(block)
         count -= len(block)
     return np.concatenate(blocks)
 
@@ -168,6 +175,8 @@ def _checked_rate(rate: Any, place: str) -> int:
 
 def _mono(value: Any) -> Float[np.ndarray, " T"]:
     """An array with one or two axes as one channel of floats."""
+    if isinstance(value, Tensor):
+        value = value.detach()
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:

@@ -57,8 +57,6 @@ class _Spectral(Tokenizer, ABC):
         super().__init__(dim, positions, max_tokens, **options)
         if min_seconds is not None and min_seconds > (max_seconds or min_seconds):
             raise UserError(f"min_seconds {min_seconds} are more than max_seconds {max_seconds}")
-        if num_frames is not None and num_frames < 1:
-            raise UserError(f"num_frames: {num_frames}, expected 1 or more")
         self.min_seconds = min_seconds
         self.num_frames = num_frames
         self.fill = fill
@@ -67,6 +65,11 @@ class _Spectral(Tokenizer, ABC):
         self.max_seconds = max_seconds
         self.perturb = perturb
         self.mask = mask
+
+    def expect_frames(self, least: int) -> None:
+        """Refuses a `num_frames` below what one token takes."""
+        if self.num_frames is not None and self.num_frames < least:
+            raise UserError(f"num_frames: {self.num_frames}, expected {least} or more")
 
     def fit(self, values: Iterable[Any]) -> None:
         if self.normalise != "none":
@@ -100,7 +103,9 @@ class _Spectral(Tokenizer, ABC):
         numbers = numbers[:, :wanted]
         if self.fitted:
             numbers = (numbers - self.fitted["mean"]) / self.fitted["std"]
-        return self.mask(numbers) if train and self.mask is not None else numbers
+        if not train or self.mask is None:
+            return numbers
+        return self.mask(numbers, 0.0 if self.fitted else float(numbers.mean()))
 
     @staticmethod
     def examples() -> list[Any]:
@@ -140,6 +145,7 @@ class SpectrogramFrames(_Spectral):
         )
         if frames_per_token < 1:
             raise UserError(f"frames_per_token: {frames_per_token}, expected 1 or more")
+        self.expect_frames(frames_per_token)
         self.frames_per_token = frames_per_token
         self.num_features = self.spectrogram.num_rows * frames_per_token
 
@@ -203,6 +209,7 @@ class SpectralPatches(_Spectral):
                 f"patches of {patch_frames} frames × {patch_bands} bands do not divide "
                 f"{rows} mel bands"
             )
+        self.expect_frames(patch_frames)
         self.patch_frames = patch_frames
         self.patch_bands = patch_bands
         self.frame_step, self.band_step = steps

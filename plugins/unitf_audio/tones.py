@@ -47,6 +47,8 @@ class TelephoneTones(Source):
         noisy_snr: Sequence[float] = (-10.0, 0.0),
         seed: int = 0,
     ) -> None:
+        if seed < 0:
+            raise UserError(f"TelephoneTones(seed): expected 0 or more, found {seed}")
         self.column = column
         self.target = target
         self.sizes = SIZES if sizes is None else sizes

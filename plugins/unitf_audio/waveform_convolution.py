@@ -52,6 +52,7 @@ class WaveformConvolution(Tokenizer):
         self.perturb = perturb
         self.hide = hide
         self.num_features: int = self.convolutions.window + self.convolutions.step
+        self.content = slice(1, None)
 
     def encode(self, value: Any, train: bool = False) -> Features:
         samples = read_sound(value, self.sample_rate, self.max_seconds, random=train)
@@ -80,6 +81,10 @@ class WaveformConvolution(Tokenizer):
         """Features as columns, through the convolutions."""
         assert isinstance(self.embedding, SampleEncoder), "build() comes before embed()"
         return self.embedding(features.rows, features.lengths).mT
+
+    def loss(self, predicted: Float[Tensor, "F N"], features: Features) -> Float[Tensor, " N"]:
+        """The mean squared error of a token's samples, without their number."""
+        return (predicted - features.values)[self.content].square().mean(0)
 
     @staticmethod
     def examples() -> list[Any]:

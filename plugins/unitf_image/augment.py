@@ -17,6 +17,7 @@ Setting = bool | int | float | str | list[int | float] | None
 Settings = dict[str, Setting | dict[str, Setting]]
 
 _DTYPES = (torch.uint8, torch.float32)
+_KEEPING = {"_augment", "_color", "_misc", "_type_conversion"}  # torchvision's modules of such
 STEPS: dict[str, type] = {
     "resized_crop": ResizedCrop,
     "crop": Crop,
@@ -51,6 +52,10 @@ class Torchvision:
 
     name: str
     transform: Any
+
+    @property
+    def moves(self) -> bool:
+        return type(self.transform).__module__.rpartition(".")[2] not in _KEEPING
 
     def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
         try:

@@ -94,6 +94,7 @@ class ImagePatches(Tokenizer):
             "std": _per_channel("std", std, channels),
         }
         self.resized_crop, self.steps = make_steps(augment or {})
+        self.moves = self.resized_crop is not None or any(step.moves for step in self.steps)
         self.stem = stem
         self.projection_bias = bias
         self.cut = cut
@@ -173,8 +174,8 @@ class ImagePatches(Tokenizer):
     def places(self, features: Features) -> Float[Tensor, "2 N"]:
         if self.coordinates is None:
             return features.positions
-        interpolated = self.position_scheme == "interpolated"
-        return self.coordinates.of(features, self.reference_grid if interpolated else None)
+        laid = self.position_scheme in _ON_GRID
+        return self.coordinates.of(features, self.reference_grid if laid else None)
 
     # ---- raw values and features -------------------------------------------------------
 
@@ -191,6 +192,8 @@ class ImagePatches(Tokenizer):
         normal -= (mean / std)[:, None, None]
         rows = to_rows(normal, self.patch, self.overlap)
         reference = self.position_shape if self.position_scheme in _ON_GRID else None
+        if self.position_scheme == "learned":
+            self._check_grid(grid)
         return Features(torch.from_numpy(rows).mT, grid_positions(grid, reference))
 
     def decode(self, features: Features) -> np.ndarray:
@@ -235,6 +238,15 @@ class ImagePatches(Tokenizer):
     def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
         return to_grid(pixels.shape[1:], self.patch)
 
+    def _check_grid(self, grid: Size) -> None:
+        most = self.position_shape
+        assert most is not None  # else there are no learned positions
+        if any(found > known for found, known in zip(grid, most, strict=True)):
+            raise UserError(
+                f"an image of {'×'.join(map(str, grid))} patches, expected at most "
+                f"{'×'.join(map(str, most))} (positions 'interpolated' take any number)"
+            )
+
     def _normalisation(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
         """Mean and deviation of each channel, where 1 is white."""
         if self._constants is None or self._constants[0] is not self.fitted:
@@ -243,7 +255,8 @@ class ImagePatches(Tokenizer):
                 np.array(self.given[name] or self.fitted.get(name, unfitted), np.float32)
                 for name in ("mean", "std")
             )
-            std[std < 1e-3] = 1.0  # a channel that is always the same
+            if self.given["std"] is None:
+                std[std < 1e-3] = 1.0  # a channel that is always the same
             self._constants = (self.fitted, mean, std)
         return self._constants[1:]
 

@@ -46,21 +46,25 @@ class Coordinates(Configurable):
             grid: on which their patches are laid; None: each image has its own.
         """
         places = features.positions
-        if self.extent is None:
+        if grid is None and self.extent is None:
             return places + (self.shift + self.start)
-        extent = places.new_tensor(self.extent)[:, None]
-        lengths = _lengths(features) if grid is None else places.new_tensor(grid)[:, None]
+        lengths = _last(features) + 1
+        if grid is not None:  # `grid_positions` the other way round
+            on_grid = places.new_tensor(grid)[:, None]
+            lengths = (on_grid / 2 / (on_grid + 0.5 - lengths)).round()
+            places = (places + 0.5) * (lengths / on_grid) - 0.5
+        extent = lengths if self.extent is None else places.new_tensor(self.extent)[:, None]
         return (places + self.shift) / lengths * extent + self.start
 
 
-def _lengths(features: Features) -> Float[Tensor, "2 N"]:
-    """For each patch the rows and columns of its image, without asking the device."""
+def _last(features: Features) -> Float[Tensor, "2 N"]:
+    """For each patch the last row and column of its image, without asking the device."""
     places = features.positions
     counts = torch.tensor(features.lengths, device=places.device)
     owners = torch.arange(len(counts), device=places.device)
     owners = owners.repeat_interleave(counts, output_size=features.num_tokens).expand_as(places)
     last = places.new_zeros(len(places), len(counts)).scatter_reduce(1, owners, places, "amax")
-    return last.gather(1, owners) + 1
+    return last.gather(1, owners)
 
 
 def whole(size: Iterable[int], patch: Size) -> Size:

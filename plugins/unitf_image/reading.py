@@ -174,7 +174,9 @@ def _pil_array(image: Image.Image) -> np.ndarray:
         return np.clip(numbers / 65535, 0, 1).astype(np.float32)
     if mode == "F":
         return _checked_floats(np.asarray(image, dtype=np.float32))
-    if mode == "P" and "transparency" in image.info:
+    if mode == "La":  # which PIL turns into LA alone
+        image = image.convert("LA")
+    if mode in ("1", "L", "P", "RGB") and "transparency" in image.info:
         mode, image = "RGBA", image.convert("RGBA")
     if mode not in ("L", "RGB", "RGBA"):
         image = image.convert(_CONVERTED.get(mode, "RGB"))

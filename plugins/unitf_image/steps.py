@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ Range = tuple[float, float] | list[float]
 class ResizedCrop:
     """A box of random area and aspect, resized to the size of the image (Inception's crop)."""
 
+    moves: ClassVar[bool] = True  # whether what the image shows is elsewhere afterwards
     area: Range = (0.3, 1.0)
     ratio: Range = (3 / 4, 4 / 3)
 
@@ -42,6 +43,7 @@ class Crop:
     """The image pushed by up to `padding` pixels in each direction; what is uncovered is black
     ("constant"), the border repeated ("edge") or the image mirrored ("reflect")."""
 
+    moves: ClassVar[bool] = True
     padding: int = 4
     mode: Literal["constant", "edge", "reflect"] = "constant"
 
@@ -77,6 +79,7 @@ def _outside(places: np.ndarray, length: int, mode: str) -> np.ndarray:
 class Flip:
     """The image mirrored left to right, with some probability."""
 
+    moves: ClassVar[bool] = True
     probability: float = 0.5
 
     def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
@@ -87,6 +90,7 @@ class Flip:
 class Erase:
     """A random box painted in the mean colour, with some probability (random erasing)."""
 
+    moves: ClassVar[bool] = False
     probability: float = 0.25
     area: Range = (0.02, 1 / 3)
     ratio: Range = (0.3, 1 / 0.3)
@@ -103,6 +107,7 @@ class Erase:
 class Jitter:
     """Brightness, contrast and saturation, each multiplied by up to 1 ± its strength."""
 
+    moves: ClassVar[bool] = False
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.3
@@ -122,6 +127,7 @@ class Affine:
     """A small turn (degrees), push (share of the image), change of size (1 ± scale) and slant
     (degrees); what is uncovered is black."""
 
+    moves: ClassVar[bool] = True
     degrees: float = 10.0
     translate: float = 0.1
     scale: float = 0.1
@@ -160,6 +166,7 @@ _OPERATIONS = [
 class Rand:
     """timm's RandAugment (Cubuk et al., 2020), for grey and colour images of 8 bits."""
 
+    moves: ClassVar[bool] = True
     magnitude: float = 9.0
     num_ops: int = 2
     noise: float = 0.5  # standard deviation of the magnitude

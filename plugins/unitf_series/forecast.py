@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import regression as scores
 
-from unitf.batch import Sample, View
+from unitf.batch import Encoding, Sample, View
 from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.task import Task, Tokenizers
-from unitf.tokens import Tokens
+from unitf.tokenizer import Tokenizer
+from unitf.tokens import Features, Tokens
 from unitf_series.patches import SeriesPatches, read_series
 
 
@@ -21,7 +22,8 @@ class Forecast(Task):
     """The next steps of each channel, from its own columns (Nie et al., 2023).
 
     The loss is the squared error in units of the channel's scale, so that no channel counts more
-    for its unit; figures and predictions are in the unit of the series.
+    for its unit; figures and predictions are in the unit of the series. Steps of the future that
+    are not known (NaN) count in neither.
 
     Args:
         inputs: the column of the series, whose tokenizer is SeriesPatches.
@@ -67,17 +69,47 @@ class Forecast(Task):
             )
         return torch.from_numpy(series.T.copy())
 
-    def collate(self, targets: Sequence[Tensor]) -> Tensor | None:
-        """The channels (K, horizon) of all samples, one after the other."""
-        return torch.cat(list(targets)) if targets else None
+    def note(self, encoding: Encoding) -> int:
+        """How many channels the series has."""
+        [(column, features)] = encoding.features.items()
+        _check(encoding.inputs[column])
+        patches = int(features.positions[0].max()) + 1
+        if patches != self.num_patches:
+            raise UserError(
+                f"{column}: {patches} patches a channel, expected num_patches = {self.num_patches}"
+            )
+        return features.num_tokens // patches
+
+    def align(self, encoding: Encoding, note: int) -> dict[str, Tensor]:
+        """The future (C, horizon) in units of each channel's scale, and that scale (C, 1).
+
+        Taken from the level in float64: in a large one float32 would lose the future.
+        """
+        future = self.encode_target(encoding.sample)
+        [(column, features)] = encoding.features.items()
+        if len(future) != note:
+            raise UserError(
+                f"target {self.target!r}: expected {note} channels as in {column}, "
+                f"found {len(future)}"
+            )
+        level, scale = self._levels(features, encoding.inputs[column])
+        return {"future": ((future - level) / scale).float(), "scale": scale}
+
+    def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor] | None:
+        """The K channels of all samples, one after the other."""
+        if not targets:
+            return None
+        return {name: torch.cat([one[name] for one in targets]) for name in ("future", "scale")}
 
     def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "K L"]:
         """The next steps of the K channels of all samples, in units of each one's scale."""
-        wrong = [length for length in columns.lengths if length % self.num_patches]
-        if wrong:
-            raise UserError(
-                f"Forecast: a series of {wrong[0]} columns, expected {self.num_patches} a channel"
-            )
+        [features] = view.features.values()
+        for name, found, own in zip(view.names, columns.lengths, features.lengths, strict=True):
+            if found != own:
+                raise UserError(
+                    f"{name}: Forecast reads {own} patches and nothing beside them (a prefix, a "
+                    f"class token), found {found} columns"
+                )
         patches = columns.rows.unflatten(0, (-1, self.num_patches)).float()
         if self.pooling == "flat":
             pooled = patches.flatten(1)
@@ -86,18 +118,17 @@ class Forecast(Task):
         return self.linear(self.dropout(pooled)).float()
 
     def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "K L"]:
-        level, scale = self._levels(view, tokenizers)
-        return self.read(columns, view, tokenizers) * scale + level
+        return self._in_unit(self.read(columns, view, tokenizers), view, tokenizers).float()
 
     def losses(
         self, reading: Float[Tensor, "K L"], view: View, tokenizers: Tokenizers
     ) -> Float[Tensor, " K"]:
         if not view.num_samples:
             return reading.sum(1)
-        level, scale = self._levels(view, tokenizers)
-        error = reading - (view.target - level) / scale
-        # an unknown future counts as foreseen
-        return error.nan_to_num().square().mean(1)
+        future = view.target["future"]
+        known = ~future.isnan()
+        error = torch.where(known, reading - future, 0.0)
+        return error.square().sum(1) / known.sum(1).clamp(min=1)
 
     def metrics(self) -> Figures:
         return Figures(
@@ -115,19 +146,20 @@ class Forecast(Task):
         """Figures over all channels and steps; a sample of them is a channel."""
         if not len(sequences):
             return
-        level, scale = self._levels(view, tokenizers)
         runs = self._channels(view)
         rows = [row for sequence in sequences for row in runs[sequence]]
-        target = take(view.target, rows)
-        predicted = take(reading * scale + level, rows)
-        predicted = torch.where(target.isnan(), 0.0, predicted)
-        metrics.update(predicted.contiguous(), target.nan_to_num().contiguous())
+        # in the channel's unit, but around its level: float32 does not lose them to a large one
+        target = take(view.target["future"] * view.target["scale"], rows)
+        predicted = take(reading * view.target["scale"], rows)
+        known = ~target.isnan()
+        metrics["num_samples"].update(predicted, target)
+        for name in ("mae", "rmse"):
+            metrics[name].update(predicted[known], target[known])
 
     def predict(
         self, reading: Float[Tensor, "K L"], view: View, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
-        level, scale = self._levels(view, tokenizers)
-        values = reading * scale + level
+        values = self._in_unit(reading.detach().cpu(), view.to("cpu"), tokenizers)
         return [
             {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(view)
         ]
@@ -141,16 +173,24 @@ class Forecast(Task):
             first = runs[-1].stop
         return runs
 
-    def _levels(self, view: View, tokenizers: Tokenizers) -> tuple[Tensor, Tensor]:
-        """Level and scale (K, 1) of all channels."""
+    def _in_unit(
+        self, reading: Float[Tensor, "K L"], view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, "K L"]:
+        """What was read, in the unit of the series and float64."""
         [(column, features)] = view.features.items()
-        tokenizer = tokenizers[self.inputs[column]]
-        if not isinstance(tokenizer, SeriesPatches):
-            raise UserError(
-                f"Forecast reads what SeriesPatches makes, found {type(tokenizer).__name__}"
-            )
-        places: Int[Tensor, " K"] = torch.arange(
-            0, features.num_tokens, self.num_patches, device=features.values.device
+        level, scale = self._levels(features, tokenizers[self.inputs[column]])
+        return reading * scale + level
+
+    def _levels(self, features: Features, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+        """Level (float64) and scale (K, 1) of all channels."""
+        level, scale = _check(tokenizer).levels(features)
+        return level[:: self.num_patches, None], scale[:: self.num_patches, None]
+
+
+def _check(tokenizer: Tokenizer) -> SeriesPatches:
+    """The tokenizer, which must be the one whose features have a level."""
+    if not isinstance(tokenizer, SeriesPatches):
+        raise UserError(
+            f"Forecast reads what SeriesPatches makes, found {type(tokenizer).__name__}"
         )
-        level, scale = tokenizer.levels(features)
-        return level[places, None], scale[places, None]
+    return tokenizer

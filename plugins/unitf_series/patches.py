@@ -19,9 +19,10 @@ Scaling = Literal["deviation", "size", "none"]
 class SeriesPatches(Tokenizer):
     """A series of C channels as patches in time, one channel after the other.
 
-    Each channel is brought to one level and scale by its own numbers. Those are the last two of
-    the F numbers of a patch, so that what is predicted of a channel comes back in its unit;
-    `embed` does not read them. Missing numbers (NaN) count as the channel's level.
+    Each channel is brought to one level and scale by its own numbers. Those are the last three of
+    the F numbers of a patch, so that what is predicted of a channel comes back in its unit: the
+    level, what float32 leaves out of it, and the scale. `embed` does not read them. Missing numbers
+    (NaN) count as the channel's level.
 
     A core with `chunk` (the number of patches of a channel) reads each channel by itself, as
     PatchTST (Nie et al., 2023, arXiv:2211.14730); one without reads all of them together.
@@ -69,7 +70,8 @@ class SeriesPatches(Tokenizer):
         self.smallest = smallest
         self.num_axes = 2 if channel_axis else 1
         self.learn_positions = learn_positions
-        self.num_features = patch + 2
+        self.num_features = patch + 3
+        self.content = slice(patch)
 
     @property
     def num_patches(self) -> int:
@@ -104,9 +106,9 @@ class SeriesPatches(Tokenizer):
         return (predicted - features.values)[: self.patch].square().mean(0)
 
     def levels(self, features: Features) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-        """Of each token the level and scale of its channel."""
-        level, scale = features.values[self.patch :].unbind(0)
-        return level, scale
+        """Of each token the level (float64) and scale of its channel."""
+        level, rest, scale = features.values[self.patch :].unbind(0)
+        return level.double() + rest, scale
 
     # ---- raw values and features -------------------------------------------------------
 
@@ -125,8 +127,9 @@ class SeriesPatches(Tokenizer):
         # the first steps are left out, not the latest
         patches = scaled[spare:].unfold(0, self.patch, self.stride)  # (patches, C, patch)
         patches = patches.transpose(0, 1)
-        around = torch.stack([level, scale], dim=1)[:, None].expand(-1, count, -1)
-        rows = torch.cat([patches, around], dim=2).flatten(0, 1).contiguous()
+        around = torch.stack([level, level - level.float(), scale], dim=1)
+        around = around[:, None].expand(-1, count, -1)
+        rows = torch.cat([patches, around], dim=2).flatten(0, 1).float()
         places = [torch.arange(count).repeat(len(level))]
         if self.num_axes == 2:
             places.append(torch.arange(len(level)).repeat_interleave(count))
@@ -152,12 +155,11 @@ class SeriesPatches(Tokenizer):
         """The series (T, C) that the patches cover; where they overlap the later one counts."""
         if features.num_tokens == 0:
             raise UserError("a series of no patches cannot be decoded")
-        rows = features.rows.detach().float().cpu()
-        places = features.positions[0].long().cpu()
-        count = int(places.max()) + 1
-        patches = rows.unflatten(0, (-1, count))  # (C, patches, F)
-        level, scale = patches[:, 0, self.patch], patches[:, 0, self.patch + 1]
-        series = torch.zeros((count - 1) * self.stride + self.patch, len(patches))
+        features = features.to("cpu")
+        count = int(features.positions[0].max()) + 1
+        patches = features.rows.detach().double().unflatten(0, (-1, count))  # (C, patches, F)
+        level, scale = (each.detach()[::count] for each in self.levels(features))
+        series = patches.new_zeros((count - 1) * self.stride + self.patch, len(patches))
         for number in range(count):
             first = number * self.stride
             series[first : first + self.patch] = patches[:, number, : self.patch].mT
@@ -178,15 +180,15 @@ class SeriesPatches(Tokenizer):
 
 
 def read_series(value: Any, channels: int | None = None) -> Series:
-    """A raw value as an array (T, C) of float32; one of one axis has one channel.
+    """A raw value as an array (T, C) of float64; one of one axis has one channel.
 
     Raises:
         UserError: it is no series of numbers, an infinite one, or of other channels.
     """
     if isinstance(value, Tensor):
-        value = value.detach().cpu().float().numpy()
+        value = value.detach().cpu().double().numpy()
     try:
-        series = np.asarray(value, dtype=np.float64)
+        series = np.array(value, dtype=np.float64)  # a copy: the value may be read-only
     except (TypeError, ValueError):
         raise UserError(
             f"expected a series of numbers (T, C) or (T,), found {type(value).__name__} "
@@ -200,5 +202,4 @@ def read_series(value: Any, channels: int | None = None) -> Series:
         raise UserError(f"a series of {series.shape[1]} channels, expected {channels}")
     if np.isinf(series).any():
         raise UserError("a series with infinite numbers")
-    with np.errstate(over="ignore"):
-        return series.astype(np.float32)
+    return series

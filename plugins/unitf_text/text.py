@@ -191,8 +191,10 @@ class TextTokenizer(Tokenizer):
         ]
         none = (-1, -1, -1)
         parts = self._framed(self._limit(parts), none, none)
-        texts = tuple(map(self.written, raw))
-        return Spans(texts, np.array([span for part in parts for span in part]).reshape(-1, 3).T)
+        spans = [span for part in parts for span in part]
+        if self.padding_id is not None and self.max_tokens is not None:
+            spans += [none] * (self.max_tokens - len(spans))
+        return Spans(tuple(map(self.written, raw)), np.array(spans).reshape(-1, 3).T)
 
     def names(self, features: Features) -> list[str]:
         added = {self.unknown_id, self.start_id, self.end_id, self.mask_id, self.padding_id}

@@ -23,6 +23,8 @@ _EXPECTED = (
 def read_clip(value: Any, channels: int, count: int | None = None) -> Frames:
     """The frames of a clip with as many channels as wanted.
 
+    Transparency is laid on white; frames of 16-bit grey become float32 from 0 to 1.
+
     Args:
         count: so many frames are taken, evenly spread over the clip; None: all.
 
@@ -34,7 +36,7 @@ def read_clip(value: Any, channels: int, count: int | None = None) -> Frames:
     elif isinstance(value, torch.Tensor):
         frames = _from_tensor(value)
     elif isinstance(value, list | tuple):
-        frames = _from_list([value[place] for place in spread(len(value), count)])
+        frames = _from_list([value[place] for place in spread(len(value), count)], channels)
     elif isinstance(value, str | os.PathLike | bytes | bytearray):
         frames = _from_video(value, count)
     else:
@@ -58,16 +60,24 @@ def _to_channels(frames: Frames, channels: int) -> Frames:
         return frames
     if (found, channels) == (1, 3):
         return np.repeat(frames, 3, axis=1)
-    if (found, channels) == (4, 3):
-        raise UserError("a clip with transparency, expected colour (3 channels)")
+    if found == 4:  # the last one is alpha
+        white = 255 if frames.dtype == np.uint8 else 1
+        alpha = frames[:, 3:].astype(np.float32) / white
+        laid = _like(frames[:, :3] * alpha + white * (1 - alpha), frames)
+        return _to_channels(laid, channels)
     if (found, channels) == (3, 1):  # luma of ITU-R BT.601, as PIL's "L"
         weights = np.array([0.299, 0.587, 0.114], np.float32)
         luma = np.einsum("c,tchw->thw", weights, frames.astype(np.float32))[:, None]
-        return np.rint(luma).astype(np.uint8) if frames.dtype == np.uint8 else luma
+        return _like(luma, frames)
     raise UserError(
         f"a clip of {found} channels, expected {channels} "
         "(an array is (T, H, W, C), a tensor (T, C, H, W))"
     )
+
+
+def _like(numbers: Frames, frames: Frames) -> Frames:
+    """`numbers` in the type of `frames`."""
+    return np.rint(numbers).astype(np.uint8) if frames.dtype == np.uint8 else numbers
 
 
 def _from_array(array: np.ndarray) -> Frames:
@@ -98,33 +108,46 @@ def _checked(array: np.ndarray) -> np.ndarray:
     return frames
 
 
-def _from_list(values: Sequence[Any]) -> Frames:
+def _from_list(values: Sequence[Any], channels: int) -> Frames:
     if not values:
         raise UserError("a clip of no frames")
-    frames = [_frame(value) for value in values]
-    shapes = {frame.shape for frame in frames}
-    if len(shapes) > 1:
-        raise UserError(f"frames of {len(shapes)} different sizes: {sorted(shapes)[:2]}")
-    return _from_array(np.stack(frames))
+    frames = [_to_channels(_frame(value), channels) for value in values]
+    sizes = {frame.shape[2:] for frame in frames}
+    if len(sizes) > 1:
+        raise UserError(f"frames of {len(sizes)} different sizes: {sorted(sizes)[:2]}")
+    if len({frame.dtype for frame in frames}) > 1:
+        raise UserError("frames of 8 bits among others, expected all alike")
+    return np.concatenate(frames)
 
 
-def _frame(value: Any) -> np.ndarray:
-    """One frame as (H, W) or (H, W, C)."""
+def _frame(value: Any) -> Frames:
+    """One frame as a clip."""
     if isinstance(value, np.ndarray):
-        return value
+        return _from_array(value[None])
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().movedim(0, -1).numpy()
-    if isinstance(value, str | os.PathLike | bytes | bytearray):
-        try:
+        return _from_tensor(value[None, None] if value.ndim == 2 else value[None])
+    if not isinstance(value, str | os.PathLike | bytes | bytearray | Image.Image):
+        raise UserError(f"a frame of type {type(value).__name__}; expected {_EXPECTED}")
+    try:
+        if isinstance(value, Image.Image):
+            pixels = _pixels(value)
+        else:
             file: Any = BytesIO(value) if isinstance(value, bytes | bytearray) else value
             with Image.open(file) as opened:
-                value = opened.convert("RGB")
-        except Exception as error:  # PIL's readers raise whatever a broken file makes them raise
-            words = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"a frame that is not a readable image: {words}") from None
-    if isinstance(value, Image.Image):
-        return np.asarray(value if value.mode in ("L", "RGB") else value.convert("RGB"))
-    raise UserError(f"a frame of type {type(value).__name__}; expected {_EXPECTED}")
+                pixels = _pixels(opened)
+    except Exception as error:  # PIL's readers raise whatever a broken file makes them raise
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"a frame that is not a readable image: {words}") from None
+    return _from_array(pixels[None])
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """An image as (H, W) or (H, W, C)."""
+    if image.mode.startswith("I"):  # 16-bit grey, which older versions of PIL widen to 32 bits
+        return np.clip(np.asarray(image, dtype=np.float32) / 65535, 0, 1)
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA"))
+    return np.asarray(image if image.mode in ("L", "RGB", "F") else image.convert("RGB"))
 
 
 def _from_video(value: Any, count: int | None) -> Frames:
@@ -142,4 +165,4 @@ def _from_video(value: Any, count: int | None) -> Frames:
             decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     except (av.FFmpegError, OSError, IndexError, ValueError) as error:
         raise UserError(f"{name}: not a readable video: {error}") from None
-    return _from_list([decoded[place] for place in spread(len(decoded), count)])
+    return _from_list([decoded[place] for place in spread(len(decoded), count)], 3)

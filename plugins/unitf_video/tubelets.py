@@ -61,8 +61,8 @@ class VideoTubelets(Tokenizer):
         scaling: Scaling | None = None,
         channels: int = 3,
         positions: Scheme = "sinusoidal",
-        mean: float | list[float] | None = None,
-        std: float | list[float] | None = None,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
@@ -83,7 +83,7 @@ class VideoTubelets(Tokenizer):
         if channels not in (1, 3):
             raise UserError(f"channels: expected 1 or 3, found {channels}")
         self.channels = channels
-        self.given = {"mean": _each(mean, channels), "std": _each(std, channels)}
+        self.given = {"mean": _each("mean", mean, channels), "std": _each("std", std, channels)}
         self.num_features = channels * tubelet * math.prod(self.patch)
 
     # ---- learned before training -------------------------------------------------------
@@ -162,7 +162,7 @@ class VideoTubelets(Tokenizer):
     def canvas(self, features: Features) -> Canvas:
         """The first frame of each tubelet, side by side."""
         clip = self.decode(features)[:: self.tubelet]
-        strip = np.concatenate(list(clip if clip.shape[-1] != 4 else clip[..., :3]), axis=1)
+        strip = np.concatenate(list(clip), axis=1)
         (frame, row, column), (height, width) = ranks(features), self.patch
         left = frame * clip.shape[2] + column * width
         return Canvas(strip, boxes_of(left, row * height, width, height), ("frame", ""))
@@ -259,11 +259,13 @@ def _pair(name: str, value: Pair) -> tuple[int, int]:
     return both
 
 
-def _each(value: float | list[float] | None, channels: int) -> list[float] | None:
+def _each(name: str, value: float | Sequence[float] | None, channels: int) -> list[float] | None:
     """A number for each channel."""
     if value is None:
         return None
-    numbers = list(value) if isinstance(value, list) else [float(value)] * channels
+    numbers = list(value) if isinstance(value, Sequence) else [float(value)] * channels
     if len(numbers) != channels:
-        raise UserError(f"mean, std: expected one number or {channels}, found {len(numbers)}")
+        raise UserError(f"{name}: expected one number or {channels}, found {len(numbers)}")
+    if name == "std" and min(numbers) <= 0:
+        raise UserError(f"{name}: expected numbers above 0, found {value}")
     return numbers

@@ -57,6 +57,7 @@ def test_a_tensor_a_list_a_tuple_and_a_dictionary_with_an_array_are_the_same_sou
     for value in (
         WAVE,
         torch.from_numpy(WAVE),
+        torch.from_numpy(WAVE).requires_grad_(),
         WAVE.tolist(),
         (WAVE, RATE),
         {"array": WAVE, "sampling_rate": RATE},
@@ -110,6 +111,21 @@ def test_a_longer_sound_is_cut_from_its_middle_and_in_training_from_anywhere(tmp
         torch.manual_seed(0)
         assert read_sound(value, RATE, 1.0, random=True)[0].item() in starts
     assert len(read_sound(path, RATE, max_seconds=9.0)) == len(ramp)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+@pytest.mark.parametrize("rate", [16_000, 22_050, 44_100])
+def test_a_part_and_the_blocks_of_a_file_are_what_the_whole_has_there(
+    monkeypatch, kind: str, rate: int
+):
+    monkeypatch.setattr("unitf_audio.sound.BLOCK", 9_000)
+    tone = np.sin(np.arange(4 * rate) * 2 * np.pi * 175 / rate) * 0.5
+    data = written(tone, rate, kind)
+    whole, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+    for seconds in (0.1, 1.0, 3.9, None):
+        part = read_sound(data, rate, max_seconds=seconds).numpy()
+        start = (len(whole) - len(part)) // 2
+        assert np.abs(part - whole[start:][: len(part)]).max() < 1e-5
 
 
 def test_one_sample_and_silence_are_sounds():

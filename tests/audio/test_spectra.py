@@ -313,6 +313,21 @@ def test_masks_hide_whole_stripes_of_at_most_the_given_share():
     assert bool((ones == 1).all())
 
 
+def test_masks_have_the_mean_of_a_spectrum_that_is_not_normalised():
+    seed_all(0)
+    tokenizer = SpectrogramFrames(8, SMALL, normalise="none", mask=SpecAugment(2, 0.5, 0, 0.0))
+    plain = tokenizer.encode(noise(1.0)).values
+    masked = tokenizer.encode(noise(1.0), train=True).values
+    stripes = (masked != plain).all(0)
+    assert stripes.any() and torch.equal(masked[:, ~stripes], plain[:, ~stripes])
+    assert torch.allclose(masked[:, stripes], plain.mean())
+
+
+def test_the_slowest_speed_is_above_0(monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda low, high: low)
+    assert len(Perturbation(speed=0.999)(torch.zeros(50), 8_000)) == 5_000
+
+
 def test_raw_samples_come_back():
     tokenizer = WaveformFrames(16, 8_000, window=0.01)
     tokenizer.fit(iter([noise(0.5)]))
@@ -368,6 +383,8 @@ def _remade(settings: Any, **extra: Any) -> Any:
         (lambda: Spectrogram(num_mels=20, num_coefficients=21), "21 coefficients of 20 mel"),
         (lambda: SpectrogramFrames(8, min_seconds=2.0, max_seconds=1.0), "more than max_seconds"),
         (lambda: SpectrogramFrames(8, num_frames=0), "num_frames: 0"),
+        (lambda: SpectrogramFrames(8, frames_per_token=4, num_frames=2), "expected 4 or more"),
+        (lambda: SpectralPatches(8, SMALL, num_frames=8), "num_frames: 8, expected 16 or more"),
         (lambda: WaveformFrames(8, window=0.00001), "in seconds"),
         (lambda: WaveformFrames(8, max_seconds=0.0).encode(noise(1.0)), "max_seconds 0.0"),
         (lambda: Perturbation(speed=1.0), "speed"),

@@ -135,9 +135,11 @@ def test_the_noisy_test_is_noisier():
     assert loudness("test_noisy") > 4 * loudness("test")
 
 
-def test_a_misspelt_split_and_a_wrong_ratio_are_refused():
+def test_a_misspelt_split_a_wrong_ratio_and_a_negative_seed_are_refused():
     with pytest.raises(UserError, match="no split 'trian', expected train"):
         TelephoneTones(sizes={"trian": 3})
     for wrong in ([5.0], [9.0, 3.0]):
         with pytest.raises(UserError, match="snr"):
             TelephoneTones(snr=wrong)
+    with pytest.raises(UserError, match="expected 0 or more, found -1"):
+        TelephoneTones(seed=-1)

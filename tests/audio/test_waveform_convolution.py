@@ -78,6 +78,25 @@ def test_a_sound_gets_mean_0_and_deviation_1_and_a_short_one_zeros_after_it():
     assert np.array_equal(plain.values[1:8, 0], samples[:7]) and not plain.values[8:].any()
 
 
+def test_the_loss_is_of_the_samples_and_not_of_their_number():
+    tokenizer = built(SMALL)
+    features = tokenizer.cut(noise(53))
+    predicted = torch.zeros_like(features.values)
+    samples = features.values[1:]
+    assert torch.equal(tokenizer.loss(predicted, features), samples.square().mean(0))
+
+
+def test_a_hidden_last_token_still_counts_as_one():
+    tokenizer = built(SMALL)
+    assert isinstance(tokenizer.embedding, SampleEncoder)
+    rows = tokenizer.cut(noise(53)).rows.clone()
+    rows[-1] = 0
+    _, counts = tokenizer.embedding.to_sounds(rows, [len(rows)])
+    assert counts.tolist() == [3 * 12 + 17]
+    even = built(SampleConvolutions([4], [3], [3], place_kernel=2, place_groups=4))
+    assert even(Features(torch.zeros(6, 1))).matrix.isfinite().all()
+
+
 def test_spans_are_hidden_in_training_alone():
     tokenizer = built(LAYER, hide=HiddenSpans(0.5, 2, 1))
     assert isinstance(tokenizer.embedding, SampleEncoder)

@@ -76,6 +76,26 @@ def test_a_chat_answers_line_by_line_and_remembers(checkpoint, capsys, monkeypat
     assert told.out.startswith(first.split("\n")[0])
 
 
+def test_what_a_chat_cannot_read_is_one_line(checkpoint, capsys, monkeypatch):
+    said = io.TextIOWrapper(io.BytesIO(b"hello\n\xff\xfe\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", said)
+    status, told = run(capsys, "chat", "--checkpoint", checkpoint, "--max-tokens", 4)
+    assert status == 2
+    assert told.err == "unitf: error: chat: expected utf-8 text, found byte 0xff\n"
+
+
+def test_a_digit_that_is_no_number_is_a_text(checkpoint, capsys):
+    command = ["generate", "--checkpoint", checkpoint, "--max-tokens", 4, "--json"]
+    [one] = json.loads(run(capsys, *command, "--begin", "²", "--stop", "²")[1].out)
+    assert one["text"].startswith("²")
+
+
+def test_a_text_that_is_the_name_of_a_folder_is_a_text(checkpoint, capsys):
+    command = ["generate", "--checkpoint", checkpoint, "--max-tokens", 4, "--json"]
+    told = run(capsys, *command, "--input", "text=.", "text=")[1].out
+    assert [one["sample"] for one in json.loads(told)] == [{"text": "."}, {"text": ""}]
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "words", "message"),
     [
@@ -84,6 +104,8 @@ def test_a_chat_answers_line_by_line_and_remembers(checkpoint, capsys, monkeypat
         ("language model", ["--image", "a.png"], "unknown '--image'; this model reads text"),
         ("language model", ["--prompts", "none.txt"], "--prompts none.txt: there is no such file"),
         ("language model", ["--num-returns", "2"], "num_returns: expected at most num_beams 1"),
+        ("language model", ["--text", "a", "--batch-size", "0"], "batch_size: expected 1 or more"),
+        ("writer", ["--input", "sound="], "nothing to read: expected an input of text, sound"),
         ("writer", [], "nothing to read: expected an input of text, sound"),
         ("writer", ["--text", ""], "nothing to read: expected an input of text, sound"),
         ("writer", ["--sound", "none.wav"], "none.wav"),

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from unitf.cli import main
 from unitf.cli.inputs import read_inputs
@@ -295,4 +296,76 @@ def test_the_processes_of_a_run_end_together_with_a_line_of_what_was_wrong(at_fa
     assert ended.returncode == 2
     errors = [line for line in ended.stderr.splitlines() if line.startswith("unitf: error:")]
     assert any(f"toy/validation[{at_fault}]" in line for line in errors), ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert "in _call_and_handle_interrupt" not in ended.stderr  # Lightning's traceback
+
+
+def test_a_run_is_not_trained_over_another(recipe, tmp_path, capsys):
+    out = tmp_path / "run"
+    quick = ["--trainer.max_steps", "1", "--test_after_fit", "false"]
+    begin = ["fit", "--config", str(recipe), "--out", str(out), *quick]
+    assert main(begin) == 0
+    before = (out / "checkpoints" / "best.ckpt").read_bytes()
+    capsys.readouterr()
+    assert f"unitf fit --resume {out}" in error_of(begin, capsys)
+    assert (out / "checkpoints" / "best.ckpt").read_bytes() == before
+
+
+def test_figures_of_the_test_are_those_of_the_model_that_was_tested(recipe, tmp_path):
+    out = tmp_path / "run"
+    assert main(["fit", "--config", str(recipe), "--out", str(out)]) == 0
+    assert "test" in json.loads((out / "metrics.json").read_text())["results"]
+    go_on = ["fit", "--resume", str(out), "--trainer.max_epochs", "9", "--test_after_fit", "false"]
+    assert main(go_on) == 0
+    assert set(json.loads((out / "metrics.json").read_text())["results"]) == {"validation"}
+
+
+def test_a_run_needs_neither_a_progress_bar_nor_checkpoints(recipe, tmp_path, capsys):
+    out = tmp_path / "run"
+    begin = ["fit", "--config", str(recipe), "--out", str(out), "--trainer.max_steps", "2"]
+    assert main([*begin, "--trainer.enable_progress_bar", "false"]) == 0
+    assert "samples/s" not in capsys.readouterr().out
+    begin[4] = str(tmp_path / "other")
+    assert main([*begin, "--trainer.enable_checkpointing", "false"]) == 0
+    assert (tmp_path / "other" / "metrics.json").is_file()
+    assert not (tmp_path / "other" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
+def test_a_precision_that_positions_would_suffer_from_is_refused(recipe, precision, capsys):
+    line = error_of(["fit", "--config", str(recipe), "--trainer.precision", precision], capsys)
+    assert "expected 32-true, 16-mixed or bf16-mixed" in line and precision in line
+
+
+def test_a_schedule_with_rates_of_its_own_is_refused_beside_factors(recipe, tmp_path, capsys):
+    schedule = {"class_path": "torch.optim.lr_scheduler.OneCycleLR"}
+    schedule["init_args"] = {"max_lr": 0.01, "total_steps": 100}
+    begin = ["fit", "--config", str(recipe), "--model.schedule", json.dumps(schedule)]
+    begin += ["--trainer.max_steps", "1", "--test_after_fit", "false"]
+    line = error_of([*begin, "--model.layer_decay", "0.5", "--out", str(tmp_path / "a")], capsys)
+    assert "OneCycleLR sets rates of its own" in line
+    out = tmp_path / "b"
+    assert main([*begin, "--trainer.max_steps", "3", "--out", str(out)]) == 0
+    [state] = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["lr_schedulers"]
+    assert state["last_epoch"] == 3  # steps
+
+
+def test_a_signal_after_the_last_step_is_no_clean_end(recipe, tmp_path, capsys, monkeypatch):
+    from unitf.learner import Learner
+
+    step = Learner.validation_step
+
+    def signalled(self, *arguments, **options):
+        if not self.trainer.sanity_checking:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(Learner, "validation_step", signalled)
+    out = tmp_path / "run"
+    begin = ["fit", "--config", str(recipe), "--out", str(out), "--trainer.max_epochs", "1"]
+    begin += ["--trainer.limit_val_batches", "1"]
+    assert main(begin) == 128 + signal.SIGTERM
+    assert f"unitf fit --resume {out}" in capsys.readouterr().err
+    assert "test" not in json.loads((out / "metrics.json").read_text())["results"]
+    monkeypatch.setattr(Learner, "validation_step", step)
+    assert main(["fit", "--resume", str(out)]) == 0
+    assert "test" in json.loads((out / "metrics.json").read_text())["results"]

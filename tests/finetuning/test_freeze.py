@@ -104,6 +104,30 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+class CutWithin(Callback):
+    """Saves a run in the middle of an epoch of four steps, and ends it."""
+
+    def on_train_batch_end(self, trainer, pl_module, *step):
+        if trainer.global_step == 10:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "within.ckpt")
+            raise CutError
+
+
+@pytest.mark.parametrize("every", [None, 1])
+def test_a_run_that_was_cut_within_an_epoch_goes_on_with_what_is_frozen(every, tmp_path):
+    def learner():
+        torch.manual_seed(0)
+        return fresh_learner(BATCH, freeze=Freeze(blocks="0-2", unfreeze_every=every))
+
+    whole, again = learner(), learner()
+    fit(whole, tmp_path, max_epochs=3)
+    with pytest.raises(CutError):
+        fit(learner(), tmp_path, [CutWithin()], max_epochs=3)
+    fit(again, tmp_path, resume=tmp_path / "within.ckpt", max_epochs=3)
+    expected, found = weights_of(whole), weights_of(again)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
 def test_wrong_parts_are_named():
     assert block_numbers("0-2, 4", 6) == {1, 2, 3, 5}
     for text in ("0-6", "3-1", "top", "-1"):

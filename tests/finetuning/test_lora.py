@@ -11,7 +11,7 @@ from unitf import UserError
 from unitf.callbacks import Adapters
 from unitf.checkpoints.source import read_source
 from unitf.core import Transformer, TransformerConfig
-from unitf.finetuning import LoRA
+from unitf.finetuning import Freeze, LoRA
 from unitf.tokens import Tokens
 
 ALL = ("attention.qkv", "attention.out", "feedforward.inner", "feedforward.out")
@@ -37,6 +37,13 @@ def test_the_core_stays_and_its_adapters_are_trained(adapted, source):
     assert all(torch.equal(base[name], theirs[name]) for name in core)
     grown = [weight.abs().max() for name, weight in ours.items() if "lora_B" in name]
     assert len(grown) == 4 * CORE["depth"] and all(size > 0 for size in grown)
+
+
+def test_adapters_are_trained_beside_a_core_that_is_frozen(source, tmp_path):
+    learner = learner_from(pretrained=source, lora=LoRA(rank=2), freeze=Freeze(("core",)))
+    fit(learner, tmp_path)
+    grown = [w.abs().max() for name, w in weights_of(learner).items() if "lora_B" in name]
+    assert grown and all(size > 0 for size in grown)
 
 
 def test_adapters_change_nothing_at_first(source):

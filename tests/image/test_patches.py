@@ -356,3 +356,16 @@ def test_nothing_cannot_be_decoded():
     made = tokenizer()
     with pytest.raises(UserError, match="no patches"):
         made.decode(made.empty())
+
+
+def test_learned_positions_take_no_more_patches_than_they_know():
+    made = tokenizer(patch=4, positions="learned", grid=(2, 3))
+    assert made.encode(image(8, 12)).num_tokens == 6
+    for sides in ((12, 8), (8, 16)):
+        with pytest.raises(UserError, match="expected at most 2×3"):
+            made.encode(image(*sides))
+
+
+def test_a_deviation_that_is_given_is_kept_however_small():
+    small = tokenizer(patch=4, mean=0.5, std=1e-4).encode(np.full((4, 4, 3), 255, np.uint8))
+    assert torch.allclose(small.values, torch.tensor(5000.0))

@@ -47,12 +47,17 @@ def test_images_of_all_sizes_lie_in_one_range():
     assert torch.equal(tall[0].unique(), wide[1].unique())
 
 
-def test_interpolated_places_lie_in_the_same_range():
-    coordinates = Coordinates([2.0, 2.0], shift=0.5, start=-1.0)
-    laid = tokenizer(coordinates=coordinates, positions="interpolated", grid=(3, 5))
-    [places] = read(laid, (8, 16))
-    [expected] = read(tokenizer(coordinates=coordinates), (8, 16))
-    assert torch.allclose(places, expected, atol=1e-6)
+@pytest.mark.parametrize("positions", ["interpolated", "cubic"])
+@pytest.mark.parametrize("extent", [[2.0, 2.0], None])
+@pytest.mark.parametrize("shift", [0.5, 0.0])
+def test_places_on_another_grid_are_the_images_own(positions, extent, shift):
+    coordinates = Coordinates(extent, shift=shift, start=-1.0)
+    laid = tokenizer(coordinates=coordinates, positions=positions, grid=(3, 5))
+    sizes = (8, 16), (32, 4), (28, 52)
+    for places, expected in zip(
+        read(laid, *sizes), read(tokenizer(coordinates=coordinates), *sizes), strict=True
+    ):
+        assert torch.allclose(places, expected, atol=1e-5)
 
 
 def test_learned_positions_still_read_rows_and_columns():

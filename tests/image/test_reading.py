@@ -117,6 +117,17 @@ def test_transparency_is_laid_on_white():
     assert np.array_equal(read_image(image, 4), image.transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize(
+    ("mode", "colour", "grey"), [("RGB", (10, 20, 30), (40, 50, 60)), ("L", 7, 99)]
+)
+def test_a_transparent_colour_is_laid_on_white(mode, colour, grey):
+    image = Image.new(mode, (4, 4), colour)
+    image.putpixel((1, 1), grey)
+    pixels = read_image(saved(image, "PNG", transparency=colour), 3)
+    assert pixels[:, 0, 0].tolist() == [255, 255, 255]
+    assert pixels[:, 1, 1].tolist() == (list(grey) if mode == "RGB" else [grey] * 3)
+
+
 def test_a_palette_with_a_transparent_colour_is_laid_on_white():
     image = Image.new("P", (2, 2), 0)
     image.putpalette([0, 0, 0, 10, 20, 30])

@@ -8,8 +8,11 @@ import pytest
 import torch
 from unitf_series import Forecast, SeriesPatches
 
-from unitf import Features, Learner, TransformerConfig, UserError, View
+from unitf import Learner, Tokenizer, TransformerConfig, UserError, View
+from unitf.data import Encoder
 from unitf.embedding import Prefix
+from unitf.errors import SampleError
+from unitf.tasks import MaskedTokens, Task
 from unitf.testing import CHECKS, check_tokenizer
 
 WALK = np.random.default_rng(3).normal(size=(20, 2)).cumsum(0) * [1, 50] + [3, -400]
@@ -33,17 +36,34 @@ def test_it_keeps_to_the_contract(monkeypatch, options):
 def test_every_channel_has_its_own_level_and_scale():
     tokenizer = SeriesPatches(24, patch=4, stride=2)
     features = tokenizer.encode(WALK)
-    assert features.values.shape == (6, 18)
+    assert features.values.shape == (7, 18)
     assert features.positions[0].tolist() == [*range(9)] * 2
     assert features.positions[1].tolist() == [0] * 9 + [1] * 9
     level, scale = tokenizer.levels(features)
-    torch.testing.assert_close(level[[0, 9]], torch.tensor(WALK.mean(0)).float())
+    torch.testing.assert_close(level[[0, 9]], torch.tensor(WALK.mean(0)))
     torch.testing.assert_close(scale[[0, 9]], torch.tensor(WALK.std(0)).float())
     second = (WALK[2:6, 1] - WALK[:, 1].mean()) / WALK[:, 1].std()
     torch.testing.assert_close(features.rows[10, :4], torch.tensor(second).float())
     np.testing.assert_allclose(tokenizer.decode(features), WALK, rtol=1e-4, atol=1e-4)
     scaled = tokenizer.encode(WALK * 7 + 5)
     torch.testing.assert_close(scaled.values[:4], features.values[:4], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("offset", [0, 1e5, 1e7, 1.7e9])
+def test_a_series_loses_nothing_to_a_large_level(offset):
+    wave = np.sin(np.arange(64) / 5)[:, None]
+    tokenizer = SeriesPatches(8, patch=16)
+    features = tokenizer.encode(wave + offset)
+    expected = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-5)
+    np.testing.assert_allclose(features.rows[:, :16].flatten(), expected[:, 0], atol=1e-6)
+    np.testing.assert_allclose(tokenizer.decode(features), wave + offset, rtol=0, atol=1e-6)
+
+
+def test_a_series_that_is_read_only_is_read():
+    series = WALK.copy()
+    series.flags.writeable = False
+    tokenizer = SeriesPatches(24, patch=4)
+    assert torch.equal(tokenizer.encode(series).values, tokenizer.encode(WALK).values)
 
 
 def test_the_latest_steps_are_read():
@@ -95,15 +115,19 @@ def test_settings_that_do_not_fit_are_refused():
             make()
 
 
-def learner(pooling="flat", horizon=3) -> Learner:
+def learner(pooling="flat", horizon=3, task: Task | None = None, **options) -> Learner:
     torch.manual_seed(0)
     made = Learner(
         TransformerConfig(dim=24, depth=2, num_heads=2, chunk=5),
-        {"series": lambda dim: SeriesPatches(dim, patch=4)},
-        {"next": Forecast(["series"], "future", horizon, 5, pooling)},
+        {"series": lambda dim: SeriesPatches(dim, patch=4, **options)},
+        {"next": task or Forecast(["series"], "future", horizon, 5, pooling)},
     )
     made.build_components()
     return made.eval()
+
+
+def parts_of(model) -> dict[str, Tokenizer]:
+    return dict(model.tokenizers.items())
 
 
 def test_a_forecast_is_in_the_unit_of_its_channel_alone():
@@ -117,10 +141,13 @@ def test_a_forecast_is_in_the_unit_of_its_channel_alone():
 
 
 def view_of(model, samples) -> View:
-    tokenizer, task = model.tokenizers["series"], model.tasks["next"]
-    features = Features.pack([tokenizer.encode(sample["series"]) for sample in samples])
-    target = task.collate([task.encode_target(sample) for sample in samples])
-    return View({"series": features}, target, ("series",) * len(samples), ("a", "b"))
+    encoder = Encoder(model.tokenizers, model.tasks)
+    return encoder([encoder.item(*numbered) for numbered in enumerate(samples)]).views["next"]
+
+
+def reading_of(model, view) -> torch.Tensor:
+    columns = model.core(model.tokenizers["series"](view.features["series"]))
+    return model.tasks["next"].read(columns, view, parts_of(model))
 
 
 @pytest.mark.parametrize("pooling", ["flat", "mean", "max"])
@@ -131,27 +158,98 @@ def test_loss_and_figures_are_those_of_the_predictions(pooling):
         {"series": WALK[:, :1], "future": WALK[4:7, :1]},
     ]
     view, task = view_of(model, samples), model.tasks["next"]
-    tokens = model.tokenizers["series"](view.features["series"])
-    reading = task.read(model.core(tokens), view, dict(model.tokenizers.items()))
+    reading = reading_of(model, view)
     assert reading.shape == (3, 3)
     made = [np.array(p["forecast"]) for p in model.predict(samples)]
     errors = [m - s["future"] for m, s in zip(made, samples, strict=True)]
     scales = np.concatenate([WALK.std(0), WALK[:, :1].std(0)])
     flat = np.concatenate([error.T for error in errors])
-    losses = task.losses(reading, view, dict(model.tokenizers.items()))
+    losses = task.losses(reading, view, parts_of(model))
     expected = ((flat / scales[:, None]) ** 2).mean(1)
     np.testing.assert_allclose(losses.detach(), expected, rtol=1e-3)
     metrics = task.metrics()
-    task.score(metrics, reading, view, dict(model.tokenizers.items()), [1])
+    task.score(metrics, reading, view, parts_of(model), [1])
     figures = metrics.compute()
     assert figures["rmse"].item() == pytest.approx(np.sqrt((errors[1] ** 2).mean()), rel=1e-3)
     assert figures["mae"].item() == pytest.approx(np.abs(errors[1]).mean(), rel=1e-3)
 
 
-def test_a_future_that_does_not_fit_is_told():
-    task = Forecast(["series"], "future", 3, 5)
-    with pytest.raises(UserError, match="expected 3 steps, found 2"):
-        task.encode_target({"future": WALK[:2]})
+@pytest.mark.parametrize("offset", [1e5, 1.7e9])
+def test_a_forecast_loses_nothing_to_a_large_level(offset):
+    model, task = learner(), learner().tasks["next"]
+    samples = [{"series": WALK + add, "future": WALK[:3] + 1 + add} for add in (0, offset)]
+    view = view_of(model, samples)
+    near, far = view.target["future"].split(2)
+    torch.testing.assert_close(far, near, atol=1e-5, rtol=1e-5)
+    predicted = [np.array(one["forecast"]) for one in model.predict(samples)]
+    np.testing.assert_allclose(predicted[1] - offset, predicted[0], rtol=0, atol=1e-3)
+    figures = []
+    for sequence in (0, 1):
+        metrics = task.metrics()
+        task.score(metrics, reading_of(model, view), view, parts_of(model), [sequence])
+        figures.append(metrics.compute())
+    assert figures[1]["mae"].item() == pytest.approx(figures[0]["mae"].item(), rel=1e-4)
+
+
+def test_steps_that_are_not_known_count_in_no_loss_and_no_figure():
+    model, task = learner(), learner().tasks["next"]
+    future = WALK[:3] + 1
+    future[1:, 0], future[:, 1] = np.nan, np.nan
+    view = view_of(model, [{"series": WALK, "future": future}])
+    reading = reading_of(model, view)
+    losses = task.losses(reading, view, parts_of(model))
+    [made] = model.predict([{"series": WALK}])
+    error = made["forecast"][0][0] - future[0, 0]
+    assert losses[0].item() == pytest.approx((error / WALK[:, 0].std()) ** 2, rel=1e-3)
+    assert losses[1].item() == 0
+    [gradient] = torch.autograd.grad(losses.sum(), reading)
+    assert gradient.isfinite().all()
+    metrics = task.metrics()
+    task.score(metrics, reading, view, parts_of(model), [0])
+    figures = metrics.compute()
+    assert figures["mae"].item() == pytest.approx(abs(error), rel=1e-4)
+    assert figures["rmse"].item() == pytest.approx(abs(error), rel=1e-4)
+    assert figures["num_samples"] == 2
+    nothing = view_of(model, [{"series": WALK, "future": future * np.nan}])
+    metrics = task.metrics()
+    task.score(metrics, reading, nothing, parts_of(model), [0])
+    assert set(metrics.compute()) == {"num_samples"}
+
+
+@pytest.mark.parametrize(
+    ("future", "message"),
+    [
+        (WALK[:2], "expected 3 steps, found 2"),
+        (WALK[:3, :1], "expected 2 channels as in series, found 1"),
+        (WALK[:3, [0, 1, 1]], "expected 2 channels as in series, found 3"),
+    ],
+)
+def test_a_future_that_does_not_fit_is_told(future, message):
+    with pytest.raises(SampleError, match=f"sample 0: target 'future': {message}"):
+        view_of(learner(), [{"series": WALK, "future": future}] * 2)
+
+
+def test_a_wrong_number_of_patches_is_told():
+    series = np.concatenate([WALK, WALK[:20], WALK[:20]])  # 15 patches a channel: 6 times 5
+    for sample in ({"series": series}, {"series": series, "future": WALK[:3]}):
+        with pytest.raises(SampleError, match="sample 0: series: 15 patches a channel, expected"):
+            learner().predict([sample])
+
+
+def test_columns_beside_the_patches_are_told():
+    model = learner(prefix=Prefix(5))
+    with pytest.raises(UserError, match=r"sample 0: Forecast reads 10 patches .* found 15 columns"):
+        model.predict([{"series": WALK}])
+
+
+def test_hidden_patches_are_normalised_without_their_level_and_scale():
+    model = learner(task=MaskedTokens(["series"], share=0.5, normalise=True))
+    view = view_of(model, [{"series": WALK + 1000}])
+    [guess] = reading_of(model, view).values()
+    truth = view.features["series"].values[:4, guess.places]
+    truth = (truth - truth.mean(0)) / truth.std(0, correction=0)
+    expected = (guess.predicted[:4] - truth).square().mean(0)
+    torch.testing.assert_close(guess.losses, expected, atol=1e-3, rtol=1e-3)
 
 
 def test_a_few_steps_of_training_learn_to_go_on():

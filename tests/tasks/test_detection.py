@@ -8,8 +8,10 @@ import torch
 from task_toys import DIM
 from torchvision.ops import generalized_box_iou
 from transformers.loss.loss_for_object_detection import ForObjectDetectionLoss
+from unitf_image import ImagePatches
 
 from unitf import Tokens, UserError, View
+from unitf.data.encoder import Encoder, Item
 from unitf.tasks.boxes import generalised_overlap, match, to_centres, to_corners
 from unitf.tasks.detection import Detection
 
@@ -151,6 +153,7 @@ def test_average_precision_is_one_for_all_and_less_for_some():
         ({"labels": ["cat"], "boxes": [[0, 0, 1]]}, "need boxes of 1×4, found 1×3"),
         ({"labels": ["cat"], "boxes": [[0, 0, 10, 20]]}, "shares of the image"),
         ({"labels": ["cat"], "boxes": [[0.5, 0, 0.2, 1]]}, "shares of the image"),
+        ({"labels": None, "boxes": []}, "expected labels in a list, found None"),
         ({"labels": ["cow"], "boxes": [[0, 0, 1, 1]]}, "unknown class 'cow'"),
         ({"labels": ["cat"] * 5, "boxes": [[0, 0, 1, 1]] * 5}, "5 objects, expected at most 4"),
     ],
@@ -181,3 +184,28 @@ def test_training_finds_the_objects():
     assert [sorted(one["label"] for one in p["objects"]) for p in found] == [
         ["cat", "dog"], [], ["dog"],
     ]  # fmt: skip
+
+
+MOVING = [
+    {"flip": True},
+    {"crop": 2},
+    {"affine": True},
+    {"resized_crop": True},
+    {"RandomRotation": {"degrees": 9}},
+]
+
+
+@pytest.mark.parametrize(
+    "augment", [*MOVING, {"jitter": True}, {"erase": True}, {"ColorJitter": {"hue": 0.1}}]
+)
+def test_an_image_is_not_moved_under_its_boxes(augment):
+    image = {"image": np.zeros((8, 8, 3), np.uint8)}
+    patches = ImagePatches(DIM, mean=0.5, std=0.5, augment=augment)
+    encoder = Encoder({"image": patches}, {"found": ready()}, labelled=True)
+    item = Item({**image, **SAMPLES[0]}, "train[7]", 7, 0, True)
+    if augment in MOVING:
+        with pytest.raises(UserError, match=r"train\[7\]: image: its augmentation moves"):
+            encoder([item])
+    else:
+        assert encoder([item]).views["found"].target["counts"].tolist() == [2]
+    assert encoder([item._replace(train=False)]).views["found"].num_samples == 1

@@ -229,3 +229,11 @@ def test_characters_too_are_hidden_and_filled_as_text():
     )
     model.build_components()
     assert model.eval().predict([{"text": "abba"}])[0]["filled"] == "abba"
+
+
+def test_what_fills_a_text_up_is_not_hidden():
+    model = learner(MaskedTokens(["text"], share=0.5))
+    model.tokenizers["text"] = ids(max_tokens=40, padding_id=0)
+    view = view_of(model, [{"text": [7, 8, 9, 10]}], train=True)
+    hidden = view.target["text"]["hidden"]
+    assert len(hidden) == 40 and int(hidden.sum()) == 2 and int(hidden[1:5].sum()) == 2

@@ -246,6 +246,18 @@ def _squad(answers):
     return {name: [answer[name] for answer in answers] for name in ("text", "answer_start")}
 
 
+def test_an_answer_has_no_white_space_around_it():
+    tokenizer = fitted(Subwords, byte_level=True, vocabulary_size=300)
+    model = learner(tokenizer)
+    answer, begin = "lives", CONTEXT.index("lives")
+    batch = batch_of(model, [{"text": [QUESTION, CONTEXT], "answer": answer}])
+    view = batch.views["task"]
+    spans, place = tokenizer.spans([QUESTION, CONTEXT]).places, view.target["place"][0].tolist()
+    assert CONTEXT[spans[1, place[0]]] == " "  # the token brings it
+    [found] = model.tasks["task"].predict(sure_of([place], [spans.shape[1]]), view, used(model))
+    assert (found["answer"], found["begin"], found["end"]) == (answer, begin, begin + 5)
+
+
 def test_places_are_those_of_the_text_as_it_was_written():
     context = "In İzmir lives Ada Lovelace today"
     tokenizer = Characters(DIM, lowercase=True, num_segments=2, **FRAME)

@@ -187,3 +187,8 @@ def test_a_prediction_names_the_tokens_as_they_stand_in_the_text(tmp_path):
     assert again.predict([SAMPLE]) == model.predict([SAMPLE])
     numbered = learner(Letters(DIM), TokenClassification(["text"], "labels"))
     assert [t["token"] for t in numbered.predict([{"text": "ab"}])[0]["tokens"]] == [0, 1]
+
+
+def test_what_fills_a_text_up_has_no_label():
+    filled = fitted(Words, max_tokens=len(LABELS) + 3, padding_id=0)
+    assert target_of(filled, SAMPLE) == [*LABELS, None, None, None]

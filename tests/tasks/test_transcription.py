@@ -140,3 +140,13 @@ def test_a_mistake_is_one_clear_line(make, message):
     with pytest.raises(UserError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_white_space_around_a_target_is_neither_learned_nor_an_error():
+    task, made = Transcription(["text"], "written"), tokenizers()
+    samples = [{"text": "x", "written": " ab\n"}]
+    task.fit(samples)
+    assert task.symbols == ["", "a", "b"]
+    task.build(dim=DIM)
+    view = view_of(task, samples, made)
+    assert figures(task, view, columns_of(task.symbols, [list("ab")]), made)["cer"] == 0

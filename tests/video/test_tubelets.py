@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,11 +81,57 @@ def test_a_clip_is_the_same_however_it_is_held(tmp_path):
     for value in (
         torch.from_numpy(expected.copy()),
         list(CLIP),
+        list(torch.from_numpy(expected.copy())),
         [Image.fromarray(frame) for frame in CLIP],
         files,
         [file.read_bytes() for file in files],
     ):
         np.testing.assert_array_equal(read_clip(value, 3), expected)
+
+
+def test_grey_frames_are_the_same_however_they_are_held():
+    clip = CLIP[..., 0]
+    for value in (
+        list(clip),
+        [torch.from_numpy(frame) for frame in clip],
+        [torch.from_numpy(frame)[None] for frame in clip],
+        [Image.fromarray(frame) for frame in clip],
+        [as_file(Image.fromarray(frame)) for frame in clip],
+    ):
+        np.testing.assert_array_equal(read_clip(value, 1), clip[:, None])
+    halves = [torch.full((4, 6), 0.5, dtype=torch.bfloat16)] * 2
+    np.testing.assert_array_equal(read_clip(halves, 1), np.full((2, 1, 4, 6), 0.5, np.float32))
+
+
+def as_file(image: Image.Image, **options: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def test_grey_of_16_bits_keeps_its_shades():
+    image = Image.fromarray(np.full((4, 6), 20_000, np.uint16))
+    for frame in (image, as_file(image), image.convert("I"), image.convert("F").point(to_white)):
+        for channels in (1, 3):
+            np.testing.assert_allclose(read_clip([frame], channels), 20_000 / 65_535, rtol=1e-5)
+
+
+def to_white(shade: Any) -> Any:
+    return shade * (1 / 65_535)
+
+
+def test_transparency_is_laid_on_white():
+    clear, half = Image.new("RGBA", (6, 4), (10, 20, 30, 0)), Image.new("LA", (6, 4), (55, 51))
+    for frame in (clear, as_file(clear), np.asarray(clear)):
+        assert (read_clip([frame], 3) == 255).all() and (read_clip([frame], 1) == 255).all()
+    assert (read_clip(np.asarray(clear)[None], 3) == 255).all()
+    assert (read_clip(np.asarray(clear)[None] / 255, 3) == 1).all()
+    assert (read_clip([half, as_file(half)], 1) == 255 - 40).all()
+    for mode, colour in (("L", 7), ("RGB", (1, 2, 3)), ("P", 0)):  # one colour is transparent
+        keyed = as_file(Image.new(mode, (6, 4), colour), transparency=colour)
+        opaque = Image.new("RGB", (6, 4))
+        found = read_clip([keyed, opaque], 3)
+        assert (found[0] == 255).all() and not found[1].any()
 
 
 def test_a_video_file_is_decoded(tmp_path):
@@ -116,6 +164,7 @@ def test_a_video_file_is_decoded(tmp_path):
         (torch.zeros(3, 4, 4), "a tensor of shape"),
         ([], "no frames"),
         ([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)], "different sizes"),
+        ([np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)], "expected all alike"),
         ([b"no image"], "not a readable image"),
         (3, "found int"),
     ],
@@ -131,7 +180,9 @@ def test_settings_that_do_not_fit_are_refused():
         ({"tubelet": 0}, "tubelet: expected"),
         ({"channels": 2}, "channels: expected 1 or 3"),
         ({"size": 16, "scaling": Scaling([8, 20])}, "needs a size within"),
-        ({"mean": [0.1, 0.2]}, "expected one number or 3, found 2"),
+        ({"mean": [0.1, 0.2]}, "mean: expected one number or 3, found 2"),
+        ({"std": 0.0}, "std: expected numbers above 0, found 0.0"),
+        ({"std": [0.1, 0.2, -1.0]}, "std: expected numbers above 0"),
     ):
         with pytest.raises(UserError, match=message):
             VideoTubelets(48, **options)
@@ -139,6 +190,18 @@ def test_settings_that_do_not_fit_are_refused():
         VideoTubelets(48, positions="flat").build()
     with pytest.raises(UserError, match="expected rows and columns"):
         Scaling([8])
+
+
+def test_mean_and_deviation_may_be_tuples():
+    both = (0.4, 0.5, 0.6)
+    tokenizer = VideoTubelets(48, patch=8, mean=both, std=both)
+    np.testing.assert_allclose(tokenizer.decode(tokenizer.encode(SIZED[0])), SIZED[0])
+
+
+def test_a_grey_clip_4_pixels_wide_is_drawn_whole():
+    tokenizer = VideoTubelets(48, patch=4, channels=1)
+    clip = np.random.default_rng(0).integers(0, 256, (2, 8, 4), dtype=np.uint8)
+    np.testing.assert_array_equal(tokenizer.canvas(tokenizer.encode(clip)).pixels, clip[0])
 
 
 def test_frames_cover_a_size_and_their_centre_is_kept():

@@ -66,5 +66,15 @@ class Interrupt(Callback):
             self._received or signal.SIGTERM,
         )
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A signal that came after the last step, when `last.ckpt` is written already."""
+        if trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
+            folder = Path(self.folder or trainer.default_root_dir)
+            raise RunInterrupted(
+                f"interrupted after the last step, nothing is lost; "
+                f"go on with: unitf fit --resume {folder}",
+                self._received or signal.SIGTERM,
+            )
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._restore()

@@ -119,7 +119,8 @@ class RunReport(Callback):
             return
         folder = Path(self.folder or trainer.default_root_dir)
         results = results_of(trainer, pl_module)
-        report = _read_json(folder / "metrics.json")
+        # a model that was trained further is another one than that of which earlier figures are
+        report = {} if trainer.state.fn == "fit" else _read_json(folder / "metrics.json")
         report["results"] = report.get("results", {}) | _scalars(results)
         if self.history:
             report |= self._training(trainer, pl_module)

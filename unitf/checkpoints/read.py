@@ -1,6 +1,7 @@
 """What a checkpoint holds, as plain data, and the objects that its configuration means."""
 
 import pickle
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
+        name = re.search(r"GLOBAL (\S+)", str(error))  # the rest is advice to run it
+        reason = f"it holds code: {name[1]}" if name else "it may hold code"
         raise UserError(f"checkpoint {file}: refused, it is not plain data ({reason})") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UserError(f"checkpoint {file}: damaged or not a checkpoint") from error
-    if not isinstance(checkpoint, dict) or "unitf" not in checkpoint:
+    parts = checkpoint if isinstance(checkpoint, dict) else {}
+    settings, state = parts.get("unitf"), parts.get("state_dict")
+    if not isinstance(settings, dict) or not isinstance(settings.get("configuration"), dict):
         raise UserError(f"checkpoint {file}: not made by unitf (it holds no configuration)")
-    return checkpoint
+    if not isinstance(state, dict):
+        raise UserError(f"checkpoint {file}: not made by unitf (it holds no weights)")
+    return parts
 
 
 def tokenizer_factory(settings: dict[str, Any]) -> Any:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unitf.cli.inputs import HELP, columns_of, describe, read_inputs
-from unitf.errors import UserError
+from unitf.cli.inputs import HELP, columns_of, describe, read_inputs, texts_of
+from unitf.cli.writable import check_folder
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,15 +29,14 @@ def main(argv: list[str]) -> int:
     """Writes attention.html and the pictures; of several samples in a folder each."""
     arguments = parser().parse_args(argv)
     folder = Path(arguments.out)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder}: expected a folder, found a file")
+    check_folder("--out", folder)
     from unitf.attending import attend
     from unitf.attending.page import write_page
     from unitf.attending.pictures import Choice, draw
     from unitf.checkpoints import load
 
     learner = load(arguments.checkpoint)
-    samples = read_inputs(arguments.input, columns_of(learner))
+    samples = read_inputs(arguments.input, columns_of(learner), texts=texts_of(learner))
     choice = Choice(arguments.layer is not None, arguments.head is not None, arguments.rollout)
     for number, sample in enumerate(samples):
         attended = attend(learner, sample, arguments.task, arguments.layer, arguments.head)

@@ -44,7 +44,8 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--steps {options.steps}: expected 1 or more")
     if options.memory is not None and not options.memory > 0:
         raise UserError(f"--memory {options.memory:g}: expected gigabytes, more than 0")
-    from unitf.cli.untrained import RecipeCLI, check_writable
+    from unitf.cli.untrained import RecipeCLI
+    from unitf.cli.writable import check_writable
 
     if options.probe:
         from unitf.cli.largest import probe

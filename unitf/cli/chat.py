@@ -51,6 +51,9 @@ def _line() -> str | None:
         return input("> " if sys.stdin.isatty() else "")
     except EOFError:
         return None
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise UserError(f"chat: expected {error.encoding} text, found byte {byte:#04x}") from error
 
 
 def _shortened(said: str, tokenizer: Any, reserve: int) -> str:

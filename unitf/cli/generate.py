@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from unitf.cli.inputs import HELP, describe, read_inputs
+from unitf.cli.inputs import HELP, describe, read_inputs, texts_of
 from unitf.errors import UserError
 
 _OPTIONS = {
@@ -56,9 +56,9 @@ def read_settings(arguments: argparse.Namespace) -> Any:
 
     given = {name: getattr(arguments, name) for name in _OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
-    stop = [int(s) if s.isdigit() else s for s in getattr(arguments, "stop", [])]
+    stop = [int(s) if s.isdecimal() else s for s in getattr(arguments, "stop", [])]
     begin = getattr(arguments, "begin", None) or None
-    if begin is not None and begin.replace(" ", "").isdigit():
+    if begin is not None and begin.replace(" ", "").isdecimal():
         begin = [int(word) for word in begin.split()]
     options["begin"], options["answers"] = begin, getattr(arguments, "answers", None) or None
     return Generation(**options, stop=stop)
@@ -115,7 +115,7 @@ def _samples(
         if not Path(arguments.prompts).is_file():
             raise UserError(f"--prompts {arguments.prompts}: there is no such file")
         words.append(f"{column}=@{arguments.prompts}")
-    samples = read_inputs(words, columns) if words else [{}]
+    samples = read_inputs(words, columns, texts=texts_of(learner)) if words else [{}]
     if arguments.text is None:
         return samples
     column = _text_column(task, learner, "--text")

@@ -1,5 +1,6 @@
 """Samples from the words of a command line: files, folders, texts or a table."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ HELP = (
     "image=cat.png (a file), image=photos/ (each file of a folder), text='some words', "
     "text=@lines.txt (each line of a file), or a table (csv, tsv, jsonl, parquet) of columns; "
     "several columns make one sample, several values of a column several samples; "
-    "a model with one column needs no name for a file or folder"
+    "a model with one column, of no text, needs no name for a file or folder"
 )
 
 
@@ -19,10 +20,20 @@ def columns_of(learner: Any) -> list[str]:
     return list(dict.fromkeys(c for task in learner.tasks.values() for c, _ in task.tokenized))
 
 
+def texts_of(learner: Any) -> set[str]:
+    """Of these columns those that are read as ids: their values are texts, not names of files."""
+    return {
+        column
+        for task in learner.tasks.values()
+        for column, name in task.tokenized
+        if learner.tokenizers[name].vocabulary_size
+    }
+
+
 def read_inputs(
-    words: list[str], columns: list[str], option: str = "--input"
+    words: list[str], columns: list[str], option: str = "--input", texts: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """The samples that the words of an option mean.
+    """The samples that the words of an option mean; `texts`: the columns without files.
 
     Raises:
         UserError: an unknown column, a missing file, or columns of different lengths.
@@ -32,17 +43,19 @@ def read_inputs(
     for word in words:
         column, equals, value = word.partition("=")
         if equals and column in columns:
-            values.setdefault(column, []).extend(_values(f"{option} {word}", value))
+            found = _values(f"{option} {word}", value, column in texts)
+            values.setdefault(column, []).extend(found)
         elif Path(word).suffix.lower() in _TABLES:
             samples += _table(Path(word), columns, option)
-        elif len(columns) == 1 and Path(word).exists():
-            values.setdefault(columns[0], []).extend(_values(f"{option} {word}", word))
+        elif len(columns) == 1 and columns[0] not in texts and word and Path(word).exists():
+            found = _values(f"{option} {word}", word, is_text=False)
+            values.setdefault(columns[0], []).extend(found)
         else:
             raise UserError(
                 f"{option} {word}: expected COLUMN=VALUE with a column of "
                 f"{', '.join(columns)}, or a table ({', '.join(sorted(_TABLES))})"
             )
-    lengths = {column: len(found) for column, found in values.items()}
+    lengths = {column: len(listed) for column, listed in values.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{length} of {column}" for column, length in lengths.items())
         raise UserError(f"{option}: columns of one sample go together, found {told}")
@@ -60,9 +73,11 @@ def describe(sample: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _values(place: str, value: str) -> list[Any]:
+def _values(place: str, value: str, is_text: bool) -> list[Any]:
     if value.startswith("@"):
         return _lines(place, Path(value[1:]))
+    if is_text or not value:  # Path("") is the current folder
+        return [value]
     path = Path(value)
     try:
         if path.is_dir():

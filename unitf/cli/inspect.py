@@ -31,7 +31,8 @@ def main(argv: list[str]) -> int:
     options, rest = parser().parse_known_args(argv)
     if options.batches < 1:
         raise UserError(f"--batches {options.batches}: expected 1 or more")
-    from unitf.cli.untrained import RecipeCLI, check_writable
+    from unitf.cli.untrained import RecipeCLI
+    from unitf.cli.writable import check_writable
 
     if options.out is not None:
         if Path(options.out).suffix.lower() != ".png":

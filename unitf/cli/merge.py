@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from unitf.cli.writable import check_folder
 from unitf.errors import UserError
 
 
@@ -13,6 +14,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
     parser.add_argument("--out", required=True, help="the folder of the merged model")
     options = parser.parse_args(argv)
+    check_folder("--out", Path(options.out))
     import torch
 
     from unitf.callbacks.atomic import replacing

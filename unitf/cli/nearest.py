@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-from unitf.cli.inputs import HELP, columns_of, describe, read_inputs
+from unitf.cli.inputs import HELP, columns_of, describe, read_inputs, texts_of
 from unitf.errors import UserError
 
 
@@ -78,9 +78,9 @@ def _choose(learner: Any, name: str | None) -> str:
 def _samples(learner: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from unitf.nearest import nearest
 
-    columns = columns_of(learner)
-    queries = read_inputs(arguments.input, columns)
-    samples = read_inputs(arguments.data, columns, "--data")
+    columns, texts = columns_of(learner), texts_of(learner)
+    queries = read_inputs(arguments.input, columns, texts=texts)
+    samples = read_inputs(arguments.data, columns, "--data", texts)
     rows = learner.embed(samples, arguments.batch_size)
     return [
         {

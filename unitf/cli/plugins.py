@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from unitf import registry
+from unitf.cli.writable import check_folder
 from unitf.errors import UserError
 
 MARKS = {"passed": "[green]✓[/]", "skipped": "[yellow]–[/]", "failed": "[red]✗[/]"}
@@ -143,6 +144,7 @@ def _new(name: str, folder: Path) -> int:
         raise UserError(f"plugins new: a package unitf_{name} is installed; take another name")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"plugins new: {folder} exists already; `--out DIR` names another folder")
+    check_folder("plugins new: --out", folder)
     for source, target in TEMPLATE.items():
         text = (files("unitf.cli") / "template" / source).read_text(encoding="utf-8")
         path = folder / target.format(**words)

@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-from unitf.cli.inputs import HELP, columns_of, describe, read_inputs
+from unitf.cli.inputs import HELP, columns_of, describe, read_inputs, texts_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     from unitf.checkpoints import load
 
     learner = load(arguments.checkpoint)
-    samples = read_inputs(arguments.input, columns_of(learner))
+    samples = read_inputs(arguments.input, columns_of(learner), texts=texts_of(learner))
     predictions = learner.predict(samples, arguments.batch_size)
     for prediction in predictions:
         number = int(prediction.pop("index"))

@@ -27,6 +27,7 @@ from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
 from unitf.cli.processes import ending_together
 from unitf.cli.recipe import check_recipes
+from unitf.cli.writable import check_folder
 from unitf.data import DataModule, RandomState
 from unitf.errors import UserError
 from unitf.learner import Learner
@@ -102,7 +103,9 @@ class TrainingCLI(LightningCLI):
         if self.config.out is None:
             recipe = Path(str((self.config.config or ["run"])[0])).stem
             self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
+        check_folder("--out", Path(self.config.out))
         self.config.trainer.default_root_dir = self.config.out
+        check_precision(self.config.trainer.precision)
         warn_of_emulation(self.config.trainer)
         if self.verb != "fit":
             self.config.trainer.logger = False
@@ -132,19 +135,27 @@ class TrainingCLI(LightningCLI):
 
         They are not told the folder, which only the trainer knows: see `SharedFolder`.
         """
-        shown = [Progress(), RunReport(), Summary(test_follows=self.tests)]
-        if self.verb == "fit" and self.model.lora is not None:
-            shown = [Adapters(), *shown]  # Summary says where they lie
-        if self.verb == "fit":
-            shown += [FiniteLoss(), RandomState(), Checkpoint(), Interrupt()]
-        return [SharedFolder(), *shown]
+        told: list[Callback] = [RunReport(), Summary(test_follows=self.tests)]
+        if self.config_init.trainer.enable_progress_bar in (None, True):
+            told = [Progress(), *told]
+        if self.verb == "fit" and self.keeps:
+            adapters = [] if self.model.lora is None else [Adapters()]
+            # Summary says where they lie
+            told = [*adapters, *told, FiniteLoss(), RandomState(), Checkpoint(), Interrupt()]
+        elif self.verb == "fit":
+            told += [FiniteLoss(), RandomState()]
+        return [SharedFolder(), *told]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether checkpoints are written."""
+        return self.config_init.trainer.enable_checkpointing in (None, True)
 
     @property
     def tests(self) -> bool:
         """Whether a test of the best checkpoint follows the training."""
-        return (
-            self.verb == "fit" and self.config.test_after_fit and bool(self.datamodule.test_splits)
-        )
+        wanted = self.verb == "fit" and self.keeps and self.config.test_after_fit
+        return wanted and bool(self.datamodule.test_splits)
 
     def run(self) -> None:
         """What the verb says; `fit` ends with a test of the best checkpoint."""
@@ -154,6 +165,11 @@ class TrainingCLI(LightningCLI):
             path = str(find_checkpoint(path))
         elif self.verb != "fit":  # else it would measure a model that has learned nothing
             raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
+        elif trainer.is_global_zero and any(Path(self.config.out, "checkpoints").glob("*.ckpt")):
+            raise UserError(
+                f"--out {self.config.out}: found a run there, expected a folder without one "
+                f"(to go on: unitf fit --resume {self.config.out})"
+            )
         with ending_together(trainer):
             self._run(path)
 
@@ -206,6 +222,15 @@ def settle(trainer: Trainer, workers: int) -> None:
         trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ
     ):  # Lightning divides them otherwise
         torch.set_num_threads(max(1, torch.get_num_threads() - workers))
+
+
+def check_precision(precision: Any) -> None:
+    """Raises UserError for numbers that tokens are not made of."""
+    if str(precision) in ("16-true", "bf16-true", "64", "64-true"):
+        raise UserError(
+            f"trainer.precision: expected 32-true, 16-mixed or bf16-mixed, found {precision}: "
+            "weights, positions and losses are kept in float32"
+        )
 
 
 def warn_of_emulation(trainer: Any) -> None:

@@ -1,6 +1,5 @@
 """What `unitf inspect` and `unitf bench` share: a recipe, prepared as `fit` does, untrained."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -52,12 +51,3 @@ class RecipeCLI(TrainingCLI):
     def recipe(self) -> str:
         """Its name."""
         return Path(str(self.config.config[-1])).stem
-
-
-def check_writable(option: str, path: Path) -> None:
-    """Raises a UserError if no file can be written there."""
-    if path.is_dir():
-        raise UserError(f"{option} {path}: expected a file, found a folder")
-    folder = next(p for p in path.absolute().parents if p.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"{option} {path}: nothing can be written in {folder}")

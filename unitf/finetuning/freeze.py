@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
+from unitf.checkpoints.adapters import is_adapter
 from unitf.data.resume import batches_done
 from unitf.discovery import near_names
 from unitf.errors import UserError
@@ -73,7 +74,8 @@ class Freezer:
                     yield name
 
     def _chosen(self, name: str) -> bool:
-        return f"{name}.".startswith(self.prefixes)
+        # adapters are there to be trained beside what is frozen
+        return f"{name}.".startswith(self.prefixes) and not is_adapter(f"{name}.")
 
     def is_frozen(self, name: str) -> bool:
         """Whether a module or parameter is frozen in this epoch."""

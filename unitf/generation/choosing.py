@@ -142,7 +142,9 @@ def _checked(ids: list[int], size: int, name: str = "allowed") -> list[int]:
 
 def likely(scores: Float[Tensor, "N V"], settings: Generation) -> Float[Tensor, "N V"]:
     """The probabilities from which tokens are drawn."""
-    scores = scores / settings.temperature
+    # the likeliest is at 0, which no temperature changes: one that is all but 0 is as good as 0
+    temperature = max(settings.temperature, torch.finfo(scores.dtype).tiny)
+    scores = (scores - scores.amax(-1, keepdim=True)) / temperature
     if settings.top_k is not None:
         least = scores.topk(min(settings.top_k, scores.shape[1])).values[:, -1:]
         scores = scores.masked_fill(scores < least, NEVER)

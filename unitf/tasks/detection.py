@@ -1,6 +1,6 @@
 """Detection: which objects a sample shows, and where."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitf.batch import Sample, View
+from unitf.batch import Encoding, Sample, View
 from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.tasks.average_precision import AveragePrecision
@@ -41,7 +41,8 @@ class Detection(_Labelled):
 
     The target of a sample is a dictionary: `labels`, and `boxes` as (left, top, right, bottom),
     in shares of the whole image from 0 to 1. So a tokenizer must show the whole image, whatever
-    its aspect. The loss is DETR's: the columns are matched to the objects at the least cost.
+    its aspect, and training must not move what it shows. The loss is DETR's: the columns are
+    matched to the objects at the least cost. Boxes count by the mean over a process's objects.
 
     Args:
         num_objects: Q, the most objects of a sample.
@@ -91,7 +92,10 @@ class Detection(_Labelled):
         self.fitted = {"classes": names}
 
     def labels(self, value: Any) -> list[Label]:
-        return [as_label(label) for label in self._of(value, "labels")]
+        labels = self._of(value, "labels")
+        if not isinstance(labels, Iterable) or isinstance(labels, str):
+            raise UserError(f"target {self.target!r}: expected labels in a list, found {labels!r}")
+        return [as_label(label) for label in labels]
 
     def _of(self, value: Any, name: str) -> Any:
         if not isinstance(value, Mapping) or not {"labels", "boxes"} <= value.keys():
@@ -100,6 +104,15 @@ class Detection(_Labelled):
                 f"{type(value).__name__} {str(value)[:60]!r}"
             )
         return value[name]
+
+    def align(self, encoding: Encoding, note: Any) -> dict[str, Tensor]:
+        moving = [column for column, used in encoding.inputs.items() if used.moves]
+        if encoding.train and moving:
+            raise UserError(
+                f"{moving[0]}: its augmentation moves what the boxes of {self.target!r} are about; "
+                "expected one that changes colours alone"
+            )
+        return self.encode_target(encoding.sample)
 
     def encode_target(self, sample: Sample) -> dict[str, Tensor]:
         """The numbers of the classes (n,), and the boxes (n, 4) by centre and size."""

@@ -79,6 +79,15 @@ class Embedding(Pooled):
             vectors = functional.normalize(vectors, dim=1)
         return vectors.unflatten(0, (len(self.inputs), -1)).transpose(0, 1)
 
+    def sample_vectors(
+        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, "S E"]:
+        """The task's own: of a sample with both inputs the mean of their vectors."""
+        read = self.read(columns, view, tokenizers)
+        lengths = [features.lengths for features in view.features.values()]
+        brought = torch.tensor(lengths, device=read.device).mT[..., None] > 0
+        return (read * brought).sum(1) / brought.sum(1).clamp(min=1)
+
     def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S E"]:
         return self.read(columns, view, tokenizers).flatten(1)
 

@@ -49,7 +49,7 @@ class Hiding:
             generator = torch.Generator().manual_seed(seed)
         hidden = torch.zeros(features.num_tokens, dtype=torch.bool)
         candidates = torch.nonzero(_hideable(features, tokenizer)).flatten()
-        if len(candidates) == 0:  # a text of unknown tokens alone
+        if len(candidates) == 0:  # a text of added tokens alone
             return {"hidden": hidden, "shown": features.rows}
         chosen = candidates[self._draw(len(candidates), generator)]
         hidden[chosen] = True
@@ -81,5 +81,5 @@ def _hideable(features: Features, tokenizer: Tokenizer) -> Bool[Tensor, " N"]:
     """Which tokens carry something: all but those that were added around a text."""
     if not features.is_ids:
         return torch.ones(features.num_tokens, dtype=torch.bool)
-    added = (tokenizer.start_id, tokenizer.end_id, tokenizer.mask_id)
+    added = (tokenizer.start_id, tokenizer.end_id, tokenizer.mask_id, tokenizer.padding_id)
     return ~torch.isin(features.values, torch.tensor([i for i in added if i is not None]))

@@ -125,6 +125,13 @@ class MaskedTokens(Task):
             parts.append(tokenizers[name](replace(features, values=shown), hidden, vector))
         return parts
 
+    def whole(self, view: View) -> View:
+        none = {
+            column: {"hidden": torch.zeros_like(f.positions[0], dtype=torch.bool), "shown": f.rows}
+            for column, f in view.features.items()
+        }
+        return replace(view, target=none)
+
     def _choice(self, column: str, view: View, tokenizers: Tokenizers) -> dict[str, Tensor]:
         """What is hidden: as the data worker chose; to predict, the masks or a share."""
         features, tokenizer = view.features[column], tokenizers[self.inputs[column]]
@@ -162,7 +169,8 @@ class MaskedTokens(Task):
             predicted = tokenizers[name].unembed(self.head(rows).mT)
             truth = features.rows.index_select(0, places)
             if self.normalise and not features.is_ids:
-                truth = functional.layer_norm(truth, truth.shape[1:], eps=1e-6)
+                content = truth[:, tokenizers[name].content]
+                content.copy_(functional.layer_norm(content, content.shape[1:], eps=1e-6))
             truth = Features(
                 truth if features.is_ids else truth.mT,
                 features.positions[:, places],

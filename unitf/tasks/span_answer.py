@@ -112,12 +112,13 @@ class SpanAnswer(Task):
         if isinstance(value, str) and value.lstrip().startswith("{"):
             with suppress(ValueError):  # a text that begins so
                 value = json.loads(value)
-        begins: list[int] = []
+        begins: list[Any] = []
         if isinstance(value, Mapping):
-            begins = [int(b) for b in _listed(value.get("answer_start"))]
+            begins = _listed(value.get("answer_start"))
             value = value.get("text")
         texts = _listed(value)
-        if not all(isinstance(text, str) for text in texts) or len(begins) not in (0, len(texts)):
+        right = all(isinstance(b, int) for b in begins) and all(isinstance(t, str) for t in texts)
+        if not right or len(begins) not in (0, len(texts)):
             raise UserError(
                 f"target {self.target!r}: expected a text, or text and answer_start, "
                 f"found {str(sample[self.target])[:80]!r}"  # type: ignore[index]
@@ -217,10 +218,12 @@ class SpanAnswer(Task):
             return {"answer": "", "begin": None, "end": None, "probability": none.exp().item()}
         first, last = divmod(int(scores.argmax()), len(own))
         begin, end = int(context.begins[first]), int(context.ends[last])
+        answer = context.text[begin:end].lstrip()  # a token may bring the space before it
+        begin, answer = end - len(answer), answer.rstrip()
         return {
-            "answer": context.text[begin:end],
+            "answer": answer,
             "begin": begin,
-            "end": end,
+            "end": begin + len(answer),
             "probability": scores[first, last].exp().item(),
         }
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -12,6 +13,7 @@ from unitf.batch import Encoding, Sample, View
 from unitf.component import Component
 from unitf.errors import UserError
 from unitf.generation import Prompt
+from unitf.tasks.pooling import MeanPooling
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -138,6 +140,10 @@ class Task(Component, ABC):
         """What the core reads: the embedded inputs, arranged."""
         return Given(self.arrange(self.embed(view, tokenizers)))
 
+    def whole(self, view: View) -> View:
+        """The same samples with nothing hidden, for a task that hides some of them."""
+        return view
+
     def embed(self, view: View, tokenizers: Tokenizers) -> list[Tokens]:
         """The tokens of each input, S sequences."""
         return [tokenizers[used](view.features[name]) for name, used in self.inputs.items()]
@@ -149,6 +155,12 @@ class Task(Component, ABC):
     @abstractmethod
     def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Any:
         """What the heads make of the core's columns (logits, say): S rows, or a token a row."""
+
+    def sample_vectors(
+        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    ) -> Float[Tensor, "S _"]:
+        """A vector for each sample, to compare them by: the mean of its columns."""
+        return MeanPooling()(columns)
 
     def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Tensor:
         """What the head makes of the columns, as other libraries give it: S or N rows."""

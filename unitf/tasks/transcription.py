@@ -95,7 +95,7 @@ class Transcription(Task):
             raise UserError(
                 f"target {self.target!r}: expected a text, found {type(value).__name__} {value!r}"
             )
-        return value
+        return value.strip()  # as what is written
 
     def encode_target(self, sample: Sample) -> Int[Tensor, " L"]:
         """The number of each character; a letter may be known in the other case only."""
