@@ -60,7 +60,7 @@ def test_tables_say_what_json_says(recipe, tmp_path, capsys):
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--config", "{recipe}", "--batches", "0"], "--batches 0: expected 1 or more"),
         (["--config", "{recipe}", "--out", "{folder}/a.txt"], "expected the name of a picture"),
-        (["--config", "{recipe}", "--out", "{recipe}/a.png"], "nothing can be written in"),
+        (["--config", "{recipe}", "--out", "{recipe}/a.png"], "nothing can be written there"),
         (["--config", "{recipe}", "--model.core.dimm", "3"], "dimm"),
         (["--config", "{recipe}", "--data.sources.toy.init_args.size", "0"], "no training samples"),
         (["--config", "{recipe}", "--trainer.limit_train_batches", "0"], "trains for no step"),

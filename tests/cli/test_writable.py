@@ -15,7 +15,7 @@ VERBS = {  # none gets as far as the checkpoint, which is not there
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("out", ["{file}", "{file}/sub", "/proc/sub"])
+@pytest.mark.parametrize("out", ["{file}", "{file}/sub", "/proc/sub", "x" * 300])
 def test_what_cannot_be_written_is_one_line(recipe, tmp_path, capsys, verb, out):
     if out.startswith("/proc") and not Path("/proc/self").exists():
         pytest.skip("there is no /proc")

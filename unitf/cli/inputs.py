@@ -1,5 +1,6 @@
 """Samples from the words of a command line: files, folders, texts or a table."""
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def read_inputs(
             values.setdefault(column, []).extend(found)
         elif Path(word).suffix.lower() in _TABLES:
             samples += _table(Path(word), columns, option)
-        elif len(columns) == 1 and columns[0] not in texts and word and Path(word).exists():
+        # Path.exists raises where a name is too long
+        elif len(columns) == 1 and columns[0] not in texts and os.path.exists(word):  # noqa: PTH110
             found = _values(f"{option} {word}", word, is_text=False)
             values.setdefault(columns[0], []).extend(found)
         else:

@@ -142,9 +142,9 @@ def _new(name: str, folder: Path) -> int:
         raise UserError(f"plugins new: expected a lower-case name such as ecg, found {name!r}")
     if find_spec(f"unitf_{name}") is not None:
         raise UserError(f"plugins new: a package unitf_{name} is installed; take another name")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"plugins new: {folder} exists already; `--out DIR` names another folder")
     check_folder("plugins new: --out", folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"plugins new: {folder} exists already; `--out DIR` names another folder")
     for source, target in TEMPLATE.items():
         text = (files("unitf.cli") / "template" / source).read_text(encoding="utf-8")
         path = folder / target.format(**words)
