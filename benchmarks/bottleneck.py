@@ -213,28 +213,25 @@ def measure(
 
 
 def draw(models: dict[str, Any], path: Path) -> None:
-    """BLEU by the mean length of a bucket; the joined sentences behind a gap."""
+    """BLEU by bucket; the joined sentences behind a gap."""
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    ticks: dict[float, str] = {}
-    for name, figures in models.items():
-        table = {label: row for label, row in figures["bleu"].items() if label != "all"}
-        ticks |= {row["words"]: label for label, row in table.items()}
-        single = [row for label, row in table.items() if "joined" not in label]
-        joined = [row for label, row in table.items() if "joined" in label]
-        (line,) = axes.plot(*_points(single), marker="o", label=LABELS[name])
-        axes.plot(*_points(single[-1:] + joined), "o--", color=line.get_color())
-    axes.set_xticks(list(ticks), [f"{label}\n({words:.0f})" for words, label in ticks.items()])
+    labels: dict[float, str] = {}
+    for number, (name, figures) in enumerate(models.items()):
+        rows = {label: row for label, row in figures["bleu"].items() if label != "all"}
+        places = {label: n + 0.5 * ("joined" in label) for n, label in enumerate(rows)}
+        labels |= {places[k]: f"{k}\n({row['words']:.0f})" for k, row in rows.items()}
+        for joined, style in ((False, "o-"), (True, "o--")):
+            some = [label for label in rows if ("joined" in label) == joined]
+            bleu = [rows[label]["bleu"] for label in some]
+            label = None if joined else LABELS[name]
+            axes.plot([places[k] for k in some], bleu, style, color=f"C{number}", label=label)
+    axes.set_xticks(list(labels), list(labels.values()))
     axes.set_xlabel("words of the source, or sentences joined (words on average)")
     axes.set_ylabel("sacreBLEU (13a, cased)")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=150)
-
-
-def _points(rows: Sequence[dict[str, float]]) -> tuple[list[float], list[float]]:
-    rows = sorted(rows, key=lambda row: row["words"])
-    return [row["words"] for row in rows], [row["bleu"] for row in rows]
+    figure.savefig(path, dpi=110)
 
 
 def run_drawing(options: argparse.Namespace) -> None:
