@@ -25,7 +25,7 @@ from unitf.cli.folder import SaveConfig, SharedFolder
 from unitf.cli.overrides import spell_out
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
-from unitf.cli.processes import ending_together
+from unitf.cli.processes import EndTogether, noticing_the_others
 from unitf.cli.recipe import check_recipes
 from unitf.cli.writable import check_folder
 from unitf.data import DataModule, RandomState
@@ -144,7 +144,7 @@ class TrainingCLI(LightningCLI):
             told = [*adapters, *told, FiniteLoss(), RandomState(), Checkpoint(), Interrupt()]
         elif self.verb == "fit":
             told += [FiniteLoss(), RandomState()]
-        return [SharedFolder(), *told]
+        return [EndTogether(), SharedFolder(), *told]
 
     @property
     def keeps(self) -> bool:
@@ -170,7 +170,7 @@ class TrainingCLI(LightningCLI):
                 f"--out {self.config.out}: found a run there, expected a folder without one "
                 f"(to go on: unitf fit --resume {self.config.out})"
             )
-        with ending_together(trainer):
+        with noticing_the_others(trainer):
             self._run(path)
 
     def _run(self, path: str | None) -> None:
