@@ -324,9 +324,9 @@ class Learner(L.LightningModule):
         trained = None if self.freezer is None else self.freezer.ever_trained
         groups = parameter_groups(self, trained, self.layer_decay, self.rates)
         optimizer = self.optimizer(groups)
-        scale_rates(optimizer)
+        rates = scale_rates(optimizer)
         schedule: Any = self.schedule(optimizer)
-        check_scaled(optimizer, schedule)
+        check_scaled(optimizer, schedule, rates)
         if isinstance(schedule, WarmupCosine):
             steps = self.trainer.estimated_stepping_batches
             schedule.set_total_steps(0 if math.isinf(steps) else int(steps))

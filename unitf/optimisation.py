@@ -96,18 +96,17 @@ def _begins(name: str, begin: str) -> bool:
     return name == begin or name.startswith(f"{begin}.")
 
 
-def scale_rates(optimizer: torch.optim.Optimizer) -> None:
-    """Multiplies the rate of each group by its `rate_scale`."""
+def scale_rates(optimizer: torch.optim.Optimizer) -> list[float]:
+    """Multiplies the rate of each group by its `rate_scale`, and tells the rates."""
     for group in optimizer.param_groups:
         group["lr"] *= group.get("rate_scale", 1.0)
-        group["scaled_lr"] = group["lr"]
+    return [group["lr"] for group in optimizer.param_groups]
 
 
-def check_scaled(optimizer: torch.optim.Optimizer, schedule: Any) -> None:
-    """Raises UserError if a schedule begins with rates that `scale_rates` did not leave."""
-    for group in optimizer.param_groups:
-        scaled = group.pop("scaled_lr")
-        if "rate_scale" in group and group.get("initial_lr", scaled) != scaled:
+def check_scaled(optimizer: torch.optim.Optimizer, schedule: Any, rates: list[float]) -> None:
+    """Raises UserError if a schedule begins with other rates than `scale_rates` left."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if "rate_scale" in group and group.get("initial_lr", rate) != rate:
             raise UserError(
                 f"model.schedule: {type(schedule).__name__} sets rates of its own, which "
                 "model.layer_decay and model.rates do not reach; expected one that begins with "

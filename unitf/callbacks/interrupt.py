@@ -58,23 +58,23 @@ class Interrupt(Callback):
         # a signal may reach one process alone, but they must leave together
         if not trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
             return
-        folder = Path(self.folder or trainer.default_root_dir)
-        trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
-        raise RunInterrupted(
-            f"interrupted after step {trainer.global_step}, nothing is lost; "
-            f"go on with: unitf fit --resume {folder}",
-            self._received or signal.SIGTERM,
-        )
+        trainer.save_checkpoint(self._run(trainer) / "checkpoints" / "last.ckpt")
+        raise self._interrupted(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A signal that came after the last step, when `last.ckpt` is written already."""
         if trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
-            folder = Path(self.folder or trainer.default_root_dir)
-            raise RunInterrupted(
-                f"interrupted after the last step, nothing is lost; "
-                f"go on with: unitf fit --resume {folder}",
-                self._received or signal.SIGTERM,
-            )
+            raise self._interrupted(trainer)
+
+    def _run(self, trainer: Trainer) -> Path:
+        return Path(self.folder or trainer.default_root_dir)
+
+    def _interrupted(self, trainer: Trainer) -> RunInterrupted:
+        return RunInterrupted(
+            f"interrupted after step {trainer.global_step}, nothing is lost; "
+            f"go on with: unitf fit --resume {self._run(trainer)}",
+            self._received or signal.SIGTERM,
+        )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._restore()

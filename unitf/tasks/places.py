@@ -60,11 +60,14 @@ def rows_of(
 
 def members(features: Features) -> Int[Tensor, " N"]:
     """The number of the sequence that each token belongs to."""
-    return torch.from_numpy(np.repeat(np.arange(features.num_sequences), lengths_of(features)))
+    return _owners(lengths_of(features))
 
 
 def sums(values: Float[Tensor, " N"], counts: np.ndarray) -> Float[Tensor, " S"]:
     """Of each sequence the sum over so many tokens."""
-    owners = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
     totals = values.new_zeros(len(counts))
-    return totals.index_add(0, owners.to(values.device), values)
+    return totals.index_add(0, _owners(counts).to(values.device), values)
+
+
+def _owners(counts: np.ndarray) -> Int[Tensor, " N"]:
+    return torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
