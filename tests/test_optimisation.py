@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from timm.optim import Muon
 from toys import Beats, Waves, make_data
 
 from unitf import Learner, TransformerConfig, UserError
@@ -111,6 +112,16 @@ def test_matrices_decay_and_the_rest_does_not(model, layer_decay):
     assert rest == {name for name in found if name.endswith((".bias", "norm.weight", ".column"))}
     if layer_decay is None:
         assert len({id(group) for group in found.values()}) == 2
+
+
+def test_muon_trains_the_matrices_and_adamw_tables_and_biases():
+    model = torch.nn.ModuleDict({"table": torch.nn.Embedding(8, 8), "map": torch.nn.Linear(8, 8)})
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer = Muon(parameter_groups(model), lr=0.01)
+    optimizer.step()
+    by_muon = {name: optimizer.state[p]["use_muon"] for name, p in model.named_parameters()}
+    assert by_muon == {"table.weight": False, "map.weight": True, "map.bias": False}
 
 
 def test_the_rates_keep_their_proportions_along_the_schedule(model):

@@ -45,6 +45,9 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Weight matrices, which decay; the rest (biases, norms, tables), which don't.
 
+    The rest is marked `use_muon: False`: timm's Muon, which orthogonalises what it adds to
+    matrices, trains them by AdamW. Other optimizers don't read that.
+
     Args:
         trained: the names of the parameters; by default those that require a gradient.
         layer_decay: groups also by depth, with the factor of their rate as `rate_scale`: this
@@ -72,6 +75,7 @@ def parameter_groups(
         group: dict[str, Any] = {"params": parameters}
         if rest:
             group["weight_decay"] = 0.0
+            group["use_muon"] = False
         if layer_decay is not None or rates:
             group["rate_scale"] = (layer_decay or 1.0) ** (levels.depth + 1 + level) * -factor
         made.append(group)

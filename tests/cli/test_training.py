@@ -350,6 +350,21 @@ def test_a_schedule_with_rates_of_its_own_is_refused_beside_factors(recipe, tmp_
     assert state["last_epoch"] == 3  # steps
 
 
+def test_a_recipe_names_an_optimizer_of_timm_and_goes_on_with_it(recipe, tmp_path):
+    out = tmp_path / "run"
+    muon = json.dumps({"class_path": "timm.optim.Muon", "init_args": {"lr": 0.002}})
+    begin = ["fit", "--config", str(recipe), "--out", str(out), "--model.optimizer", muon]
+    assert main([*begin, "--trainer.max_steps", "2"]) == 0
+    assert main(["fit", "--resume", str(out), "--trainer.max_steps", "4"]) == 0
+    saved = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
+    [optimizer] = saved["optimizer_states"]
+    states = optimizer["state"].values()
+    assert {state["use_muon"] for state in states} == {True, False}
+    for state in states:
+        assert ("momentum_buffer" in state) == state["use_muon"]
+        assert state["use_muon"] or int(state["step"]) == 4
+
+
 def test_a_signal_after_the_last_step_is_no_clean_end(recipe, tmp_path, capsys, monkeypatch):
     from unitf.learner import Learner
 

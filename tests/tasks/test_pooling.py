@@ -13,11 +13,20 @@ from unitf.tasks.pooling import (
     FirstAndMeanPooling,
     FirstPooling,
     LastPooling,
+    LearnedToken,
     MeanPooling,
 )
 from unitf.tokens import Tokens
 
 LENGTHS = [3, 0, 5, 1, 0]
+
+
+def test_the_gradient_of_a_learned_token_lies_in_memory_as_the_token_does():
+    token = LearnedToken(DIM)
+    token(3).rows.sum().backward()
+    assert token.column.grad is not None
+    torch.testing.assert_close(token.column.grad, torch.full((DIM, 1), 3.0))
+    assert token.column.grad.stride() == token.column.stride()
 
 
 def test_the_mean_equals_a_loop_over_sequences():

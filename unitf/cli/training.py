@@ -298,7 +298,7 @@ def prepare(argv: list[str]) -> list[str]:
     for kind in ("tokenizers", "tasks", "sources"):
         registry.resolve_all(kind)
     # what a recipe names is imported only if it is ours, a plugin's, or of these
-    own = sorted(registry.modules() | {"torch.optim", "lightning.pytorch"})
+    own = sorted(registry.modules() | {"torch.optim", "timm.optim", "lightning.pytorch"})
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
     argv = _resume(argv)
     check_recipes(argv)

@@ -140,7 +140,8 @@ class LearnedToken(nn.Module):
         nn.init.trunc_normal_(self.column, std=0.02, a=-0.04, b=0.04)
 
     def forward(self, num_sequences: int) -> Tokens:
-        rows = self.column.mT.expand(num_sequences, -1)
+        # not its transpose, whose gradient would not lie as the column does (DDP warns of that)
+        rows = self.column.flatten().expand(num_sequences, -1)
         positions = rows.new_full((1, num_sequences), self.position)
         return Tokens.from_rows(rows, (1,) * num_sequences, positions)
 
