@@ -365,6 +365,24 @@ def test_a_recipe_names_an_optimizer_of_timm_and_goes_on_with_it(recipe, tmp_pat
         assert state["use_muon"] or int(state["step"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        ("os.system", "found os.system, expected a class of unitf, of a plugin, or of torch.optim"),
+        ("my_own.Optimizer", "model.optimizer: found my_own.Optimizer, expected a class of unitf"),
+        ("torch.optim.AdamV", "torch.optim has no AdamV; did you mean Adam"),
+        ("timm.optim.Muoon", "model.optimizer: timm.optim has no Muoon; did you mean Muon"),
+    ],
+)
+@pytest.mark.parametrize("as_class_path", [False, True])
+def test_an_optimizer_that_cannot_be_had_is_one_short_line(
+    recipe, capsys, optimizer, message, as_class_path
+):
+    value = json.dumps({"class_path": optimizer}) if as_class_path else optimizer
+    line = error_of(["fit", "--config", str(recipe), "--model.optimizer", value], capsys)
+    assert message in line and len(line) < 160
+
+
 def test_a_signal_after_the_last_step_is_no_clean_end(recipe, tmp_path, capsys, monkeypatch):
     from unitf.learner import Learner
 

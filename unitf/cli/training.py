@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -29,6 +30,7 @@ from unitf.cli.processes import EndTogether, noticing_the_others
 from unitf.cli.recipe import check_recipes
 from unitf.cli.writable import check_folder
 from unitf.data import DataModule, RandomState
+from unitf.data.near import near
 from unitf.errors import UserError
 from unitf.learner import Learner
 from unitf.memory import keep_freed_memory
@@ -256,8 +258,22 @@ _DESCRIPTIONS = {
 }
 
 
+_FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a recipe names
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """What the parser says; of a class that can't be had only that, without the types tried."""
+    line = " ".join(str(error).split())
+    key = re.match(r'Parser key "([\w.]+)": ', line)
+    if key and (denied := re.search(r"Importing '([^']+)' is not allowed", line)):
+        return (
+            f"{key[1]}: found {denied[1]}, expected a class of unitf, of a plugin, or of "
+            + " or ".join(_FOREIGN)
+        )
+    if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
+        known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()
+        return f"{key[1]}: {missing[1]} has no {missing[2]}{near(missing[2], known)}"
+    return line
 
 
 def _quieten() -> None:
@@ -298,7 +314,7 @@ def prepare(argv: list[str]) -> list[str]:
     for kind in ("tokenizers", "tasks", "sources"):
         registry.resolve_all(kind)
     # what a recipe names is imported only if it is ours, a plugin's, or of these
-    own = sorted(registry.modules() | {"torch.optim", "timm.optim", "lightning.pytorch"})
+    own = sorted(registry.modules() | set(_FOREIGN))
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
     argv = _resume(argv)
     check_recipes(argv)
