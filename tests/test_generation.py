@@ -129,6 +129,50 @@ def test_a_batch_writes_what_its_samples_write_alone(name, settings):
     assert [one["index"] for one in together[:: settings.num_returns]] == [0, 1, 2, 3]
 
 
+class RereadingLately(Rereading):
+    """Reads again only as many of the last tokens as a context of 6 leaves: the reference."""
+
+    def _columns(self):
+        begun, parts = self.prompt.tokens.split(), []
+        for sample, past in zip(self.samples, self.read, strict=True):
+            kept = min(begun[sample].num_tokens, 6)
+            for _ in past:
+                kept = kept + 1 if kept < 6 else 3
+            parts.append(Tokens.concat([begun[sample], *past]).within(-kept, None))
+        columns = self.core(Tokens.pack(parts), None, True)
+        return columns.rows.index_select(0, columns.offsets[1:].long() - 1).mT
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"temperature": 0.9, "num_returns": 2}])
+def test_with_a_context_only_the_last_tokens_are_read(options):
+    model, settings = learner(*KINDS["decoder"]), Generation(max_tokens=20, seed=3, **options)
+    bounded = Generation(max_tokens=20, seed=3, context=6, **options)
+    with torch.inference_mode():
+        prompt = prompt_of(model)
+        how = search if "num_beams" in options else write
+        found, expected = (
+            [one[:3] if how is write else one[0].tokens for one in how(reader, settings)]
+            for reader in (
+                Reader(model.core, prompt, 20, context=6),
+                RereadingLately(model.core, prompt, 20),
+            )
+        )
+    assert found == expected
+    together = model.generate(samples(), bounded)
+    assert together != model.generate(samples(), settings)
+    alone = [one for sample in samples() for one in model.generate([sample], bounded)]
+    assert [one["tokens"] for one in together] == [one["tokens"] for one in alone]
+    if not options:
+        streamed = [piece["token"] for piece in model.stream(samples()[0], bounded)]
+        assert streamed == together[0]["tokens"]
+
+
+def test_what_reads_a_source_has_no_context():
+    for name in ("prefix decoder", "encoder-decoder"):
+        with pytest.raises(UserError, match="context is for what only goes on"):
+            learner(*KINDS[name]).generate(samples(), context=6)
+
+
 def test_log_probabilities_are_those_of_the_model():
     model = learner(*KINDS["decoder"])
     [one] = model.generate([{"text": "hello"}], max_tokens=6, temperature=1.5, seed=1)
@@ -274,6 +318,7 @@ def test_numbers_are_written_where_a_tokenizer_has_no_ids():
     ("options", "message"),
     [
         ({"max_tokens": 0}, "max_tokens: expected 1 or more, found 0"),
+        ({"context": 1}, "context: expected 2 or more, found 1"),
         ({"temperature": -1.0}, "temperature: expected 0 or more"),
         ({"top_p": 0.5}, "top_p: expected a temperature above 0"),
         ({"num_beams": 2, "temperature": 1.0}, "beams take what is likeliest"),

@@ -15,7 +15,6 @@ from unitf.data.encoder import Encoder
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Reader, Rules, StreamedText, write
 from unitf.generation import generate as write_all
-from unitf.tasks.task import Task
 from unitf.tokens import Features
 
 
@@ -104,7 +103,8 @@ def stream(
         prompt = _prompt(learner, writing_task(learner, task), [sample])
         text = StreamedText(prompt, settings)
         longest = max(text.rules.budgets())
-        for step in write(Reader(learner.core, prompt, longest), settings):
+        reader = Reader(learner.core, prompt, longest, settings.context)
+        for step in write(reader, settings):
             record: dict[str, Any] = {"token": step.token}
             if isinstance(step.token, int):
                 record |= {"text": text.add(step), "log_probability": step.log_probability}
@@ -117,7 +117,7 @@ def writing_task(learner: Any, name: str | None = None) -> str:
     Raises:
         UserError: there is none, or there are several.
     """
-    writing = [n for n, task in learner.tasks.items() if type(task).prompt is not Task.prompt]
+    writing = [n for n, task in learner.tasks.items() if task.writes]
     if name is None and len(writing) == 1:
         return writing[0]
     if name in writing:

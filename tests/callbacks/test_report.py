@@ -16,6 +16,7 @@ from unitf.callbacks import Checkpoint, RunReport, Summary, gallery
 from unitf.callbacks.pictures import draw_confusion, draw_curves, draw_modalities
 from unitf.callbacks.summary import _figures, _inputs, _print_table
 from unitf.callbacks.versions import versions
+from unitf.tasks import NextToken
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
 MODALITIES = {"all", "waves", "beats", "waves+beats"}
@@ -183,6 +184,17 @@ def test_the_summary_tells_the_figures_the_files_and_how_to_predict(run, capsys)
     for name in ("checkpoints/best.ckpt", "metrics.json", "curves.png"):
         assert str(folder / name) in told
     assert f"unitf predict --checkpoint {folder} --input waves=…" in told
+    assert "unitf generate" not in told
+
+
+def test_the_summary_says_how_to_generate_where_a_task_writes(run, capsys):
+    folder, learner, trainer = run
+    learner.tasks["next"] = NextToken(["waves"])
+    try:
+        next(c for c in trainer.callbacks if isinstance(c, Summary)).show(trainer, learner)
+    finally:
+        del learner.tasks["next"]
+    assert f"unitf generate --checkpoint {folder} --input waves=…" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("columns", "lies"), [("200", False), ("60", True)])

@@ -48,8 +48,9 @@ class Summary(Callback):
         for task, rows in _figures(results).items():
             _print_table(task, rows)
         folder = Path(self.folder or trainer.default_root_dir)
-        inputs = _inputs(results, getattr(pl_module, "tasks", {}))
-        for what, told in _places(folder, inputs).items():
+        tasks = dict(getattr(pl_module, "tasks", {}).items())
+        verbs = ["predict", *["generate"] * any(task.writes for task in tasks.values())]
+        for what, told in _places(folder, _inputs(results, tasks), verbs).items():
             _print(f"{what:<9} {told}")
 
 
@@ -86,7 +87,7 @@ def _inputs(results: dict[str, Any], tasks: Any) -> list[str]:
     return [column for task in tasks.values() for column in task.inputs][:1]
 
 
-def _places(folder: Path, inputs: list[str]) -> dict[str, str]:
+def _places(folder: Path, inputs: list[str], verbs: Sequence[str]) -> dict[str, str]:
     """Where everything lies, and how to go on from there."""
     names = {"model": "checkpoints/best.ckpt", "figures": "metrics.json", "pictures": "*.png"}
     names["adapters"] = "adapters"
@@ -94,7 +95,7 @@ def _places(folder: Path, inputs: list[str]) -> dict[str, str]:
     places = {what: ", ".join(map(str, found)) for what, found in files.items() if found}
     if "model" in places and inputs:
         words = " ".join(f"{column}=…" for column in inputs)
-        places["predict"] = f"unitf predict --checkpoint {folder} --input {words}"
+        places |= {v: f"unitf {v} --checkpoint {folder} --input {words}" for v in verbs}
     return places
 
 

@@ -11,6 +11,7 @@ from unitf.errors import UserError
 
 _OPTIONS = {
     "max_tokens": (int, "tokens at most, beside the prompt and --begin"),
+    "context": (int, "read at most so many of the last tokens: to go on beyond what was trained"),
     "temperature": (float, "above 0 tokens are drawn; 0: the likeliest"),
     "top_k": (int, "draw from so many of the likeliest tokens"),
     "top_p": (float, "… from the likeliest that together have this probability"),

@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from unitf.core import Cache
+from unitf.errors import UserError
 from unitf.tokens import Features, Tokens
 
 
@@ -56,25 +57,46 @@ class Reader:
 
     Args:
         max_tokens: how many there may be, beside the prompt.
+        context: so many of the last tokens of each sequence are read at most; see `Generation`.
+
+    Raises:
+        UserError: a context, and a memory or a prefix, which every token has to see.
     """
 
-    def __init__(self, core: nn.Module, prompt: Prompt, max_tokens: int) -> None:
-        self.core, self.prompt = core, prompt
-        self.cache = Cache(prompt.tokens.longest + max_tokens)
+    def __init__(
+        self, core: nn.Module, prompt: Prompt, max_tokens: int, context: int | None = None
+    ) -> None:
+        self.core, self.prompt, self.context = core, prompt, context
+        if context is not None and (prompt.memory is not None or prompt.prefix is not None):
+            raise UserError("context is for what only goes on; this model reads a whole source")
+        self.cache = Cache(min(prompt.tokens.longest + max_tokens, context or 2**62))
         self.samples = list(range(prompt.tokens.num_sequences))  # whose each sequence is
         self.num_read = 0
+        self.recent: Tokens | None = None  # with a context: what the cache has read
 
     def begin(self) -> Float[Tensor, "D S"]:
         """Reads the prompt; the columns that predict the first tokens."""
-        prompt = self.prompt
-        columns = self.core(prompt.tokens, prompt.memory, True, prompt.prefix, self.cache)
-        return columns.rows.index_select(0, columns.offsets[1:] - 1).mT
+        prompt, tokens = self.prompt, self.prompt.tokens
+        if self.context is not None:
+            tokens = self.recent = tokens.within(-self.context, None)
+        return _last(self.core(tokens, prompt.memory, True, prompt.prefix, self.cache))
 
     def follow(self, values: Shaped[Tensor, "*F S"]) -> Float[Tensor, "D S"]:
         """Reads a token of each sequence; the columns that predict the next ones."""
         tokens = self.embedded(values)
         self.num_read += 1
+        if self.recent is not None and self.context is not None:
+            self.recent = Tokens.concat([self.recent, tokens])
+            if self.recent.longest > self.context:
+                return self._read_again(self.recent, self.context)
         return self.core(tokens, causal=True, cache=self.cache).matrix
+
+    def _read_again(self, read: Tokens, context: int) -> Float[Tensor, "D S"]:
+        """Forgets the first half of the sequences that are longer than the context."""
+        kept = [(-max(1, context // 2) if n > context else None, None) for n in read.lengths]
+        self.recent = read.at(read.places(kept))
+        self.cache = Cache(context)
+        return _last(self.core(self.recent, causal=True, cache=self.cache))
 
     def embedded(self, values: Shaped[Tensor, "*F S"]) -> Tokens:
         """The next token of each sequence as a column."""
@@ -87,4 +109,12 @@ class Reader:
     def reorder(self, index: Sequence[int], sharing: int = 1) -> None:
         """Goes on with the sequences of these numbers; see `Cache.reorder`."""
         self.cache.reorder(index, sharing)
+        if self.recent is not None and [*index] != [*range(len(self.samples))]:
+            parts = self.recent.split()
+            self.recent = Tokens.pack([parts[number] for number in index])
         self.samples = [self.samples[number] for number in index]
+
+
+def _last(columns: Tokens) -> Float[Tensor, "D S"]:
+    """The last column of each sequence."""
+    return columns.rows.index_select(0, columns.offsets[1:] - 1).mT

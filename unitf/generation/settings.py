@@ -17,6 +17,9 @@ class Generation(Configurable):
         max_tokens: of each sequence, beside what it begins with.
         begin: what every sequence begins with, as ids of tokens or as a text: a model's tokens of
             language and task, or the first words.
+        context: so many of the last tokens are read at most. A sequence that is longer goes on from
+            its last half of that, so that a language model with relative positions (rotary, say)
+            writes on beyond the length of what it was trained on. None: all that there is.
         temperature: logits are divided by it, and tokens drawn; 0: the likeliest is taken.
         top_k: only so many of the likeliest tokens are drawn.
         top_p: only the likeliest, which together have this probability.
@@ -36,6 +39,7 @@ class Generation(Configurable):
 
     max_tokens: int = 256
     begin: list[int] | str | None = None
+    context: int | None = None
     temperature: float = 0.0
     top_k: int | None = None
     top_p: float | None = None
@@ -54,6 +58,7 @@ class Generation(Configurable):
         for name in ("max_tokens", "num_beams", "num_returns", "top_k"):
             value = getattr(self, name)
             self._check(value is None or value >= 1, name, "1 or more")
+        self._check(self.context is None or self.context >= 2, "context", "2 or more")
         for name in ("top_p", "min_p"):
             value = getattr(self, name)
             self._check(value is None or 0 < value <= 1, name, "above 0 and at most 1")

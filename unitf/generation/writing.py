@@ -43,7 +43,8 @@ class Written:
 
 def generate(core: nn.Module, prompt: Prompt, settings: Generation) -> list[Written]:
     """The sequences of all samples, those of a sample side by side, the best first."""
-    reader = Reader(core, prompt, max(Rules(settings, prompt).budgets(), default=0))
+    longest = max(Rules(settings, prompt).budgets(), default=0)
+    reader = Reader(core, prompt, longest, settings.context)
     if settings.num_beams > 1:
         return [
             Written(sample, [*beam.tokens], [*beam.log_probabilities], beam.score)

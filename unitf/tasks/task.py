@@ -180,6 +180,11 @@ class Task(Component, ABC):
         """
         return reading
 
+    @property
+    def writes(self) -> bool:
+        """Whether it generates: it has a prompt of its own."""
+        return type(self).prompt is not Task.prompt
+
     def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
         """What a core reads of the samples before it writes, for tasks that generate."""
         raise UserError(f"{type(self).__name__} generates nothing")
