@@ -58,7 +58,8 @@ class Interrupt(Callback):
         # a signal may reach one process alone, but they must leave together
         if not trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
             return
-        trainer.save_checkpoint(self._run(trainer) / "checkpoints" / "last.ckpt")
+        last = self._run(trainer) / "checkpoints" / "last.ckpt"
+        trainer.save_checkpoint(last, weights_only=False)
         raise self._interrupted(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
