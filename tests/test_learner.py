@@ -3,14 +3,19 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from toys import Swings, make_data, make_learner, make_trainer
+from toys import Beats, Swings, make_data, make_learner, make_trainer
 
 import unitf
 from unitf import Batch, UserError
+from unitf.checkpoints.folder import save_folder
+from unitf.data.encoder import Item
+from unitf.fitting import fit_components
+from unitf.tasks import Classification
 
 HERE = Path(__file__).parent
 
@@ -90,6 +95,38 @@ def test_a_damaged_checkpoint_is_one_clear_line(trained, tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=f"{name}: damaged or not a checkpoint"):
             unitf.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("[]", "damaged, or not a folder that unitf saved"),
+        ("{}", "damaged, or not a folder that unitf saved"),
+        ('{"states": {}}', "not made by unitf"),
+    ],
+)
+def test_a_damaged_folder_is_one_clear_line(trained, tmp_path, settings, message):
+    folder = save_folder(torch.load(trained[1], weights_only=True), tmp_path / "model")
+    assert unitf.load(folder).predict([{"waves": [0.5] * 8}])
+    (folder / "unitf.json").write_text(settings)
+    with pytest.raises(UserError, match=message):
+        unitf.load(folder)
+
+
+def test_a_tokenizer_is_fitted_on_its_columns_in_the_order_of_the_tasks():
+    told = []
+
+    class Told(Beats):
+        def fit(self, values):
+            told.append([value[0] for value in values])
+            self.fitted = {"it": 1}
+
+    names = [f"column {number}" for number in range(9)]
+    task = Classification(dict.fromkeys(names, "told"), "label", [0, 1])
+    sample = {name: [number] for number, name in enumerate(names)}
+    data = SimpleNamespace(on_error="raise", training_items=lambda: iter([Item(sample, "", 0)]))
+    fit_components({"told": Told(8)}, {"task": task}, data)
+    assert told == [list(range(9))]
 
 
 def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path):

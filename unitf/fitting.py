@@ -45,16 +45,16 @@ def fit_components(tokenizers: Tokenizers, tasks: Tasks, data: Any) -> None:
     skip = data.on_error == "skip"
     for name, tokenizer in tokenizers.items():
         if type(tokenizer).fit is not Tokenizer.fit and not tokenizer.is_fitted:
-            columns = {
+            columns = dict.fromkeys(
                 column for task in tasks.values() for column, used in task.tokenized if used == name
-            }
+            )
             _fit(tokenizer, partial(_values, data, columns), skip)
     for task in tasks.values():
         if type(task).fit is not Task.fit and not task.is_fitted:
             _fit(task, partial(_taken, data, task), skip)
 
 
-def _values(data: Any, columns: set[str]) -> Iterator[_Named]:
+def _values(data: Any, columns: Iterable[str]) -> Iterator[_Named]:
     for item in data.training_items():
         for column in columns:
             if (value := item.sample.get(column)) is not None:

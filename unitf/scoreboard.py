@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from unitf.batch import View
 from unitf.tasks.task import Task, Tokenizers
@@ -52,6 +52,26 @@ def flat_figures(
     return flat
 
 
+class MeanLoss(Metric):
+    """The mean of losses. If one is not a number, it is none (torchmetrics' mean leaves it out)."""
+
+    total: Tensor
+    count: Tensor
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, losses: Tensor) -> None:
+        self.total += losses.sum()
+        self.count += len(losses)
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
 class Scoreboard(nn.Module):
     """Metrics of every task, for all samples and by modality, over one pass of a split."""
 
@@ -84,12 +104,15 @@ class Scoreboard(nn.Module):
             return
         everyone = list(range(view.num_samples))
         task.score(boards[ALL], reading, view, tokenizers, everyone)
-        if len(losses):  # none: nothing of the batch is to be predicted
-            self._count(name, ALL, losses.detach().float().mean(), len(losses))
+        lost, mean = losses.detach().float(), self._losses(name)
+        if len(lost):  # none: nothing of the batch is to be predicted
+            mean[ALL].update(lost)
         for modality, numbers in groups.items():
             task.score(boards[modality], reading, view, tokenizers, numbers)
-            if len(losses) == view.num_samples:  # a loss a sample: its modality is known
-                self._count(name, modality, losses.detach()[numbers].float().mean(), len(numbers))
+            if task.loss_per_sample:
+                mean[modality].update(lost[numbers])
+            elif len(boards) == 2 and len(lost):  # there is one modality
+                mean[modality].update(lost)
 
     def compute(self, strategy: Any) -> dict[str, dict[str, dict[str, float | list]]]:
         """task → modality → metric → figure; what no sample brought is left out.
@@ -132,16 +155,13 @@ class Scoreboard(nn.Module):
         boards: Any = self.metrics[name]
         return {modality: board["task"] for modality, board in boards.items()}
 
-    def _losses(self, name: str) -> dict[str, MeanMetric]:
+    def _losses(self, name: str) -> dict[str, "MeanLoss"]:
         boards: Any = self.metrics[name]
         return {modality: board["loss"] for modality, board in boards.items()}
 
-    def _count(self, name: str, modality: str, loss: Tensor, number: int) -> None:
-        self._losses(name)[modality].update(loss, number)
-
 
 def _with_loss(task: Task) -> nn.ModuleDict:
-    return nn.ModuleDict({"task": task.metrics(), "loss": MeanMetric()})
+    return nn.ModuleDict({"task": task.metrics(), "loss": MeanLoss()})
 
 
 def _updates(metrics: MetricCollection) -> int:

@@ -41,7 +41,7 @@ def test_each_sample_has_its_rows_and_its_columns(tmp_path):
 @pytest.mark.parametrize("offsets", [(0, 4, 2, 6), (0, 2, 7, 9), (-1, 2, 3, 6), (0.0, 1.0)])
 def test_offsets_that_do_not_rise_are_refused(tmp_path, offsets):
     write(tmp_path, offsets)
-    with pytest.raises(UserError, match="whole numbers that rise from 0 to 6"):
+    with pytest.raises(UserError, match="whole numbers that rise, from 0 to 6"):
         RaggedArrays("set.npz").read("train", tmp_path)
 
 

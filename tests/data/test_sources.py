@@ -19,6 +19,7 @@ from unitf import UserError
 from unitf.data import (
     Files,
     Hub,
+    HubStream,
     IdxFiles,
     Lines,
     ParallelText,
@@ -203,8 +204,11 @@ def test_plain_text_windows(tmp_path):
     assert "".join(held) == text[900:]
     assert {len(window) for window in held[:-1]} == {30}
     train = source.read("train", tmp_path)
-    assert "".join(sample["text"] for sample in train) == text[:900]
-    epochs = [[train.at(i, 0, epoch)["text"] for i in range(len(train))] for epoch in range(20)]
+    assert {len(sample["text"]) for sample in train} == {30}  # as they are measured
+    assert "".join(sample["text"] for sample in train.whole) == text[:900]
+    epochs = [[train.at(i, 0, epoch)["text"] for i in range(len(train))] for epoch in range(200)]
+    seen = [any("".join(epoch).endswith(text[n:900]) for epoch in epochs) for n in (899, 890)]
+    assert seen == [True, True]  # no part of the text is never learned from
     assert all(len(window) == 30 for epoch in epochs for window in epoch)
     assert all("".join(epoch) in text[:900] for epoch in epochs)
     assert len({epoch[0] for epoch in epochs}) > 10
@@ -254,6 +258,14 @@ def test_splits_that_cannot_be_are_said():
         Lines("a.txt", "(?P<text>.*)", split=Split({"valid": 0.2}))
     with pytest.raises(UserError, match="unknown split 'dev'; there are train, validation, test"):
         Lines({"train": "a.txt", "dev": "b.txt"}, "(?P<text>.*)")
+    with pytest.raises(UserError, match="unknown split 'valid'"):
+        PlainText("a.txt", 5, {"train": [0.0, 0.5], "valid": [0.5, 1.0]})
+    with pytest.raises(UserError, match="unknown split 'dev'"):
+        HubStream(files={"train": "a.jsonl", "dev": "b.jsonl"})
+    with pytest.raises(UserError, match="parts train and validation overlap"):
+        PlainText("a.txt", 5, {"train": [0.0, 1.0], "validation": [0.5, 1.0]})
+    parts = {"train": [0.0, 0.5], "test": [0.5, 1.0], "test_end": [0.9, 1.0]}
+    assert PlainText("a.txt", 5, parts).splits() == list(parts)
     with pytest.raises(UserError, match=r"expected fractions of at most 1 in all, found \[0.8"):
         Split({"train": 0.8, "validation": 0.3})
     path = {"train": "a.txt", "test_noisy": "b.txt"}
@@ -428,6 +440,50 @@ def test_what_is_wrong_is_one_line(tmp_path, source, message):
     assert "\n" not in str(caught.value)
 
 
+def test_two_parts_by_value_share_no_sample(tmp_path):
+    (tmp_path / "n.txt").write_text("".join(f"{n}\n" for n in range(10)))
+    parts = {"validation": "0-5", "test": "4-7"}
+    source = Lines("n.txt", "(?P<n>.*)", split=Split(parts, "n"))
+    with pytest.raises(UserError, match="parts validation and test have 2 samples in common"):
+        source.read("train", tmp_path)
+    nested = Lines("n.txt", "(?P<n>.*)", split=Split({"test": "4-7", "test_four": "4"}, "n"))
+    assert [len(nested.read(s, tmp_path)) for s in ("train", "test", "test_four")] == [6, 4, 1]
+
+
+def test_a_path_below_a_file_is_said(tmp_path):
+    (tmp_path / "d.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"train.txt is not there; .*d.zip is a file, expected a"):
+        Lines("d.zip/train.txt", "(?P<a>.*)").read("train", tmp_path)
+
+
+def test_a_byte_order_mark_is_no_character(tmp_path):
+    (tmp_path / "a.txt").write_text("1 good\n", encoding="utf-8-sig")
+    [sample] = Lines("a.txt", r"(?P<label>\d) (?P<text>.*)").read("train", tmp_path)
+    assert sample == {"label": "1", "text": "good"}
+
+
+def test_a_row_without_a_label_has_none_and_goes_to_other_processes(tmp_path):
+    import datasets
+
+    label = datasets.ClassLabel(names=["neg", "pos"])
+    features = datasets.Features({"label": label, "several": datasets.List(label)})
+    rows = {"label": [1, -1], "several": [[0, 1], []]}
+    datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "saved")
+    read = pickle.loads(pickle.dumps(Hub("saved").read("train", tmp_path)))
+    assert list(read) == [
+        {"label": "pos", "several": ["neg", "pos"]},
+        {"label": None, "several": []},
+    ]
+
+
+def test_a_saved_data_set_is_split_into_training_and_other_parts(tmp_path):
+    import datasets
+
+    datasets.Dataset.from_dict({"n": list(range(10))}).save_to_disk(tmp_path / "saved")
+    source = Hub("saved", split=Split({"train": 0.7, "validation": 0.3}))
+    assert [len(source.read(s, tmp_path)) for s in ("train", "validation")] == [7, 3]
+
+
 def few_of(tmp_path, **settings):
     lines = [f"{n} {'aab'[n % 3]}" for n in range(60)]
     (tmp_path / "many.txt").write_text("\n".join(lines))
@@ -458,6 +514,10 @@ def test_how_many_of_each_class_is_checked(tmp_path):
     with pytest.raises(UserError, match=r"per_class: expected one column .* found \{'a': 0\}"):
         Split(per_class={"a": 0})
     few_of(tmp_path)
+    (tmp_path / "lists.jsonl").write_text('{"label": ["a", "b"]}\n' * 3)
+    lists = Table("lists.jsonl", split=Split(per_class={"label": 1}))
+    with pytest.raises(UserError, match="label is a list, expected one label a sample"):
+        lists.read("train", tmp_path)
     source = Lines("many.txt", r"(?P<n>\d+) (?P<label>\w)", split=Split(per_class={"lable": 5}))
     with pytest.raises(UserError, match="no column 'lable' to split by; did you mean label"):
         source.read("train", tmp_path)

@@ -1,5 +1,6 @@
 """Streams: all samples, none twice, the same ones again after a resume."""
 
+import json
 import tarfile
 from collections import Counter
 from io import BytesIO
@@ -125,6 +126,64 @@ def test_shards_of_webdataset(tmp_path):
         wrong.read("train", tmp_path)
     with pytest.raises(UserError, match="is not there"):
         HubStream(files={"train": "shards/none.tar"}).read("train", tmp_path)
+
+
+@pytest.mark.parametrize("num_files", [1, 4])
+def test_data_workers_read_all_of_a_streamed_data_set(tmp_path, num_files):
+    for file in range(num_files):
+        rows = [{"numbers": [0.0] * (n + 1), "label": n % 2} for n in range(file, 24, num_files)]
+        (tmp_path / f"{file}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = HubStream(files={"train": str(tmp_path / "*.jsonl")})  # also an absolute path
+    for workers in (0, 2):
+        loader = stream_data(workers=workers, source=source)
+        batches = [batch.views["class"].features["numbers"].lengths for batch in loader]
+        assert sorted(sum(batches, ())) == list(range(1, 25))
+
+
+def test_a_budget_ends_where_no_sample_can_be_encoded():
+    class Broken(Tap):
+        def stream(self, split, root, shard, num_shards):
+            return ({"numbers": ["no number"], "label": "a"} for _ in range(50))
+
+    with pytest.raises(SampleError, match=r"tap/train\["):
+        next(iter(stream_data(source=Broken(0), batch_size=None, tokens_per_batch=20)))
+
+
+def test_workers_keep_their_lanes_from_epoch_to_epoch():
+    with pytest.raises(UserError, match="steps_per_epoch 7, expected a multiple of num_workers 2"):
+        stream_data(workers=2, steps_per_epoch=7)
+
+
+def test_a_list_beside_a_stream_is_read_as_it_is_alone():
+    class Shifted(list):
+        def at(self, index, seed, epoch):
+            if index == 1:
+                raise OSError("disk on fire")
+            return {"numbers": [0.0] * (epoch + 1), "label": self[index]["label"]}
+
+    sources = {"tap": Tap(100), "list": Listed(train=Shifted(samples(4)))}
+    loader = stream_data(
+        source=sources,
+        weights={"tap": 1.0, "list": 2.0},
+        batch_size=8,
+        steps_per_epoch=3,
+        on_error="skip",
+    )
+    views = [batch.views["class"] for batch in loader]
+    drawn = [
+        pair for v in views for pair in zip(v.names, v.features["numbers"].lengths, strict=True)
+    ]
+    seen = [(name, length) for name, length in drawn if name.startswith("list/")]
+    assert {name for name, _ in seen} == {"list/train[0]", "list/train[2]", "list/train[3]"}
+    assert {1, 2} <= {length for _, length in seen}
+
+
+def test_a_stream_says_from_how_many_samples_one_is_drawn():
+    class InOrder(Tap):
+        buffer = 1
+
+    drawn = sum(names(stream_data(source=InOrder(24))), ())
+    assert drawn == tuple(f"tap/train[{n}]" for n in range(24))
 
 
 def test_tokenizers_are_fitted_on_a_stream_too():

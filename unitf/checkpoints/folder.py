@@ -66,7 +66,7 @@ def read_folder(folder: Path) -> dict[str, Any]:
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
         states = {n: _together(s, tensors) for n, s in settings.pop("states").items()}
-    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise UserError(f"{folder}: damaged, or not a folder that unitf saved ({error})") from error
     return {"unitf": settings, "state_dict": {**tensors, **states}}
 

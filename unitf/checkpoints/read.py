@@ -35,7 +35,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: the file is missing, damaged, not a checkpoint, or not one of unitf.
     """
     if is_saved(Path(path).expanduser()):
-        return read_folder(Path(path).expanduser())
+        return _checked(read_folder(Path(path).expanduser()), path)
     file = find_checkpoint(path)
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -45,6 +45,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {file}: refused, it is not plain data ({reason})") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UserError(f"checkpoint {file}: damaged or not a checkpoint") from error
+    return _checked(checkpoint, file)
+
+
+def _checked(checkpoint: Any, file: str | Path) -> dict[str, Any]:
     parts = checkpoint if isinstance(checkpoint, dict) else {}
     settings, state = parts.get("unitf"), parts.get("state_dict")
     if not isinstance(settings, dict) or not isinstance(settings.get("configuration"), dict):

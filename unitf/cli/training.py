@@ -124,7 +124,7 @@ class TrainingCLI(LightningCLI):
         ]
         if self.config_init.trainer.logger in (None, True):
             path = self.config.ckpt_path if self.verb == "fit" else None
-            step = 0 if path is None else read_checkpoint(path)["global_step"]
+            step = 0 if path is None else read_checkpoint(find_checkpoint(path))["global_step"]
             kwargs["logger"] = [
                 ContinuedCSVLogger(out, step),
                 TensorBoardLogger(out, name="", version="tensorboard"),

@@ -9,7 +9,7 @@ from unitf.batch import Sample
 from unitf.data.near import near
 from unitf.data.reading import FileSource, find
 from unitf.data.rows import Rows, choose_columns, reading, to_sample, undecoded
-from unitf.data.split import Split
+from unitf.data.split import Split, check_names
 from unitf.data.stream import StreamSource
 from unitf.data.table import format_of
 from unitf.errors import UserError
@@ -39,9 +39,11 @@ class Hub(FileSource):
         limit: int | None = None,
     ) -> None:
         parts = split.parts if split else {}
-        usual = {ours: theirs for ours, theirs in _USUAL.items() if ours not in parts}
+        usual = {
+            ours: theirs for ours, theirs in _USUAL.items() if ours == "train" or ours not in parts
+        }
+        self.name = name  # which messages say
         super().__init__(splits or usual, split, limit)
-        self.name = name
         self.config = config
         self.given = splits is not None
         self.columns = columns
@@ -120,6 +122,7 @@ class HubStream(StreamSource):
         self.config = config
         self.split_names = splits or (dict.fromkeys(files) if files else _USUAL)
         self.columns = columns
+        check_names(self.split_names, self.place)
 
     @property
     def place(self) -> str:
@@ -135,13 +138,13 @@ class HubStream(StreamSource):
             dataset = self._open(split, root)
             if dataset is None:
                 return
-            known = dataset.column_names or list(next(iter(dataset), {}))
+            known = dataset.column_names or list(next(_rows(dataset), {}))
             columns = choose_columns(known, self.columns, self.place)
             dataset, decoders = undecoded(dataset)
             whole = dataset.num_shards % num_shards == 0
             part = dataset.shard(num_shards, shard) if whole else dataset
-            rows = part if whole else islice(part, shard, None, num_shards)
-            for row in rows:
+            rows = _rows(part)
+            for row in rows if whole else islice(rows, shard, None, num_shards):
                 yield to_sample(row, columns, decoders)
 
     def _open(self, split: str, root: Path) -> Any:
@@ -157,8 +160,18 @@ class HubStream(StreamSource):
                 raise UserError(f"{self.place}: no split {theirs!r}" + near(str(theirs), names))
             return datasets.load_dataset(self.name, self.config, split=theirs, streaming=True)
         pattern = self.files[split]
-        paths = sorted(root.glob(pattern)) or [find(pattern, root)]
+        names = Path(pattern)
+        base = Path(names.anchor) if names.is_absolute() else root
+        paths = sorted(base.glob(str(names.relative_to(names.anchor)))) or [find(pattern, root)]
         kind, arguments = format_of(paths[0])
         return datasets.load_dataset(
             kind, data_files=[str(p) for p in paths], split="train", streaming=True, **arguments
         )
+
+
+def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
+    """All rows of a streamed data set; its own iterator gives a data worker only some of them."""
+    for batch in dataset.iter(64):
+        names = list(batch)
+        for values in zip(*batch.values(), strict=True):
+            yield dict(zip(names, values, strict=True))

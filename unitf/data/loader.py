@@ -5,62 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from unitf.batch import Batch, Sample
+from unitf.batch import Batch
 from unitf.data.encoder import Encoder, Failure, Item
-from unitf.data.order import Draw, Order
+from unitf.data.order import Order
+from unitf.data.samples import Samples
 from unitf.data.stream import Lanes, StreamOrder
 from unitf.errors import SampleError
-
-
-class Samples(Dataset):
-    """The samples of one split of several sources, as Items.
-
-    A sequence of samples may have `name(index)`, what a person calls a sample (a file), and
-    `at(index, seed, epoch)`, where a training sample is another one in each epoch.
-    """
-
-    def __init__(
-        self, split: str, sources: dict[str, Sequence[Sample]], seed: int = 0, train: bool = False
-    ) -> None:
-        self.train = train
-        self.seed = seed
-        self.counts = [len(sequence) for sequence in sources.values()]
-        self.offsets = [sum(self.counts[:i]) for i in range(len(self.counts))]
-        self._readers = [
-            (
-                f"{name}/{split}",
-                sequence,
-                getattr(sequence, "name", None),
-                getattr(sequence, "at", None) if train else None,
-            )
-            for name, sequence in sources.items()
-        ]
-
-    def __getitems__(self, draws: Sequence[Draw]) -> list[Item]:
-        return [self[draw] for draw in draws]
-
-    def __getitem__(self, draw: Draw) -> Item:
-        source, epoch, index = draw
-        name, sequence, file, at = self._readers[source]
-        name = f"{name}[{index}]"
-        sample: Sample = {}
-        error = ""
-        try:
-            if file is not None and (called := file(index)):
-                name = f"{name} ({called})"
-            sample = sequence[index] if at is None else at(index, self.seed, epoch)
-        except (ValueError, OSError) as caught:
-            error = str(caught) or type(caught).__name__
-        return Item(sample, name, self.offsets[source] + index, epoch, self.train, error)
-
-    def place(self, name: str) -> tuple[int, int]:
-        """The number of the source of the sample that an Item calls so, and its own in there."""
-        for source, (prefix, *_) in enumerate(self._readers):
-            if name.startswith(f"{prefix}["):
-                return source, int(name[len(prefix) + 1 :].partition("]")[0])
-        raise KeyError(name)
 
 
 class _Collate:

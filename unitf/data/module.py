@@ -13,11 +13,12 @@ from torch import nn
 
 from unitf.batch import Sample
 from unitf.data.encoder import Encoder, Item, OnError
-from unitf.data.loader import Loader, Samples
+from unitf.data.loader import Loader
 from unitf.data.mixing import BatchMixing, Mixing
 from unitf.data.near import near
 from unitf.data.order import Draw, Order
 from unitf.data.resume import batches_done
+from unitf.data.samples import Samples
 from unitf.data.source import Source
 from unitf.data.stream import Lanes, StreamOrder, StreamSource
 from unitf.errors import SampleError, UserError
@@ -100,6 +101,8 @@ class DataModule(LightningDataModule):
     def training_items(self) -> Iterator[Item]:
         """All raw training samples with their names, in plain order; of a stream 100,000.
 
+        Of a sequence that has `whole`, a sequence of all that its samples are cut from, those.
+
         With `on_error: skip` they are those that can be read.
 
         Raises:
@@ -111,6 +114,7 @@ class DataModule(LightningDataModule):
                 for index, sample in enumerate(islice(stream, 100_000)):
                     yield Item(sample, f"{name}/train[{index}]", index)
                 continue
+            source = getattr(source, "whole", source)
             samples = Samples("train", {name: source})
             for index in range(len(source)):
                 item = samples[Draw(0, 0, index)]
@@ -210,6 +214,11 @@ class DataModule(LightningDataModule):
                 "data: a streamed source has no length, give the weights of all sources"
             )
         lanes = max(1, self.num_workers)
+        if self.steps_per_epoch % lanes:  # else workers change lanes, and read them from the start
+            raise UserError(
+                f"data: steps_per_epoch {self.steps_per_epoch}, expected a multiple of num_workers "
+                f"{lanes}"
+            )
         dataset = Lanes(
             samples,
             Path(self.root),
@@ -262,12 +271,14 @@ class DataModule(LightningDataModule):
     def _measure(self, split: str, samples: dict[str, Sequence[Sample]]) -> list[np.ndarray]:
         """The tokens of every sample, measured once by encoding it without augmentation."""
         if split not in self._lengths:
-            dataset, encoder = Samples(split, samples, self.seed), self._encoder("raise")
+            # a training sample that is another one in each epoch is measured as in the first one
+            dataset = Samples(split, samples, self.seed, train=split == "train")
+            encoder = self._encoder("raise")
             self._lengths[split] = []
             for source, sequence in enumerate(samples.values()):
                 lengths = np.zeros(len(sequence), int)
                 for index in range(len(sequence)):
-                    item = dataset[Draw(source, 0, index)]
+                    item = dataset[Draw(source, 0, index)]._replace(train=False)
                     try:
                         lengths[index] = encoder.num_tokens(item)
                     except ValueError:  # the loader says it when the sample's turn comes

@@ -27,7 +27,8 @@ class Order:
     Training: a source is read in passes, each a new permutation of all its samples. An epoch takes
     from each source as many as its weight says and goes on next time where it stopped, so rare
     samples are repeated evenly and plentiful ones are all seen in the end.
-    Evaluation: every sample once, in the sources' order; a batch may be empty.
+    Evaluation: every sample once, in the order of the sources (with `lengths`: by length); a batch
+    may be empty.
 
     Args:
         counts: how many samples each source has.

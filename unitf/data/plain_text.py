@@ -8,6 +8,7 @@ from unitf.batch import Sample
 from unitf.data.reading import find, read_text
 from unitf.data.seeding import mix
 from unitf.data.source import Source
+from unitf.data.split import check_names, overlapping
 from unitf.errors import UserError
 
 
@@ -43,6 +44,11 @@ class PlainText(Source):
                 raise UserError(
                     f"PlainText {path}: part {split} is {part}, expected two rising fractions"
                 )
+        check_names(self.parts, f"PlainText {path}")
+        for one, other in overlapping(self.parts):
+            (begin, end), (first, last) = self.parts[one], self.parts[other]
+            if begin < last and first < end:
+                raise UserError(f"PlainText {path}: parts {one} and {other} overlap")
 
     def read(self, split: str, root: Path) -> Sequence[Sample]:
         if split not in self.parts:
@@ -81,16 +87,13 @@ class ShiftingWindows(Windows):
     def __len__(self) -> int:
         return max(1, (len(self.text) - self.length + 1) // self.length)
 
-    def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        first = index * self.length
-        # the last one takes the rest too, so that a tokenizer is fitted on the whole text
-        last = None if index == len(self) - 1 else first + self.length
-        return {self.column: self.text[first:last]}
+    @property
+    def whole(self) -> Windows:
+        """All of the text, so that a tokenizer is fitted on each of its characters."""
+        return Windows(self.text, self.length, self.column)
 
     def at(self, index: int, seed: int, epoch: int) -> Sample:
         """The window that stands for number `index` in an epoch."""
         spare = max(0, len(self.text) - len(self) * self.length)
-        first = index * self.length + mix(seed, epoch) % (min(spare, self.length - 1) + 1)
+        first = index * self.length + mix(seed, epoch) % (spare + 1)
         return {self.column: self.text[first : first + self.length]}

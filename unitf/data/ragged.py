@@ -56,7 +56,8 @@ class RaggedArrays(FileSource):
             or (offsets[1:] < offsets[:-1]).any()
         ):
             raise UserError(
-                f"{place}: {self.offsets} must be whole numbers that rise from 0 to {len(values)}"
+                f"{place}: {self.offsets} must be whole numbers that rise, from 0 to "
+                f"{len(values)} at most"
             )
         rows = None
         if self.table is not None:

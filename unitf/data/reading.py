@@ -13,7 +13,7 @@ from typing import Any
 from unitf.batch import Sample
 from unitf.data.near import near
 from unitf.data.source import Source
-from unitf.data.split import Split, Subset
+from unitf.data.split import Split, Subset, check_names
 from unitf.errors import UserError
 
 # what reading a damaged or locked archive raises; RuntimeError: a password, or an unknown method
@@ -35,6 +35,8 @@ def find(path: str, root: Path) -> Path:
     parent = found.parent
     while not parent.exists():
         found, parent = parent, parent.parent
+    if not parent.is_dir():
+        return _fail(root / path, f"; {parent} is a file, expected a folder")
     if found != root / path:
         return _fail(root / path, f"; there is no {found.name} in {parent}")
     return _fail(found, near(found.name, sorted(e.name for e in parent.iterdir()), "beside it:"))
@@ -60,10 +62,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The text of a file, gzipped or not, with its line ends as they are."""
+    """The text of a file, gzipped or not, with its line ends as they are, without a BOM."""
     data = read_bytes(path)
     try:
-        return data.decode(encoding)
+        return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {line}: not {encoding} ({error.reason})") from error
@@ -99,10 +101,7 @@ class FileSource(Source):
         self._pool: tuple[Path, Sequence[Sample]] | None = None  # train and its parts: read once
         if both := self.split.parts.keys() & self.path.keys() - {"train"}:
             raise UserError(f"{self.place}: {', '.join(both)} has a file and is a part of train's")
-        for name in self.splits():
-            if name not in ("train", "validation") and not name.startswith("test"):
-                known = near(name, ("train", "validation", "test", "test_…"))
-                raise UserError(f"{self.place}: unknown split {name!r}{known}")
+        check_names(self.splits(), self.place)
 
     @abstractmethod
     def load(self, path: Any, root: Path) -> Sequence[Sample]:

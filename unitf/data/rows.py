@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from unitf.batch import Sample
@@ -71,7 +72,9 @@ def undecoded(dataset: Any) -> tuple[Any, dict[str, Callable[[Any], Any]]]:
             dataset = dataset.cast_column(name, type(feature)(decode=False))
             decoders[name] = _file
         elif isinstance(feature, datasets.ClassLabel):
-            decoders[name] = lambda number, names=feature.names: names[number]
+            decoders[name] = partial(_name, feature.names)
+        elif isinstance(of_each := getattr(feature, "feature", None), datasets.ClassLabel):
+            decoders[name] = partial(_names, of_each.names)
     return dataset, decoders
 
 
@@ -83,6 +86,15 @@ def to_sample(row: Any, columns: dict[str, str], decoders: dict[str, Callable]) 
         else row[theirs]
         for ours, theirs in columns.items()
     }
+
+
+def _name(names: Sequence[str], number: int) -> str | None:
+    """A class by its number; -1: there is no label."""
+    return names[number] if number >= 0 else None
+
+
+def _names(names: Sequence[str], numbers: Sequence[int]) -> list[str]:
+    return [names[number] for number in numbers]
 
 
 def _file(value: dict[str, Any]) -> Any:

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,11 @@ class Split:
                         f"{place}: no sample has {self.column} {part} (split {name})"
                         + near(str(part), values)
                     )
+        for one, other in overlapping(by_value):
+            if len(both := np.intersect1d(taken[one], taken[other])):
+                raise UserError(
+                    f"{place}: parts {one} and {other} have {len(both)} samples in common"
+                )
         others = np.concatenate([np.zeros(0, int), *(taken[n] for n in taken if n != "train")])
         rest = np.setdiff1d(taken.get("train", np.arange(len(samples))), others)
         order = np.random.default_rng(self.seed).permutation(rest)
@@ -91,6 +97,11 @@ class Split:
         kept = []
         for number in np.random.default_rng(self.seed).permutation(len(training)):
             value = values[number]
+            if not isinstance(value, Hashable):
+                raise UserError(
+                    f"{place}: split.per_class: {column} is a {type(value).__name__}, expected one "
+                    "label a sample"
+                )
             seen[value] += 1
             if seen[value] <= count:
                 kept.append(training[number])
@@ -121,6 +132,23 @@ class Subset(Sequence):
         """What a person calls the sample, if its reader knows."""
         name = getattr(self.samples, "name", None)
         return name(int(self.indices[index])) if name else ""
+
+
+def check_names(names: Iterable[str], place: str) -> None:
+    """Raises UserError if one is no name of a split."""
+    for name in names:
+        if name not in ("train", "validation") and not name.startswith("test"):
+            known = near(name, ("train", "validation", "test", "test_…"))
+            raise UserError(f"{place}: unknown split {name!r}{known}")
+
+
+def overlapping(names: Collection[str]) -> list[tuple[str, str]]:
+    """The pairs of splits that may have no sample in common: only a test may be part of another."""
+    return [
+        (one, other)
+        for one, other in combinations(names, 2)
+        if not (one.startswith("test") and other.startswith("test"))
+    ]
 
 
 def _is_fraction(part: Part) -> bool:

@@ -10,6 +10,8 @@ from torch.utils.data import Dataset
 
 from unitf.batch import Sample
 from unitf.data.encoder import Encoder, Failure, Item
+from unitf.data.order import Draw
+from unitf.data.samples import Samples
 from unitf.data.seeding import mix
 from unitf.data.source import Source
 from unitf.errors import UserError
@@ -116,7 +118,7 @@ class Lanes(Dataset):
             try:
                 length = self.encoder.num_tokens(item._replace(train=False))
             except ValueError:  # said when the batch is encoded
-                length = 0
+                length = 1
             if length > self.tokens_per_batch:
                 raise UserError(
                     f"{item.name}: {length} tokens, but tokens_per_batch is {self.tokens_per_batch}"
@@ -139,32 +141,35 @@ class Lanes(Dataset):
             key = mix(self.encoder.seed, number, lane, turn)
             generator = np.random.default_rng(key)
             empty = True
-            for place, sample in _shuffled(self._share(name, lane), generator):
+            buffer = getattr(self.sources[name], "buffer", StreamSource.buffer)
+            for item in _shuffled(self._share(name, lane, turn), generator, buffer):
                 empty = False
-                index = place * self.total + lane
-                label = f"{name}/train[{index}]"
-                yield Item(sample, label, mix(number, index) >> 1, turn, train=True)
+                yield item._replace(index=mix(number, item.index) >> 1)
             if empty:
                 raise UserError(
                     f"source {name}: no training samples in share {lane + 1} of {self.total} "
                     "(processes × num_workers)"
                 )
 
-    def _share(self, name: str, lane: int) -> Iterator[tuple[int, Sample]]:
+    def _share(self, name: str, lane: int, turn: int) -> Iterator[Item]:
+        """The lane's samples of a source, by their numbers in it, in its order."""
         source = self.sources[name]
         if isinstance(source, StreamSource):
-            return enumerate(source.stream("train", self.root, lane, self.total))
+            samples = source.stream("train", self.root, lane, self.total)
+            for index, sample in zip(count(lane, self.total), samples):
+                yield Item(sample, f"{name}/train[{index}]", index, turn, train=True)
+            return
         assert isinstance(source, Sequence)
-        return enumerate(source[i] for i in range(lane, len(source), self.total))
+        read = Samples("train", {name: source}, self.encoder.seed, train=True)
+        for index in range(lane, len(source), self.total):
+            yield read[Draw(0, turn, index)]
 
 
-def _shuffled(
-    samples: Iterator[tuple[int, Sample]], generator: np.random.Generator
-) -> Iterator[tuple[int, Sample]]:
-    held = list(islice(samples, StreamSource.buffer))
-    for sample in samples:
+def _shuffled(items: Iterator[Item], generator: np.random.Generator, buffer: int) -> Iterator[Item]:
+    held = list(islice(items, buffer))
+    for item in items:
         place = int(generator.integers(len(held)))
         yield held[place]
-        held[place] = sample
+        held[place] = item
     for place in generator.permutation(len(held)):
         yield held[place]

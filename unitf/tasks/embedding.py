@@ -37,6 +37,7 @@ class Embedding(Pooled):
         head: what else lies between the pooled column and the vector.
     """
 
+    loss_per_sample = False  # of whole pairs alone
     monitor = "accuracy"
     mode = "max"
 

@@ -21,6 +21,7 @@ def by_head(read: Callable[..., Tensor]) -> Any:
 class Pooled(Task):
     """A task whose `head` reads the pooled columns of each sequence."""
 
+    loss_per_sample = True
     head: PooledHead
 
     def arrange(self, parts: Sequence[Tokens]) -> Tokens:

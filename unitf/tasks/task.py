@@ -59,6 +59,7 @@ class Task(Component, ABC):
     causal: bool | None = None  # None: as the core is configured
     monitor: str = "loss"  # the metric that says how good the task is …
     mode: str = "min"  # … and whether less or more of it is better
+    loss_per_sample = False  # whether `losses` are the samples', so that each has its modality
     # (beginnings of) names of the parameters that mean nothing once something else was fitted
     fitted_parameters: tuple[str, ...] = ("",)
     target_tokenizer: str | None = None  # encodes the target, where that is a sequence of tokens
@@ -168,7 +169,10 @@ class Task(Component, ABC):
 
     @abstractmethod
     def losses(self, reading: Any, view: View, tokenizers: Tokenizers) -> Tensor:
-        """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each."""
+        """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each.
+
+        Those of samples are in their order, if `loss_per_sample` says that there is one of each.
+        """
 
     def examine(
         self, reading: Any, view: View, tokenizers: Tokenizers, core: nn.Module, testing: bool

@@ -41,6 +41,7 @@ class Transcription(Task):
             alignments (Hannun et al., 2014); None: the most probable symbol of each column.
     """
 
+    loss_per_sample = True
     monitor = "cer"
 
     def __init__(
