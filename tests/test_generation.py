@@ -62,6 +62,7 @@ KINDS = {
     "decoder": ("decoder", NextToken(["text"])),
     "prefix decoder": ("decoder", SequenceToSequence(["text"], "target", "text", prefix=True)),
     "encoder-decoder": ("encoder-decoder", SequenceToSequence(["text"], "target", "text")),
+    "a decoder's task over an encoder and decoder": ("encoder-decoder", NextToken(["text"])),
     "start token": (
         "encoder-decoder",
         SequenceToSequence(["text"], "target", "text", start="tokenizer"),
@@ -127,6 +128,56 @@ def test_a_batch_writes_what_its_samples_write_alone(name, settings):
     alone = [model.generate([sample], settings) for sample in samples()]
     assert [one["tokens"] for one in together] == [one["tokens"] for a in alone for one in a]
     assert [one["index"] for one in together[:: settings.num_returns]] == [0, 1, 2, 3]
+
+
+class Stripped(Letters):
+    """Leaves out the space that a text begins with, as BPE and SentencePiece do."""
+
+    def decode(self, features):
+        return "".join(" abc"[i % 4] for i in features.values.tolist()).removeprefix(" ")
+
+
+def test_a_text_that_goes_on_keeps_the_space_it_begins_with(monkeypatch):
+    model = learner(*KINDS["decoder"])
+    model.tokenizers["text"].__class__ = Stripped
+    [one] = model.generate([{"text": "hello"}], max_tokens=3, allowed=[4])  # spaces alone
+    assert one["text"] == "   "
+    assert (
+        "".join(p["text"] for p in model.stream({"text": "hello"}, max_tokens=3, allowed=[4]))
+        == "   "
+    )
+    [one] = model.generate([{"text": "hello"}], max_tokens=9, allowed=[4, 5], stop=[" "])
+    assert " " not in one["text"]
+    model = learner(*KINDS["encoder-decoder"])  # what is a text of its own begins with none
+    model.tokenizers["text"].__class__ = Stripped
+    assert prompt_of(model, ["a"]).decode(torch.tensor([4, 4, 4]), 0) == "  "
+
+
+def test_nothing_is_put_between_inputs_that_training_had_not_there():
+    from unitf.inference import _prompt
+
+    model = learner("decoder", NextToken(["levels", "text"], start=False))
+    levels = [[1.0, 2.0]] * 3
+    several = [{"levels": levels}, {"text": ""}, {"levels": levels, "text": "ab"}]
+    assert _prompt(model, "write", several).tokens.lengths == (2, 1, 4)
+
+
+def test_room_for_many_tokens_is_made_when_they_come():
+    model = learner(*KINDS["decoder"])
+    [one] = model.generate([{"text": "a"}], max_tokens=10**12, allowed=[5], stop=[5])
+    assert len(one["tokens"]) == 1
+
+
+def test_a_grid_is_written_to_its_end_and_no_further():
+    class Grid(Levels):
+        num_axes = 2
+        position_shape = (2, 3)
+
+    task = SequenceToSequence(["text"], "target", "levels")
+    model = learner("encoder-decoder", task, position_axes=2)
+    model.tokenizers["levels"].__class__ = Grid
+    [one] = model.generate([{"text": "a"}])
+    assert len(one["tokens"]) == 6
 
 
 class RereadingLately(Rereading):
@@ -318,6 +369,10 @@ def test_numbers_are_written_where_a_tokenizer_has_no_ids():
     ("options", "message"),
     [
         ({"max_tokens": 0}, "max_tokens: expected 1 or more, found 0"),
+        ({"temperature": float("inf")}, "temperature: expected 0 or more, and finite, found inf"),
+        ({"length_penalty": float("nan")}, "length_penalty: expected a number from -100 to 100"),
+        ({"length_penalty": 1000.0}, "length_penalty: expected a number from -100 to 100"),
+        ({"allowed": [5], "stop": [99]}, "stop: expected ids from 0 to 29, found 99"),
         ({"context": 1}, "context: expected 2 or more, found 1"),
         ({"temperature": -1.0}, "temperature: expected 0 or more"),
         ({"top_p": 0.5}, "top_p: expected a temperature above 0"),
@@ -332,6 +387,17 @@ def test_what_settings_cannot_be_is_said(options, message):
     model = learner(*KINDS["decoder"])
     with pytest.raises(UserError, match=message):
         model.generate(samples(), **options)
+
+
+def test_an_answer_that_begins_another_needs_an_end():
+    class Endless(Letters):
+        end_id = None
+
+    model = learner(*KINDS["decoder"])
+    model.tokenizers["text"].__class__ = Endless
+    with pytest.raises(UserError, match="answers: 'ab' begins another one, and this model writes"):
+        model.generate(samples(), answers=["abc", "ab"])
+    assert model.generate(samples()[:1], answers=["abc", "b"])[0]["text"] in ("abc", "b")
 
 
 def test_what_cannot_generate_is_said():

@@ -1,5 +1,6 @@
 """SeriesPatches: the channels of a time series as the stretches of time they are made of."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -87,6 +88,13 @@ class SeriesPatches(Tokenizer):
         if self.channels is None:
             raise UserError(f"{type(self).__name__}: positions of channels need channels")
         return (self.num_patches, self.channels)
+
+    def place(self, number: int) -> Sequence[float]:
+        """The positions of the token of this number: patch by patch, then channel by channel."""
+        if self.steps is None:
+            return super().place(number)
+        channel, patch = divmod(number, self.num_patches)
+        return (float(patch), float(channel))[: self.num_axes]
 
     def make_parameters(self, unembed: bool = False) -> None:
         super().make_parameters(unembed)

@@ -6,8 +6,8 @@ from attended_models import PICTURE, WRITERS, Letters, Nameless, make, reader, w
 
 from unitf import UserError
 from unitf.attending import attend
-from unitf.core.watching import rollout
-from unitf.tasks import Classification
+from unitf.core.watching import Watch, rollout
+from unitf.tasks import Classification, MaskedTokens
 
 
 def described(side):
@@ -118,8 +118,34 @@ def test_a_model_that_writes_nothing_has_nothing_to_align(monkeypatch):
         attend(writer("memory"), {"text": "abc"})
 
 
+def test_what_it_writes_and_cannot_read_again_is_said(monkeypatch):
+    encode = Letters.encode
+
+    def strict(self, value, train=False):
+        if value == "???":
+            raise UserError("text of 3 tokens, expected at most 2")
+        return encode(self, value, train)
+
+    monkeypatch.setattr(Letters, "decode", lambda self, features: "???")
+    monkeypatch.setattr(Letters, "encode", strict)
+    with pytest.raises(UserError, match=r"cannot be read again, give target=… .* at most 2"):
+        attend(writer("memory"), {"text": "abc"})
+
+
+def test_columns_with_one_tokenizer_are_told_apart_also_where_tokens_are_hidden():
+    learner = make({"hidden": MaskedTokens({"premise": "text", "claim": "text"}, share=0.5)})
+    (looks,) = attend(learner, {"premise": "abc", "claim": "de"}).looks
+    assert {name: places for name, (places, _) in described(looks.queries).items()} == {
+        "premise": [0, 1, 2],
+        "claim": [3, 4],
+    }
+
+
 def test_too_much_to_show_is_said_and_not_shown(monkeypatch):
     monkeypatch.setattr("unitf.attending.looks.MOST", 30)
+    with monkeypatch.context() as context, pytest.raises(UserError, match="too much"):
+        context.setattr(Watch, "rows", lambda *_, **__: pytest.fail("before anything is computed"))
+        attend(writer("memory"), {"text": "abc", "target": "ab"})
     with pytest.raises(UserError, match="2 layers of 2 heads over 4 × 4 tokens are too much"):
         attend(reader(), {"text": "abc"})
     attend(reader(), {"text": "abc"}, layers=[0], heads=[0])

@@ -66,6 +66,7 @@ def test_a_sequence_reads_by_its_class_token_its_last_token_or_all():
     causal = np.tril(full)
     np.testing.assert_array_equal(read_by(full, learned), full[0])
     np.testing.assert_array_equal(read_by(causal, words), causal[2])
+    np.testing.assert_array_equal(read_by(causal, learned), causal[2])  # a start sees only itself
     np.testing.assert_array_equal(read_by(full, words), full.mean(0))
 
 

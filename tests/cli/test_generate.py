@@ -9,7 +9,7 @@ import torch
 from unitf_audio import WaveformFrames
 from unitf_text import Bytes
 
-from unitf import Learner, TransformerConfig, load
+from unitf import Learner, TransformerConfig, UserError, load
 from unitf.cli import main
 from unitf.tasks import Classification, NextToken, SequenceToSequence
 
@@ -74,6 +74,22 @@ def test_a_chat_answers_line_by_line_and_remembers(checkpoint, capsys, monkeypat
     assert status == 0
     first = "".join(p["text"] for p in load(checkpoint).stream({"text": "hello\n"}, max_tokens=4))
     assert told.out.startswith(first.split("\n")[0])
+
+
+def test_a_chat_goes_on_after_a_line_that_it_cannot_answer(checkpoint, capsys, monkeypatch):
+    stream, calls = Learner.stream, []
+
+    def once(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise UserError("nothing to go on from")
+        return stream(self, *arguments)
+
+    monkeypatch.setattr(Learner, "stream", once)
+    monkeypatch.setattr("sys.stdin", io.StringIO("bad\nhello\n"))
+    status, told = run(capsys, "chat", "--checkpoint", checkpoint, "--max-tokens", 4)
+    assert (status, told.err) == (0, "unitf: nothing to go on from\n")
+    assert calls[1][0] == {"text": "hello\n"}
 
 
 def test_what_a_chat_cannot_read_is_one_line(checkpoint, capsys, monkeypatch):

@@ -134,8 +134,6 @@ def test_what_does_not_follow_is_said():
     with pytest.raises(UserError, match="for causal cores"):
         core(tokens(), causal=False, cache=Cache())
     core, cache = make("encoder-decoder"), Cache()
-    with pytest.raises(UserError, match="a memory is read in the first call"):
-        core(tokens(), cache=cache)
     core(tokens(), tokens(), cache=cache)
     with pytest.raises(UserError, match="and only then"):
         core(tokens(), tokens(), cache=cache)

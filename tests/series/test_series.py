@@ -33,6 +33,13 @@ def test_it_keeps_to_the_contract(monkeypatch, options):
     check_tokenizer(SeriesPatches, SeriesPatches.examples(), patch=16, **options)
 
 
+@pytest.mark.parametrize("channel_axis", [True, False])
+def test_a_token_stands_where_encode_puts_it(channel_axis):
+    tokenizer = SeriesPatches(8, 4, steps=20, channels=2, channel_axis=channel_axis)
+    positions = tokenizer.encode(WALK).positions
+    assert [list(tokenizer.place(n)) for n in range(10)] == positions.mT.tolist()
+
+
 def test_every_channel_has_its_own_level_and_scale():
     tokenizer = SeriesPatches(24, patch=4, stride=2)
     features = tokenizer.encode(WALK)

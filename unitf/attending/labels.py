@@ -90,13 +90,15 @@ def _numbering(tokenizers: Tokenizers, calls: list[tuple[str, Features]]) -> Ite
 
 def _columns(task: Task, view: View, calls: list[tuple[str, Features]]) -> list[str]:
     """The column that each call of a tokenizer was for."""
-    columns = []
+    columns: list[str] = []
+    used: Mapping[str, str] = task.inputs
     for name, features in calls:
         own = [column for column, f in view.features.items() if f is features]
         if not own and task.target is not None and name == task.target_tokenizer:
             own = [task.target]
-        used: Mapping[str, str] = task.inputs
-        own += [column for column, tokenizer in used.items() if tokenizer == name]
+        # a task may give something else instead of a column (with tokens hidden), in their order
+        left = [c for c, tokenizer in used.items() if tokenizer == name and c not in columns]
+        own += left or [column for column, tokenizer in used.items() if tokenizer == name]
         columns.append(own[0])
     return columns
 

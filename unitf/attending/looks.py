@@ -86,7 +86,16 @@ def attend(
     name = _choose_task(learner, sample, task)
     chosen: Task = learner.tasks[name]
     encode = Encoder(learner.tokenizers, {name: chosen}, labelled=False)
-    item = encode.item(0, completed(learner, name, sample))
+    whole = completed(learner, name, sample)
+    item = encode.item(0, whole)
+    if whole is not sample:  # what it wrote need not be what a tokenizer makes of its text
+        try:
+            encode.num_tokens(item)
+        except ValueError as error:
+            raise UserError(
+                f"task {name}: what it writes for this sample cannot be read again, give "
+                f"{chosen.target}=… beside it ({error})"
+            ) from error
     with evaluating(learner), watching(learner.core) as watches:
         batch = encode([item]).to(learner.device)
         learner.columns(batch)
@@ -145,12 +154,12 @@ def _looks(
         found = [made("self-attention", watch, "self", own, own) for watch in seen]
     else:
         encoder, decoder = watches
-        rolled = rollout(_every(encoder, "self"))
         found = [
             made("source at source", encoder, "self", memory, memory),
             made("target at target", decoder, "self", own, own),
-            made(CROSSING, decoder, "cross", own, memory, rolled),
         ]
+        rolled = rollout(_every(encoder, "self"))
+        found.append(made(CROSSING, decoder, "cross", own, memory, rolled))
     return [looks for looks in found if looks is not None]
 
 
@@ -173,16 +182,16 @@ class _Maker:
         layers = [n for n in range(watch.depth) if self.layers is None or n in self.layers]
         if not layers:
             return None
-        first = watch.rows(layers[0], kind=kind)
-        heads = list(range(len(first))) if self.heads is None else list(self.heads)
+        most, looking, looked_at = watch.shape(layers[0], kind=kind)
+        heads = list(range(most)) if self.heads is None else list(self.heads)
         for number in heads:
-            if not 0 <= number < len(first):
-                raise UserError(f"there is no head {number}, expected 0 to {len(first) - 1}")
-        count = len(layers) * len(heads) * first.shape[1] * first.shape[2]
+            if not 0 <= number < most:
+                raise UserError(f"there is no head {number}, expected 0 to {most - 1}")
+        count = len(layers) * len(heads) * looking * looked_at
         if count > MOST:
             raise UserError(
-                f"{name}: {len(layers)} layers of {len(heads)} heads over {first.shape[1]} × "
-                f"{first.shape[2]} tokens are too much to show, expected a choice of both"
+                f"{name}: {len(layers)} layers of {len(heads)} heads over {looking} × "
+                f"{looked_at} tokens are too much to show, expected a choice of both"
             )
         rows = torch.stack([watch.rows(n, kind=kind)[heads] for n in layers]).cpu()
         if memory is None:

@@ -1,7 +1,6 @@
 """Panels: the figures that attention is drawn as, by matplotlib."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -167,4 +166,5 @@ def _figure(
 
 def _plain(name: str) -> str:
     """A name that fits and that matplotlib does not take for a formula."""
-    return textwrap.shorten(name, 24, placeholder="…").replace("$", r"\$") or name
+    short = " ".join(name.split()) or name
+    return (short if len(short) <= 24 else f"{short[:23].rstrip()}…").replace("$", r"\$")

@@ -65,13 +65,12 @@ def draw(folder: Path, attended: Attended, choice: Choice) -> list[Path]:
 
 
 def reader(rows: Float[np.ndarray, "Lq Lk"], queries: Side) -> Float[np.ndarray, " Lk"]:
-    """What a sequence as a whole looks at: as its learned first token, else its last one, where
-    that alone sees all that came before, else all tokens on average."""
+    """What a sequence as a whole looks at: as its last token, where that alone sees all that came
+    before, else as its learned first one (a class token), else all tokens on average."""
+    if len(rows) > 1 and not np.triu(rows, 1).any():
+        return rows[-1]
     learned = [part for part in queries if part.name == LEARNED and part.places[0] == 0]
-    if learned:
-        return rows[0]
-    causal = len(rows) > 1 and not np.triu(rows, 1).any()
-    return rows[-1] if causal else rows.mean(0)
+    return rows[0] if learned else rows.mean(0)
 
 
 def _draw_alignment(folder: Path, looks: Looks, choice: Choice) -> list[Path]:

@@ -34,12 +34,17 @@ def main(argv: list[str]) -> int:
         raise UserError(f"chat: expected a language model (NextToken), found {type(task).__name__}")
     said = ""
     while (line := _line()) is not None:
-        said += line + "\n"
-        said = _shortened(said, tokenizer, how.max_tokens)
-        for piece in learner.stream({column: said}, how, name):
-            said += piece["text"]
-            sys.stdout.write(piece["text"])
-            sys.stdout.flush()
+        before = said
+        said = _shortened(f"{said}{line}\n", tokenizer, how.max_tokens)
+        try:
+            for piece in learner.stream({column: said}, how, name):
+                said += piece["text"]
+                sys.stdout.write(piece["text"])
+                sys.stdout.flush()
+        except UserError as error:  # of this line: the conversation goes on without it
+            said = before
+            sys.stderr.write(f"unitf: {error}\n")
+            continue
         said += "\n"
         sys.stdout.write("\n")
     return 0

@@ -113,7 +113,7 @@ def _samples(
     words = [*arguments.input, *_short(rest, columns)]
     if arguments.prompts is not None:
         column = _text_column(task, learner, "--prompts")
-        if not Path(arguments.prompts).is_file():
+        if not Path(arguments.prompts).exists():
             raise UserError(f"--prompts {arguments.prompts}: there is no such file")
         words.append(f"{column}=@{arguments.prompts}")
     samples = read_inputs(words, columns, texts=texts_of(learner)) if words else [{}]

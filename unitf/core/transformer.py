@@ -246,7 +246,7 @@ class Transformer(nn.Module):
             raise UserError(
                 f"tokens are {tokens.dim} wide, but the core's dim is {self.config.dim}"
             )
-        if memory is None and (cache is None or self.config.kind != "encoder-decoder"):
+        if memory is None and (cache is None or not cache.memories):
             return self.stacks[0](tokens, causal=causal, prefix=prefix, cache=cache, read=read)
         if self.config.kind != "encoder-decoder":
             raise UserError(f"a core of kind {self.config.kind!r} cannot read a memory")

@@ -81,6 +81,11 @@ class Kept:
     q: Float[Tensor, "N H d"]
     k: Float[Tensor, "M H2 d"]
 
+    def shape(self, sequence: int) -> tuple[int, int, int]:
+        """That of its rows: heads, tokens that look, tokens that are looked at."""
+        scope = self.scope
+        return self.q.shape[1], scope.lengths[sequence], scope.key_lengths[sequence]
+
     def rows(self, sequence: int) -> Float[Tensor, "H Lq Lk"]:
         """How much each token of a sequence attends to each, head by head; a row sums to 1."""
         pattern, dtype = self.scope.pattern, torch.promote_types(self.q.dtype, torch.float32)
@@ -142,6 +147,10 @@ class Watch:
     def kinds(self) -> list[Kind]:
         """The kinds of attention that took place."""
         return [kind for kind, kept in self._kept.items() if kept]
+
+    def shape(self, layer: int, sequence: int = 0, kind: Kind = "self") -> tuple[int, int, int]:
+        """That of `rows`: heads, tokens that look, tokens that are looked at."""
+        return self._kept[kind][layer].shape(sequence)
 
     def rows(self, layer: int, sequence: int = 0, kind: Kind = "self") -> Float[Tensor, "H Lq Lk"]:
         """How much each token of a sequence attends to each, head by head; a row sums to 1."""

@@ -248,7 +248,7 @@ class Encoder:
     def _why_untaken(self, sample: Sample) -> str:
         inputs = list(dict.fromkeys(c for task in self.tasks.values() for c in task.inputs))
         there = [column for column, value in sample.items() if value is not None]
-        if any(column in there for column in inputs):
+        if self.labelled and any(column in there for column in inputs):
             targets = dict.fromkeys(task.target for task in self.tasks.values())
             missing, wanted = "target", [target for target in targets if target is not None]
         else:

@@ -46,7 +46,7 @@ class _Search:
         """Takes the best candidates further; `candidates` are in the order of their scores."""
         settings, count = rules.settings, len(self.running)
         grown = [self._grown(candidate) for candidate in candidates]
-        ended = [rules.ended(beam.tokens, self.budget) for beam in grown]
+        ended = [rules.ended(beam.tokens, self.budget, self.sample) for beam in grown]
         length = max(1, len(grown[0].tokens) - len(rules.begin))
         # what is not among the best of all is there only to go on with
         for beam, end in list(zip(grown, ended, strict=True))[:count]:

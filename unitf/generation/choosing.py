@@ -40,16 +40,25 @@ class Rules:
 
     def __init__(self, settings: Generation, prompt: Prompt) -> None:
         self.settings, self.prompt = settings, prompt
-        self.ends = {stop for stop in settings.stop if isinstance(stop, int)}
-        self.ends |= set() if prompt.end_id is None else {prompt.end_id}
+        self.stops = sorted({stop for stop in settings.stop if isinstance(stop, int)})
+        self.ends = {*self.stops, *([] if prompt.end_id is None else [prompt.end_id])}
         self.stop_texts = [stop for stop in settings.stop if isinstance(stop, str)]
         self.begin = as_ids(settings.begin or [], prompt)
-        self.num_begun = 0  # characters that are given: what stops a text is behind them
+        # characters of each sample that are given: what stops a text is behind them
+        self.num_begun = [0] * len(prompt.room)
         if self.begin and self.stop_texts:
-            self.num_begun = len(str(prompt.decode(torch.tensor(self.begin))))
+            begun = torch.tensor(self.begin)
+            self.num_begun = [len(str(prompt.decode(begun, s))) for s in range(len(prompt.room))]
         self.answers = None
         if settings.answers is not None:
-            self.answers = Answers(map(prompt.encode, settings.answers), prompt.end_id)
+            encoded = {answer: tuple(prompt.encode(answer)) for answer in settings.answers}
+            self.answers = Answers(encoded.values(), prompt.end_id)
+            for answer, ids in encoded.items() if prompt.end_id is None else ():
+                if self.answers.following(ids):
+                    raise UserError(
+                        f"answers: {answer!r} begins another one, and this model writes no end "
+                        "that tells them apart"
+                    )
         self.allowed = None
         if settings.allowed is not None:
             self.allowed = sorted({*settings.allowed, *self.ends})
@@ -73,6 +82,7 @@ class Rules:
     ) -> Float[Tensor, "N V"]:
         """Logits, or log-probabilities, after what each sequence has written so far."""
         begun = len(self.begin)
+        _checked(self.stops, scores.shape[1], "stop")
         if begun and len(new[0]) < begun:  # all are equally long
             return self._begun(scores, self.begin[len(new[0])])
         if self.settings.repetition_penalty != 1:
@@ -105,8 +115,8 @@ class Rules:
             seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores
         )
 
-    def ended(self, tokens: Sequence[int], budget: int) -> bool:
-        """Whether a sequence is complete with its last token."""
+    def ended(self, tokens: Sequence[int], budget: int, sample: int) -> bool:
+        """Whether a sequence of a sample is complete with its last token."""
         begun = len(self.begin)
         if len(tokens) >= budget:
             return True
@@ -118,12 +128,12 @@ class Rules:
             return True
         if not self.stop_texts:
             return False
-        text = str(self.prompt.decode(torch.tensor(list(tokens))))
-        return self.cut(text) != text
+        text = str(self.prompt.decode(torch.tensor(list(tokens)), sample))
+        return self.cut(text, sample) != text
 
-    def cut(self, text: str) -> str:
-        """A text up to the first that stops it."""
-        places = [text.find(stop, self.num_begun) for stop in self.stop_texts]
+    def cut(self, text: str, sample: int) -> str:
+        """A text that was written for a sample, up to the first that stops it."""
+        places = [text.find(stop, self.num_begun[sample]) for stop in self.stop_texts]
         return text[: min((place for place in places if place >= 0), default=len(text))]
 
 
@@ -143,7 +153,8 @@ def _checked(ids: list[int], size: int, name: str = "allowed") -> list[int]:
 def likely(scores: Float[Tensor, "N V"], settings: Generation) -> Float[Tensor, "N V"]:
     """The probabilities from which tokens are drawn."""
     # the likeliest is at 0, which no temperature changes: one that is all but 0 is as good as 0
-    temperature = max(settings.temperature, torch.finfo(scores.dtype).tiny)
+    numbers = torch.finfo(scores.dtype)
+    temperature = min(max(settings.temperature, numbers.tiny), numbers.max)
     scores = (scores - scores.amax(-1, keepdim=True)) / temperature
     if settings.top_k is not None:
         least = scores.topk(min(settings.top_k, scores.shape[1])).values[:, -1:]

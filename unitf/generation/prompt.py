@@ -30,7 +30,7 @@ class Prompt:
         is_ids: whether tokens are ids.
         end_id: the token that ends a sequence; None: there is none.
         encode: the ids of a raw value.
-        decode: the raw value of ids, or of numbers F×N.
+        decode: the raw value of new ids, or of numbers F×N, of the sample of a number.
     """
 
     tokens: Tokens
@@ -45,7 +45,7 @@ class Prompt:
     is_ids: bool
     end_id: int | None
     encode: Callable[[Any], list[int]]
-    decode: Callable[[Tensor], Any]
+    decode: Callable[[Tensor, int], Any]
 
     def budgets(self, max_tokens: int) -> list[int]:
         """For each sample how many tokens are written at most."""
@@ -69,7 +69,9 @@ class Reader:
         self.core, self.prompt, self.context = core, prompt, context
         if context is not None and (prompt.memory is not None or prompt.prefix is not None):
             raise UserError("context is for what only goes on; this model reads a whole source")
-        self.cache = Cache(min(prompt.tokens.longest + max_tokens, context or 2**62))
+        # room for what is likely to come; there is more when it comes
+        room = prompt.tokens.longest + min(max_tokens, 256)
+        self.cache = Cache(room if context is None else min(room, context))
         self.samples = list(range(prompt.tokens.num_sequences))  # whose each sequence is
         self.num_read = 0
         self.recent: Tokens | None = None  # with a context: what the cache has read

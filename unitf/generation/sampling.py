@@ -81,7 +81,7 @@ def _ids(logits: Tensor, going: Sequence[_Sequence], rules: Rules) -> tuple[Tens
     steps = []
     for sequence, token, log_probability in zip(going, chosen.tolist(), sure.tolist(), strict=True):
         sequence.tokens.append(token)
-        last = rules.ended(sequence.tokens, sequence.budget)
+        last = rules.ended(sequence.tokens, sequence.budget, sequence.sample)
         steps.append(Step(sequence.sample, sequence.number, token, log_probability, last))
     return chosen, steps
 

@@ -1,5 +1,6 @@
 """Generation: how tokens are chosen, and when there are enough of them."""
 
+import math
 from dataclasses import dataclass, field
 
 from unitf.configurable import Configurable
@@ -29,11 +30,12 @@ class Generation(Configurable):
         num_beams: how many sequences are followed at a time; 1: no search.
         length_penalty: of beams; a sequence's score is its log-probability / length^penalty.
         early_stopping: of beams; the search ends as soon as there are num_beams sequences.
-        num_returns: how many sequences are given for each sample: drawn, or the best of the beams.
+        num_returns: how many sequences are given for each sample: drawn, or the best of the beams
+            (fewer, where there are not so many answers).
         stop: what ends a sequence beside the tokenizer's end: the ids of tokens, or texts, which
             are cut off.
         answers: the only texts that may come out.
-        allowed: the ids of the only tokens that may come out.
+        allowed: the ids of the only tokens that may come out; where there are answers, those count.
         seed: of what is drawn: a sample's sequences depend on it, and on no other sample.
     """
 
@@ -62,7 +64,10 @@ class Generation(Configurable):
         for name in ("top_p", "min_p"):
             value = getattr(self, name)
             self._check(value is None or 0 < value <= 1, name, "above 0 and at most 1")
-        self._check(self.temperature >= 0, "temperature", "0 or more")
+        self._check(0 <= self.temperature < math.inf, "temperature", "0 or more, and finite")
+        self._check(abs(self.length_penalty) <= 100, "length_penalty", "a number from -100 to 100")
+        for name in ("answers", "stop"):
+            self._check(not isinstance(getattr(self, name), str), name, "a list")
         self._check(self.repetition_penalty > 0, "repetition_penalty", "above 0")
         for name in ("answers", "allowed"):
             self._check(getattr(self, name) != [], name, "at least one")

@@ -33,16 +33,16 @@ class Written:
         prompt = rules.prompt
         if not prompt.is_ids:
             numbers: Any = self.tokens
-            return prompt.decode(torch.stack(numbers, dim=1)) if numbers else None
+            return prompt.decode(torch.stack(numbers, dim=1), self.sample) if numbers else None
         ids = [i for i in self.tokens if isinstance(i, int)]
         if ids and ids[-1] in rules.ends:
             ids = ids[:-1]
-        found = prompt.decode(torch.tensor(ids, dtype=torch.long))
-        return rules.cut(found) if isinstance(found, str) else found
+        found = prompt.decode(torch.tensor(ids, dtype=torch.long), self.sample)
+        return rules.cut(found, self.sample) if isinstance(found, str) else found
 
 
 def generate(core: nn.Module, prompt: Prompt, settings: Generation) -> list[Written]:
-    """The sequences of all samples, those of a sample side by side, the best first."""
+    """The sequences of all samples, those of a sample side by side; of beams the best first."""
     longest = max(Rules(settings, prompt).budgets(), default=0)
     reader = Reader(core, prompt, longest, settings.context)
     if settings.num_beams > 1:
@@ -81,9 +81,9 @@ class StreamedText:
         assert isinstance(step.token, int)
         if not (step.is_last and step.token in self.rules.ends):
             self.tokens.append(step.token)
-        decoded = self.prompt.decode(torch.tensor(self.tokens, dtype=torch.long))
+        decoded = self.prompt.decode(torch.tensor(self.tokens, dtype=torch.long), 0)
         text = decoded if isinstance(decoded, str) else " ".join(map(str, decoded))
-        whole = self.rules.cut(text)
+        whole = self.rules.cut(text, 0)
         if not step.is_last:
             whole = whole[: max(0, len(whole) - self.wait)].rstrip("\N{REPLACEMENT CHARACTER}")
         piece, self.shown = whole[self.shown :], max(self.shown, len(whole))

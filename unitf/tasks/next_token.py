@@ -67,7 +67,12 @@ class NextToken(Task):
         """The tokens of the inputs; the last of them is continued."""
         column, name = list(self.inputs.items())[-1]
         tokenizer = tokenizers[name]
-        otherwise = None if self.starts else tokenizer.start_id
+        before = [view.features[c].lengths for c in self.inputs if c != column]
+        # only where there is nothing else to go on from: in training nothing stands between inputs
+        alone = [not self.starts and not any(n) for n in zip(*before, strict=True)] or [
+            not self.starts
+        ] * view.num_samples
+        otherwise = [tokenizer.start_id if one else None for one in alone]
         features = without_end(view.features[column], tokenizer.end_id, otherwise)
         view = replace(view, features={**view.features, column: features})
         tokens = self.arrange(self.embed(view, tokenizers))
@@ -84,6 +89,7 @@ class NextToken(Task):
             features.lengths,
             room_of(tokenizer, features.lengths),
             starts=True,
+            goes_on=True,
         )
 
     def _firsts(self, view: View, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
