@@ -124,7 +124,7 @@ def writing_task(learner: Any, name: str | None = None) -> str:
         return str(name)
     kinds = ", ".join(f"{n} ({type(task).__name__})" for n, task in learner.tasks.items())
     if not writing:
-        raise UserError(f"this model cannot generate: its tasks are {kinds}; unitf predict asks them")
+        raise UserError(f"this model cannot generate: its tasks are {kinds}; see unitf predict")
     found = "several tasks that generate" if name is None else f"{name!r}"
     raise UserError(f"task: expected one of {', '.join(writing)}, found {found}")
 
