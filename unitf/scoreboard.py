@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from unitf.batch import View
 from unitf.tasks.task import Task, Tokenizers
@@ -50,26 +50,6 @@ def flat_figures(
                 if not isinstance(value, list)
             }
     return flat
-
-
-class MeanLoss(Metric):
-    """The mean of losses. If one is not a number, it is none (torchmetrics' mean leaves it out)."""
-
-    total: Tensor
-    count: Tensor
-    full_state_update = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
-
-    def update(self, losses: Tensor) -> None:
-        self.total += losses.sum()
-        self.count += len(losses)
-
-    def compute(self) -> Tensor:
-        return self.total / self.count
 
 
 class Scoreboard(nn.Module):
@@ -155,13 +135,14 @@ class Scoreboard(nn.Module):
         boards: Any = self.metrics[name]
         return {modality: board["task"] for modality, board in boards.items()}
 
-    def _losses(self, name: str) -> dict[str, "MeanLoss"]:
+    def _losses(self, name: str) -> dict[str, MeanMetric]:
         boards: Any = self.metrics[name]
         return {modality: board["loss"] for modality, board in boards.items()}
 
 
 def _with_loss(task: Task) -> nn.ModuleDict:
-    return nn.ModuleDict({"task": task.metrics(), "loss": MeanLoss()})
+    # by default a mean leaves out what is not a number
+    return nn.ModuleDict({"task": task.metrics(), "loss": MeanMetric(nan_strategy="disable")})
 
 
 def _updates(metrics: MetricCollection) -> int:

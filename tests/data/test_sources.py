@@ -446,6 +446,8 @@ def test_two_parts_by_value_share_no_sample(tmp_path):
     source = Lines("n.txt", "(?P<n>.*)", split=Split(parts, "n"))
     with pytest.raises(UserError, match="parts validation and test have 2 samples in common"):
         source.read("train", tmp_path)
+    both = Lines("n.txt", "(?P<n>.*)", split=Split({"train": "0-7", "test": "4-7"}, "n"))
+    assert [s["n"] for s in both.read("train", tmp_path)] == list("0123")
     nested = Lines("n.txt", "(?P<n>.*)", split=Split({"test": "4-7", "test_four": "4"}, "n"))
     assert [len(nested.read(s, tmp_path)) for s in ("train", "test", "test_four")] == [6, 4, 1]
 

@@ -13,7 +13,7 @@ from unitf.attending.labels import Part, Side, label, names_of
 from unitf.batch import Sample, View
 from unitf.core.watching import Kind, Watch, rollout, rollout_across, watching
 from unitf.data.encoder import Encoder
-from unitf.errors import UserError
+from unitf.errors import SampleError, UserError
 from unitf.inference import evaluating
 from unitf.tasks.task import Task
 
@@ -87,17 +87,16 @@ def attend(
     chosen: Task = learner.tasks[name]
     encode = Encoder(learner.tokenizers, {name: chosen}, labelled=False)
     whole = completed(learner, name, sample)
-    item = encode.item(0, whole)
-    if whole is not sample:  # what it wrote need not be what a tokenizer makes of its text
-        try:
-            encode.num_tokens(item)
-        except ValueError as error:
-            raise UserError(
-                f"task {name}: what it writes for this sample cannot be read again, give "
-                f"{chosen.target}=… beside it ({error})"
-            ) from error
+    try:
+        batch = encode([encode.item(0, whole)]).to(learner.device)
+    except SampleError as error:
+        if whole is sample:
+            raise
+        raise UserError(  # what it wrote need not be what a tokenizer makes of its text
+            f"task {name}: what it writes for this sample cannot be read again, give "
+            f"{chosen.target}=… beside it ({error})"
+        ) from error
     with evaluating(learner), watching(learner.core) as watches:
-        batch = encode([item]).to(learner.device)
         learner.columns(batch)
         view = batch.views[name]
         own, memory, prefix = label(chosen, view, dict(learner.tokenizers.items()))

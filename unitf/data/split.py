@@ -66,7 +66,8 @@ class Split:
                         f"{place}: no sample has {self.column} {part} (split {name})"
                         + near(str(part), values)
                     )
-        for one, other in overlapping(by_value):
+        # what is for training is what the other parts leave of it
+        for one, other in overlapping([name for name in by_value if name != "train"]):
             if len(both := np.intersect1d(taken[one], taken[other])):
                 raise UserError(
                     f"{place}: parts {one} and {other} have {len(both)} samples in common"

@@ -67,12 +67,10 @@ class NextToken(Task):
         """The tokens of the inputs; the last of them is continued."""
         column, name = list(self.inputs.items())[-1]
         tokenizer = tokenizers[name]
-        before = [view.features[c].lengths for c in self.inputs if c != column]
-        # only where there is nothing else to go on from: in training nothing stands between inputs
-        alone = [not self.starts and not any(n) for n in zip(*before, strict=True)] or [
-            not self.starts
-        ] * view.num_samples
-        otherwise = [tokenizer.start_id if one else None for one in alone]
+        # a start only where there is nothing else to go on from: none stands between inputs
+        before = [lengths_of(view.features[c]) for c in self.inputs if c != column]
+        counts = sum(before, np.full(view.num_samples, int(self.starts)))
+        otherwise = [None if count else tokenizer.start_id for count in counts]
         features = without_end(view.features[column], tokenizer.end_id, otherwise)
         view = replace(view, features={**view.features, column: features})
         tokens = self.arrange(self.embed(view, tokenizers))

@@ -14,6 +14,8 @@ from unitf.tasks.task import Given
 from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
+_BEFORE = 16  # tokens, of which a text that goes on with them is read
+
 
 def make_prompt(
     given: Given,
@@ -72,7 +74,8 @@ def _decode(
         written: of each sample the ids before them, which they go on with.
     """
     if written is not None and len(written[sample]) and values.ndim == 1:
-        given = torch.tensor([*written[sample]], dtype=values.dtype)
+        # the last ones, so that a long prompt is not read again with each token
+        given = torch.tensor([*written[sample][-_BEFORE:]], dtype=values.dtype)
         before = _value(tokenizer, given)
         whole = _value(tokenizer, torch.cat([given, values.cpu()]))
         if isinstance(before, str) and isinstance(whole, str) and whole.startswith(before):
@@ -95,7 +98,7 @@ def room_of(tokenizer: Tokenizer, first: Sequence[int]) -> list[int | None]:
 
 def _grid(tokenizer: Tokenizer) -> int | None:
     """How many tokens a tokenizer knows a place for; None: there is no end to them."""
-    if tokenizer.num_axes == 1 or type(tokenizer).place is not Tokenizer.place:
+    if tokenizer.num_axes == 1:
         return None
     try:
         shape = tokenizer.position_shape
