@@ -18,6 +18,7 @@ OVERLAYS = {
     "vqa_image": "vqa",
     "vqa_question": "vqa",
     "scratch": "trec_few",
+    "translate_en_fr_consistency": "translate_en_fr",
 }  # these change another recipe
 PRETRAINED = {  # these begin from published weights: here, from small ones
     "trec_minilm": "pretrained",
@@ -30,6 +31,7 @@ PRETRAINING = {  # these begin from what another recipe learned
     "fashion_few": "mae_fashion",
     "fsdd_few": "mae_speech",
     "trec_few": "mlm_text",
+    "translate_en_fr_consistency": "translate_en_fr",
 }
 
 

@@ -15,6 +15,7 @@ from unitf import Features, Learner, Source, Tokenizer, TransformerConfig, UserE
 from unitf.data import DataModule, Encoder
 from unitf.generation import Generation
 from unitf.tasks import Classification, NextToken, SequenceToSequence
+from unitf.tasks.consistency import losses_of_two
 from unitf.tasks.target import TargetPositions
 
 
@@ -73,11 +74,13 @@ KINDS = {
 }
 
 
-def learner(kind="encoder-decoder", others=None, positions="rotary", **settings):
+def learner(kind="encoder-decoder", others=None, positions="rotary", dropout=0.0, **settings):
     torch.manual_seed(0)
     task = SequenceToSequence(["text", "image"], "target", "text", **settings)
     made = Learner(
-        TransformerConfig(dim=DIM, depth=2, num_heads=2, kind=kind, positions=positions),
+        TransformerConfig(
+            dim=DIM, depth=2, num_heads=2, kind=kind, positions=positions, dropout=dropout
+        ),
         {"text": Letters, "image": Triples},
         {"write": task, **(others or {})},
     )
@@ -156,6 +159,43 @@ def test_the_losses_are_those_of_the_textbook():
         logits, torch.tensor(target), reduction="none", label_smoothing=0.2
     )
     torch.testing.assert_close(found, expected)
+
+
+def test_two_passes_are_compared_by_their_divergences():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 7, 5)
+    ids = torch.tensor([3, 0, 6, 1, 3])
+    plain, loss = losses_of_two((logits[0], logits[1]), ids, 0.2, 3.0)
+    rows = logits.mT
+    entropy = partial(functional.cross_entropy, target=ids, reduction="none")
+    torch.testing.assert_close(plain, (entropy(rows[0]) + entropy(rows[1])) / 2)
+    logs = rows.log_softmax(-1)
+    apart = partial(functional.kl_div, reduction="none", log_target=True)
+    divergences = (apart(logs[0], logs[1]) + apart(logs[1], logs[0])).sum(-1) / 2
+    both = entropy(rows[0], label_smoothing=0.2) + entropy(rows[1], label_smoothing=0.2)
+    torch.testing.assert_close(loss, (both + 3 * divergences) / 2)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_sample_is_read_twice_in_training_alone(name):
+    kind, settings = KINDS[name]
+
+    def passed(dropout, consistency, training=True):
+        options = {"consistency": consistency, "label_smoothing": 0.1, "dropout": dropout}
+        model = learner(kind, **settings, **options).train(training)
+        batch = batch_of(model, SAMPLES)
+        reading = model(batch)["write"]
+        loss = model.total_loss(batch, {"write": reading["smoothed"]})
+        loss.backward()
+        return reading, loss, [parameter.grad for parameter in model.parameters()]
+
+    # without dropout both passes are the same, and so is all that comes of them
+    torch.testing.assert_close(passed(0.0, 5.0)[1:], passed(0.0, 0.0)[1:])
+    assert passed(0.5, 5.0, training=False)[1] == passed(0.5, 0.0, training=False)[1]
+    # with dropout they differ: less agreement is a larger loss, of the same two passes
+    little, much = passed(0.5, 1e-9)[0], passed(0.5, 1e3)[0]
+    torch.testing.assert_close(little["losses"], much["losses"])
+    assert (much["smoothed"] > little["smoothed"]).all()
 
 
 def test_a_target_may_be_numbers():
@@ -272,6 +312,14 @@ def test_what_does_not_fit_is_said():
         model(batch_of(model, [{"text": "ab", "image": triples(4)}]))
     with pytest.raises(UserError, match="label_smoothing must be at least 0"):
         SequenceToSequence(["text"], "target", label_smoothing=1.0)
+    with pytest.raises(UserError, match="consistency must be a number of at least 0, found -1"):
+        SequenceToSequence(["text"], "target", consistency=-1.0)
+    with pytest.raises(UserError, match=r"expected consistency: 0 .*, found vectors of Triples"):
+        task = SequenceToSequence(["text"], "image", consistency=1.0)
+        config = TransformerConfig(dim=DIM, depth=1, num_heads=2, kind="encoder-decoder")
+        model = Learner(config, {"text": Letters, "image": Triples}, {"draw": task})
+        model.build_components()
+        model.train()(batch_of(model, [{"text": "ab", "image": triples(4)}]))
     with pytest.raises(UserError, match="column 'target' needs a tokenizer 'target'"):
         Learner(
             TransformerConfig(dim=DIM, depth=1, num_heads=2),

@@ -1,5 +1,6 @@
 """SequenceToSequence: a target sequence of any modality from the tokens of any others."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from unitf.batch import Encoding, Sample, View
 from unitf.embedding import LearnedPositions
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Rules, generate
+from unitf.tasks.consistency import losses_of_two
 from unitf.tasks.figures import Figures, take
 from unitf.tasks.places import lengths_of, runs, sums
 from unitf.tasks.pooling import LearnedToken
@@ -45,6 +47,8 @@ class SequenceToSequence(Task):
             it is put there unless the tokenizer did so.
         target_positions: what is added to the target's tokens instead of the tokenizer's positions.
         label_smoothing: the share of the target that is spread over the whole vocabulary.
+        consistency: α of R-Drop (Liang et al., 2021; theirs for translation is 5): training reads
+            each sample twice, with other dropout, and what both predict shall agree. 0: once.
         generate: how a test writes texts for `metrics`; None: it writes none.
         metrics: of these texts, beside the figures of single tokens.
         validate_by_generating: whether validation writes them too, which takes its time.
@@ -62,6 +66,7 @@ class SequenceToSequence(Task):
         end: bool = True,
         target_positions: TargetPositions | None = None,
         label_smoothing: float = 0.0,
+        consistency: float = 0.0,
         generate: Generation | None = None,
         metrics: list[TextFigure] | None = None,
         validate_by_generating: bool = False,
@@ -72,12 +77,15 @@ class SequenceToSequence(Task):
             raise UserError(
                 f"label_smoothing must be at least 0 and less than 1, found {label_smoothing}"
             )
+        if not 0 <= consistency < math.inf:
+            raise UserError(f"consistency must be a number of at least 0, found {consistency}")
         self.target_tokenizer = target if tokenizer is None else tokenizer
         self.prefix = prefix
         self.start_with = start
         self.end = end
         self.target_positions = target_positions
         self.label_smoothing = label_smoothing
+        self.consistency = consistency
         self.generate = generate
         if metrics and generate is None:
             raise UserError("metrics are of texts that were generated: expected generate with them")
@@ -123,7 +131,12 @@ class SequenceToSequence(Task):
     def give(self, view: View, tokenizers: Tokenizers) -> Given:
         source = self.arrange(self.embed(view, tokenizers))
         target = self._read_so_far(view, tokenizers)
-        return self._together(source, target)
+        given = self._together(source, target)
+        return Given.pack([given, given]) if self._twice else given
+
+    @property
+    def _twice(self) -> bool:
+        return self.training and self.consistency > 0
 
     def _together(self, source: Tokens, target: Tokens) -> Given:
         if not self.prefix:
@@ -209,6 +222,8 @@ class SequenceToSequence(Task):
         """Of each token of the target its loss, the smoothed one, and whether it was the best."""
         # the logits of a large vocabulary are the largest thing of a step: they stay in here
         features = self._sequence(view)
+        if self._twice:
+            return self._read_twice(columns, view, tokenizers)
         predicted = self._predicted(columns, view, tokenizers)
         plain = self._tokenizer(tokenizers).loss(predicted, features).float()
         reading = {"losses": plain, "smoothed": plain}
@@ -222,6 +237,26 @@ class SequenceToSequence(Task):
                 anyone = plain + own - logits.mean(0)
                 reading["smoothed"] = torch.lerp(plain, anyone, self.label_smoothing)
         return reading
+
+    def _read_twice(
+        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    ) -> dict[str, Float[Tensor, " N"]]:
+        """The same of two passes, of which the columns are."""
+        features = self._sequence(view)
+        if not features.is_ids:
+            name = type(self._tokenizer(tokenizers)).__name__
+            raise UserError(
+                f"{self.target}: expected consistency: 0 (it compares predictions of ids), "
+                f"found vectors of {name}"
+            )
+        one, other = (
+            self._predicted(each, view, tokenizers)
+            for each in columns.unpack([view.num_samples, view.num_samples])
+        )
+        plain, both = losses_of_two(
+            (one, other), features.values, self.label_smoothing, self.consistency
+        )
+        return {"losses": plain, "smoothed": both}
 
     def losses(
         self, reading: dict[str, Shaped[Tensor, " N"]], view: View, tokenizers: Tokenizers
