@@ -1,4 +1,4 @@
-"""What a Learner makes of raw samples, in Python: predictions and embeddings."""
+"""What a Model makes of raw samples, in Python: predictions and embeddings."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from unitf.tokens import Features
 
 @torch.inference_mode()
 def predict(learner: Any, samples: Sequence[Sample], batch_size: int) -> list[dict[str, Any]]:
-    """What the tasks say of each sample; see `Learner.predict`."""
+    """What the tasks say of each sample; see `Model.predict`."""
     _check(batch_size)
     encode = Encoder(learner.tokenizers, learner.tasks, labelled=False)
     items = [encode.item(number, sample) for number, sample in enumerate(samples)]
@@ -31,14 +31,14 @@ def predict(learner: Any, samples: Sequence[Sample], batch_size: int) -> list[di
             batch = encode(items[first : first + batch_size]).to(learner.device)
             predictions += [
                 {"index": numbers[prediction.pop("sample")], **prediction}
-                for prediction in learner.predict_step(batch)
+                for prediction in learner.predictions(batch)
             ]
     return sorted(predictions, key=lambda prediction: prediction["index"])
 
 
 @torch.inference_mode()
 def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Tensor, "S _"]:
-    """One vector for each sample; see `Learner.embed`."""
+    """One vector for each sample; see `Model.embed`."""
     _check(batch_size)
     vectors: Tensor | None = None
     with evaluating(learner):
@@ -72,7 +72,7 @@ def generate(
     task: str | None = None,
     batch_size: int = 32,
 ) -> list[dict[str, Any]]:
-    """What a task writes for each sample; see `Learner.generate`."""
+    """What a task writes for each sample; see `Model.generate`."""
     _check(batch_size)
     name, found = writing_task(learner, task), []
     with evaluating(learner):
@@ -96,7 +96,7 @@ def generate(
 def stream(
     learner: Any, sample: Sample, settings: Generation, task: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """What a task writes for one sample, as it comes; see `Learner.stream`."""
+    """What a task writes for one sample, as it comes; see `Model.stream`."""
     if settings.num_beams > 1 or settings.num_returns > 1:
         raise UserError("one sequence is streamed: expected num_beams 1 and num_returns 1")
     with evaluating(learner):

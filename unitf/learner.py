@@ -1,45 +1,31 @@
 """Learner: the one LightningModule, of tokenizers, one core and one or more tasks."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
 import torch
-from jaxtyping import Float
 from lightning.pytorch.cli import ReduceLROnPlateau
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
-from unitf import inference
-from unitf.batch import Batch, Sample
+from unitf.batch import Batch
 from unitf.checkpoints.compare import check_same_model
 from unitf.checkpoints.read import read_checkpoint
 from unitf.clipping import clip_gradients
-from unitf.configurable import plain
-from unitf.core import Transformer, TransformerConfig
+from unitf.core import TransformerConfig
 from unitf.errors import UserError
 from unitf.finetuning import Freeze, LoRA
 from unitf.finetuning.freeze import Freezer
-from unitf.finetuning.lora import add_adapters
 from unitf.finetuning.start import Start
-from unitf.fitting import (
-    build_components,
-    check_inputs,
-    fit_components,
-    restore_components,
-)
-from unitf.generation import Generation
+from unitf.fitting import build_components, fit_components, restore_components
+from unitf.model import Model, TokenizerFactory
 from unitf.optimisation import WarmupCosine, check_scaled, parameter_groups, scale_rates
-from unitf.plain import is_plain
 from unitf.scoreboard import Scoreboard, flat_figures
-from unitf.tasks.task import Given, Task
-from unitf.tokenizer import Tokenizer
-from unitf.tokens import Places, Tokens
+from unitf.tasks.task import Task
 
-TokenizerFactory = Callable[[int], Tokenizer]
 OptimizerFactory = Callable[[Iterable], Optimizer]
 ScheduleFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
 # what stands where nothing was given: an instance, so that the parser knows its fields (all open)
@@ -47,8 +33,8 @@ NO_CORE: TransformerConfig = object.__new__(TransformerConfig)
 _NONE: dict[str, Any] = {}
 
 
-class Learner(L.LightningModule):
-    """Tokenizers, one core, one or more tasks, an optimizer.
+class Learner(Model, L.LightningModule):
+    """A Model with an optimizer, trained by Lightning.
 
     Args:
         core: what the Transformer is; its `dim` is the D of all tokenizers and tasks.
@@ -83,18 +69,11 @@ class Learner(L.LightningModule):
         rates: dict[str, float] | None = None,
         lora: LoRA | None = None,
     ) -> None:
-        super().__init__()
-        self.start = Start(pretrained, core_from)
-        core = self.start.core() if core is NO_CORE else core
-        tasks = self.start.tasks(tasks)
-        tokenizers = self.start.tokenizers(tokenizers, tasks)
-        self.config = core
-        self.core = Transformer(core)
-        if lora is not None:
-            add_adapters(self.core, lora)
-        # typed as what they hold: a ModuleDict's items are bare modules to a type checker
-        self.tokenizers: Any = nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()})
-        self.tasks: Any = nn.ModuleDict(tasks)
+        start = Start(pretrained, core_from)
+        core = start.core() if core is NO_CORE else core
+        tasks = start.tasks(tasks)
+        super().__init__(core, start.tokenizers(tokenizers, tasks), tasks, lora)
+        self.start = start
         # drawn here, with the core's parameters: strategies may seed again before `setup`, and
         # what is built there must not depend on how many processes there are
         self._build_seed = int(torch.randint(2**31, (), device="cpu").item())
@@ -107,101 +86,8 @@ class Learner(L.LightningModule):
         self.freezer: Freezer | None = None
         self.layer_decay = layer_decay
         self.rates = rates
-        self.lora = lora
         self.results: dict[str, dict[str, dict[str, dict[str, float | list]]]] = {}
         self.scoreboards: dict[str, Scoreboard] = {}
-        check_inputs(self.tokenizers, self.tasks)
-
-    def configuration(self) -> dict[str, Any]:
-        """All that `unitf.load` needs to make this model again, as plain data."""
-        return {
-            "core": asdict(self.config),
-            "tokenizers": {n: t.configuration() for n, t in self.tokenizers.items()},
-            "tasks": {n: t.configuration() for n, t in self.tasks.items()},
-            **({} if self.lora is None else {"lora": plain(asdict(self.lora), "lora")}),
-        }
-
-    @property
-    def _tokenizers(self) -> dict[str, Tokenizer]:
-        return dict(self.tokenizers.items())
-
-    # ---- the way from a batch to what the tasks read ------------------------------------
-
-    def columns(self, batch: Batch, everything: bool = True) -> dict[str, Tokens]:
-        """For each task the core's columns; the sequences of all tasks share one pass.
-
-        Args:
-            everything: also those that a task does not read.
-        """
-        views, tokenizers = batch.views, self._tokenizers
-        given = {name: self.tasks[name].give(view, tokenizers) for name, view in views.items()}
-        kinds = {
-            name: (self.tasks[name].causal, one.memory is None, one.prefix is None)
-            for name, one in given.items()
-        }
-        columns: dict[str, Tokens] = {}
-        for kind in dict.fromkeys(kinds.values()):
-            names = [name for name in given if kinds[name] == kind]
-            packed = Given.pack([given[name] for name in names])
-            read = None
-            if not (everything or is_plain()):
-                read = self._read(packed.tokens, {n: given[n].tokens.num_sequences for n in names})
-            passed = self.core(packed.tokens, packed.memory, kind[0], packed.prefix, read=read)
-            parts = passed.unpack([given[name].tokens.num_sequences for name in names])
-            columns.update(zip(names, parts, strict=True))
-        return columns
-
-    def _read(self, tokens: Tokens, counts: Mapping[str, int]) -> Places | None:
-        """The columns that some tasks read of their sequences; None: all of them."""
-        slices = {name: self.tasks[name].reads for name in counts}
-        if not any(slices.values()):
-            return None
-        return tokens.places(
-            [slices[name] or (None, None) for name, count in counts.items() for _ in range(count)]
-        )
-
-    def forward(self, batch: Batch) -> dict[str, Any]:
-        """For each task what its heads read."""
-        columns = self.columns(batch, everything=False)
-        return {
-            name: self.tasks[name].read(columns[name], view, self._tokenizers)
-            for name, view in batch.views.items()
-        }
-
-    def _losses(self, batch: Batch, readings: Mapping[str, Any]) -> dict[str, Tensor]:
-        return {
-            name: self.tasks[name].losses(readings[name], view, self._tokenizers)
-            for name, view in batch.views.items()
-        }
-
-    def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """The loss of a batch of labelled samples; see `total_loss`."""
-        return self.total_loss(batch, self._losses(batch, self(batch)))
-
-    def total_loss(self, batch: Batch, losses: Mapping[str, Tensor]) -> Tensor:
-        """The mean loss, each task by its weight and its share of the samples.
-
-        In several processes, counts are those of the global batch: the mean of the processes'
-        gradients is then that of one process which had all samples.
-        """
-        names = list(losses)
-        counts = torch.tensor(
-            [
-                [batch.views[n].num_samples for n in names],
-                [len(losses[n]) for n in names],
-            ],
-            dtype=torch.float32,
-        )
-        processes = 1
-        if self._trainer is not None and self.trainer.world_size > 1:
-            processes = self.trainer.world_size
-            counts = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").cpu()
-        samples, items = counts.tolist()
-        total = torch.zeros((), device=self.device)
-        for name, n, count in zip(names, samples, items, strict=True):
-            share = n / max(sum(samples), 1) / max(count, 1)
-            total = total + losses[name].float().sum() * (share * self.tasks[name].weight)
-        return total * processes
 
     # ---- Lightning ---------------------------------------------------------------------
 
@@ -278,17 +164,13 @@ class Learner(L.LightningModule):
         self._score(self.trainer.datamodule.test_splits[dataloader_idx], batch)  # type: ignore
 
     def predict_step(self, batch: Batch, batch_idx: int = 0, dataloader_idx: int = 0) -> list[dict]:
-        readings = self(batch)
-        return [
-            {"sample": sample, "task": name, **prediction}
-            for name, view in batch.views.items()
-            if view.num_samples
-            for sample, prediction in zip(
-                view.names,
-                self.tasks[name].predict(readings[name], view, self._tokenizers),
-                strict=True,
-            )
-        ]
+        return self.predictions(batch)
+
+    def over_processes(self, counts: Tensor) -> tuple[Tensor, int]:
+        if self._trainer is None or self.trainer.world_size == 1:
+            return super().over_processes(counts)
+        total = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum")
+        return total.cpu(), self.trainer.world_size
 
     def _score(self, split: str, batch: Batch) -> None:
         board = self.scoreboards.get(split)
@@ -351,47 +233,3 @@ class Learner(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Says in what a checkpoint's model is another one."""
         check_same_model(checkpoint, self.configuration(), self.state_dict())
-
-    # ---- in Python ---------------------------------------------------------------------
-
-    def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[dict[str, Any]]:
-        """What the tasks say of raw samples (dictionaries of columns), as plain data.
-
-        Each prediction has `index`, the number of its sample, and `task`.
-        """
-        return inference.predict(self, samples, batch_size)
-
-    def generate(
-        self,
-        samples: Sequence[Sample],
-        settings: Generation | None = None,
-        task: str | None = None,
-        batch_size: int = 32,
-        **options: Any,
-    ) -> list[dict[str, Any]]:
-        """What a task writes for raw samples: text (or value), tokens, log-probabilities.
-
-        Args:
-            settings: how; by default the likeliest token, up to 256 of them.
-            task: the name of the task that writes, where several can.
-            options: those of `Generation`, by name, instead of `settings`.
-        """
-        settings = settings or Generation(**options)
-        return inference.generate(self, samples, settings, task, batch_size)
-
-    def stream(
-        self,
-        sample: Sample,
-        settings: Generation | None = None,
-        task: str | None = None,
-        **options: Any,
-    ) -> Iterator[dict[str, Any]]:
-        """What a task writes for one raw sample, token by token; see `generate`."""
-        return inference.stream(self, sample, settings or Generation(**options), task)
-
-    def embed(self, samples: Sequence[Sample], batch_size: int = 64) -> Float[Tensor, "S _"]:
-        """A vector for each raw sample, of its first task: the mean of its columns (S×D).
-
-        That of `Embedding` is the task's own; of one that hides tokens nothing is hidden.
-        """
-        return inference.embed(self, samples, batch_size)
