@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unitf.canvas import Canvas, plain_canvas
 from unitf.component import Component
+from unitf.cross_entropy import cross_entropy
 from unitf.embedding import (
     AdditivePositions,
     CubicPositions,
@@ -278,9 +279,7 @@ class Tokenizer(Component, ABC):
     def loss(self, predicted: Float[Tensor, "_ N"], features: Features) -> Float[Tensor, " N"]:
         """A loss per token: cross-entropy (nats) for ids, mean squared error for F×N."""
         if features.is_ids:
-            return nn.functional.cross_entropy(
-                predicted.mT.float(), features.values.long(), reduction="none"
-            )
+            return cross_entropy(predicted.mT, features.values)[0]
         return (predicted - features.values).square().mean(0)
 
     def places(self, features: Features) -> Float[Tensor, "P N"]:

@@ -15,7 +15,6 @@ from unitf import Features, Learner, Source, Tokenizer, TransformerConfig, UserE
 from unitf.data import DataModule, Encoder
 from unitf.generation import Generation
 from unitf.tasks import Classification, NextToken, SequenceToSequence
-from unitf.tasks.consistency import losses_of_two
 from unitf.tasks.target import TargetPositions
 
 
@@ -159,21 +158,6 @@ def test_the_losses_are_those_of_the_textbook():
         logits, torch.tensor(target), reduction="none", label_smoothing=0.2
     )
     torch.testing.assert_close(found, expected)
-
-
-def test_two_passes_are_compared_by_their_divergences():
-    torch.manual_seed(0)
-    logits = torch.randn(2, 7, 5)
-    ids = torch.tensor([3, 0, 6, 1, 3])
-    plain, loss = losses_of_two((logits[0], logits[1]), ids, 0.2, 3.0)
-    rows = logits.mT
-    entropy = partial(functional.cross_entropy, target=ids, reduction="none")
-    torch.testing.assert_close(plain, (entropy(rows[0]) + entropy(rows[1])) / 2)
-    logs = rows.log_softmax(-1)
-    apart = partial(functional.kl_div, reduction="none", log_target=True)
-    divergences = (apart(logs[0], logs[1]) + apart(logs[1], logs[0])).sum(-1) / 2
-    both = entropy(rows[0], label_smoothing=0.2) + entropy(rows[1], label_smoothing=0.2)
-    torch.testing.assert_close(loss, (both + 3 * divergences) / 2)
 
 
 @pytest.mark.parametrize("name", KINDS)

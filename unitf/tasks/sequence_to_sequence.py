@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from unitf.batch import Encoding, Sample, View
+from unitf.cross_entropy import cross_entropy
 from unitf.embedding import LearnedPositions
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Rules, generate
@@ -225,17 +226,13 @@ class SequenceToSequence(Task):
         if self._twice:
             return self._read_twice(columns, view, tokenizers)
         predicted = self._predicted(columns, view, tokenizers)
-        plain = self._tokenizer(tokenizers).loss(predicted, features).float()
-        reading = {"losses": plain, "smoothed": plain}
-        if features.is_ids:
-            if not self.training:
-                reading["hits"] = predicted.argmax(0) == features.values
-            if self.label_smoothing:
-                logits = predicted.float()
-                # cross-entropy knows log(sum(exp)), which would take another pass over V×N
-                own = logits.gather(0, features.values.long()[None])[0]
-                anyone = plain + own - logits.mean(0)
-                reading["smoothed"] = torch.lerp(plain, anyone, self.label_smoothing)
+        if features.is_ids and self.label_smoothing:
+            smoothed, plain = cross_entropy(predicted.mT, features.values, self.label_smoothing)
+        else:
+            smoothed = plain = self._tokenizer(tokenizers).loss(predicted, features).float()
+        reading = {"losses": plain, "smoothed": smoothed}
+        if features.is_ids and not self.training:
+            reading["hits"] = predicted.argmax(0) == features.values
         return reading
 
     def _read_twice(
@@ -250,11 +247,11 @@ class SequenceToSequence(Task):
                 f"found vectors of {name}"
             )
         one, other = (
-            self._predicted(each, view, tokenizers)
+            self._predicted(each, view, tokenizers).mT
             for each in columns.unpack([view.num_samples, view.num_samples])
         )
-        plain, both = losses_of_two(
-            (one, other), features.values, self.label_smoothing, self.consistency
+        both, plain = losses_of_two(
+            one, other, features.values, self.label_smoothing, self.consistency
         )
         return {"losses": plain, "smoothed": both}
 
