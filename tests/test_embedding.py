@@ -8,13 +8,8 @@ from unitf_image import ImagePatches
 from unitf_text import Bytes, Words
 
 from unitf import Features, Tokenizer, Tokens, Transformer, TransformerConfig, UserError, View
-from unitf.embedding import (
-    AdditivePositions,
-    EmbeddingTable,
-    LearnedPositions,
-    Prefix,
-    Unembedding,
-)
+from unitf.absolute import AdditivePositions, LearnedPositions
+from unitf.embedding import EmbeddingTable, Prefix, Unembedding
 from unitf.tasks import NextToken
 from unitf.testing import CHECKS, check_tokenizer
 

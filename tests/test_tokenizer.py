@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from unitf import Features, Tokenizer, UserError
-from unitf.embedding import (
+from unitf.absolute import (
     CubicPositions,
     InterpolatedPositions,
     LearnedPositions,

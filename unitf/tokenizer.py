@@ -3,26 +3,21 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from unitf.absolute import GRIDS, Positions, SinusoidalPositions
 from unitf.canvas import Canvas, plain_canvas
 from unitf.component import Component
 from unitf.cross_entropy import cross_entropy
 from unitf.embedding import (
-    AdditivePositions,
-    CubicPositions,
     EmbeddingTable,
-    FixedPositions,
-    InterpolatedPositions,
-    LearnedPositions,
     Prefix,
     PrefixTokens,
-    SinusoidalPositions,
     TiedUnembedding,
     Unembedding,
 )
@@ -30,8 +25,6 @@ from unitf.errors import UserError
 from unitf.initialisation import initialise
 from unitf.projection import Projection, project
 from unitf.tokens import Features, Spans, Tokens
-
-Positions = Literal["sinusoidal", "learned", "additive", "interpolated", "cubic", "fixed", "none"]
 
 
 class Tokenizer(Component, ABC):
@@ -222,16 +215,8 @@ class Tokenizer(Component, ABC):
             raise UserError(
                 f"{type(self).__name__}: positions {self.position_scheme!r} need max_tokens"
             )
-        kinds = {
-            "learned": LearnedPositions,
-            "additive": AdditivePositions,
-            "interpolated": InterpolatedPositions,
-            "cubic": CubicPositions,
-            "fixed": FixedPositions,
-        }
-        return kinds[self.position_scheme](
-            self.position_dim, self.position_shape, self.position_offset
-        )
+        grid = GRIDS[self.position_scheme]
+        return grid(self.position_dim, self.position_shape, self.position_offset)
 
     @property
     def embedding_dim(self) -> int:

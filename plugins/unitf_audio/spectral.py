@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
+from unitf.absolute import Positions
 from unitf.canvas import Canvas
-from unitf.tokenizer import Positions
 from unitf_audio.augmentation import Perturbation, SpecAugment
 from unitf_audio.learning import fit_moments
 from unitf_audio.sound import example_sounds, read_sound

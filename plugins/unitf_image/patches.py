@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unitf.absolute import Positions
 from unitf.canvas import Canvas
 from unitf.errors import UserError
-from unitf.tokenizer import Positions, Tokenizer
+from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features
 from unitf_image.augment import Settings, make_steps
 from unitf_image.places import Coordinates, grid_positions, patch_canvas, to_grid, whole

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unitf.absolute import Positions
 from unitf.errors import UserError
 from unitf.initialisation import initialise
-from unitf.tokenizer import Positions, Tokenizer
+from unitf.tokenizer import Tokenizer
 from unitf.tokens import Features
 
 Series = Float[np.ndarray, "T C"]

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unitf.absolute import LearnedPositions
 from unitf.checkpoints.adapters import is_adapter, plain_name
 from unitf.checkpoints.read import remake
 from unitf.configurable import class_path
-from unitf.embedding import LearnedPositions
 from unitf.finetuning.positions import resize
 
 _EXTRA = "_extra_state"

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from unitf.absolute import LearnedPositions
 from unitf.batch import Encoding, Sample, View
 from unitf.cross_entropy import cross_entropy
-from unitf.embedding import LearnedPositions
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Rules, generate
 from unitf.tasks.consistency import losses_of_two
