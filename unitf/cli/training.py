@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import sys
 import time
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -23,6 +21,7 @@ from unitf.callbacks.continued import ContinuedCSVLogger
 from unitf.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.checkpoints import find_checkpoint, read_checkpoint
 from unitf.cli.folder import SaveConfig, SharedFolder
+from unitf.cli.machine import check_precision, settle, warn_of_emulation
 from unitf.cli.overrides import spell_out
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
@@ -33,7 +32,6 @@ from unitf.data import DataModule, RandomState
 from unitf.data.near import near
 from unitf.errors import UserError
 from unitf.learner import Learner
-from unitf.memory import keep_freed_memory
 
 VERBS = ("fit", "validate", "test", "predict")
 
@@ -211,41 +209,6 @@ class TrainingCLI(LightningCLI):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         sys.stdout.write(f"{len(lines)} predictions: {file}\n")
-
-
-def settle(trainer: Trainer, workers: int) -> None:
-    """Settles how this process uses a CPU: its cores, and its memory.
-
-    It leaves a core to each data worker: threads that wait for a busy one spin, and lose more.
-    """
-    if isinstance(trainer.accelerator, CPUAccelerator):
-        keep_freed_memory()
-    if (
-        trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ
-    ):  # Lightning divides them otherwise
-        torch.set_num_threads(max(1, torch.get_num_threads() - workers))
-
-
-def check_precision(precision: Any) -> None:
-    """Raises UserError for numbers that tokens are not made of."""
-    if str(precision) in ("16-true", "bf16-true", "64", "64-true"):
-        raise UserError(
-            f"trainer.precision: expected 32-true, 16-mixed or bf16-mixed, found {precision}: "
-            "weights, positions and losses are kept in float32"
-        )
-
-
-def warn_of_emulation(trainer: Any) -> None:
-    """Says so where bfloat16 would be slower than float32, many times."""
-    on_cpu = trainer.accelerator == "cpu" or not torch.cuda.is_available()
-    # oneDNN computes bfloat16 itself from AVX-512 on; below, every product is emulated
-    emulated = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
-    if on_cpu and emulated and "bf16" in str(trainer.precision):
-        warnings.warn(
-            f"precision {trainer.precision}: this processor has no bfloat16, which is then many "
-            "times slower than 32-true",
-            stacklevel=2,
-        )
 
 
 _DESCRIPTIONS = {

@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from unitf.callbacks.instead import instead_of_training
-from unitf.cli.training import TrainingCLI, prepare, settle, warn_of_emulation
+from unitf.cli.machine import settle, warn_of_emulation
+from unitf.cli.training import TrainingCLI, prepare
 from unitf.errors import UserError
 
 Result = TypeVar("Result")
