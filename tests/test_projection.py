@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unitf.projection import Projection, project
+from unitf.projection import _CAN_PACK, Packed, Projection, project
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -39,3 +39,31 @@ def test_autocast_is_obeyed():
     weight, rows = torch.randn(500, 200), torch.randn(1, 200)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert project(rows, weight).dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("inner", "outer"), [(96, 1200), (1200, 96)])
+@pytest.mark.parametrize("num_rows", [1, 2, 3, 8, 40])
+def test_packed_weights_give_what_a_linear_layer_gives(num_rows, inner, outer, bias):
+    layer, packed = Projection(inner, outer, bias=bias), Packed()
+    rows = torch.randn(inner, num_rows).mT  # as they come from a core: the other way
+    expected = F.linear(rows, layer.weight, layer.bias).detach()
+    for _ in range(2):  # packed now, and before
+        with torch.inference_mode(), packed.used():
+            torch.testing.assert_close(layer(rows), expected)
+    assert len(packed._found) == (num_rows > 2 and _CAN_PACK)
+
+
+def test_what_was_packed_is_used_only_while_it_is_said_to_be():
+    layer, rows, packed = Projection(300, 300), torch.randn(8, 300), Packed()
+    with torch.no_grad():
+        with packed.used():
+            before = layer(rows)
+        layer.weight.mul_(2)
+        torch.testing.assert_close(layer(rows), F.linear(rows, layer.weight, layer.bias))
+        with Packed().used():
+            after = layer(rows)
+    torch.testing.assert_close(after - layer.bias, 2 * (before - layer.bias))
+    with packed.used():  # what learns is not packed
+        layer(rows).sum().backward()
+    torch.testing.assert_close(layer.weight.grad, rows.sum(0).expand(300, 300))

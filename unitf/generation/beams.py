@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from unitf.errors import UserError
@@ -89,7 +90,8 @@ def search(reader: Reader, settings: Generation) -> list[list[Beam]]:
     reader.reorder(index, sharing=count)
     columns = columns[:, index]
     while going:
-        for one, candidates in zip(going, _candidates(columns, going, rules), strict=True):
+        found = _candidates(reader.unembed(columns), going, rules)
+        for one, candidates in zip(going, found, strict=True):
             one.advance(candidates, rules)
         rows = [
             (number * count + origin, beam.tokens[-1])
@@ -105,11 +107,13 @@ def search(reader: Reader, settings: Generation) -> list[list[Beam]]:
     return [one.finished[: settings.num_returns] for one in searches]
 
 
-def _candidates(columns: Tensor, going: list[_Search], rules: Rules) -> list[list[Candidate]]:
+def _candidates(
+    logits: Float[Tensor, "V S"], going: list[_Search], rules: Rules
+) -> list[list[Candidate]]:
     """For each sample the best beams with one more token, so many that enough can go on."""
     count = rules.settings.num_beams
     beams = [(one.sample, beam) for one in going for beam in one.running]
-    plain = rules.prompt.unembed(columns).mT.float().log_softmax(-1)
+    plain = logits.mT.float().log_softmax(-1)
     changed = rules.apply(plain, [s for s, _ in beams], [beam.tokens for _, beam in beams])
     sums = torch.tensor([beam.score for _, beam in beams]).to(plain.device)
     totals = (changed + sums[:, None]).view(len(going), -1)

@@ -1,6 +1,7 @@
 """Prompt and Reader: what a core reads before it writes, and how it reads what it wrote."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 
 from unitf.core import Cache
 from unitf.errors import UserError
+from unitf.projection import Packed
 from unitf.tokens import Features, Tokens
+
+_WORTH_PACKING = 16  # tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,7 @@ class Reader:
         self.samples = list(range(prompt.tokens.num_sequences))  # whose each sequence is
         self.num_read = 0
         self.recent: Tokens | None = None  # with a context: what the cache has read
+        self.packed = Packed() if max_tokens >= _WORTH_PACKING else None
 
     def begin(self) -> Float[Tensor, "D S"]:
         """Reads the prompt; the columns that predict the first tokens."""
@@ -82,6 +87,14 @@ class Reader:
         if self.context is not None:
             tokens = self.recent = tokens.within(-self.context, None)
         return _last(self.core(tokens, prompt.memory, True, prompt.prefix, self.cache))
+
+    def unembed(self, columns: Float[Tensor, "D S"]) -> Float[Tensor, "_ S"]:
+        """What the columns predict."""
+        with self._quickly():
+            return self.prompt.unembed(columns)
+
+    def _quickly(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.packed is None else self.packed.used()
 
     def follow(self, values: Shaped[Tensor, "*F S"]) -> Float[Tensor, "D S"]:
         """Reads a token of each sequence; the columns that predict the next ones."""
@@ -91,7 +104,8 @@ class Reader:
             self.recent = Tokens.concat([self.recent, tokens])
             if self.recent.longest > self.context:
                 return self._read_again(self.recent, self.context)
-        return self.core(tokens, causal=True, cache=self.cache).matrix
+        with self._quickly():
+            return self.core(tokens, causal=True, cache=self.cache).matrix
 
     def _read_again(self, read: Tokens, context: int) -> Float[Tensor, "D S"]:
         """Forgets the first half of the sequences that are longer than the context."""

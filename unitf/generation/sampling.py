@@ -55,7 +55,7 @@ def write(reader: Reader, settings: Generation) -> Iterator[Step]:
     reader.reorder(index)
     columns = columns[:, index]
     while going:
-        values, steps = choose(prompt.unembed(columns).float(), going, rules)
+        values, steps = choose(reader.unembed(columns).float(), going, rules)
         yield from steps
         index = [number for number, step in enumerate(steps) if not step.is_last]
         going = [going[number] for number in index]
