@@ -67,3 +67,13 @@ def test_what_was_packed_is_used_only_while_it_is_said_to_be():
     with packed.used():  # what learns is not packed
         layer(rows).sum().backward()
     torch.testing.assert_close(layer.weight.grad, rows.sum(0).expand(300, 300))
+
+
+def test_what_has_no_room_or_is_no_parameter_is_multiplied_as_it_lies():
+    first, second = Projection(300, 300), Projection(300, 300)
+    rows, packed = torch.randn(8, 300), Packed(300 * 300)
+    with torch.no_grad(), packed.used():
+        for layer in (first, second, first):
+            torch.testing.assert_close(layer(rows), F.linear(rows, layer.weight, layer.bias))
+        torch.testing.assert_close(project(rows, second.weight * 2), rows @ second.weight.mT * 2)
+    assert [*packed._found] == ([id(first.weight)] if _CAN_PACK else [])

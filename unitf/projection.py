@@ -14,6 +14,7 @@ from unitf.plain import is_plain
 _FEW = 8
 _PAIR = 2
 _CACHED = 64 * 1024  # numbers: a smaller matrix stays in the cache, where all ways are equal
+_ROOM = 2**28  # numbers: a gibibyte
 # what torch.compile packs weights with, where torch has oneDNN
 _CAN_PACK = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_reorder_linear_weight"
@@ -34,9 +35,11 @@ def project(
     if not _is_read_only(rows, weight):
         return F.linear(rows, weight, bias)
     num_rows = rows.shape[0]
-    packed = _packed.get()
-    if packed is not None and num_rows > _PAIR:
-        return packed.linear(rows, weight, bias)
+    if num_rows > _PAIR and (packed := _packed.get()) is not None:
+        ready = packed.of(weight)
+        if ready is not None:
+            product = torch.ops.mkldnn._linear_pointwise
+            return product(rows.contiguous(), ready, bias, "none", [], "")
     # what is wide is summed in pieces, which costs more than it saves
     if not 0 < num_rows <= (_FEW if weight.shape[0] >= weight.shape[1] else _PAIR):
         return F.linear(rows, weight, bias)
@@ -54,19 +57,26 @@ class Packed:
     As long as it is used, the weights must stay as they are. Packing takes as long as about ten
     products, so it is for a model that writes: 8 rows then take 0.6 to 0.7 of the time, 40 (beams)
     0.5 to 0.8.
+
+    Args:
+        numbers: how many are packed at most; other weights are multiplied as they lie.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: int = _ROOM) -> None:
+        self.room = numbers  # they lie there twice
         # with the weights themselves, so that their numbers stay theirs
         self._found: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def linear(self, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The product, as `torch.nn.functional.linear` has it."""
-        if id(weight) not in self._found:
-            packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _FEW)
-            self._found[id(weight)] = weight, packed
-        packed = self._found[id(weight)][1]
-        return torch.ops.mkldnn._linear_pointwise(rows.contiguous(), packed, bias, "none", [], "")
+    def of(self, weight: Tensor) -> Tensor | None:
+        """The packed weight; None: there is no room for it, or it is made anew for each product."""
+        if id(weight) in self._found:
+            return self._found[id(weight)][1]
+        if not isinstance(weight, nn.Parameter) or weight.numel() > self.room:
+            return None
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _FEW)
+        self.room -= weight.numel()
+        self._found[id(weight)] = weight, packed
+        return packed
 
     @contextmanager
     def used(self) -> Iterator[None]:
