@@ -325,7 +325,7 @@ def test_it_learns_to_write_numbers_from_behind(tmp_path):
         },
         optimizer=partial(torch.optim.AdamW, lr=5e-3),
     )
-    trainer = make_trainer(tmp_path, max_epochs=7)
+    trainer = make_trainer(tmp_path, max_epochs=12)
     data = DataModule({"flipped": Flipped()}, tokens_per_batch=100, num_workers=0)
     trainer.fit(made, datamodule=data)
     found = made.results["validation"]["flip"]["all"]
