@@ -6,8 +6,9 @@ import pytest
 import torch
 from toys import Letters
 
-from unitf import Features, Learner, Tokenizer, Tokens, TransformerConfig, UserError
+from unitf import Features, Learner, Tokenizer, Tokens, TransformerConfig, UserError, projection
 from unitf.generation import Generation, Reader, search, write
+from unitf.plain import plain_paths
 from unitf.tasks import Classification, NextToken, SequenceToSequence
 
 DIM = 16
@@ -29,8 +30,8 @@ class Levels(Tokenizer):
 class Rereading(Reader):
     """Reads everything again for each token, and keeps nothing: the reference."""
 
-    def __init__(self, core, prompt, max_tokens):
-        super().__init__(core, prompt, max_tokens)
+    def __init__(self, core, prompt, settings):
+        super().__init__(core, prompt, settings)
         self.read = [[] for _ in self.samples]
 
     def begin(self):
@@ -106,10 +107,10 @@ def test_a_cache_changes_no_token(name, core):
     with torch.inference_mode():
         prompt = prompt_of(model)
         greedy, beams = Generation(max_tokens=15), Generation(max_tokens=15, num_beams=3)
-        found, expected = (list(write(r(model.core, prompt, 15), greedy)) for r in BOTH)
+        found, expected = (list(write(r(model.core, prompt, greedy), greedy)) for r in BOTH)
         assert [step[:3] for step in found] == [step[:3] for step in expected]
         assert len(found) > len(TEXTS)
-        found, expected = (search(r(model.core, prompt, 15), beams) for r in BOTH)
+        found, expected = (search(r(model.core, prompt, beams), beams) for r in BOTH)
         assert [b[0].tokens for b in found] == [b[0].tokens for b in expected]
         for one, other in zip(found, expected, strict=True):
             assert one[0].log_probabilities == pytest.approx(other[0].log_probabilities, abs=1e-4)
@@ -128,6 +129,24 @@ def test_a_batch_writes_what_its_samples_write_alone(name, settings):
     alone = [model.generate([sample], settings) for sample in samples()]
     assert [one["tokens"] for one in together] == [one["tokens"] for a in alone for one in a]
     assert [one["index"] for one in together[:: settings.num_returns]] == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(not projection._CAN_PACK, reason="torch has no oneDNN")
+@pytest.mark.parametrize("name", ["decoder", "encoder-decoder"])
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}])
+def test_packed_weights_change_no_token(options, name, monkeypatch):
+    monkeypatch.setattr(projection, "_CACHED", 0)  # small weights, too
+    model, packed = learner(*KINDS[name]), []
+    of = projection.Packed.of
+    monkeypatch.setattr(projection.Packed, "of", lambda *both: packed.append(1) or of(*both))
+    found = model.generate(samples(), max_tokens=20, **options)
+    assert packed
+    with plain_paths():
+        expected = model.generate(samples(), max_tokens=20, **options)
+    assert [one["tokens"] for one in found] == [one["tokens"] for one in expected]
+    packed.clear()
+    model.generate(samples(), max_tokens=5, **options)  # too few to pay
+    assert not packed
 
 
 class Stripped(Letters):
@@ -204,8 +223,8 @@ def test_with_a_context_only_the_last_tokens_are_read(options):
         found, expected = (
             [one[:3] if how is write else one[0].tokens for one in how(reader, settings)]
             for reader in (
-                Reader(model.core, prompt, 20, context=6),
-                RereadingLately(model.core, prompt, 20),
+                Reader(model.core, prompt, bounded),
+                RereadingLately(model.core, prompt, settings),
             )
         )
     assert found == expected

@@ -102,9 +102,7 @@ def stream(
     with evaluating(learner):
         prompt = _prompt(learner, writing_task(learner, task), [sample])
         text = StreamedText(prompt, settings)
-        longest = max(text.rules.budgets())
-        reader = Reader(learner.core, prompt, longest, settings.context)
-        for step in write(reader, settings):
+        for step in write(Reader(learner.core, prompt, settings), settings):
             record: dict[str, Any] = {"token": step.token}
             if isinstance(step.token, int):
                 record |= {"text": text.add(step), "log_probability": step.log_probability}

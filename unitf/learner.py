@@ -1,4 +1,4 @@
-"""Learner: the one LightningModule, of tokenizers, one core and one or more tasks."""
+"""Learner: the one LightningModule, a Model that is trained."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -53,6 +53,8 @@ class Learner(Model, L.LightningModule):
             (`tokenizers.text`), a task, a part of the core.
         lora: adapters of the core.
     """
+
+    device = L.LightningModule.device  # which Lightning keeps, so that no step looks for it
 
     def __init__(
         self,

@@ -29,10 +29,10 @@ def _order(lengths: Sequence[int], device: torch.device) -> Float[Tensor, "1 N"]
     return torch.from_numpy(order)[None].to(device)
 
 
-def _join_positions(positions: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "P N"]:
+def _join_positions(positions: list[Float[Tensor, "_ _"]]) -> Float[Tensor, "P N"]:
     """Side by side; an axis that one of them lacks is 0 there."""
     try:  # asking each for its axes first would be a fifth of what packing takes
-        return torch.cat(list(positions), dim=1)
+        return torch.cat(positions, dim=1)
     except RuntimeError:
         axes = max(p.shape[0] for p in positions)
         grown = [torch.nn.functional.pad(p, (0, 0, 0, axes - p.shape[0])) for p in positions]

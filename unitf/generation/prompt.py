@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unitf.core import Cache
 from unitf.errors import UserError
+from unitf.generation.settings import Generation
 from unitf.projection import Packed
 from unitf.tokens import Features, Tokens
 
@@ -60,17 +61,15 @@ class Reader:
     """A core that reads a prompt and then one token of each sequence after the other.
 
     Args:
-        max_tokens: how many there may be, beside the prompt.
-        context: so many of the last tokens of each sequence are read at most; see `Generation`.
+        settings: how many tokens there may be beside the prompt, and its `context`.
 
     Raises:
         UserError: a context, and a memory or a prefix, which every token has to see.
     """
 
-    def __init__(
-        self, core: nn.Module, prompt: Prompt, max_tokens: int, context: int | None = None
-    ) -> None:
-        self.core, self.prompt, self.context = core, prompt, context
+    def __init__(self, core: nn.Module, prompt: Prompt, settings: Generation) -> None:
+        self.core, self.prompt, self.context = core, prompt, settings.context
+        context, max_tokens = self.context, max(prompt.budgets(settings.max_tokens), default=0)
         if context is not None and (prompt.memory is not None or prompt.prefix is not None):
             raise UserError("context is for what only goes on; this model reads a whole source")
         # room for what is likely to come; there is more when it comes

@@ -43,8 +43,7 @@ class Written:
 
 def generate(core: nn.Module, prompt: Prompt, settings: Generation) -> list[Written]:
     """The sequences of all samples, those of a sample side by side; of beams the best first."""
-    longest = max(Rules(settings, prompt).budgets(), default=0)
-    reader = Reader(core, prompt, longest, settings.context)
+    reader = Reader(core, prompt, settings)
     if settings.num_beams > 1:
         return [
             Written(sample, [*beam.tokens], [*beam.log_probabilities], beam.score)
