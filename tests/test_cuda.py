@@ -70,7 +70,9 @@ def test_a_step_never_waits_for_the_device(dtype):
 
 def test_what_is_written_is_what_the_cpu_writes():
     torch.manual_seed(0)
-    config = TransformerConfig(dim=32, depth=2, num_heads=2, kind="decoder", positions="rotary")
+    config = TransformerConfig(
+        dim=32, depth=2, num_heads=2, kind="decoder", relative_positions="rotary"
+    )
     learner = Learner(config, {"text": Letters}, {"next": NextToken(["text"])})
     learner.build_components()
     samples = [{"text": text} for text in ("hello", "a", "seven letters")]
@@ -86,7 +88,9 @@ from torch._dynamo.utils import counters
 from unitf.core import Transformer, TransformerConfig
 from unitf.tokens import Tokens
 
-config = TransformerConfig(dim=64, depth=2, num_heads=2, positions="rotary", kind="decoder")
+config = TransformerConfig(
+    dim=64, depth=2, num_heads=2, relative_positions="rotary", kind="decoder"
+)
 core = Transformer(config).cuda()
 core.compile_blocks()
 for lengths in ([6, 3, 9], [8, 1, 2, 7], [30, 4]):

@@ -35,7 +35,7 @@ def built(cls, dim=8, values=TEXTS, unembed=False, **options) -> Tokenizer:
 
 
 def test_an_offset_skips_the_first_learned_positions():
-    tokenizer = built(Bytes, positions="learned", max_tokens=5, position_offset=2)
+    tokenizer = built(Bytes, position_embedding="learned", max_tokens=5, position_offset=2)
     table = tokenizer.position_embedding.table
     assert table.shape == (7, 8)
     features = tokenizer.encode("abcde")
@@ -49,14 +49,14 @@ def test_an_offset_skips_the_first_learned_positions():
 def test_a_scale_multiplies_the_vectors(scheme):
     features = Bytes(8).encode("abc")
     for scale in (1.0, 2.5):
-        tokenizer = built(Bytes, positions=scheme, table=EmbeddingTable(scale=scale))
+        tokenizer = built(Bytes, position_embedding=scheme, table=EmbeddingTable(scale=scale))
         vectors = tokenizer.embedding(features.values)
         assert torch.equal(tokenizer.embed(features).mT, vectors * scale)
 
 
 def test_a_narrow_table_is_projected_after_positions_and_norm():
     table = EmbeddingTable(width=4, norm_eps=1e-12)
-    tokenizer = built(Bytes, positions="learned", max_tokens=5, table=table)
+    tokenizer = built(Bytes, position_embedding="learned", max_tokens=5, table=table)
     features = tokenizer.encode("abc")
     state = tokenizer.state_dict()
     assert state["embedding.weight"].shape == (259, 4)
@@ -76,7 +76,7 @@ def test_the_way_back_goes_through_the_narrow_table():
 
 def test_positions_may_follow_the_projection():
     table = EmbeddingTable(width=4, projected_first=True, projection_bias=False, norm_eps=1e-5)
-    tokenizer = built(Bytes, positions="learned", max_tokens=5, table=table)
+    tokenizer = built(Bytes, position_embedding="learned", max_tokens=5, table=table)
     features = tokenizer.encode("abc")
     state = tokenizer.state_dict()
     assert "embedding_projection.bias" not in state
@@ -142,7 +142,7 @@ def test_a_way_back_of_its_own_keeps_to_the_contract(unembedding):
 @pytest.mark.parametrize("table", [EmbeddingTable(width=12), EmbeddingTable(scale=3.0)])
 def test_a_table_of_its_own_keeps_to_the_contract(table):
     check_tokenizer(Words, TEXTS, table=table)
-    check_tokenizer(Bytes, TEXTS, table=table, positions="learned", max_tokens=20)
+    check_tokenizer(Bytes, TEXTS, table=table, position_embedding="learned", max_tokens=20)
 
 
 def test_options_that_make_no_sense_are_one_line():
@@ -228,10 +228,12 @@ def test_a_prefix_reaches_its_parameters_also_without_a_sequence():
 def test_rotary_attention_does_not_turn_a_prefix_at_zero():
     torch.manual_seed(0)
     config = TransformerConfig(
-        dim=32, depth=1, num_heads=2, positions="rotary", position_axes=2, bias=False
+        dim=32, depth=1, num_heads=2, relative_positions="rotary", position_axes=2, bias=False
     )
     core = Transformer(config).eval()
-    tokenizer = built(ImagePatches, 32, ImagePatches.examples(), positions="none", prefix=Prefix(2))
+    tokenizer = built(
+        ImagePatches, 32, ImagePatches.examples(), position_embedding="none", prefix=Prefix(2)
+    )
     tokens = tokenizer(tokenizer.encode(ImagePatches.examples()[0]))
     assert not tokens.positions[:, :2].any()
     cosine, sine = core.encoder.positions.rotation(tokens.positions)
@@ -269,7 +271,7 @@ def test_a_recipe_can_say_all_of_it(cls):
     parser.add_class_arguments(cls, "tokenizer")
     given = {"dim": 8, "prefix": {"num_tokens": 2, "place": -1.0}}
     if cls in (Bytes, Words):
-        given |= {"table": {"width": 4}, "positions": "additive", "num_segments": 2}
+        given |= {"table": {"width": 4}, "position_embedding": "additive", "num_segments": 2}
         given |= {"max_tokens": 9, "position_offset": 2}
     made = parser.instantiate_classes(parser.parse_object({"tokenizer": given})).tokenizer
     assert made.num_prefix == 2 and made.prefix_settings == Prefix(2, place=-1.0)

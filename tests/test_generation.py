@@ -75,7 +75,14 @@ def learner(kind, task, **core):
     torch.manual_seed(0)
     made = Learner(
         TransformerConfig(
-            **{"dim": DIM, "depth": 2, "num_heads": 2, "kind": kind, "positions": "rotary", **core}
+            **{
+                "dim": DIM,
+                "depth": 2,
+                "num_heads": 2,
+                "kind": kind,
+                "relative_positions": "rotary",
+                **core,
+            }
         ),
         {"text": Letters, "levels": Levels},
         {"write": type(task)(**task.configuration()["init_args"])},
@@ -98,11 +105,11 @@ def prompt_of(model, texts=TEXTS):
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("core", [{}, {"positions": "buckets", "window": 3}])
+@pytest.mark.parametrize("core", [{}, {"relative_positions": "t5", "window": 3}])
 def test_a_cache_changes_no_token(name, core):
     model = learner(*KINDS[name], **core)
     if name == "prefix decoder" and core:
-        core = {"positions": "buckets"}
+        core = {"relative_positions": "t5"}
         model = learner(*KINDS[name], **core)
     with torch.inference_mode():
         prompt = prompt_of(model)

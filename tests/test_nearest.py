@@ -43,7 +43,7 @@ def moods(tmp_path_factory):
     torch.manual_seed(0)
     learner = Learner(
         TransformerConfig(dim=16, depth=1, num_heads=2),
-        {"text": partial(Words, positions="none")},
+        {"text": partial(Words, position_embedding="none")},
         {"mood": Classification(["text"], "mood")},
         optimizer=partial(torch.optim.AdamW, lr=1e-2),
     )

@@ -49,7 +49,7 @@ def test_a_run_that_goes_on_anneals_to_its_own_end(longer):
 def model():
     learner = Learner(
         TransformerConfig(dim=16, depth=2, num_heads=2, input_norm=True),
-        {"waves": partial(Waves, positions="learned", max_tokens=8), "beats": Beats},
+        {"waves": partial(Waves, position_embedding="learned", max_tokens=8), "beats": Beats},
         {"speed": Classification(["waves", "beats"], "speed", pooling="class_token")},
     )
     learner.fit_components(make_data())

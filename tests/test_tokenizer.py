@@ -50,7 +50,7 @@ def test_what_is_built_is_in_training_where_its_owner_is(training):
 
 
 def test_unembed_of_ids_is_the_transposed_table():
-    letters = Letters(8, positions="none")
+    letters = Letters(8, position_embedding="none")
     letters.fit(["abc"])
     letters.build(unembed=True)
     logits = letters.unembed(letters(letters.encode("ab")).matrix)
@@ -113,7 +113,7 @@ def test_a_tokenizer_says_ids_or_numbers():
 
 def test_learned_positions_need_a_size():
     with pytest.raises(UserError, match="max_tokens"):
-        Signal(8, positions="learned").build()
+        Signal(8, position_embedding="learned").build()
 
 
 def test_sinusoidal_positions_follow_the_formula():
@@ -156,7 +156,7 @@ def test_cubic_positions_are_what_torch_makes_of_an_image():
 
 
 def test_hidden_tokens_are_the_mask_column_where_they_stand():
-    tokenizer = Signal(4, positions="learned", max_tokens=3, mask_column=True)
+    tokenizer = Signal(4, position_embedding="learned", max_tokens=3, mask_column=True)
     tokenizer.build()
     features = Features(torch.randn(4, 3))
     before, hidden = tokenizer(features).rows, torch.tensor([False, True, False])

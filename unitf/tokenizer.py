@@ -35,9 +35,9 @@ class Tokenizer(Component, ABC):
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        positions: what is added to a token for where it stands; "learned" (a vector for each
-            place of the grid), "fixed" (one that is kept, not learned) and "additive" (the sum of
-            one for each axis) need `max_tokens` or a `position_shape` of the subclass's own.
+        position_embedding: what is added to a token for where it stands; "learned" (a vector for
+            each place of the grid), "fixed" (one that is kept, not learned) and "additive" (the
+            sum of one for each axis) need `max_tokens` or a `position_shape` of the subclass's own.
         max_tokens: the longest sequence; a longer one is an error that names the sample.
         position_offset: learned positions have so many unused vectors before the first.
         num_positions: how many vectors learned positions of an order have, where the longest
@@ -66,7 +66,7 @@ class Tokenizer(Component, ABC):
     def __init__(
         self,
         dim: int,
-        positions: Positions = "sinusoidal",
+        position_embedding: Positions = "sinusoidal",
         max_tokens: int | None = None,
         position_offset: int = 0,
         num_positions: int | None = None,
@@ -76,12 +76,14 @@ class Tokenizer(Component, ABC):
         mask_column: bool = False,
     ) -> None:
         super().__init__()
-        if position_offset and positions not in ("learned", "additive"):
-            raise UserError(f"position_offset is for learned positions, found {positions!r}")
+        if position_offset and position_embedding not in ("learned", "additive"):
+            raise UserError(
+                f"position_offset is for learned positions, found {position_embedding!r}"
+            )
         if num_positions is not None and (max_tokens is None or max_tokens > num_positions):
             raise UserError(f"num_positions {num_positions} needs max_tokens of at most that")
         self.dim = dim
-        self.position_scheme = positions
+        self.position_scheme = position_embedding
         self.max_tokens = max_tokens
         self.position_offset = position_offset
         self.num_positions = max_tokens if num_positions is None else num_positions
@@ -206,14 +208,15 @@ class Tokenizer(Component, ABC):
         return None
 
     def make_positions(self) -> nn.Module | None:
-        """What is added to the embedding, as `positions` says."""
+        """What is added to the embedding, as `position_embedding` says."""
         if self.position_scheme == "none":
             return None
         if self.position_scheme == "sinusoidal":
             return SinusoidalPositions(self.position_dim, self.num_axes)
         if self.position_shape is None:
             raise UserError(
-                f"{type(self).__name__}: positions {self.position_scheme!r} need max_tokens"
+                f"{type(self).__name__}: position_embedding {self.position_scheme!r} "
+                "needs max_tokens"
             )
         grid = GRIDS[self.position_scheme]
         return grid(self.position_dim, self.position_shape, self.position_offset)

@@ -46,7 +46,7 @@ class AudioSpectrogramTransformer(AudioArchitecture):
             qkv_bias=config.qkv_bias,
             dropout=config.hidden_dropout_prob,
             input_dropout=config.hidden_dropout_prob,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attention_probs_dropout_prob,
         )
 
@@ -83,7 +83,7 @@ class AudioSpectrogramTransformer(AudioArchitecture):
             config.time_stride,
             config.frequency_stride,
             normalise="global" if normal else "none",
-            positions="learned",
+            position_embedding="learned",
             max_tokens=frames * bands,
             num_frames=config.max_length,
             fill=0.0,  # the peer fills before it normalises

@@ -63,7 +63,7 @@ class Wav2Vec2(AudioArchitecture):
             input_norm=not self.stable,
             dropout=config.hidden_dropout,
             input_dropout=config.hidden_dropout,
-            hidden_dropout=config.activation_dropout,
+            activation_dropout=config.activation_dropout,
             attention_dropout=config.attention_dropout,
         )
 

@@ -48,7 +48,7 @@ class KeywordTransformerArchitecture(Architecture):
             normalise="none",
             max_seconds=seconds,
             min_seconds=seconds,
-            positions="learned",
+            position_embedding="learned",
             max_tokens=config["n_frames"],
             prefix=Prefix(1),
         )

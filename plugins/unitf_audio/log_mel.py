@@ -31,7 +31,7 @@ class LogMelFrames(Tokenizer):
         window: samples that a frame sees.
         hop: samples from one frame to the next; a token is two frames.
         pad: whether silence follows a sound up to `max_tokens`, as Whisper was trained.
-        positions: what is added to a token for where it stands.
+        position_embedding: what is added to a token for where it stands.
         max_tokens: what is longer is cut; 1,500 are 30 seconds.
         options: further ones of every tokenizer.
     """
@@ -44,11 +44,11 @@ class LogMelFrames(Tokenizer):
         window: int = 400,
         hop: int = 160,
         pad: bool = True,
-        positions: Positions = "fixed",
+        position_embedding: Positions = "fixed",
         max_tokens: int = 1_500,
         **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens, **options)
+        super().__init__(dim, position_embedding, max_tokens, **options)
         for name, value in {"num_mels": num_mels, "window": window, "hop": hop}.items():
             if value < 1:
                 raise UserError(f"{name}: expected 1 or more, found {value}")

@@ -31,7 +31,7 @@ class _Spectral(Tokenizer, ABC):
         max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
         perturb: random changes of the waveform in training.
         mask: random stripes to hide in training.
-        positions: what is added to a token for where it stands.
+        position_embedding: what is added to a token for where it stands.
         max_tokens: the longest sequence.
         min_seconds: a shorter sound stands in the middle of so many seconds of silence.
         num_frames: every spectrogram has so many frames: its first, and what is missing filled.
@@ -47,14 +47,14 @@ class _Spectral(Tokenizer, ABC):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         mask: SpecAugment | None = None,
-        positions: Positions = "sinusoidal",
+        position_embedding: Positions = "sinusoidal",
         max_tokens: int | None = None,
         min_seconds: float | None = None,
         num_frames: int | None = None,
         fill: float | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens, **options)
+        super().__init__(dim, position_embedding, max_tokens, **options)
         if min_seconds is not None and min_seconds > (max_seconds or min_seconds):
             raise UserError(f"min_seconds {min_seconds} are more than max_seconds {max_seconds}")
         self.min_seconds = min_seconds
@@ -128,7 +128,7 @@ class SpectrogramFrames(_Spectral):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         mask: SpecAugment | None = None,
-        positions: Positions = "sinusoidal",
+        position_embedding: Positions = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
@@ -139,7 +139,7 @@ class SpectrogramFrames(_Spectral):
             max_seconds,
             perturb,
             mask,
-            positions,
+            position_embedding,
             max_tokens,
             **options,
         )
@@ -182,7 +182,7 @@ class SpectralPatches(_Spectral):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         mask: SpecAugment | None = None,
-        positions: Positions = "sinusoidal",
+        position_embedding: Positions = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
@@ -193,7 +193,7 @@ class SpectralPatches(_Spectral):
             max_seconds,
             perturb,
             mask,
-            positions,
+            position_embedding,
             max_tokens,
             **options,
         )

@@ -23,7 +23,7 @@ class WaveformFrames(Tokenizer):
         window: seconds of sound that a token holds; zeros fill the last one.
         max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
         perturb: random changes in training.
-        positions: what is added to a token for where it stands.
+        position_embedding: what is added to a token for where it stands.
         max_tokens: the longest sequence.
         options: further ones of every tokenizer (`prefix`).
     """
@@ -35,11 +35,11 @@ class WaveformFrames(Tokenizer):
         window: float = 0.02,
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
-        positions: Positions = "sinusoidal",
+        position_embedding: Positions = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens, **options)
+        super().__init__(dim, position_embedding, max_tokens, **options)
         self.num_features: int = round(sample_rate * window)
         if self.num_features < 1 or window > 1:
             raise UserError(

@@ -28,7 +28,7 @@ class WaveformConvolution(Tokenizer):
         max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
         perturb: random changes in training.
         hide: spans of tokens to hide in training; None: none, and no vector for them is learned.
-        positions: what else is added to a token for where it stands.
+        position_embedding: what else is added to a token for where it stands.
         options: further ones of every tokenizer (`prefix`).
     """
 
@@ -41,10 +41,10 @@ class WaveformConvolution(Tokenizer):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         hide: HiddenSpans | None = None,
-        positions: Positions = "none",
+        position_embedding: Positions = "none",
         **options: Any,
     ) -> None:
-        super().__init__(dim, positions, **options)
+        super().__init__(dim, position_embedding, **options)
         self.convolutions = convolutions or SampleConvolutions()
         self.sample_rate = sample_rate
         self.normalise = normalise

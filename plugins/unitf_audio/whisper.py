@@ -47,7 +47,7 @@ class Whisper(EncoderDecoderArchitecture):
             activation=config.activation_function,
             dropout=config.dropout,
             input_dropout=config.dropout,
-            hidden_dropout=config.activation_dropout,
+            activation_dropout=config.activation_dropout,
             attention_dropout=config.attention_dropout,
         )
 
@@ -84,7 +84,7 @@ class Whisper(EncoderDecoderArchitecture):
     def _text(self) -> Tokenizer:
         """The tokenizer of targets, of the plugin for texts: plugins do not know each other."""
         config = self.config
-        options = {"positions": "learned", "max_tokens": config.max_target_positions}
+        options = {"position_embedding": "learned", "max_tokens": config.max_target_positions}
         if not self._has("tokenizer.json", "vocab.json"):
             make: Any = registry.find("tokenizers", "TokenIds")
             return make(config.d_model, config.vocab_size, end_id=config.eos_token_id, **options)

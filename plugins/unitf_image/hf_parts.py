@@ -74,7 +74,7 @@ class VisionArchitecture(TransformersArchitecture):
             norm_eps=config.layer_norm_eps,
             dropout=dropout,
             input_dropout=dropout,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             **self.settings(),
         )
 
@@ -100,7 +100,7 @@ class VisionArchitecture(TransformersArchitecture):
             self.config.hidden_size,
             patch=list(self.patch),
             channels=self.config.num_channels,
-            positions=self.positions,
+            position_embedding=self.positions,
             grid=list(to_grid(self.image_size, self.patch)),
             prefix=Prefix(count, self.num_placed) if count else None,
             **fitting,

@@ -41,9 +41,9 @@ class ImagePatches(Tokenizer):
         size: rows and columns to which an image is resized; None: each image keeps its own size.
         resizing: how; None: its largest centred box of that aspect, bilinear.
         channels: to which an image is converted: 1 grey, 3 colour, 4 with alpha, or what it has.
-        positions: "sinusoidal" (over row and column), "learned" (a vector for each place of
-            `size`), "interpolated" (learned on a grid of patches, onto which the patches of an
-            image of any other size are laid) or "cubic" (likewise, by cubic interpolation), or
+        position_embedding: "sinusoidal" (over row and column), "learned" (a vector for each place
+            of `size`), "interpolated" (learned on a grid of patches, onto which the patches of
+            an image of any other size are laid) or "cubic" (likewise, by cubic interpolation), or
             "none", which goes with rotary positions.
         grid: the rows and columns of patches of "interpolated" positions; by default those of
             `size`, or the median of the training images.
@@ -69,7 +69,7 @@ class ImagePatches(Tokenizer):
         size: Pair | None = None,
         resizing: Resizing | None = None,
         channels: int = 3,
-        positions: Positions = "sinusoidal",
+        position_embedding: Positions = "sinusoidal",
         grid: Pair | None = None,
         coordinates: Coordinates | None = None,
         mean: float | list[float] | None = None,
@@ -82,7 +82,7 @@ class ImagePatches(Tokenizer):
         cut: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens, **options)
+        super().__init__(dim, position_embedding, max_tokens, **options)
         self.patch = _pair("patch", patch)
         self.size = None if size is None else _pair("size", size)
         self.resizing = resizing
@@ -157,7 +157,8 @@ class ImagePatches(Tokenizer):
     def position_shape(self) -> tuple[int, ...] | None:
         if self.reference_grid is None:
             raise UserError(
-                f"{type(self).__name__}: positions {self.position_scheme!r} need size or grid"
+                f"{type(self).__name__}: position_embedding {self.position_scheme!r} "
+                "needs size or grid"
             )
         return self.reference_grid
 
@@ -245,7 +246,7 @@ class ImagePatches(Tokenizer):
         if any(found > known for found, known in zip(grid, most, strict=True)):
             raise UserError(
                 f"an image of {'×'.join(map(str, grid))} patches, expected at most "
-                f"{'×'.join(map(str, most))} (positions 'interpolated' take any number)"
+                f"{'×'.join(map(str, most))} (position_embedding 'interpolated' takes any number)"
             )
 
     def _normalisation(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:

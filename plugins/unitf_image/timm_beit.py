@@ -45,7 +45,7 @@ class TimmBeit(TimmImages):
             qkv_bias=attention.q_bias is not None,
             key_bias=attention.q_bias is None,
             layer_scale=1.0 if block.gamma_1 is not None else None,
-            positions="grid" if self.grid else "none",
+            relative_positions="beit" if self.grid else "none",
             grid=list(self.grid) if self.grid else None,
         )
 

@@ -67,14 +67,22 @@ class TimmEva(TimmImages):
     def _positions(self) -> dict[str, Any]:
         rope = self.peer.rope
         if self.rope_kind == "RotaryEmbeddingMixed":
-            return {"positions": "mixed", "position_axes": 2, "rotary_base": rope.temperature}
+            return {
+                "relative_positions": "rope_mixed",
+                "position_axes": 2,
+                "rotary_base": rope.temperature,
+            }
         if self.rope_kind == "RotaryEmbeddingCat":
-            return {"positions": "rotary", "position_axes": 2, "rotary_base": rope.temperature}
+            return {
+                "relative_positions": "rotary",
+                "position_axes": 2,
+                "rotary_base": rope.temperature,
+            }
         if self.rope_kind == "RotaryEmbeddingDinoV3":
             share = rope.dim // 4
             frequencies = [2 * math.pi * rope.temperature ** (-i / share) for i in range(share)]
             return {
-                "positions": "rotary",
+                "relative_positions": "rotary",
                 "position_axes": 2,
                 "rotary_frequencies": 2 * frequencies,
             }
@@ -108,7 +116,7 @@ class TimmEva(TimmImages):
             hidden_dim=block.mlp.fc2.in_features,
             activation=activation_of(block.mlp),  # type: ignore[arg-type]
             **norm_of(block.norm1),
-            norm_position="branch" if type(block).__name__ == "EvaBlockPostNorm" else "pre",
+            norm_position="res_post" if type(block).__name__ == "EvaBlockPostNorm" else "pre",
             input_norm=is_there(peer.norm_pre),
             final_norm=is_there(peer.norm),
             qk_norm=is_there(attention.q_norm),

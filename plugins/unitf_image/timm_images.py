@@ -98,7 +98,7 @@ class TimmImages(Architecture):
         tokenizer = ImagePatches(
             peer.embed_dim,
             patch=list(embed.patch_size),
-            positions="none" if peer.pos_embed is None else "learned",
+            position_embedding="none" if peer.pos_embed is None else "learned",
             coordinates=self.coordinates,
             bias=embed.proj.bias is not None,
             cut=True,

@@ -116,7 +116,7 @@ def _sequential(block: Any) -> dict[str, Any]:
         "hidden_dim": block.mlp.fc2.in_features,
         "activation": activation_of(block.mlp),
         **norm_of(block.norm1),
-        "norm_position": "branch" if type(block).__name__ == "ResPostBlock" else "pre",
+        "norm_position": "res_post" if type(block).__name__ == "ResPostBlock" else "pre",
         "qk_norm": is_there(attention.q_norm),
         "attention_norm": is_there(attention.norm),
         "hidden_norm": is_there(block.mlp.norm),

@@ -81,7 +81,7 @@ class HFPatchTST(TransformersArchitecture):
             chunk=self.num_patches,
             dropout=config.path_dropout,
             input_dropout=config.positional_dropout,
-            hidden_dropout=config.ff_dropout,
+            activation_dropout=config.ff_dropout,
             attention_dropout=config.attention_dropout,
         )
 
@@ -97,7 +97,7 @@ class HFPatchTST(TransformersArchitecture):
                 scaling=SCALINGS[config.scaling],  # type: ignore[arg-type]
                 smallest=SMALLEST.get(config.scaling, 1.0),
                 channel_axis=False,
-                positions="learned",
+                position_embedding="learned",
                 learn_positions=config.positional_encoding_type == "random",
             )
         }

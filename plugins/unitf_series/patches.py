@@ -39,7 +39,7 @@ class SeriesPatches(Tokenizer):
             by the mean of its absolute "size" alone.
         smallest: what is added to the variance, or the least size.
         channel_axis: whether positions are (patch, channel), or the patch alone.
-        positions: those of every tokenizer; "learned" and "additive" ones need `steps`.
+        position_embedding: those of every tokenizer; "learned" and "additive" ones need `steps`.
         learn_positions: whether training changes learned positions.
         max_tokens: the most patches of all channels together.
         options: further ones of every tokenizer.
@@ -55,12 +55,12 @@ class SeriesPatches(Tokenizer):
         scaling: Scaling = "deviation",
         smallest: float = 1e-5,
         channel_axis: bool = True,
-        positions: Positions = "sinusoidal",
+        position_embedding: Positions = "sinusoidal",
         learn_positions: bool = True,
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(dim, positions, max_tokens, **options)
+        super().__init__(dim, position_embedding, max_tokens, **options)
         for name, value in (("patch", patch), ("stride", stride), ("channels", channels)):
             if value is not None and value < 1:
                 raise UserError(f"{name}: expected a whole number from 1 on, found {value}")

@@ -35,7 +35,7 @@ class Bart(TextToText):
             input_norm=self.embedding_norm,
             dropout=config.dropout,
             input_dropout=config.dropout,
-            hidden_dropout=config.activation_dropout,
+            activation_dropout=config.activation_dropout,
             attention_dropout=config.attention_dropout,
         )
 
@@ -48,7 +48,7 @@ class Bart(TextToText):
         """Those of every tokenizer but for the vocabulary."""
         config = self.config
         return {
-            "positions": "learned",
+            "position_embedding": "learned",
             "max_tokens": config.max_position_embeddings,
             "position_offset": 2,
             "table": EmbeddingTable(scale=config.d_model**0.5 if config.scale_embedding else 1.0),
@@ -138,7 +138,7 @@ class Marian(Bart):
         return ("text", "text") if self.shared else ("source", "target")
 
     def text_options(self) -> dict[str, Any]:
-        return super().text_options() | {"positions": "fixed", "position_offset": 0}
+        return super().text_options() | {"position_embedding": "fixed", "position_offset": 0}
 
     def tokenizers(self) -> dict[str, Tokenizer]:
         config, made = self.config, {}

@@ -41,7 +41,7 @@ class Bert(TextEncoder):
             norm_eps=self.eps,
             dropout=config.hidden_dropout_prob,
             input_dropout=config.hidden_dropout_prob,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attention_probs_dropout_prob,
         )
 
@@ -97,7 +97,9 @@ class Roberta(Bert):
         return self.config.max_position_embeddings - self.offset
 
     def tokenizers(self) -> dict[str, Tokenizer]:
-        return {"text": self.text_tokenizer(positions="additive", position_offset=self.offset)}
+        return {
+            "text": self.text_tokenizer(position_embedding="additive", position_offset=self.offset)
+        }
 
     def masked_head(self) -> Head:
         return Head(hidden="gelu", norm_eps=self.eps)
@@ -186,7 +188,7 @@ class DistilBert(TextEncoder):
             norm_eps=self.eps,
             dropout=config.dropout,
             input_dropout=config.dropout,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attention_dropout,
         )
 

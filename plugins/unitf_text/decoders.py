@@ -60,7 +60,7 @@ class TextDecoder(TransformersArchitecture):
 
     def text_options(self) -> dict[str, Any]:
         """The tokenizer's options but for the vocabulary: positions, and what the table is."""
-        return {"positions": "none"}
+        return {"position_embedding": "none"}
 
     def unembedding(self) -> Unembedding | None:
         """How columns become logits; None: nobody asks for them."""

@@ -117,7 +117,9 @@ class TextEncoder(TransformersArchitecture):
 
     def tokenizers(self) -> dict[str, Tokenizer]:
         return {
-            "text": self.text_tokenizer(positions="additive" if self.num_segments else "learned")
+            "text": self.text_tokenizer(
+                position_embedding="additive" if self.num_segments else "learned"
+            )
         }
 
     def text_tokenizer(self, **options: Any) -> Tokenizer:

@@ -46,12 +46,12 @@ class GPT2(TextDecoder):
             attention_scale=None if config.scale_attn_weights else 1.0,
             dropout=config.resid_pdrop,
             input_dropout=config.embd_pdrop,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attn_pdrop,
         )
 
     def text_options(self) -> dict[str, Any]:
-        return {"positions": "learned", "max_tokens": self.config.max_position_embeddings}
+        return {"position_embedding": "learned", "max_tokens": self.config.max_position_embeddings}
 
     def around(self) -> list[Line]:
         places = f"{TEXT}.position_embedding.table"
@@ -91,11 +91,11 @@ class GPTNeoX(TextDecoder):
             norm_eps=config.layer_norm_eps,
             qkv_bias=config.attention_bias,
             attention_out_bias=config.attention_bias,
-            positions="rotary",
+            relative_positions="rotary",
             rotary_dim=attention.rotary_ndims,
             dropout=config.hidden_dropout,
             input_dropout=config.hidden_dropout,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attention_dropout,
             **angles,
         )
@@ -159,13 +159,13 @@ class OPT(TextDecoder):
             bias=config.enable_bias,
             norm_bias=True,
             dropout=config.dropout,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attention_dropout,
         )
 
     def text_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
-            "positions": "learned",
+            "position_embedding": "learned",
             "max_tokens": self.config.max_position_embeddings,
             "position_offset": self.body.embed_positions.offset,
         }
@@ -238,11 +238,11 @@ class Phi(TextDecoder):
             residual="parallel_shared",
             norm_eps=config.layer_norm_eps,
             qk_norm=config.qk_layernorm,
-            positions="rotary",
+            relative_positions="rotary",
             rotary_dim=attention.rotary_ndims,
             dropout=config.resid_pdrop,
             input_dropout=config.embd_pdrop,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attention_dropout,
             **angles,
         )

@@ -47,7 +47,7 @@ class TextTower(TransformersArchitecture):
     def tokenizers(self) -> dict[str, Tokenizer]:
         config = self.config
         options: dict[str, Any] = {
-            "positions": "learned",
+            "position_embedding": "learned",
             "max_tokens": config.max_position_embeddings,
             "truncate": True,
         }

@@ -50,7 +50,7 @@ class LlamaLine(TextDecoder):
             activation=activation_of(self.activation, gated=True),
             norm=self.norm,
             norm_eps=self.norm_eps,
-            norm_position="both" if self.four_norms else "pre",
+            norm_position="sandwich" if self.four_norms else "pre",
             qk_norm=hasattr(attention, "q_norm"),
             bias=mlp.down_proj.bias is not None,
             qkv_bias=attention.q_proj.bias is not None,
@@ -58,7 +58,7 @@ class LlamaLine(TextDecoder):
             attention_scale=None if scale == attention.head_dim**-0.5 else scale,
             attention_softcap=self.softcap,
             attention_dropout=config.attention_dropout,
-            positions="rotary",
+            relative_positions="rotary",
             **angles,
             **self.reach(),
         )

@@ -70,13 +70,13 @@ class ModernBert(TextEncoder):
             attention_out_bias=config.attention_bias,
             input_norm=True,
             first_norm=False,
-            positions="rotary",
+            relative_positions="rotary",
             rotary_base=base["sliding_attention"],
             global_rotary_base=base["full_attention"],
             window=config.sliding_window,
             global_blocks=whole,
             input_dropout=config.embedding_dropout,
-            hidden_dropout=config.mlp_dropout,
+            activation_dropout=config.mlp_dropout,
             attention_dropout=config.attention_dropout,
         )
 
@@ -88,7 +88,7 @@ class ModernBert(TextEncoder):
         return None
 
     def tokenizers(self) -> dict[str, Tokenizer]:
-        return {"text": self.text_tokenizer(positions="none")}
+        return {"text": self.text_tokenizer(position_embedding="none")}
 
     def token_head(self) -> Head:
         config = self.config

@@ -43,7 +43,7 @@ class T5(TextToText):
             norm_eps=config.layer_norm_epsilon,
             bias=False,
             attention_scale=1.0,
-            positions="buckets",
+            relative_positions="t5",
             num_buckets=config.relative_attention_num_buckets,
             max_distance=config.relative_attention_max_distance,
             dropout=config.dropout_rate,
@@ -59,7 +59,9 @@ class T5(TextToText):
         config = self.config
         scaled = self.generates and config.scale_decoder_outputs
         back = Unembedding(tied=self.tied, scale=config.d_model**-0.5 if scaled else None)
-        text = make_text(config.d_model, self.source, config, positions="none", unembedding=back)
+        text = make_text(
+            config.d_model, self.source, config, position_embedding="none", unembedding=back
+        )
         return {"text": text}
 
     def tasks(self) -> dict[str, Task]:

@@ -67,7 +67,7 @@ class TextTokenizer(Tokenizer):
         token_dropout: share of tokens that are made unknown in training (word dropout: Iyyer et
             al., 2015); for tasks that read a text, not for those that predict its tokens.
         num_segments: 0, or how many segments a second position axis tells apart (the token types
-            of BERT: 2; of RoBERTa: 1). `positions: additive` gives each a learned vector.
+            of BERT: 2; of RoBERTa: 1). `position_embedding: additive` gives each a learned vector.
         padding_id: texts are continued with it up to `max_tokens`, for a model that was trained to
             read them so (SigLIP); None: a text is as long as it is.
         pair_separators: how many end tokens stand between the texts of a pair (RoBERTa: 2); 0: a

@@ -45,7 +45,7 @@ class HFVideoMAE(TransformersArchitecture):
             final_norm=not config.use_mean_pooling,
             qkv_bias=config.qv_bias,
             dropout=config.hidden_dropout_prob,
-            hidden_dropout=0.0,
+            activation_dropout=0.0,
             attention_dropout=config.attention_probs_dropout_prob,
         )
 
@@ -57,7 +57,7 @@ class HFVideoMAE(TransformersArchitecture):
             tubelet=config.tubelet_size,
             num_frames=config.num_frames,
             channels=config.num_channels,
-            positions="flat",
+            position_embedding="flat",
             **preparation(self.source, config.image_size),
         )
         return {"video": tokenizer}

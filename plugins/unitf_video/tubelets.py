@@ -39,7 +39,7 @@ class VideoTubelets(Tokenizer):
         size: rows and columns of a frame; None: each clip keeps its own.
         scaling: how frames come to that size; None: they cover it, and their centre is cut out.
         channels: 1 grey, 3 colour.
-        positions: "sinusoidal" (over the three axes), "learned" (a vector for each place),
+        position_embedding: "sinusoidal" (over the three axes), "learned" (a vector for each place),
             "interpolated" or "cubic" (likewise, onto which clips of any size are laid), "flat"
             (fixed sines and cosines of the number of a tubelet, as in VideoMAE), or "none". Those
             of a vector for each place, and "flat", are for `num_frames` and `size`.
@@ -60,15 +60,15 @@ class VideoTubelets(Tokenizer):
         size: Pair | None = None,
         scaling: Scaling | None = None,
         channels: int = 3,
-        positions: Scheme = "sinusoidal",
+        position_embedding: Scheme = "sinusoidal",
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
-        scheme: Any = "none" if positions == "flat" else positions
+        scheme: Any = "none" if position_embedding == "flat" else position_embedding
         super().__init__(dim, scheme, max_tokens, **options)
-        self.flat = positions == "flat"
+        self.flat = position_embedding == "flat"
         self.patch = _pair("patch", patch)
         self.size = None if size is None else _pair("size", size)
         for name, value in (("tubelet", tubelet), ("num_frames", num_frames)):

@@ -60,14 +60,14 @@ WRITERS = {
 
 def tokenizers(**prefix):
     return {
-        "text": lambda dim: Letters(dim, positions="none", **prefix),
-        "picture": lambda dim: Squares(dim, positions="none"),
+        "text": lambda dim: Letters(dim, position_embedding="none", **prefix),
+        "picture": lambda dim: Squares(dim, position_embedding="none"),
     }
 
 
 def make(tasks, kind="encoder", prefix=0, **core):
     torch.manual_seed(0)
-    config = {"dim": DIM, "depth": 2, "num_heads": 2, "kind": kind, "positions": "rotary"}
+    config = {"dim": DIM, "depth": 2, "num_heads": 2, "kind": kind, "relative_positions": "rotary"}
     config = {**config, "position_axes": 2, **core}
     options = {"prefix": Prefix(prefix)} if prefix else {}
     learner = Learner(TransformerConfig(**config), tokenizers(**options), tasks)

@@ -141,7 +141,13 @@ def test_patches_are_the_spectrogram_cut_by_frame_and_band():
 
 def test_patches_that_overlap_are_those_of_a_convolution():
     tokenizer = SpectralPatches(
-        8, SMALL, patch_frames=6, patch_bands=8, frame_step=4, band_step=5, positions="none"
+        8,
+        SMALL,
+        patch_frames=6,
+        patch_bands=8,
+        frame_step=4,
+        band_step=5,
+        position_embedding="none",
     )
     tokenizer.build(unembed=False)
     assert isinstance(tokenizer.embedding, torch.nn.Linear)
@@ -341,7 +347,7 @@ def test_raw_samples_come_back():
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_tokenizer_is_rebuilt_from_plain_data_and_its_state(make: Callable):
-    tokenizer = make(perturb=Perturbation(gain=3.0, snr=[0.0, 9.0]), positions="learned",
+    tokenizer = make(perturb=Perturbation(gain=3.0, snr=[0.0, 9.0]), position_embedding="learned",
                      max_tokens=200)  # fmt: skip
     tokenizer.fit(iter([noise(0.5)]))
     tokenizer.build(unembed=True)

@@ -15,7 +15,7 @@ TRAINED = """
 model:
   core: {dim: 16, depth: 2, num_heads: 2}
   tokenizers:
-    waves: {class_path: Waves, init_args: {positions: learned, max_tokens: 8}}
+    waves: {class_path: Waves, init_args: {position_embedding: learned, max_tokens: 8}}
     beats: Beats
   tasks:
     speed: {class_path: Classification, init_args: {inputs: [waves, beats], target: speed}}

@@ -133,11 +133,11 @@ class View:
 def bias(config: TransformerConfig, view: View, head: int, i: int, j: int) -> Tensor | float:
     """What is added to a score."""
     query, key = view.positions[:, i], view.positions[:, j]
-    if config.positions == "alibi":
+    if config.relative_positions == "alibi":
         return -(2 ** (-8 * (head + 1) / config.num_heads)) * (query - key).abs().sum()
     if view.table is None:
         return 0.0
-    if config.positions == "buckets":
+    if config.relative_positions == "t5":
         row = bucket(config, (key[0] - query[0]).item(), view.causal)
     else:
         row = cell(config, query.tolist(), key.tolist())
@@ -169,7 +169,7 @@ def attend(
         if config.qk_norm:
             qh = norm(config, state, f"{name}.head_norms.query", qh)
             kh = norm(config, state, f"{name}.head_norms.key", kh)
-        if view is not None and config.positions == "rotary":
+        if view is not None and config.relative_positions == "rotary":
             qh, kh = (turn(config, x, view.positions, view.everything) for x in (qh, kh))
         if view is not None and view.angles is not None:
             qh, kh = (mix(view.angles[:, head], x, view.positions) for x in (qh, kh))
@@ -200,11 +200,11 @@ def attend(
 
 
 def residual(config, state, name, x, layer, normed=True):
-    before = config.norm_position in ("pre", "both") and normed
+    before = config.norm_position in ("pre", "sandwich") and normed
     added = layer(norm(config, state, f"{name}.norm", x) if before else x)
-    if config.norm_position == "branch":
+    if config.norm_position == "res_post":
         added = norm(config, state, f"{name}.norm", added)
-    if config.norm_position == "both":
+    if config.norm_position == "sandwich":
         added = norm(config, state, f"{name}.norm_after", added)
     if config.layer_scale is not None:
         added = added * state[f"{name}.scale"]
@@ -244,8 +244,8 @@ def stack(
     for number in range(depth):
         place = 0 if config.share_blocks else number
         block = f"{name}.blocks.{place}"
-        tables = {"buckets": "positions", "grid": f"own_positions.{place}"}
-        table = state.get(f"{name}.{tables.get(config.positions)}.table.weight")
+        tables = {"t5": "positions", "beit": f"own_positions.{place}"}
+        table = state.get(f"{name}.{tables.get(config.relative_positions)}.table.weight")
         angles = state.get(f"{name}.own_positions.{place}.angles")
         everything = number in (config.global_blocks or [])
         view = View(positions, causal, everything, table, angles)

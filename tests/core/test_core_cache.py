@@ -9,23 +9,28 @@ from unitf.core import Cache, Transformer, TransformerConfig
 DIM = 16
 DECODERS = {
     "none": {},
-    "rotary": {"positions": "rotary", "num_kv_heads": 1},
-    "ALiBi": {"positions": "alibi", "attention_softcap": 2.0},
-    "buckets": {"positions": "buckets", "num_buckets": 8, "max_distance": 10},
-    "grid": {"positions": "grid", "grid": [4, 4]},
-    "mixed": {"positions": "mixed"},
-    "window": {"window": 3, "positions": "alibi"},
+    "rotary": {"relative_positions": "rotary", "num_kv_heads": 1},
+    "ALiBi": {"relative_positions": "alibi", "attention_softcap": 2.0},
+    "buckets": {"relative_positions": "t5", "num_buckets": 8, "max_distance": 10},
+    "grid": {"relative_positions": "beit", "grid": [4, 4]},
+    "mixed": {"relative_positions": "rope_mixed"},
+    "window": {"window": 3, "relative_positions": "alibi"},
     "chunk": {"chunk": 4},
     "global": {
         "window": 2,
         "global_blocks": [1],
-        "positions": "rotary",
+        "relative_positions": "rotary",
         "global_rotary_base": 50.0,
     },
-    "norms of heads": {"qk_norm": True, "norm_position": "both", "norm": "rms_offset"},
+    "norms of heads": {"qk_norm": True, "norm_position": "sandwich", "norm": "rms_offset"},
     "parallel": {"residual": "parallel", "attention_scale": 0.3},
     "shared": {"share_blocks": True, "norm_position": "post"},
-    "half": {"positions": "rotary", "rotary_dim": 4, "input_norm": True, "final_norm": False},
+    "half": {
+        "relative_positions": "rotary",
+        "rotary_dim": 4,
+        "input_norm": True,
+        "final_norm": False,
+    },
 }
 LENGTHS = (5, 9, 2, 12)
 
@@ -68,16 +73,16 @@ def test_a_decoder_reads_in_pieces_what_it_reads_at_once(name, step):
     torch.testing.assert_close(in_pieces(core, whole, (3, 6, 1, 8), step), core(whole).rows)
 
 
-@pytest.mark.parametrize("positions", ["rotary", "buckets"])
+@pytest.mark.parametrize("positions", ["rotary", "t5"])
 def test_a_prefix_is_read_first(positions):
-    core, whole, firsts = make(positions=positions), tokens(), (3, 6, 1, 8)
+    core, whole, firsts = make(relative_positions=positions), tokens(), (3, 6, 1, 8)
     found = in_pieces(core, whole, firsts, 1, prefix=firsts)
     torch.testing.assert_close(found, core(whole, prefix=firsts).rows)
 
 
 @pytest.mark.parametrize("lengths", [(4, 7, 1, 3), (3, 3, 3, 3), (0, 2, 0, 1), (0, 0, 0, 0)])
 @pytest.mark.parametrize(
-    "settings", [{"positions": "buckets"}, {"qk_norm": True, "num_kv_heads": 1}]
+    "settings", [{"relative_positions": "t5"}, {"qk_norm": True, "num_kv_heads": 1}]
 )
 def test_a_memory_is_read_once(lengths, settings):
     core, whole, memory = make("encoder-decoder", **settings), tokens(), tokens(lengths, seed=2)
@@ -140,7 +145,7 @@ def test_what_does_not_follow_is_said():
 
 
 def test_a_cache_grows_where_later_tokens_have_fewer_axes():
-    core, cache = make(positions="buckets"), Cache(4)
+    core, cache = make(relative_positions="t5"), Cache(4)
     torch.manual_seed(1)
     rows = torch.randn(10, DIM)
     places = torch.zeros(2, 10)

@@ -39,9 +39,9 @@ assert graphs == 1, f"compiled {graphs} times, for 2 blocks and 3 batches of oth
 @pytest.mark.parametrize(
     "changes",
     [
-        {"positions": "rotary"},
-        {"positions": "grid", "grid": [4, 4], "norm": "rms_offset", "qk_norm": True},
-        {"residual": "parallel_shared", "attention_softcap": 2.0, "positions": "buckets"},
+        {"relative_positions": "rotary"},
+        {"relative_positions": "beit", "grid": [4, 4], "norm": "rms_offset", "qk_norm": True},
+        {"residual": "parallel_shared", "attention_softcap": 2.0, "relative_positions": "t5"},
     ],
     ids=["rotary", "grid", "parallel"],
 )

@@ -33,7 +33,7 @@ def test_overrides_and_what_follows():
     config = TransformerConfig.preset("small", depth=4, activation="swiglu", num_kv_heads=2)
     assert (config.dim, config.depth, config.hidden_dim) == (384, 4, 1024)
     assert config.decoder_depth == 4
-    assert TransformerConfig(dropout=0.2).hidden_dropout == 0.2
+    assert TransformerConfig(dropout=0.2).activation_dropout == 0.2
     assert TransformerConfig(dim=128).num_heads == 2  # heads of 64, as all published sizes
     assert TransformerConfig(dim=32).num_heads == 1
     assert TransformerConfig(dim=30, num_heads=4, head_dim=8).head_dim == 8
@@ -50,35 +50,35 @@ def test_overrides_and_what_follows():
         ({"depth": -1}, "depth must be at least 1, found -1"),
         ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, found 1.0"),
         ({"input_dropout": -0.1}, "input_dropout must be at least 0"),
-        ({"hidden_dropout": 1.5}, "hidden_dropout must be at least 0 and less than 1, found 1.5"),
+        ({"activation_dropout": 1.5}, "activation_dropout must be at least 0 .* 1, found 1.5"),
         ({"drop_path": -0.1}, "drop_path must be at least 0"),
         ({"window": -1}, "window must be at least 0"),
         ({"chunk": 0}, "chunk must be at least 1"),
-        ({"norm": "batch", "checkpoint": True}, "checkpoint computes blocks twice"),
+        ({"norm": "batch", "gradient_checkpointing": True}, "computes blocks twice"),
         ({"norm_eps": 0.0}, "norm_eps must be above 0"),
-        ({"dim": 10, "num_heads": 2, "positions": "rotary"}, "head_dim 5 must be even"),
-        ({"dim": 8, "num_heads": 2, "positions": "rotary", "position_axes": 3}, "hold a pair"),
+        ({"dim": 10, "num_heads": 2, "relative_positions": "rotary"}, "head_dim 5 must be even"),
+        ({"dim": 8, "num_heads": 2, "relative_positions": "rotary", "position_axes": 3}, "a pair"),
         ({"attention_scale": 0.0}, "attention_scale must be above 0, found 0.0"),
         ({"attention_softcap": -1.0}, "attention_softcap must be above 0, found -1.0"),
         ({"norm": "batch", "qk_norm": True}, "qk_norm .* norm 'batch' cannot be"),
-        ({"first_norm": False, "norm_position": "both"}, "needs norm_position 'pre', found 'both'"),
+        ({"first_norm": False, "norm_position": "sandwich"}, "'pre', found 'sandwich'"),
         ({"first_norm": False, "share_blocks": True}, "only the first block's attention reads"),
         ({"residual": "parallel", "norm_position": "post"}, "'parallel' needs norm_position 'pre'"),
         ({"residual": "parallel", "kind": "encoder-decoder"}, "no place for .* a memory"),
-        ({"positions": "buckets", "num_buckets": 7}, "num_buckets must be even .* found 7"),
-        ({"positions": "buckets", "max_distance": 16}, "max_distance must be above half .* 16"),
-        ({"positions": "grid"}, "grid belongs to positions 'grid', found grid None"),
-        ({"grid": [2, 2]}, "found grid .2, 2. with positions 'none'"),
-        ({"positions": "grid", "grid": [2]}, "rows and one of columns, found .2."),
-        ({"rotary_dim": 4}, "rotary_dim belongs to positions 'rotary', found 'none'"),
-        ({"positions": "rotary", "rotary_dim": 5}, "rotary_dim 5 must be even"),
-        ({"positions": "rotary", "rotary_dim": 66}, "rotary_dim 66 must be at most head_dim 64"),
-        ({"positions": "rotary", "rotary_frequencies": [1.0]}, "must be 32 numbers, .* found 1"),
-        ({"positions": "rotary", "global_rotary_base": 5.0}, "global_rotary_base needs global_blo"),
+        ({"relative_positions": "t5", "num_buckets": 7}, "num_buckets must be even .* found 7"),
+        ({"relative_positions": "t5", "max_distance": 16}, "max_distance must be above half .* 16"),
+        ({"relative_positions": "beit"}, "belongs to relative_positions 'beit', found grid None"),
+        ({"grid": [2, 2]}, "found grid .2, 2. with relative_positions 'none'"),
+        ({"relative_positions": "beit", "grid": [2]}, "rows and one of columns, found .2."),
+        ({"rotary_dim": 4}, "rotary_dim belongs to relative_positions 'rotary', found 'none'"),
+        ({"relative_positions": "rotary", "rotary_dim": 5}, "rotary_dim 5 must be even"),
+        ({"relative_positions": "rotary", "rotary_dim": 66}, "66 must be at most head_dim 64"),
+        ({"relative_positions": "rotary", "rotary_frequencies": [1.0]}, "32 numbers, .* found 1"),
+        ({"relative_positions": "rotary", "global_rotary_base": 5.0}, "base needs global_blo"),
         ({"global_blocks": [0]}, "global_blocks needs a window or a chunk"),
         ({"global_blocks": [12], "window": 2}, "numbers from 0 to 11, found 12"),
-        ({"dim": 10, "num_heads": 2, "positions": "mixed"}, "head_dim 5 must be even"),
-        ({"num_kv_heads": 1, "positions": "mixed"}, "num_kv_heads must be num_heads 3, found 1"),
+        ({"dim": 10, "num_heads": 2, "relative_positions": "rope_mixed"}, "head_dim 5 must be"),
+        ({"num_kv_heads": 1, "relative_positions": "rope_mixed"}, "must be num_heads 3, found 1"),
     ],
 )  # fmt: skip
 def test_impossible_values_are_one_clear_line(values, message):
@@ -94,7 +94,7 @@ def test_impossible_values_are_one_clear_line(values, message):
         ({"norm": "layernorm"}, "norm: unknown 'layernorm'; did you mean 'layer'?"),
         ({"kind": "encoderdecoder"}, "did you mean 'encoder-decoder'? known are encoder, decoder"),
         ({"size": "huge"}, "size: unknown 'huge'; known are tiny, small, base, large"),
-        ({"positions": "sinusoidal"}, "known are none, rotary, alibi"),
+        ({"relative_positions": "sinusoidal"}, "known are none, rotary, alibi"),
     ],
 )
 def test_an_unknown_name_lists_the_known_ones(values, message):
@@ -121,7 +121,7 @@ def test_biases_and_the_final_norm_follow():
 
 def test_how_global_blocks_attend():
     config = TransformerConfig(
-        positions="rotary",
+        relative_positions="rotary",
         window=4,
         chunk=9,
         rotary_dim=4,
@@ -146,7 +146,8 @@ def test_jsonargparse_builds_a_core_from_yaml(tmp_path):
     path = tmp_path / "core.yaml"
     path.write_text(
         "core: {config: {size: small, depth: 2, window: 8, drop_path: 0.1, global_blocks: [1],"
-        " positions: rotary, rotary_dim: 4, rotary_frequencies: [1, 0.5], qkv_bias: false}}\n"
+        " relative_positions: rotary, rotary_dim: 4, rotary_frequencies: [1, 0.5],"
+        " qkv_bias: false}}\n"
     )
     parser = make_parser()
     parsed = parser.parse_args(["--config", str(path), "--core.config.num_kv_heads", "3"])
@@ -158,7 +159,7 @@ def test_jsonargparse_builds_a_core_from_yaml(tmp_path):
         drop_path=0.1,
         num_kv_heads=3,
         global_blocks=[1],
-        positions="rotary",
+        relative_positions="rotary",
         rotary_dim=4,
         rotary_frequencies=[1.0, 0.5],
         qkv_bias=False,

@@ -78,7 +78,7 @@ def test_gemma_2():
     )  # fmt: skip
     config = TransformerConfig(
         **SHAPE, kind="decoder", head_dim=12, num_kv_heads=2, bias=False, norm="rms_offset",
-        norm_position="both", activation="geglu_tanh", positions="rotary", window=2,
+        norm_position="sandwich", activation="geglu_tanh", relative_positions="rotary", window=2,
         global_blocks=[1], attention_scale=20**-0.5, attention_softcap=0.8,
     )  # fmt: skip
     compare(config, scramble(Gemma2Model(theirs)), "layers", GEMMA, {"final_norm": "norm"})
@@ -97,8 +97,8 @@ def test_gemma_3():
     )  # fmt: skip
     config = TransformerConfig(
         **SHAPE, kind="decoder", head_dim=12, num_kv_heads=2, bias=False, norm="rms_offset",
-        norm_position="both", activation="geglu_tanh", positions="rotary", window=2, qk_norm=True,
-        global_blocks=[1], attention_scale=20**-0.5, rotary_base=1e3,
+        norm_position="sandwich", activation="geglu_tanh", relative_positions="rotary", window=2,
+        qk_norm=True, global_blocks=[1], attention_scale=20**-0.5, rotary_base=1e3,
         global_rotary_frequencies=[1e5 ** (-i / 6) / 8 for i in range(6)],
     )  # fmt: skip
     block = GEMMA | {
@@ -120,8 +120,9 @@ def test_modern_bert():
         },
     )  # fmt: skip
     config = TransformerConfig(
-        **SHAPE, bias=False, activation="geglu", positions="rotary", window=2, input_norm=True,
-        first_norm=False, global_blocks=[0], rotary_base=1e3, global_rotary_base=1e5,
+        **SHAPE, bias=False, activation="geglu", relative_positions="rotary", window=2,
+        input_norm=True, first_norm=False, global_blocks=[0], rotary_base=1e3,
+        global_rotary_base=1e5,
     )  # fmt: skip
     block = {
         "attention.qkv": ["attn.Wqkv"],
@@ -142,7 +143,7 @@ def test_phi():
     theirs = PhiConfig(**THEIRS, layer_norm_eps=1e-6, rope_parameters=rope)
     config = TransformerConfig(
         **SHAPE, kind="decoder", residual="parallel_shared", activation="gelu_tanh",
-        positions="rotary", rotary_dim=4, rotary_base=100.0,
+        relative_positions="rotary", rotary_dim=4, rotary_base=100.0,
     )  # fmt: skip
     block = LLAMA | {
         "attention.out": ["self_attn.dense"],
@@ -159,7 +160,7 @@ def test_gpt_neox():
     theirs = scramble(GPTNeoXModel(GPTNeoXConfig(**THEIRS, layer_norm_eps=1e-6,
                                                  rope_parameters=rope)))  # fmt: skip
     config = TransformerConfig(
-        **SHAPE, kind="decoder", residual="parallel", positions="rotary", rotary_dim=2,
+        **SHAPE, kind="decoder", residual="parallel", relative_positions="rotary", rotary_dim=2,
         rotary_base=100.0,
     )  # fmt: skip
     block = {
@@ -194,7 +195,7 @@ def test_t5():
     )  # fmt: skip
     config = TransformerConfig(
         **SHAPE, kind="encoder-decoder", head_dim=6, bias=False, norm="rms",
-        activation="geglu_tanh", positions="buckets", num_buckets=8, max_distance=12,
+        activation="geglu_tanh", relative_positions="t5", num_buckets=8, max_distance=12,
         attention_scale=1.0,
     )  # fmt: skip
     theirs, core = scramble(T5Model(theirs)), Transformer(config).eval()
@@ -234,7 +235,7 @@ def test_t5():
 def test_buckets_are_those_of_t5(causal, buckets, distance):
     from transformers.models.t5.modeling_t5 import T5Attention
 
-    config = TransformerConfig(positions="buckets", num_buckets=buckets, max_distance=distance)
+    config = TransformerConfig(relative_positions="t5", num_buckets=buckets, max_distance=distance)
     ahead = torch.arange(-400, 401)
     expected = T5Attention._relative_position_bucket(ahead, not causal, buckets, distance)
     assert torch.equal(BucketPositions(config, causal).bucket(ahead.float()), expected)
@@ -243,7 +244,7 @@ def test_buckets_are_those_of_t5(causal, buckets, distance):
 def test_a_grid_is_that_of_beit():
     from timm.models.beit import gen_relative_position_index
 
-    config = TransformerConfig(dim=8, num_heads=2, positions="grid", grid=[3, 4])
+    config = TransformerConfig(dim=8, num_heads=2, relative_positions="beit", grid=[3, 4])
     scheme = GridPositions(config)
     rows, columns = torch.meshgrid(torch.arange(3.0), torch.arange(4.0), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()])
@@ -306,7 +307,7 @@ def test_eva_giant():
     theirs = EvaBlockPostNorm(
         DIM, HEADS, qkv_bias=False, mlp_ratio=HIDDEN / DIM, scale_attn_inner=False, norm_layer=norm
     )
-    compare_block(theirs, TIMM, qkv_bias=False, norm_position="branch")
+    compare_block(theirs, TIMM, qkv_bias=False, norm_position="res_post")
 
 
 def test_beit():
@@ -323,8 +324,8 @@ def test_beit():
         "encoder.blocks.0.feedforward_residual.scale": "gamma_2",
     }
     compare_block(
-        theirs, TIMM, extra, places.repeat(1, 3), qkv_bias=False, positions="grid", grid=[3, 4],
-        layer_scale=0.1,
+        theirs, TIMM, extra, places.repeat(1, 3), qkv_bias=False, relative_positions="beit",
+        grid=[3, 4], layer_scale=0.1,
     )  # fmt: skip
 
 

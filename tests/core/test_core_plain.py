@@ -27,9 +27,9 @@ OPTIONS = {
     "window": {"window": 3},
     "causal window": {"kind": "decoder", "window": 5},
     "chunks": {"chunk": 4},
-    "ALiBi": {"positions": "alibi"},
+    "ALiBi": {"relative_positions": "alibi"},
     "softcap": {"attention_softcap": 2.0},
-    "few keys": {"num_kv_heads": 2, "positions": "rotary"},
+    "few keys": {"num_kv_heads": 2, "relative_positions": "rotary"},
 }
 
 

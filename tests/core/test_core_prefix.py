@@ -20,9 +20,9 @@ def tokens(lengths=LENGTHS):
     return Tokens.from_rows(torch.randn(sum(lengths), 16), lengths)
 
 
-@pytest.mark.parametrize("positions", ["none", "rotary", "alibi", "buckets"])
+@pytest.mark.parametrize("positions", ["none", "rotary", "alibi", "t5"])
 def test_a_prefix_sees_all_of_itself_and_the_rest_only_what_came_before(positions):
-    core, given = make(positions=positions), tokens()
+    core, given = make(relative_positions=positions), tokens()
     before = core(given, prefix=PREFIX).rows.split(LENGTHS)
     for number, prefix in enumerate(PREFIX):
         for place in range(LENGTHS[number]):
@@ -37,7 +37,7 @@ def test_a_prefix_sees_all_of_itself_and_the_rest_only_what_came_before(position
 
 
 def test_a_whole_prefix_is_an_encoder_and_none_is_a_decoder():
-    core, given = make(positions="rotary"), tokens()
+    core, given = make(relative_positions="rotary"), tokens()
     torch.testing.assert_close(core(given, prefix=LENGTHS).rows, core(given, causal=False).rows)
     torch.testing.assert_close(core(given, prefix=(0,) * 4).rows, core(given).rows)
     torch.testing.assert_close(
@@ -46,14 +46,14 @@ def test_a_whole_prefix_is_an_encoder_and_none_is_a_decoder():
 
 
 def test_a_prefix_equals_its_sequences_one_at_a_time():
-    core, given = make(positions="alibi", window=2), tokens()
+    core, given = make(relative_positions="alibi", window=2), tokens()
     together = core(given, prefix=PREFIX).split()
     for part, whole, prefix in zip(given.split(), together, PREFIX, strict=True):
         torch.testing.assert_close(core(part, prefix=[prefix]).rows, whole.rows)
 
 
 def test_gradients_go_through_a_prefix():
-    core, given = make(positions="buckets"), tokens()
+    core, given = make(relative_positions="t5"), tokens()
     core(given, prefix=PREFIX).rows.square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in core.parameters())
 

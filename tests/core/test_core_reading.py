@@ -16,14 +16,14 @@ LENGTHS = (5, 1, 9, 3)
 OPTIONS = {
     "pre-norm": {},
     "post-norm": {"norm_position": "post"},
-    "norms around": {"norm_position": "both"},
-    "norm of the branch": {"norm_position": "branch"},
+    "norms around": {"norm_position": "sandwich"},
+    "norm of the branch": {"norm_position": "res_post"},
     "batch norm": {"norm": "batch"},
     "parallel": {"residual": "parallel"},
     "one norm for both": {"residual": "parallel_shared"},
     "causal window": {"kind": "decoder", "window": 2},
     "one block thrice": {"share_blocks": True, "depth": 3},
-    "recomputed": {"checkpoint": True},
+    "recomputed": {"gradient_checkpointing": True},
     "drop path": {"drop_path": 0.5},
     "encoder-decoder": {"kind": "encoder-decoder"},
 }

@@ -14,7 +14,7 @@ from unitf.tokens import Tokens
 
 KINDS = {
     "encoder": {},
-    "decoder": {"kind": "decoder", "positions": "rotary"},
+    "decoder": {"kind": "decoder", "relative_positions": "rotary"},
     "modern": {
         "kind": "decoder",
         "norm": "rms",
@@ -22,14 +22,14 @@ KINDS = {
         "num_kv_heads": 1,
         "bias": False,
     },
-    "post": {"norm_position": "post", "positions": "alibi", "layer_scale": 0.1},
+    "post": {"norm_position": "post", "relative_positions": "alibi", "layer_scale": 0.1},
     "batch": {"norm": "batch", "input_norm": True},
-    "window": {"window": 2, "positions": "rotary", "position_axes": 2},
-    "chunk": {"chunk": 3, "positions": "alibi"},
-    "encoder-decoder": {"kind": "encoder-decoder", "positions": "rotary"},
+    "window": {"window": 2, "relative_positions": "rotary", "position_axes": 2},
+    "chunk": {"chunk": 3, "relative_positions": "alibi"},
+    "encoder-decoder": {"kind": "encoder-decoder", "relative_positions": "rotary"},
     "t5": {
         "kind": "encoder-decoder",
-        "positions": "buckets",
+        "relative_positions": "t5",
         "num_buckets": 8,
         "attention_scale": 1.0,
         "norm": "rms",
@@ -37,25 +37,25 @@ KINDS = {
     "gemma": {
         "kind": "decoder",
         "norm": "rms_offset",
-        "norm_position": "both",
+        "norm_position": "sandwich",
         "activation": "geglu_tanh",
         "qk_norm": True,
         "attention_softcap": 2.0,
-        "positions": "rotary",
+        "relative_positions": "rotary",
         "window": 2,
         "global_blocks": [1],
         "global_rotary_base": 100.0,
     },
     "beit": {
-        "positions": "grid",
+        "relative_positions": "beit",
         "grid": [5, 5],
-        "norm_position": "branch",
+        "norm_position": "res_post",
         "attention_norm": True,
         "hidden_norm": True,
     },
-    "parallel": {"residual": "parallel", "positions": "rotary", "rotary_dim": 4},
+    "parallel": {"residual": "parallel", "relative_positions": "rotary", "rotary_dim": 4},
     "parallel, one norm": {"residual": "parallel_shared", "kind": "decoder", "final_norm": False},
-    "shared": {"share_blocks": True, "positions": "grid", "grid": [3, 3]},
+    "shared": {"share_blocks": True, "relative_positions": "beit", "grid": [3, 3]},
     "no first norm": {"first_norm": False, "norm_bias": False},
 }
 TWO_STACKS = ("encoder-decoder", "t5")
@@ -130,7 +130,7 @@ def test_columns_commute_with_permutation_without_positions():
 
 @pytest.mark.parametrize("positions", ["rotary", "alibi"])
 def test_relative_positions_see_order_but_not_where_it_begins(positions):
-    core = make(positions=positions).eval()
+    core = make(relative_positions=positions).eval()
     rows = torch.randn(6, 16, dtype=torch.float64)
     places = torch.arange(6, dtype=torch.float64)[None]
     out = core(Tokens.from_rows(rows, positions=places)).rows
@@ -141,7 +141,7 @@ def test_relative_positions_see_order_but_not_where_it_begins(positions):
 
 
 def test_rotary_takes_fewer_axes_than_configured_but_not_more():
-    core = make(positions="rotary", position_axes=2).eval()
+    core = make(relative_positions="rotary", position_axes=2).eval()
     rows = torch.randn(5, 16, dtype=torch.float64)
     line = torch.arange(5, dtype=torch.float64)[None]
     on_line = core(Tokens.from_rows(rows, positions=line)).rows
@@ -284,8 +284,8 @@ def test_input_dropout_is_off_where_the_first_block_is_frozen():
     torch.testing.assert_close(core(tokens).rows, core.eval()(tokens).rows)
 
 
-def test_hidden_dropout_is_within_the_feedforward():
-    core, tokens = make(hidden_dropout=ALL), make_tokens([4, 6])
+def test_activation_dropout_is_within_the_feedforward():
+    core, tokens = make(activation_dropout=ALL), make_tokens([4, 6])
     with plain_paths():
         found = core.train()(tokens).rows
     for block in core.encoder.blocks:
@@ -294,7 +294,7 @@ def test_hidden_dropout_is_within_the_feedforward():
 
 
 def test_dropout_is_of_what_each_layer_adds():
-    core, tokens = make(dropout=ALL, hidden_dropout=0.0), make_tokens([4, 6])
+    core, tokens = make(dropout=ALL, activation_dropout=0.0), make_tokens([4, 6])
     with plain_paths():
         found = core.train()(tokens).rows
     torch.testing.assert_close(found, core.encoder.final_norm(tokens.rows))
@@ -311,7 +311,7 @@ def test_dropout_and_drop_path_only_in_training():
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"batch"}))
 def test_checkpointed_blocks_give_the_same_gradients(kind):
     changes = KINDS[kind] | {"dropout": 0.2, "drop_path": 0.2}
-    plain, twice = make(**changes), make(**changes, checkpoint=True)
+    plain, twice = make(**changes), make(**changes, gradient_checkpointing=True)
     tokens = make_tokens([4, 6])
     memory = memory_for(plain, tokens)
     found = []
@@ -380,6 +380,6 @@ def test_what_cannot_be_read_is_said():
     with pytest.raises(UserError, match=r"2 sequences cannot read 1 memories"):
         make(kind="encoder-decoder")(make_tokens([3, 1]), make_tokens([3]))
     with pytest.raises(UserError, match=r"3 position axes, but .* a grid, whose axes are 2"):
-        make(positions="grid", grid=[2, 2])(make_tokens([3], axes=3))
+        make(relative_positions="beit", grid=[2, 2])(make_tokens([3], axes=3))
     with pytest.raises(UserError, match=r"16 wide, but the core's dim is 32"):
         make(dim=32)(make_tokens([3]))

@@ -58,10 +58,10 @@ def test_rows_are_those_of_the_textbook_and_sum_to_one(variant, lengths):
                         torch.testing.assert_close(rows.sum(-1), torch.ones_like(rows[..., 0]))
 
 
-@pytest.mark.parametrize("positions", ["none", "alibi", "buckets"])
+@pytest.mark.parametrize("positions", ["none", "alibi", "t5"])
 def test_a_prefix_is_seen_by_itself_and_by_what_follows(positions):
     torch.manual_seed(0)
-    config, core = make(kind="decoder", positions=positions, depth=1)
+    config, core = make(kind="decoder", relative_positions=positions, depth=1)
     tokens, _ = given(config)
     prefix = (3, 0, 4, 1)
     with torch.no_grad(), watching(core) as (watch,):
@@ -80,7 +80,9 @@ def test_a_prefix_is_seen_by_itself_and_by_what_follows(positions):
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "encoder-decoder"])
 def test_who_is_watched_computes_the_same_bit_for_bit(kind, dtype):
     torch.manual_seed(0)
-    config = TransformerConfig(dim=32, depth=2, num_heads=4, kind=kind, positions="alibi", window=4)
+    config = TransformerConfig(
+        dim=32, depth=2, num_heads=4, kind=kind, relative_positions="alibi", window=4
+    )
     core = Transformer(config).to(dtype).eval()
     tokens, memory = (
         Tokens.from_rows(torch.randn(sum(lengths), 32, dtype=dtype), lengths)

@@ -87,7 +87,7 @@ def source(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("source")
     learner = Learner(
         TransformerConfig(**CORE),
-        {"waves": partial(Waves, positions="learned", max_tokens=12), "beats": Beats},
+        {"waves": partial(Waves, position_embedding="learned", max_tokens=12), "beats": Beats},
         {"speed": Classification(["waves", "beats"], "speed", pooling="class_token")},
     )
     trainer = fit(learner, folder)

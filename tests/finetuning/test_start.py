@@ -66,7 +66,7 @@ def test_a_tokenizer_of_another_class_is_fitted_anew(source):
 
 @pytest.mark.parametrize("length", [5, 30])
 def test_positions_of_another_length_keep_their_places(source, length):
-    tokenizers = {"waves": partial(Waves, positions="learned", max_tokens=length)}
+    tokenizers = {"waves": partial(Waves, position_embedding="learned", max_tokens=length)}
     learner = built(learner_from(pretrained=source, tokenizers=tokenizers))
     name = "tokenizers.waves.position_embedding.table"
     theirs, ours = tensors(source)[name], weights_of(learner)[name]

@@ -102,7 +102,7 @@ def test_a_convolutional_stem_sees_the_whole_image_as_it_was():
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "interpolated"])
 def test_images_of_several_grids_go_through_the_stem_together(positions):
-    made = tokenizer(patch=4, stem="convolution", positions=positions, grid=(2, 2))
+    made = tokenizer(patch=4, stem="convolution", position_embedding=positions, grid=(2, 2))
     sizes = [(8, 12), (12, 8), (4, 4), (8, 12)]
     images = [made.encode(image(*size, seed=seed)) for seed, size in enumerate(sizes)]
     together = made.embed(Features.pack(images))
@@ -170,7 +170,7 @@ def test_any_image_gives_the_patches_that_cover_it(
     height, width, channels, size, patch, overlap, positions, kind
 ):
     made = tokenizer(
-        size=size, patch=patch, channels=channels, overlap=overlap, positions=positions
+        size=size, patch=patch, channels=channels, overlap=overlap, position_embedding=positions
     )
     pixels = image(height, width, channels)
     features = made.encode((pixels / 255).astype(kind) if kind[0] in "fb" else pixels.astype(kind))
@@ -221,7 +221,7 @@ def test_an_image_as_long_as_a_wire_needs_no_memory():
 
 def test_an_image_of_the_reference_size_gets_the_very_vectors_of_the_table():
     for scheme in ("interpolated", "learned"):
-        made = tokenizer(positions=scheme, grid=(2, 3), patch=4)
+        made = tokenizer(position_embedding=scheme, grid=(2, 3), patch=4)
         features = made.encode(image(8, 12))
         added = made(features).matrix - made.embed(features)
         assert torch.allclose(added.mT, made.position_embedding.table, atol=1e-6)
@@ -230,7 +230,7 @@ def test_an_image_of_the_reference_size_gets_the_very_vectors_of_the_table():
 
 @pytest.mark.parametrize("grid", [(1, 1), (2, 2), (4, 6), (8, 3), (16, 16)])
 def test_positions_of_another_size_are_torch_s_bilinear_interpolation(grid):
-    made = tokenizer(positions="interpolated", grid=(4, 6), patch=2)
+    made = tokenizer(position_embedding="interpolated", grid=(4, 6), patch=2)
     features = made.encode(image(2 * grid[0], 2 * grid[1]))
     table = made.position_embedding.table.mT.reshape(1, DIM, 4, 6)
     expected = torch.nn.functional.interpolate(table, grid, mode="bilinear", align_corners=False)
@@ -239,13 +239,16 @@ def test_positions_of_another_size_are_torch_s_bilinear_interpolation(grid):
 
 
 def test_the_reference_grid_is_that_of_the_size_or_the_median_of_what_was_seen():
-    assert tokenizer(positions="interpolated", size=(8, 20), patch=4).reference_grid == (2, 5)
-    made = ImagePatches(DIM, patch=4, positions="interpolated")
+    assert tokenizer(position_embedding="interpolated", size=(8, 20), patch=4).reference_grid == (
+        2,
+        5,
+    )
+    made = ImagePatches(DIM, patch=4, position_embedding="interpolated")
     made.fit([image(8, 8), image(12, 20), image(400, 16)])
     assert made.reference_grid == (3, 4)
     for scheme in ("interpolated", "learned"):
         with pytest.raises(UserError, match="need size or grid"):
-            ImagePatches(DIM, positions=scheme).build()
+            ImagePatches(DIM, position_embedding=scheme).build()
 
 
 # ---- learned normalisation -----------------------------------------------------------------
@@ -302,13 +305,13 @@ def test_only_a_sample_is_read_and_images_that_cannot_be_read_are_left_out():
 
 VARIANTS = {
     "interpolated": {
-        "positions": "interpolated",
+        "position_embedding": "interpolated",
         "patch": [2, 4],
         "overlap": 1,
     },
     "convolution": {"patch": [2, 4], "stem": "convolution", "grid": [2, 2]},
     "augmented": {
-        "positions": "learned",
+        "position_embedding": "learned",
         "channels": 1,
         "size": (16, 12),
         "augment": {"resized_crop": [0.5, 1.0], "crop": 2, "affine": True, "erase": 1.0},
@@ -329,7 +332,7 @@ def test_features_are_linear_in_the_pixels():
 
 
 def test_a_pickled_one_encodes_the_same():
-    made = tokenizer(positions="interpolated")
+    made = tokenizer(position_embedding="interpolated")
     again = pickle.loads(pickle.dumps(made))
     assert torch.equal(again.encode(image(9, 7)).values, made.encode(image(9, 7)).values)
 
@@ -359,7 +362,7 @@ def test_nothing_cannot_be_decoded():
 
 
 def test_learned_positions_take_no_more_patches_than_they_know():
-    made = tokenizer(patch=4, positions="learned", grid=(2, 3))
+    made = tokenizer(patch=4, position_embedding="learned", grid=(2, 3))
     assert made.encode(image(8, 12)).num_tokens == 6
     for sides in ((12, 8), (8, 16)):
         with pytest.raises(UserError, match="expected at most 2×3"):

@@ -20,7 +20,9 @@ def image(height: int, width: int) -> np.ndarray:
 
 
 def tokenizer(**arguments) -> ImagePatches:
-    made = ImagePatches(DIM, patch=4, positions=arguments.pop("positions", "none"), **arguments)
+    made = ImagePatches(
+        DIM, patch=4, position_embedding=arguments.pop("position_embedding", "none"), **arguments
+    )
     made.build()
     return made.eval()
 
@@ -52,7 +54,7 @@ def test_images_of_all_sizes_lie_in_one_range():
 @pytest.mark.parametrize("shift", [0.5, 0.0])
 def test_places_on_another_grid_are_the_images_own(positions, extent, shift):
     coordinates = Coordinates(extent, shift=shift, start=-1.0)
-    laid = tokenizer(coordinates=coordinates, positions=positions, grid=(3, 5))
+    laid = tokenizer(coordinates=coordinates, position_embedding=positions, grid=(3, 5))
     sizes = (8, 16), (32, 4), (28, 52)
     for places, expected in zip(
         read(laid, *sizes), read(tokenizer(coordinates=coordinates), *sizes), strict=True
@@ -61,8 +63,8 @@ def test_places_on_another_grid_are_the_images_own(positions, extent, shift):
 
 
 def test_learned_positions_still_read_rows_and_columns():
-    plain = tokenizer(positions="learned", grid=(2, 3))
-    made = tokenizer(positions="learned", grid=(2, 3), coordinates=Coordinates([9.0, 9.0]))
+    plain = tokenizer(position_embedding="learned", grid=(2, 3))
+    made = tokenizer(position_embedding="learned", grid=(2, 3), coordinates=Coordinates([9.0, 9.0]))
     made.load_state_dict(plain.state_dict())
     features = made.encode(image(8, 12))
     assert torch.equal(made(features).matrix, plain(features).matrix)
@@ -77,7 +79,12 @@ def test_no_image_has_no_coordinates():
 
 def test_the_core_turns_by_coordinates_not_by_places():
     config = TransformerConfig(
-        dim=DIM, depth=2, num_heads=2, positions="rotary", position_axes=2, rotary_base=10.0
+        dim=DIM,
+        depth=2,
+        num_heads=2,
+        relative_positions="rotary",
+        position_axes=2,
+        rotary_base=10.0,
     )
     core = Transformer(config).eval()
     for parameter in core.parameters():  # else attention is even, wherever tokens stand

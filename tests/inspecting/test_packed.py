@@ -34,7 +34,9 @@ LEARNERS = {
     "encoder": lambda: make_learner(depth=1),
     "causal": lambda: make_learner(depth=1, kind="decoder"),
     "window": lambda: make_learner(depth=1, window=1),
-    "causal window": lambda: make_learner(depth=1, kind="decoder", window=2, positions="alibi"),
+    "causal window": lambda: make_learner(
+        depth=1, kind="decoder", window=2, relative_positions="alibi"
+    ),
     "chunk": lambda: make_learner(depth=1, chunk=3),
     "prefix": lambda: writer(True, kind="decoder"),
     "encoder-decoder": lambda: writer(False, kind="encoder-decoder"),

@@ -23,7 +23,7 @@ WALK = np.random.default_rng(3).normal(size=(20, 2)).cumsum(0) * [1, 50] + [3, -
     [
         {},
         {"stride": 8, "channel_axis": False, "scaling": "size", "prefix": Prefix(2)},
-        {"positions": "learned", "steps": 16, "channel_axis": False, "scaling": "none"},
+        {"position_embedding": "learned", "steps": 16, "channel_axis": False, "scaling": "none"},
     ],
 )
 def test_it_keeps_to_the_contract(monkeypatch, options):
@@ -113,8 +113,14 @@ def test_settings_that_do_not_fit_are_refused():
     for make, message in (
         (lambda: SeriesPatches(24, patch=0), "patch: expected"),
         (lambda: SeriesPatches(24, patch=4, steps=3), "steps: expected at least the 4"),
-        (lambda: SeriesPatches(24, positions="learned", channels=2).build(), "needs steps"),
-        (lambda: SeriesPatches(24, positions="learned", steps=20).build(), "need channels"),
+        (
+            lambda: SeriesPatches(24, position_embedding="learned", channels=2).build(),
+            "needs steps",
+        ),
+        (
+            lambda: SeriesPatches(24, position_embedding="learned", steps=20).build(),
+            "need channels",
+        ),
         (lambda: Forecast(["a", "b"], "c", 2, 2), "expected one input, found 2"),
         (lambda: Forecast(["a"], "c", 0, 2), "whole numbers from 1 on"),
     ):

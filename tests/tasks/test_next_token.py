@@ -70,7 +70,7 @@ def test_the_tokenizers_need_their_way_back():
 
 @pytest.mark.parametrize("positions", ["none", "rotary", "alibi"])
 def test_no_loss_depends_on_its_own_token_or_a_later_one(positions):
-    task, made, model = ready(NextToken(["text"])), tokenizers(), core(positions=positions)
+    task, made, model = ready(NextToken(["text"])), tokenizers(), core(relative_positions=positions)
     before = losses_of(task, [{"text": "abcdefgh"}, {"text": "xyz"}], made, model)["text"]
     for place in range(8):
         changed = "abcdefgh"[:place] + "q" + "abcdefgh"[place + 1 :]

@@ -73,12 +73,14 @@ KINDS = {
 }
 
 
-def learner(kind="encoder-decoder", others=None, positions="rotary", dropout=0.0, **settings):
+def learner(
+    kind="encoder-decoder", others=None, relative_positions="rotary", dropout=0.0, **settings
+):
     torch.manual_seed(0)
     task = SequenceToSequence(["text", "image"], "target", "text", **settings)
     made = Learner(
         TransformerConfig(
-            dim=DIM, depth=2, num_heads=2, kind=kind, positions=positions, dropout=dropout
+            dim=DIM, depth=2, num_heads=2, kind=kind, relative_positions=positions, dropout=dropout
         ),
         {"text": Letters, "image": Triples},
         {"write": task, **(others or {})},
@@ -317,7 +319,7 @@ def test_it_learns_to_write_numbers_from_behind(tmp_path):
     torch.manual_seed(0)
     made = Learner(
         TransformerConfig(dim=48, depth=1, num_heads=2, kind="encoder-decoder"),
-        {"text": partial(Plain, positions="learned", max_tokens=8)},
+        {"text": partial(Plain, position_embedding="learned", max_tokens=8)},
         {
             "flip": SequenceToSequence(
                 ["text"], "flipped", "text", generate=Generation(max_tokens=6), metrics=["cer"]

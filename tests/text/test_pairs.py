@@ -28,7 +28,7 @@ def test_pairs_keep_to_the_contract(cls, positions, monkeypatch):
     kept = {name: check for name, check in CHECKS.items() if "spawned" not in name}
     monkeypatch.setattr("unitf.testing.CHECKS", kept)
     values = [tuple(value) if isinstance(value, list) else value for value in VALUES]
-    check_tokenizer(cls, values, positions=positions, max_tokens=30, **FRAME)
+    check_tokenizer(cls, values, position_embedding=positions, max_tokens=30, **FRAME)
 
 
 def test_a_pair_is_decoded_to_a_pair():
@@ -39,7 +39,7 @@ def test_a_pair_is_decoded_to_a_pair():
 
 
 def test_additive_positions_of_a_pair_are_those_of_bert():
-    tokenizer = Bytes(8, positions="additive", max_tokens=9, **FRAME)
+    tokenizer = Bytes(8, position_embedding="additive", max_tokens=9, **FRAME)
     tokenizer.build()
     features = tokenizer.encode(("ab", "c"))
     places, segments = tokenizer.position_embedding.tables
@@ -48,7 +48,9 @@ def test_additive_positions_of_a_pair_are_those_of_bert():
 
 
 def test_one_segment_is_a_vector_added_to_every_token():
-    tokenizer = Bytes(8, positions="additive", max_tokens=9, num_segments=1, position_offset=2)
+    tokenizer = Bytes(
+        8, position_embedding="additive", max_tokens=9, num_segments=1, position_offset=2
+    )
     tokenizer.build()
     places, segments = tokenizer.position_embedding.tables
     assert (len(places), len(segments)) == (11, 1)
@@ -99,9 +101,9 @@ def test_words_learn_from_both_texts_of_a_pair():
 
 
 def test_without_segments_a_rotary_core_sees_one_axis():
-    config = TransformerConfig(dim=16, depth=1, num_heads=2, positions="rotary")
+    config = TransformerConfig(dim=16, depth=1, num_heads=2, relative_positions="rotary")
     for segments, works in ((0, True), (1, False)):
-        tokenizer = Bytes(16, positions="none", num_segments=segments)
+        tokenizer = Bytes(16, position_embedding="none", num_segments=segments)
         tokenizer.build()
         tokens = tokenizer(tokenizer.encode("abc"))
         if works:

@@ -45,7 +45,7 @@ def test_a_yaml_reaches_the_options_that_all_text_tokenizers_share():
         shared = {"lowercase": True, "max_tokens": 64, "truncate": True, "token_dropout": 0.1}
         settings = {"class_path": f"unitf_text.{name}", "init_args": {**own, **shared}}
         found = parser.parse_object({"tokenizer": settings}).tokenizer.init_args.as_dict()
-        assert found.items() >= {**own, **shared, "positions": "sinusoidal"}.items()
+        assert found.items() >= {**own, **shared, "position_embedding": "sinusoidal"}.items()
         settings["init_args"]["token_dropuot"] = 0.1
         with pytest.raises(jsonargparse.ArgumentError, match="token_dropuot"):
             parser.parse_object({"tokenizer": settings})

@@ -28,9 +28,9 @@ FIXED = {"num_frames": 4, "size": (16, 24)}
     [
         (VideoTubelets.examples(), {}),
         (VideoTubelets.examples(), {"channels": 1, "tubelet": 1, "prefix": Prefix(2)}),
-        (SIZED, {"positions": "flat", **FIXED}),
-        (SIZED, {"positions": "learned", **FIXED, "mean": 0.4, "std": [0.2, 0.3, 0.4]}),
-        (SIZED, {"positions": "cubic", **FIXED}),
+        (SIZED, {"position_embedding": "flat", **FIXED}),
+        (SIZED, {"position_embedding": "learned", **FIXED, "mean": 0.4, "std": [0.2, 0.3, 0.4]}),
+        (SIZED, {"position_embedding": "cubic", **FIXED}),
     ],
 )
 def test_it_keeps_to_the_contract(monkeypatch, values, options):
@@ -187,7 +187,7 @@ def test_settings_that_do_not_fit_are_refused():
         with pytest.raises(UserError, match=message):
             VideoTubelets(48, **options)
     with pytest.raises(UserError, match="need num_frames and size"):
-        VideoTubelets(48, positions="flat").build()
+        VideoTubelets(48, position_embedding="flat").build()
     with pytest.raises(UserError, match="expected rows and columns"):
         Scaling([8])
 

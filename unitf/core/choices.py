@@ -8,7 +8,7 @@ from unitf.errors import UserError
 
 Kind = Literal["encoder", "decoder", "encoder-decoder"]
 Norm = Literal["layer", "rms", "rms_offset", "batch"]
-NormPosition = Literal["pre", "post", "branch", "both"]
+NormPosition = Literal["pre", "post", "res_post", "sandwich"]
 Residuals = Literal["sequential", "parallel", "parallel_shared"]
 Activation = Literal[
     "gelu",
@@ -21,7 +21,7 @@ Activation = Literal[
     "reglu",
     "swiglu",
 ]
-Positions = Literal["none", "rotary", "alibi", "buckets", "grid", "mixed"]
+Positions = Literal["none", "rotary", "alibi", "t5", "beit", "rope_mixed"]
 Size = Literal["tiny", "small", "base", "large"]
 
 # dim, depth, num_heads as in ViT (Dosovitskiy et al., 2021) and DeiT (Touvron et al., 2021)
@@ -40,7 +40,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "norm_position": get_args(NormPosition),
     "residual": get_args(Residuals),
     "activation": get_args(Activation),
-    "positions": get_args(Positions),
+    "relative_positions": get_args(Positions),
 }
 
 

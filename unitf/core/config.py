@@ -50,7 +50,8 @@ class TransformerConfig:
         activation: of the feed-forward; those that end in "glu", or "glu_tanh", are gates.
         norm: rms_offset is an RMSNorm whose scale is 1 + weight (Gemma).
         norm_position: before each layer; after its residual sum ("post"); of what the layer adds
-            ("branch": EVA-giant, Swin v2); before the layer and of what it adds ("both": Gemma 2).
+            ("res_post": EVA-giant, Swin v2); before the layer and of what it adds
+            ("sandwich": Gemma 2).
         input_norm: normalise the tokens before the first block.
         first_norm: whether the first block's attention normalises what it reads (ModernBERT: no).
         final_norm: a norm after the last block; None: unless norm_position is "post".
@@ -64,16 +65,16 @@ class TransformerConfig:
         norm_bias: of layer norms; None: as `bias`.
         attention_scale: what scores are multiplied by; None: head_dim^-0.5.
         attention_softcap: scores lie between ± this, as cap·tanh(score / cap) (Gemma 2).
-        positions: how attention knows where tokens stand, relative to each other; "mixed" is
-            rotary, with angles that each head of each block learns (RoPE-Mixed).
+        relative_positions: how attention knows where tokens stand, relative to each other;
+            "rope_mixed" is rotary, with angles that each head of each block learns (RoPE-Mixed).
         position_axes: how many axes of the positions rotary turns by: 1 in a text, 2 in an image.
         rotary_dim: how many numbers of a head turn, from its first; None: head_dim.
         rotary_frequencies: the angle per position of each pair that turns, of one axis after the
             other, instead of rotary_base^(-i / pairs of the axis).
-        num_buckets: positions "buckets" (T5): rows of the learned table of distances.
-        max_distance: positions "buckets": from here on all distances are the same.
-        grid: positions "grid" (BEiT): rows and columns of patches, over whose distances each block
-            learns a table. A token whose row is -1 stands outside (a class token).
+        num_buckets: relative_positions "t5" (T5): rows of the learned table of distances.
+        max_distance: relative_positions "t5": from here on all distances are the same.
+        grid: relative_positions "beit" (BEiT): rows and columns of patches, over whose distances
+            each block learns a table. A token whose row is -1 stands outside (a class token).
         window: a token sees only those at most this many places away.
         chunk: sequences are cut in pieces of this many tokens; a token sees only its own piece.
         global_blocks: the blocks, by number from 0, that know no window and no chunk.
@@ -82,12 +83,12 @@ class TransformerConfig:
         dropout: of what each layer adds to the columns (Vaswani et al., 2017).
         input_dropout: of the tokens before the first block; Vaswani et al. have it, with the same
             share, for the sums of embeddings and positions.
-        hidden_dropout: of the numbers inside the feed-forward, after the activation; None: as
+        activation_dropout: of the numbers inside the feed-forward, after the activation; None: as
             `dropout` (Vaswani et al. and most published models: 0).
         attention_dropout: of the weights of attention.
         drop_path: chance that the last block is skipped for a sequence; it rises linearly from 0.
         layer_scale: where the learned scales of each layer's output begin; None: no scales.
-        checkpoint: compute each block twice in training and keep less in memory.
+        gradient_checkpointing: compute each block twice in training and keep less in memory.
     """
 
     size: Size = "tiny"
@@ -118,7 +119,7 @@ class TransformerConfig:
     norm_bias: Decided = None  # type: ignore[assignment]
     attention_scale: float | None = None
     attention_softcap: float | None = None
-    positions: Positions = "none"
+    relative_positions: Positions = "none"
     position_axes: int = 1
     rotary_base: float = 10_000.0
     rotary_dim: int | None = None
@@ -133,11 +134,11 @@ class TransformerConfig:
     global_rotary_frequencies: list[float] | None = None
     dropout: float = 0.0
     input_dropout: float = 0.0
-    hidden_dropout: Share = None  # type: ignore[assignment]
+    activation_dropout: Share = None  # type: ignore[assignment]
     attention_dropout: float = 0.0
     drop_path: float = 0.0
     layer_scale: float | None = None
-    checkpoint: bool = False
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -158,7 +159,7 @@ class TransformerConfig:
             self._default("head_dim", self.dim // self.num_heads)
         hidden = round(self.dim * 8 / 3 / 8) * 8 if self.gated else 4 * self.dim
         self._default("hidden_dim", hidden)
-        self._default("hidden_dropout", self.dropout)
+        self._default("activation_dropout", self.dropout)
         self._default("final_norm", self.norm_position != "post")
         for name in ("qkv_bias", "attention_out_bias", "norm_bias"):
             self._default(name, self.bias)

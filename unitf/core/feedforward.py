@@ -40,7 +40,7 @@ class FeedForward(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.activation = _ACTIVATIONS[config.activation]
-        self.dropout = config.hidden_dropout
+        self.dropout = config.activation_dropout
         self.inner = Projection(config.dim, self.inner_width(config), bias=config.bias)
         self.norm = make_norm(config, config.hidden_dim) if config.hidden_norm else None
         self.out = Projection(config.hidden_dim, config.dim, bias=config.bias)

@@ -27,7 +27,7 @@ def _numbers(config: Any) -> Iterator[str]:
         yield f"chunk must be at least 1, found {config.chunk}"
 
 
-_SHARES = ("dropout", "input_dropout", "hidden_dropout", "attention_dropout", "drop_path")
+_SHARES = ("dropout", "input_dropout", "activation_dropout", "attention_dropout", "drop_path")
 
 
 def _heads(config: Any) -> Iterator[str]:
@@ -40,9 +40,9 @@ def _heads(config: Any) -> Iterator[str]:
 
 def _norms(config: Any) -> Iterator[str]:
     if config.norm == "batch":
-        if config.checkpoint:
+        if config.gradient_checkpointing:
             yield (
-                "checkpoint computes blocks twice, "
+                "gradient_checkpointing computes blocks twice, "
                 "and norm 'batch' would count their statistics twice"
             )
         if config.qk_norm:
@@ -66,7 +66,7 @@ def _residuals(config: Any) -> Iterator[str]:
 
 
 def _positions(config: Any) -> Iterator[str]:
-    if config.positions == "buckets":
+    if config.relative_positions == "t5":
         if config.num_buckets < 4 or config.num_buckets % 2:
             yield f"num_buckets must be even and at least 4, found {config.num_buckets}"
         if config.max_distance <= config.num_buckets // 2:
@@ -74,10 +74,10 @@ def _positions(config: Any) -> Iterator[str]:
                 f"max_distance must be above half of num_buckets {config.num_buckets}, "
                 f"found {config.max_distance}"
             )
-    if (config.positions == "grid") != (config.grid is not None):
+    if (config.relative_positions == "beit") != (config.grid is not None):
         yield (
-            f"grid belongs to positions 'grid', found grid {config.grid} "
-            f"with positions {config.positions!r}"
+            f"grid belongs to relative_positions 'beit', found grid {config.grid} "
+            f"with relative_positions {config.relative_positions!r}"
         )
     if config.grid is not None and (len(config.grid) != 2 or min(config.grid) < 1):
         yield f"grid must be a number of rows and one of columns, found {config.grid}"
@@ -86,23 +86,24 @@ def _positions(config: Any) -> Iterator[str]:
 def _mixed(config: Any) -> Iterator[str]:
     if config.num_kv_heads != config.num_heads:
         yield (
-            f"positions 'mixed' turn each head by itself: num_kv_heads must be num_heads "
-            f"{config.num_heads}, found {config.num_kv_heads}"
+            f"relative_positions 'rope_mixed' turns each head by itself: num_kv_heads must be "
+            f"num_heads {config.num_heads}, found {config.num_kv_heads}"
         )
     if config.head_dim % 2 or config.head_dim // 2 < config.position_axes:
         yield (
-            f"positions 'mixed' turn pairs: head_dim {config.head_dim} must be even and hold a "
-            f"pair for each of {config.position_axes} position_axes"
+            f"relative_positions 'rope_mixed' turns pairs: head_dim {config.head_dim} must be even "
+            f"and hold a pair for each of {config.position_axes} position_axes"
         )
 
 
 def _rotary(config: Any) -> Iterator[str]:
-    if config.positions == "mixed":
+    if config.relative_positions == "rope_mixed":
         yield from _mixed(config)
-    if config.positions != "rotary":
+    if config.relative_positions != "rotary":
         for name in ("rotary_dim", *_FREQUENCIES, "global_rotary_base"):
             if getattr(config, name) is not None:
-                yield f"{name} belongs to positions 'rotary', found {config.positions!r}"
+                scheme = config.relative_positions
+                yield f"{name} belongs to relative_positions 'rotary', found {scheme!r}"
         return
     name = "head_dim" if config.rotary_dim is None else "rotary_dim"
     turned, axes = getattr(config, name), config.position_axes

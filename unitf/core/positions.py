@@ -215,17 +215,17 @@ def _with_axes(
     return F.pad(positions, (0, 0, 0, missing)) if missing else positions
 
 
-_SHARED = {"rotary": RotaryPositions, "alibi": AlibiPositions, "buckets": BucketPositions}
-_OWN = {"grid": GridPositions, "mixed": MixedPositions}
+_SHARED = {"rotary": RotaryPositions, "alibi": AlibiPositions, "t5": BucketPositions}
+_OWN = {"beit": GridPositions, "rope_mixed": MixedPositions}
 
 
 def make_positions(config: TransformerConfig, causal: bool = False) -> NoPositions:
     """The relative positions that all blocks of a stack share, as `config.positions` says."""
-    return _SHARED.get(config.positions, NoPositions)(config, causal)
+    return _SHARED.get(config.relative_positions, NoPositions)(config, causal)
 
 
 def make_own_positions(config: TransformerConfig, num_blocks: int) -> list[NoPositions]:
     """Those that each block has for itself: one for each, or none at all."""
-    if config.positions not in _OWN:
+    if config.relative_positions not in _OWN:
         return []
-    return [_OWN[config.positions](config) for _ in range(num_blocks)]
+    return [_OWN[config.relative_positions](config) for _ in range(num_blocks)]

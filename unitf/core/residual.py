@@ -81,7 +81,7 @@ class BothNorms(PreNorm):
         return self.scaled(self.norm_after(self.dropped(rows)), keep)
 
 
-_POSITIONS = {"pre": PreNorm, "post": PostNorm, "branch": BranchNorm, "both": BothNorms}
+_POSITIONS = {"pre": PreNorm, "post": PostNorm, "res_post": BranchNorm, "sandwich": BothNorms}
 
 
 def make_residual(config: TransformerConfig, normed: bool = True) -> PreNorm:

@@ -60,7 +60,7 @@ class Stack(nn.Module):
         causal = self.causal if causal is None else causal
         call = None if cache is None else self._call(cache, tokens, causal, prefix)
         contexts = self._contexts(tokens, memory, causal, prefix if causal else None, call)
-        run = _run_twice if self.config.checkpoint and self.training else _run
+        run = _run_twice if self.config.gradient_checkpointing and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.drop_path[-1] > 0
         # a batch norm counts all tokens; a compiled block would be compiled once more
