@@ -26,7 +26,7 @@ from torch import nn
 import unitf
 from benchmarks.recurrent import AdditiveAttention, FinalState, Recurrent
 from unitf import registry
-from unitf.data import DataModule
+from unitf.training import DataModule
 
 CONTEXTS = {"final_state": FinalState, "attention": AdditiveAttention}
 LABELS = {

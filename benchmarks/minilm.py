@@ -43,7 +43,7 @@ def by_transformers(folder: str, sentences: list[str]) -> torch.Tensor:
 
 def by_unitf(folder: str, sentences: list[str]) -> torch.Tensor:
     """The task `embedding` of the imported model."""
-    from unitf.peers.exchange import import_model
+    from unitf.interop.exchange import import_model
 
     learner, _ = import_model(f"hf:{folder}")
     predictions = learner.predict([{"text": sentence} for sentence in sentences])

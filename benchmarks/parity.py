@@ -25,9 +25,9 @@ from torch import nn
 
 from benchmarks import parity_cases
 from unitf import UserError
-from unitf.peers.hub import describe, hubs
-from unitf.peers.proof import TOLERANCE
-from unitf.peers.testing import GRADIENT_TOLERANCE, Parity, measure
+from unitf.interop.hub import describe, hubs
+from unitf.interop.parity import GRADIENT_TOLERANCE, Parity, measure
+from unitf.interop.proof import TOLERANCE
 
 REGISTRY = "timm_registry"
 # by the library that a model's class is from; ours has KWT's own model, which no package carries
@@ -156,7 +156,11 @@ Made by `python -m benchmarks.parity --out docs/parity.md` on {time.strftime("%Y
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+        return next(
+            map_weight.partition(":")[2].strip()
+            for map_weight in lines
+            if "model name" in map_weight
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 

@@ -9,8 +9,8 @@ import torch
 from toys import Letters, Swings, make_learner
 
 from unitf import Learner, TransformerConfig
-from unitf.data import DataModule
 from unitf.tasks import NextToken
+from unitf.training import DataModule
 
 pytestmark = [
     pytest.mark.cuda,

@@ -9,8 +9,8 @@ import torch
 
 import unitf
 from unitf import Features, Learner, Source, Tokenizer, TransformerConfig
-from unitf.data import DataModule, RandomState
 from unitf.tasks import Classification
+from unitf.training import DataModule, RandomState
 
 
 class Waves(Tokenizer):

@@ -8,36 +8,36 @@ __version__ = "0.1.0"
 _HOME = {
     "Batch": "unitf.batch",
     "Features": "unitf.tokens",
-    "Learner": "unitf.learner",
+    "Learner": "unitf.training.learner",
     "SampleError": "unitf.errors",
     "Source": "unitf.data.source",
     "Task": "unitf.tasks.task",
-    "Tokenizer": "unitf.tokenizer",
+    "Tokenizer": "unitf.tokenizer.tokenizer",
     "Tokens": "unitf.tokens",
     "Transformer": "unitf.core",
     "TransformerConfig": "unitf.core",
     "UserError": "unitf.errors",
-    "View": "unitf.batch",
-    "from_pretrained": "unitf.peers.exchange",
-    "hookimpl": "unitf.hookspecs",
+    "TaskBatch": "unitf.batch",
+    "from_pretrained": "unitf.interop.exchange",
+    "hookimpl": "unitf.registry.hookspecs",
     "load": "unitf.checkpoints",
-    "register": "unitf.registry",
+    "register": "unitf.registry.registry",
 }
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
-    from unitf.batch import Batch, View
-    from unitf.checkpoints import load
+    from unitf.batch import Batch, TaskBatch
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
     from unitf.errors import SampleError, UserError
-    from unitf.hookspecs import hookimpl
-    from unitf.learner import Learner
-    from unitf.peers.exchange import from_pretrained
-    from unitf.registry import register
+    from unitf.interop.exchange import from_pretrained
+    from unitf.loading import load
+    from unitf.registry.hookspecs import hookimpl
+    from unitf.registry.registry import register
     from unitf.tasks.task import Task
-    from unitf.tokenizer import Tokenizer
+    from unitf.tokenizer.tokenizer import Tokenizer
     from unitf.tokens import Features, Tokens
+    from unitf.training.learner import Learner
 
 
 def __getattr__(name: str) -> Any:

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
 
 Sample = Mapping[str, Any]  # column → raw value; a column that is missing or None is lacking
 
 
 @dataclass(frozen=True, eq=False)
-class Encoding:
+class EncodedSample:
     """One sample, encoded for one task."""
 
     sample: Sample
@@ -23,14 +23,14 @@ class Encoding:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class TaskBatch:
     """The samples of a batch that one task takes; sequence s of everything is sample s."""
 
     features: dict[str, Features]  # column → S sequences, empty where a sample lacks the column
     target: Any  # what the task's `collate` made of S targets; None where there are none
     modalities: tuple[str, ...]  # of each sample: the columns that it brought, as "image+question"
     names: tuple[str, ...]  # of each sample, to tell a person which one it is
-    notes: tuple[Any, ...] = ()  # of each sample: what the task noted of its raw values
+    sample_infos: tuple[Any, ...] = ()  # of each sample: what the task noted of its raw values
     sequence: Features | None = None  # the target, where a tokenizer encodes it: S sequences
 
     @property
@@ -42,7 +42,7 @@ class View:
         target = 0 if self.sequence is None else self.sequence.num_tokens
         return target + sum(features.num_tokens for features in self.features.values())
 
-    def to(self, device: Any, non_blocking: bool = False) -> "View":
+    def to(self, device: Any, non_blocking: bool = False) -> "TaskBatch":
         return replace(
             self,
             features={k: f.to(device, non_blocking) for k, f in self.features.items()},
@@ -50,7 +50,7 @@ class View:
             sequence=self.sequence and self.sequence.to(device, non_blocking),
         )
 
-    def pin_memory(self) -> "View":
+    def pin_memory(self) -> "TaskBatch":
         return replace(
             self,
             features={k: f.pin_memory() for k, f in self.features.items()},
@@ -63,7 +63,7 @@ class View:
 class Batch:
     """A View for each task, by the task's name; a task without samples has a View of none."""
 
-    views: dict[str, View]
+    views: dict[str, TaskBatch]
     skipped: tuple[str, ...] = field(default=())  # the errors of samples left out (on_error: skip)
 
     @property

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from unitf.configurable import Configurable
+from unitf.registry.configurable import Configurable
 
 
 class Component(Configurable, nn.Module):
@@ -20,17 +20,17 @@ class Component(Configurable, nn.Module):
         super().__init__()
         self.fitted: dict[str, Any] = {}  # plain data and tensors only: it goes into checkpoints
         self.built: dict[str, Any] | None = None
-        self._adopted = False
+        self._has_loaded_fitted = False
 
     @property
     def is_fitted(self) -> bool:
         """Whether it is settled what `fit` would learn."""
-        return self._adopted or self.built is not None
+        return self._has_loaded_fitted or self.built is not None
 
-    def adopt(self, fitted: dict[str, Any]) -> None:
+    def load_fitted(self, fitted: dict[str, Any]) -> None:
         """Takes what another one of its kind learned, instead of `fit`."""
         self.fitted = fitted
-        self._adopted = True
+        self._has_loaded_fitted = True
 
     def build(self, **arguments: Any) -> None:
         """Makes the parameters, once; what was built already stays."""

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf.batch import Sample, View
+from unitf.batch import Sample, TaskBatch
 from unitf.data.encoder import Encoder
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Reader, Rules, StreamedText, write
@@ -50,7 +50,7 @@ def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Ten
                 batch = encode([encode.item(i, samples[i]) for i in some]).to(learner.device)
                 assert name is not None  # else encoding has named the sample
                 task, tokenizers = learner.tasks[name], dict(learner.tokenizers.items())
-                view = task.whole(batch.views[name])
+                view = task.unmasked(batch.views[name])
                 columns = learner.columns(replace(batch, views={**batch.views, name: view}))[name]
                 found = task.sample_vectors(columns, view, tokenizers)
                 if vectors is None:
@@ -115,7 +115,7 @@ def writing_task(learner: Any, name: str | None = None) -> str:
     Raises:
         UserError: there is none, or there are several.
     """
-    writing = [n for n, task in learner.tasks.items() if task.writes]
+    writing = [n for n, task in learner.tasks.items() if task.can_generate]
     if name is None and len(writing) == 1:
         return writing[0]
     if name in writing:
@@ -143,12 +143,12 @@ def _by_task(learner: Any, samples: Sequence[Sample]) -> dict[str | None, list[i
     """The numbers of the samples by the first task that takes them; None: by no task."""
     groups: dict[str | None, list[int]] = {}
     for number, sample in enumerate(samples):
-        taking = (n for n, task in learner.tasks.items() if task.takes(sample, labelled=False))
+        taking = (n for n, task in learner.tasks.items() if task.accepts(sample, labelled=False))
         groups.setdefault(next(taking, None), []).append(number)
     return groups
 
 
-def _with_empty(view: View, whole: Sequence[int], count: int) -> View:
+def _with_empty(view: TaskBatch, whole: Sequence[int], count: int) -> TaskBatch:
     """The samples of a view under these numbers, among others that bring no token."""
     features = {}
     for column, some in view.features.items():
@@ -156,7 +156,7 @@ def _with_empty(view: View, whole: Sequence[int], count: int) -> View:
         lengths[list(whole)] = some.lengths
         features[column] = Features(some.values, some.positions, tuple(lengths.tolist()))
     names = tuple(str(number) for number in range(count))
-    return View(features, None, ("",) * count, names)
+    return TaskBatch(features, None, ("",) * count, names)
 
 
 def _check(batch_size: int) -> None:

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from unitf import inference
 from unitf.batch import Batch, Sample
-from unitf.configurable import plain
 from unitf.core import Transformer, TransformerConfig
-from unitf.finetuning import LoRA
-from unitf.finetuning.lora import add_adapters
-from unitf.fitting import check_inputs
 from unitf.generation import Generation
-from unitf.plain import is_plain
-from unitf.tasks.task import Given, Task
-from unitf.tokenizer import Tokenizer
-from unitf.tokens import Places, Tokens
+from unitf.nn.reference_mode import is_reference_mode
+from unitf.registry.configurable import plain
+from unitf.tasks.task import CoreInputs, Task
+from unitf.tokenizer.tokenizer import Tokenizer
+from unitf.tokens import ColumnIndices, Tokens
+from unitf.training.finetuning import LoRA
+from unitf.training.finetuning.lora import add_adapters
+from unitf.training.fitting import check_inputs
 
 TokenizerFactory = Callable[[int], Tokenizer]
 
@@ -79,29 +79,35 @@ class Model(nn.Module):
             everything: also those that a task does not read.
         """
         views, tokenizers = batch.views, self._tokenizers
-        given = {name: self.tasks[name].give(view, tokenizers) for name, view in views.items()}
+        core_inputs = {
+            name: self.tasks[name].core_inputs(view, tokenizers) for name, view in views.items()
+        }
         kinds = {
             name: (self.tasks[name].causal, one.memory is None, one.prefix is None)
-            for name, one in given.items()
+            for name, one in core_inputs.items()
         }
         columns: dict[str, Tokens] = {}
         for kind in dict.fromkeys(kinds.values()):
-            names = [name for name in given if kinds[name] == kind]
-            packed = Given.pack([given[name] for name in names])
-            read = None
-            if not (everything or is_plain()):
-                read = self._read(packed.tokens, {n: given[n].tokens.num_sequences for n in names})
-            passed = self.core(packed.tokens, packed.memory, kind[0], packed.prefix, read=read)
-            parts = passed.unpack([given[name].tokens.num_sequences for name in names])
+            names = [name for name in core_inputs if kinds[name] == kind]
+            packed = CoreInputs.pack([core_inputs[name] for name in names])
+            output_columns = None
+            if not (everything or is_reference_mode()):
+                output_columns = self._output_columns(
+                    packed.tokens, {n: core_inputs[n].tokens.num_sequences for n in names}
+                )
+            passed = self.core(
+                packed.tokens, packed.memory, kind[0], packed.prefix, output_columns=output_columns
+            )
+            parts = passed.unpack([core_inputs[name].tokens.num_sequences for name in names])
             columns.update(zip(names, parts, strict=True))
         return columns
 
-    def _read(self, tokens: Tokens, counts: Mapping[str, int]) -> Places | None:
+    def _output_columns(self, tokens: Tokens, counts: Mapping[str, int]) -> ColumnIndices | None:
         """The columns that some tasks read of their sequences; None: all of them."""
-        slices = {name: self.tasks[name].reads for name in counts}
+        slices = {name: self.tasks[name].output_columns for name in counts}
         if not any(slices.values()):
             return None
-        return tokens.places(
+        return tokens.column_indices(
             [slices[name] or (None, None) for name, count in counts.items() for _ in range(count)]
         )
 
@@ -109,13 +115,13 @@ class Model(nn.Module):
         """For each task what its heads read."""
         columns = self.columns(batch, everything=False)
         return {
-            name: self.tasks[name].read(columns[name], view, self._tokenizers)
+            name: self.tasks[name].outputs(columns[name], view, self._tokenizers)
             for name, view in batch.views.items()
         }
 
-    def _losses(self, batch: Batch, readings: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _losses(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Tensor]:
         return {
-            name: self.tasks[name].losses(readings[name], view, self._tokenizers)
+            name: self.tasks[name].losses(outputs[name], view, self._tokenizers)
             for name, view in batch.views.items()
         }
 
@@ -141,8 +147,8 @@ class Model(nn.Module):
         samples, items = counts.tolist()
         total = torch.zeros((), device=self.device)
         for name, n, count in zip(names, samples, items, strict=True):
-            share = n / max(sum(samples), 1) / max(count, 1)
-            total = total + losses[name].float().sum() * (share * self.tasks[name].weight)
+            sample_weight = n / max(sum(samples), 1) / max(count, 1)
+            total = total + losses[name].float().sum() * (sample_weight * self.tasks[name].weight)
         return total * processes
 
     def over_processes(self, counts: Tensor) -> tuple[Tensor, int]:
@@ -151,14 +157,14 @@ class Model(nn.Module):
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """What each task says of each of its samples, under their names."""
-        readings = self(batch)
+        outputs = self(batch)
         return [
             {"sample": sample, "task": name, **prediction}
             for name, view in batch.views.items()
             if view.num_samples
             for sample, prediction in zip(
                 view.names,
-                self.tasks[name].predict(readings[name], view, self._tokenizers),
+                self.tasks[name].predict(outputs[name], view, self._tokenizers),
                 strict=True,
             )
         ]

@@ -126,10 +126,10 @@ class Spans:
     texts: tuple[str, ...]  # one, or both of a pair
     # the number of the text, the first character and the one after the last; -1 for tokens that
     # stand for none; in NumPy, since it goes from workers to the main process sample by sample
-    places: Int[np.ndarray, "3 N"]
+    ranges: Int[np.ndarray, "3 N"]
 
 
-class Places(NamedTuple):
+class ColumnIndices(NamedTuple):
     """Some columns of a batch: where they stand, and how many of them each sequence has."""
 
     index: Int[Tensor, " R"]
@@ -166,11 +166,11 @@ class Tokens:
     @classmethod
     def from_padded(cls, padded: Float[Tensor, "S L D"], mask: Bool[Tensor, "S L"]) -> "Tokens":
         """From a padded batch and the mask of its real tokens; a position is the place in L."""
-        places = torch.arange(padded.shape[1], dtype=torch.float32, device=padded.device)
+        order = torch.arange(padded.shape[1], dtype=torch.float32, device=padded.device)
         return cls.from_rows(
             padded[mask],
             lengths=mask.sum(1).tolist(),
-            positions=places.expand(mask.shape)[mask][None],
+            positions=order.expand(mask.shape)[mask][None],
         )
 
     def to_padded(self, value: float = 0.0) -> tuple[Float[Tensor, "S L D"], Bool[Tensor, "S L"]]:
@@ -240,22 +240,26 @@ class Tokens:
 
     def within(self, first: int | None, last: int | None) -> "Tokens":
         """The columns [first, last) of every sequence, as in a slice of a list."""
-        return self.at(self.places([(first, last)] * self.num_sequences))
+        return self.at(self.column_indices([(first, last)] * self.num_sequences))
 
-    def places(self, slices: Sequence[tuple[int | None, int | None]]) -> Places:
+    def column_indices(self, slices: Sequence[tuple[int | None, int | None]]) -> ColumnIndices:
         """Where the columns [first, last) of each sequence stand."""
         starts = np.cumsum([0, *self.lengths])[:-1]
         runs = [range(n)[first:last] for n, (first, last) in zip(self.lengths, slices, strict=True)]
-        places = [start + np.arange(r.start, r.stop) for start, r in zip(starts, runs, strict=True)]
-        order = np.concatenate(places) if places else np.zeros(0, np.int64)
+        indices = [
+            start + np.arange(r.start, r.stop) for start, r in zip(starts, runs, strict=True)
+        ]
+        order = np.concatenate(indices) if indices else np.zeros(0, np.int64)
         index = torch.from_numpy(order).to(self.matrix.device, non_blocking=True)
-        return Places(index, tuple(len(r) for r in runs))
+        return ColumnIndices(index, tuple(len(r) for r in runs))
 
-    def at(self, places: Places, rows: Float[Tensor, "R D2"] | None = None) -> "Tokens":
+    def at(self, indices: ColumnIndices, rows: Float[Tensor, "R D2"] | None = None) -> "Tokens":
         """The columns at these places alone; `rows`: what became of them."""
         if rows is None:
-            rows = self.rows.index_select(0, places.index)
-        return Tokens.from_rows(rows, places.lengths, self.positions.index_select(1, places.index))
+            rows = self.rows.index_select(0, indices.index)
+        return Tokens.from_rows(
+            rows, indices.lengths, self.positions.index_select(1, indices.index)
+        )
 
     def split(self) -> list["Tokens"]:
         """One Tokens for each sequence."""

@@ -168,8 +168,8 @@ def _prepared(
     side: Callable[[Any, Any, Batches, str], float], arguments: list[str], folder: str
 ) -> float:
     """Calls a side with what `unitf fit` has made ready."""
-    from unitf.callbacks.instead import training_batches
     from unitf.cli.untrained import RecipeCLI
+    from unitf.training.callbacks.prepared import training_batches
 
     cli = RecipeCLI("bench", arguments)
 
@@ -177,11 +177,11 @@ def _prepared(
         batches = Batches(training_batches(cli.trainer))
         return side(cli.trainer, cli.model, batches, folder)
 
-    return cli.instead_of_training(run)
+    return cli.run_prepared(run)
 
 
 def _fit(arguments: list[str], folder: str) -> float:
-    from unitf.cli.training import TrainingCLI, prepare
+    from unitf.cli.training_cli import TrainingCLI, prepare
 
     timer = Timer()
     cli = TrainingCLI("fit", prepare([*arguments, "--out", folder, "--test_after_fit", "false"]))

@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from unitf.callbacks.versions import versions
+from unitf.training.callbacks.versions import versions
 
 
 def line(found: dict[str, Any]) -> str:

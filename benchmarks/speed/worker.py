@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.speed.limits import limit, spent
 from benchmarks.speed.workloads import find
-from unitf.memory import keep_freed_memory
+from unitf.training.freed_memory import keep_freed_memory
 
 
 def main(name: str, who: str, threads: str, file: str) -> None:

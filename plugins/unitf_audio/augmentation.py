@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import UserError
-from unitf.configurable import Configurable
+from unitf.registry.configurable import Configurable
 from unitf_audio.sound import resample
 
 

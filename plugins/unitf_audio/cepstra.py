@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
 from unitf_audio.augmentation import SpecAugment
-from unitf_audio.learning import fit_moments
+from unitf_audio.moments import fit_moments
 
 
 class CepstralFrames(Tokenizer):

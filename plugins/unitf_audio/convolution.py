@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unitf import UserError
-from unitf.configurable import Configurable
-from unitf.initialisation import initialise
+from unitf.nn.initialisation import initialise
+from unitf.registry.configurable import Configurable
 
 Activation = Literal["gelu", "relu", "silu"]
 ACTIVATIONS = {"gelu": functional.gelu, "relu": functional.relu, "silu": functional.silu}
@@ -101,7 +101,7 @@ class HiddenSpans(Configurable):
         exact = self.share * tokens / self.length
         count = max(self.least, int(exact + torch.rand(()).item()))
         starts = torch.randperm(tokens - self.length + 1)[:count].tolist()
-        return sorted({start + place for start in starts for place in range(self.length)})
+        return sorted({start + index for start in starts for index in range(self.length)})
 
 
 class SampleEncoder(nn.Module):
@@ -132,7 +132,7 @@ class SampleEncoder(nn.Module):
             self.norm = nn.LayerNorm(settings.channels[-1], settings.norm_eps)
         self.projection = nn.Linear(settings.channels[-1], dim)
         self.hidden = None if hidden is None else nn.Parameter(torch.rand(dim))
-        self.places = PlaceConvolution(dim, settings)
+        self.places = PositionConvolution(dim, settings)
         initialise(self)
         for layer in self.convolutions:
             nn.init.kaiming_normal_(layer.weight)  # type: ignore[arg-type]
@@ -224,7 +224,7 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(numbers.mT).mT
 
 
-class PlaceConvolution(nn.Module):
+class PositionConvolution(nn.Module):
     """A grouped convolution over a sequence, as long as it, whose weights are normed.
 
     Length and direction of the weights of each place of the kernel are learned apart (Salimans

@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 from unitf import Features, UserError
 from unitf.core import TransformerConfig
-from unitf.embedding import Prefix
-from unitf.peers import Trial, each, joined, line
-from unitf.peers.changes import Part, Picked
-from unitf.peers.names import Line
-from unitf.peers.settings import label_task
+from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
+from unitf.interop.activations import label_task
+from unitf.interop.transforms import Part, Picked
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
-from unitf.tokenizer import Tokenizer
-from unitf_audio.hf_parts import SOUND, AudioArchitecture
+from unitf.tokenizer.token_embedding import Prefix
+from unitf.tokenizer.tokenizer import Tokenizer
+from unitf_audio.hf_audio import SOUND, AudioArchitecture
 from unitf_audio.spectral import SpectralPatches
 from unitf_audio.spectrogram import Spectrogram
 
@@ -29,10 +29,10 @@ class AudioSpectrogramTransformer(AudioArchitecture):
 
     kinds = ("audio-spectrogram-transformer",)
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if not isinstance(self.config.patch_size, int):
             return f"patch_size is {self.config.patch_size}, not one number"
-        return super().refusal()
+        return super().unsupported()
 
     def core(self) -> TransformerConfig:
         config = self.config
@@ -110,50 +110,50 @@ class AudioSpectrogramTransformer(AudioArchitecture):
         frames, bands = self.grid
         return torch.arange(frames * bands).reshape(bands, frames).mT.flatten()
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         config, embeddings = self.config, f"{self.prefix}embeddings"
-        places = f"{embeddings}.position_embeddings"
+        position_table = f"{embeddings}.position_embeddings"
         order = (self._order() + NUM_PREFIX).tolist()
         names = [f"attention.{name}_proj" for name in "qkv"]
         block = [
-            line("layernorm_before", "attention_residual.norm"),
-            joined(names, "attention.qkv", [config.hidden_size] * 3),
-            line("attention.o_proj", "attention.out"),
-            line("layernorm_after", "feedforward_residual.norm"),
-            line("mlp.fc1", "feedforward.inner"),
-            line("mlp.fc2", "feedforward.out"),
+            map_weight("layernorm_before", "attention_residual.norm"),
+            map_joined(names, "attention.qkv", [config.hidden_size] * 3),
+            map_weight("attention.o_proj", "attention.out"),
+            map_weight("layernorm_after", "feedforward_residual.norm"),
+            map_weight("mlp.fc1", "feedforward.inner"),
+            map_weight("mlp.fc2", "feedforward.out"),
         ]
         return [
-            line(f"{embeddings}.patch_embeddings.projection", f"{SOUND}.embedding"),
-            joined(
+            map_weight(f"{embeddings}.patch_embeddings.projection", f"{SOUND}.embedding"),
+            map_joined(
                 [f"{embeddings}.cls_token", f"{embeddings}.distillation_token"],
                 f"{SOUND}.prefix.tokens",
                 [1, 1],
             ),
-            line(places, f"{SOUND}.prefix.positions", Part(0, NUM_PREFIX)),
-            line(places, f"{SOUND}.position_embedding.table", Picked(order)),
-            *each(
+            map_weight(position_table, f"{SOUND}.prefix.positions", Part(0, NUM_PREFIX)),
+            map_weight(position_table, f"{SOUND}.position_embedding.table", Picked(order)),
+            *map_blocks(
                 config.num_hidden_layers,
                 f"{self.prefix}layers.{{}}",
                 "core.encoder.blocks.{}",
                 block,
             ),
-            line(f"{self.prefix}layernorm", "core.encoder.final_norm"),
-            line("classifier.layernorm", "tasks.label.head.norm"),
-            line("classifier.dense", "tasks.label.head.linear"),
+            map_weight(f"{self.prefix}layernorm", "core.encoder.final_norm"),
+            map_weight("classifier.layernorm", "tasks.label.head.norm"),
+            map_weight("classifier.dense", "tasks.label.head.linear"),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.layers)}
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         """Spectrograms, whose patches unitf reads in the peer's order for once."""
         config = self.config
         numbers = torch.randn(2, config.max_length, config.num_mel_bins)
-        back, patches = self._order().argsort(), self._patches()
+        from_unitf, patches = self._order().argsort(), self._patches()
         cut = [patches.cut(one.mT) for one in numbers]
-        parts = [Features(one.values[:, back], one.positions[:, back]) for one in cut]
-        return Trial({"input_values": numbers}, {"sound": Features.pack(parts)})
+        parts = [Features(one.values[:, from_unitf], one.positions[:, from_unitf]) for one in cut]
+        return DummyInputs({"input_values": numbers}, {"sound": Features.pack(parts)})
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
-        return super().heads(output, trial) or {"embedding": output.pooler_output}
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+        return super().heads(output, dummy_inputs) or {"embedding": output.pooler_output}

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from unitf import Features, UserError
 from unitf.core import TransformerConfig
-from unitf.peers import Trial, each, joined, line
-from unitf.peers.names import Line
-from unitf.peers.settings import label_task
+from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
+from unitf.interop.activations import label_task
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
 from unitf.tasks.transcription import Transcription
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_audio.convolution import ACTIVATIONS, HiddenSpans, SampleConvolutions
-from unitf_audio.hf_parts import SOUND, AudioArchitecture
+from unitf_audio.hf_audio import SOUND, AudioArchitecture
 from unitf_audio.waveform_convolution import WaveformConvolution
 
 
@@ -32,7 +32,7 @@ class Wav2Vec2(AudioArchitecture):
 
     kinds = ("wav2vec2", "hubert")
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         config = self.config
         if config.feat_extract_activation not in ACTIVATIONS:
             return f"feat_extract_activation is {config.feat_extract_activation!r}"
@@ -43,7 +43,7 @@ class Wav2Vec2(AudioArchitecture):
             return f"its head is For{self.head}"
         if self.head == "SequenceClassification" and config.use_weighted_layer_sum:
             return "its head reads the sum of all layers"
-        return super().refusal()
+        return super().unsupported()
 
     @property
     def stable(self) -> bool:
@@ -128,42 +128,47 @@ class Wav2Vec2(AudioArchitecture):
         symbols[blank] = ""
         return symbols, blank
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         config, body, own = self.config, self.prefix, f"{SOUND}.embedding"
         depth = len(config.conv_dim)
         layers = f"{body}feature_extractor.conv_layers"
-        places = f"{body}encoder.pos_conv_embed.conv"
+        position_convolution = f"{body}encoder.pos_conv_embed.conv"
         norm = "final_norm" if self.stable else "input_norm"
         blocks = f"{body}encoder.layers.{{}}"
         names = [f"attention.{name}_proj" for name in "qkv"]
         block = [
-            joined(names, "attention.qkv", [config.hidden_size] * 3),
-            line("attention.out_proj", "attention.out"),
-            line("layer_norm", "attention_residual.norm"),
-            line("feed_forward.intermediate_dense", "feedforward.inner"),
-            line("feed_forward.output_dense", "feedforward.out"),
-            line("final_layer_norm", "feedforward_residual.norm"),
+            map_joined(names, "attention.qkv", [config.hidden_size] * 3),
+            map_weight("attention.out_proj", "attention.out"),
+            map_weight("layer_norm", "attention_residual.norm"),
+            map_weight("feed_forward.intermediate_dense", "feedforward.inner"),
+            map_weight("feed_forward.output_dense", "feedforward.out"),
+            map_weight("final_layer_norm", "feedforward_residual.norm"),
         ]
         return [
-            *(line(f"{layers}.{n}.conv", f"{own}.convolutions.{n}") for n in range(depth)),
-            *(line(f"{layers}.{n}.layer_norm", f"{own}.norms.{n}") for n in range(depth)),
-            line(f"{body}feature_projection.layer_norm", f"{own}.norm"),
-            line(f"{body}feature_projection.projection", f"{own}.projection"),
-            line(f"{body}masked_spec_embed", f"{own}.hidden"),
-            line(f"{places}.parametrizations.weight.original0", f"{own}.places.length"),
-            line(f"{places}.parametrizations.weight.original1", f"{own}.places.direction"),
-            line(f"{places}.bias", f"{own}.places.bias"),
-            line(f"{body}encoder.layer_norm", f"core.encoder.{norm}"),
-            *each(config.num_hidden_layers, blocks, "core.encoder.blocks.{}", block),
-            line("lm_head", "tasks.transcription.head"),
-            line("projector", "tasks.label.head.hidden"),
-            line("classifier", "tasks.label.head.linear"),
+            *(map_weight(f"{layers}.{n}.conv", f"{own}.convolutions.{n}") for n in range(depth)),
+            *(map_weight(f"{layers}.{n}.layer_norm", f"{own}.norms.{n}") for n in range(depth)),
+            map_weight(f"{body}feature_projection.layer_norm", f"{own}.norm"),
+            map_weight(f"{body}feature_projection.projection", f"{own}.projection"),
+            map_weight(f"{body}masked_spec_embed", f"{own}.hidden"),
+            map_weight(
+                f"{position_convolution}.parametrizations.weight.original0", f"{own}.places.length"
+            ),
+            map_weight(
+                f"{position_convolution}.parametrizations.weight.original1",
+                f"{own}.places.direction",
+            ),
+            map_weight(f"{position_convolution}.bias", f"{own}.places.bias"),
+            map_weight(f"{body}encoder.layer_norm", f"core.encoder.{norm}"),
+            *map_blocks(config.num_hidden_layers, blocks, "core.encoder.blocks.{}", block),
+            map_weight("lm_head", "tasks.transcription.head"),
+            map_weight("projector", "tasks.label.head.hidden"),
+            map_weight("classifier", "tasks.label.head.linear"),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.encoder.layers)}
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         """Sounds of different lengths; of one where the peer would count padding in."""
         tokenizer = self._waveform()
         window, step = tokenizer.convolutions.window, tokenizer.convolutions.step
@@ -178,12 +183,12 @@ class Wav2Vec2(AudioArchitecture):
             inputs["attention_mask"] = nn.utils.rnn.pad_sequence(samples, batch_first=True)
             mask = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
         features = Features.pack([tokenizer.cut(sound) for sound in sounds])
-        return Trial(inputs, {"sound": features}, mask)
+        return DummyInputs(inputs, {"sound": features}, mask)
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if self.head == "CTC":
-            return {"transcription": trial.packed(output.logits)}
-        return super().heads(output, trial)
+            return {"transcription": dummy_inputs.packed(output.logits)}
+        return super().heads(output, dummy_inputs)
 
 
 def _has_vocabulary(source: str) -> bool:

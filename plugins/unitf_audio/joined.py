@@ -10,8 +10,8 @@ import numpy as np
 
 from unitf import UserError
 from unitf.batch import Sample
-from unitf.data.files import Files
 from unitf.data.seeding import mix
+from unitf.data.sources.files import Files
 from unitf.data.split import Split
 from unitf_audio.sound import read_sound
 
@@ -75,12 +75,12 @@ class Strings(Sequence):
         self.source, self.split, self.clips = source, split, clips
         wanted = [name for name in (source.speaker, source.label) if name is not None]
         if missing := [name for name in wanted if name not in clips[0]]:
-            raise UserError(f"{source.place}: the pattern has no column {missing[0]!r}")
+            raise UserError(f"{source.location}: the pattern has no column {missing[0]!r}")
         if (words := source.words) is not None:
             labels = dict.fromkeys(clip[source.label] for clip in clips)
             if unknown := [label for label in labels if label not in words]:
                 raise UserError(
-                    f"{source.place}: words has nothing for {unknown[0]!r}, only {', '.join(words)}"
+                    f"{source.location}: words has nothing for {unknown[0]!r}, only {', '.join(words)}"
                 )
         order = sorted(range(len(clips)), key=self._speaker)
         self.groups = [list(group) for _, group in groupby(order, key=self._speaker)]

@@ -7,13 +7,20 @@ from torch import Tensor, nn
 
 from unitf import Features
 from unitf.core import TransformerConfig
-from unitf.embedding import Prefix
-from unitf.peers import Architecture, Trial, each, joined, line, unused
-from unitf.peers.changes import Part
-from unitf.peers.names import Line
+from unitf.interop import (
+    Architecture,
+    DummyInputs,
+    ignore_weights,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.interop.transforms import Part
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.classification import Classification
 from unitf.tasks.task import Task
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.token_embedding import Prefix
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_audio.kwt_model import spectrogram_of
 from unitf_audio.spectral import SpectrogramFrames
 
@@ -57,36 +64,36 @@ class KeywordTransformerArchitecture(Architecture):
     def tasks(self) -> dict[str, Task]:
         return {"keyword": Classification(["sound"], "keyword", self.peer.labels, "first")}
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         config, sound = self.peer.config, "tokenizers.sound"
         block = [
-            joined(["attn.q", "attn.k", "attn.v"], "attention.qkv", [config["d_model"]] * 3),
-            line("attn.out", "attention.out"),
-            line("norm1", "attention_residual.norm"),
-            line("mlp.fc1", "feedforward.inner"),
-            line("mlp.fc2", "feedforward.out"),
-            line("norm2", "feedforward_residual.norm"),
+            map_joined(["attn.q", "attn.k", "attn.v"], "attention.qkv", [config["d_model"]] * 3),
+            map_weight("attn.out", "attention.out"),
+            map_weight("norm1", "attention_residual.norm"),
+            map_weight("mlp.fc1", "feedforward.inner"),
+            map_weight("mlp.fc2", "feedforward.out"),
+            map_weight("norm2", "feedforward_residual.norm"),
         ]
         total = config["n_frames"] + 1
         return [
-            *unused(*(f"frontend.{name}" for name in FRONT_END)),  # unitf computes the same
-            line("patch_proj", f"{sound}.embedding"),
-            line("class_token", f"{sound}.prefix.tokens"),
-            line("pos_embed", f"{sound}.prefix.positions", Part(0, 1)),
-            line("pos_embed", f"{sound}.position_embedding.table", Part(1, total)),
-            *each(config["layers"], "layers.{}", "core.encoder.blocks.{}", block),
-            line("head", "tasks.keyword.head.linear"),
+            *ignore_weights(*(f"frontend.{name}" for name in FRONT_END)),  # unitf computes the same
+            map_weight("patch_proj", f"{sound}.embedding"),
+            map_weight("class_token", f"{sound}.prefix.tokens"),
+            map_weight("pos_embed", f"{sound}.prefix.positions", Part(0, 1)),
+            map_weight("pos_embed", f"{sound}.position_embedding.table", Part(1, total)),
+            *map_blocks(config["layers"], "layers.{}", "core.encoder.blocks.{}", block),
+            map_weight("head", "tasks.keyword.head.linear"),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.peer.layers)}
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         config = self.peer.config
         mfcc = torch.randn(2, config["n_frames"], config["n_mfcc"])
         features = Features.pack([Features(frames.mT) for frames in mfcc])
-        return Trial({"mfcc": mfcc}, {"sound": features})
+        return DummyInputs({"mfcc": mfcc}, {"sound": features})
 
-    def outputs(self, trial: Trial) -> dict[str, Tensor]:
-        columns = self.peer.columns(trial.inputs["mfcc"])
+    def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+        columns = self.peer.columns(dummy_inputs.inputs["mfcc"])
         return {"columns": columns.flatten(0, 1), "keyword": self.peer.head(columns[:, 0])}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from unitf import UserError
-from unitf.peers import Hub
+from unitf.interop import ModelHub
 from unitf_audio.kwt_model import WHAT_IT_IS, KeywordTransformer
 
 SIZES = (
@@ -18,7 +18,7 @@ SIZES = (
 LABELS, CONFIG = "labels.txt", "config.json"
 
 
-class KeywordHub(Hub):
+class KeywordHub(ModelHub):
     """`kwt:FOLDER`, which holds `config.json`, `labels.txt` and one `*.safetensors`."""
 
     prefix = "kwt"

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
-from unitf.canvas import Canvas
-from unitf.initialisation import initialise
-from unitf.tokenizer import Positions
+from unitf.nn.initialisation import initialise
+from unitf.tokenizer.canvas import Canvas
+from unitf.tokenizer.tokenizer import PositionEmbeddingName
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.spectrum_canvas import draw_frames
 
@@ -44,7 +44,7 @@ class LogMelFrames(Tokenizer):
         window: int = 400,
         hop: int = 160,
         pad: bool = True,
-        position_embedding: Positions = "fixed",
+        position_embedding: PositionEmbeddingName = "fixed",
         max_tokens: int = 1_500,
         **options: Any,
     ) -> None:

@@ -43,13 +43,13 @@ def read_sound(
         value = _from_dict(value, sample_rate)
     if isinstance(value, str | Path):
         path = Path(value)
-        place = _shown(path)
-        samples, rate = _read_file(_open(path, place), place, max_seconds, random)
+        location = _shown(path)
+        samples, rate = _read_file(_open(path, location), location, max_seconds, random)
     elif isinstance(value, bytes | bytearray | memoryview):
         if not len(value):
             raise UserError("a sound of 0 bytes, expected the contents of a sound file")
-        place = f"{len(value)} bytes"
-        samples, rate = _read_file(io.BytesIO(value), place, max_seconds, random)
+        location = f"{len(value)} bytes"
+        samples, rate = _read_file(io.BytesIO(value), location, max_seconds, random)
     else:
         if isinstance(value, tuple) and len(value) != 2:
             raise UserError(f"a tuple of {len(value)}, expected (array, rate)")
@@ -96,40 +96,40 @@ def _shown(path: Path) -> str:
     return text if text.isprintable() and len(text) < 500 else reprlib.repr(text)
 
 
-def _open(path: Path, place: str) -> io.BufferedReader:
+def _open(path: Path, location: str) -> io.BufferedReader:
     try:
         if not path.is_file():  # a folder, a pipe, nothing
-            raise UserError(f"no sound file {place}")
+            raise UserError(f"no sound file {location}")
         return path.open("rb")
     except (OSError, ValueError) as error:
         if isinstance(error, UserError):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot open {place}: {reason}") from None
+        raise UserError(f"cannot open {location}: {reason}") from None
 
 
 def _read_file(
-    stream: Any, place: str, max_seconds: float | None, random: bool
+    stream: Any, location: str, max_seconds: float | None, random: bool
 ) -> tuple[Float[np.ndarray, " T"], int]:
     """The samples and the rate of a file that soundfile can decode."""
     import soundfile
 
     try:
         with stream, soundfile.SoundFile(stream) as file:
-            rate = _checked_rate(file.samplerate, place)
+            rate = _checked_rate(file.samplerate, location)
             start, count = _cut(file.frames, rate, max_seconds, random)
             if count > LONGEST * rate:
                 raise UserError(
-                    f"{place}: {count / rate:,.0f} seconds of sound, "
+                    f"{location}: {count / rate:,.0f} seconds of sound, "
                     f"expected at most {LONGEST:,}; max_seconds reads a part"
                 )
             samples = _read_blocks(file, start, count)
             # what a file ends with may be padding that is not counted alike everywhere
             if len(samples) < count - 2_304 or _CUT_OFF.search(file.extra_info):
-                raise UserError(f"{place}: the file is cut off")
+                raise UserError(f"{location}: the file is cut off")
             return samples, rate
     except (soundfile.SoundFileError, OSError, TypeError) as error:
-        raise UserError(f"{place}: not a sound that can be read ({error})") from None
+        raise UserError(f"{location}: not a sound that can be read ({error})") from None
 
 
 def _read_blocks(file: Any, start: int, count: int) -> Float[np.ndarray, " T"]:
@@ -163,12 +163,12 @@ def _cut(length: int, rate: int, max_seconds: float | None, random: bool) -> tup
     return (int(torch.randint(spare + 1, ())) if random else spare // 2), count
 
 
-def _checked_rate(rate: Any, place: str) -> int:
+def _checked_rate(rate: Any, location: str) -> int:
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
-        raise UserError(f"{place}: a rate of {rate!r}, expected a number of samples a second")
+        raise UserError(f"{location}: a rate of {rate!r}, expected a number of samples a second")
     if not SLOWEST <= rate <= FASTEST:
         raise UserError(
-            f"{place}: a rate of {rate} samples a second, expected {SLOWEST} to {FASTEST:,}"
+            f"{location}: a rate of {rate} samples a second, expected {SLOWEST} to {FASTEST:,}"
         )
     return round(float(rate))
 

@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
-from unitf.absolute import Positions
-from unitf.canvas import Canvas
+from unitf.tokenizer.canvas import Canvas
+from unitf.tokenizer.position_embedding import PositionEmbeddingName
 from unitf_audio.augmentation import Perturbation, SpecAugment
-from unitf_audio.learning import fit_moments
+from unitf_audio.moments import fit_moments
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.spectrogram import Spectrogram
 from unitf_audio.spectrum_canvas import draw_frames, draw_patches
 
 
-class _Spectral(Tokenizer, ABC):
+class SpectralTokenizer(Tokenizer, ABC):
     """A tokenizer of a normalised spectrogram; a sound is anything that `read_sound` reads.
 
     Args:
@@ -47,7 +47,7 @@ class _Spectral(Tokenizer, ABC):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         mask: SpecAugment | None = None,
-        position_embedding: Positions = "sinusoidal",
+        position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         min_seconds: float | None = None,
         num_frames: int | None = None,
@@ -112,7 +112,7 @@ class _Spectral(Tokenizer, ABC):
         return example_sounds()
 
 
-class SpectrogramFrames(_Spectral):
+class SpectrogramFrames(SpectralTokenizer):
     """Sound as the frames of its spectrogram: a token for each k of them, in their order.
 
     Args:
@@ -128,7 +128,7 @@ class SpectrogramFrames(_Spectral):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         mask: SpecAugment | None = None,
-        position_embedding: Positions = "sinusoidal",
+        position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
@@ -158,7 +158,7 @@ class SpectrogramFrames(_Spectral):
         return draw_frames(features, self.frames_per_token)
 
 
-class SpectralPatches(_Spectral):
+class SpectralPatches(SpectralTokenizer):
     """Sound as patches of its spectrogram (Gong et al., 2021), frame by frame, low bands first.
 
     Args:
@@ -182,7 +182,7 @@ class SpectralPatches(_Spectral):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         mask: SpecAugment | None = None,
-        position_embedding: Positions = "sinusoidal",
+        position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:

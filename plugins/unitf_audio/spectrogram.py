@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import UserError
-from unitf.configurable import Configurable
+from unitf.registry.configurable import Configurable
 
 FLOOR = 1e-6  # power: below it is silence, so that its logarithm stays finite
 TENSORFLOW_FLOOR = 1e-12  # magnitude: the same, in what TensorFlow's models are trained with

@@ -66,13 +66,13 @@ class TelephoneTones(Source):
         self.seed = seed
 
     def read(self, split: str, root: Path) -> Sequence[Sample]:
-        return _Dialled(self, split)
+        return DialledSamples(self, split)
 
     def splits(self) -> list[str]:
         return [split for split in SIZES if self.sizes.get(split)]
 
 
-class _Dialled(Sequence[Sample]):
+class DialledSamples(Sequence[Sample]):
     """The samples of a split."""
 
     def __init__(self, source: TelephoneTones, split: str) -> None:

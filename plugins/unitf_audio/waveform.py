@@ -8,9 +8,9 @@ import torch
 from einops import rearrange
 
 from unitf import Features, Tokenizer, UserError
-from unitf.tokenizer import Positions
+from unitf.tokenizer.tokenizer import PositionEmbeddingName
 from unitf_audio.augmentation import Perturbation
-from unitf_audio.learning import fit_moments
+from unitf_audio.moments import fit_moments
 from unitf_audio.sound import example_sounds, read_sound
 
 
@@ -35,7 +35,7 @@ class WaveformFrames(Tokenizer):
         window: float = 0.02,
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
-        position_embedding: Positions = "sinusoidal",
+        position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer
-from unitf.tokenizer import Positions
+from unitf.tokenizer.tokenizer import PositionEmbeddingName
 from unitf_audio.augmentation import Perturbation
 from unitf_audio.convolution import HiddenSpans, SampleConvolutions, SampleEncoder
 from unitf_audio.sound import example_sounds, read_sound
@@ -41,7 +41,7 @@ class WaveformConvolution(Tokenizer):
         max_seconds: float | None = None,
         perturb: Perturbation | None = None,
         hide: HiddenSpans | None = None,
-        position_embedding: Positions = "none",
+        position_embedding: PositionEmbeddingName = "none",
         **options: Any,
     ) -> None:
         super().__init__(dim, position_embedding, **options)

@@ -9,12 +9,12 @@ from torch import nn
 
 from unitf import Features, UserError, registry
 from unitf.core import TransformerConfig
-from unitf.peers import Trial, each, joined, line
-from unitf.peers.names import Line
-from unitf.peers.sequences import EncoderDecoderArchitecture
+from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
+from unitf.interop.encoder_decoder import EncoderDecoderArchitecture
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.sequence_to_sequence import SequenceToSequence
 from unitf.tasks.task import Task
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_audio.log_mel import LogMelFrames
 
 SOUND, TEXT = "tokenizers.sound", "tokenizers.text"
@@ -30,10 +30,10 @@ class Whisper(EncoderDecoderArchitecture):
 
     kinds = ("whisper",)
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.config.activation_function not in ("gelu", "relu"):
             return f"its activation is {self.config.activation_function!r}"
-        return super().refusal()
+        return super().unsupported()
 
     def core(self) -> TransformerConfig:
         config = self.config
@@ -110,51 +110,51 @@ class Whisper(EncoderDecoderArchitecture):
         start = self.config.decoder_start_token_id
         return {"transcription": SequenceToSequence(["sound"], "text", start=start)}
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         encoder, decoder = f"{self.prefix}encoder", f"{self.prefix}decoder"
         tables = [f"{decoder}.embed_tokens.weight"]
         tables += ["proj_out.weight"] if self.generates else []
         return [
-            line(f"{encoder}.conv1", f"{SOUND}.embedding.first"),
-            line(f"{encoder}.conv2", f"{SOUND}.embedding.second"),
-            line(f"{encoder}.embed_positions.weight", f"{SOUND}.position_embedding.table"),
-            line(tables, f"{TEXT}.embedding.weight"),
-            line(f"{decoder}.embed_positions.weight", f"{TEXT}.position_embedding.table"),
-            *each(
+            map_weight(f"{encoder}.conv1", f"{SOUND}.embedding.first"),
+            map_weight(f"{encoder}.conv2", f"{SOUND}.embedding.second"),
+            map_weight(f"{encoder}.embed_positions.weight", f"{SOUND}.position_embedding.table"),
+            map_weight(tables, f"{TEXT}.embedding.weight"),
+            map_weight(f"{decoder}.embed_positions.weight", f"{TEXT}.position_embedding.table"),
+            *map_blocks(
                 self.config.encoder_layers,
                 f"{encoder}.layers.{{}}",
                 "core.encoder.blocks.{}",
                 self._block(),
             ),
-            *each(
+            *map_blocks(
                 self.config.decoder_layers,
                 f"{decoder}.layers.{{}}",
                 "core.decoder.blocks.{}",
                 [*self._block(), *self._cross()],
             ),
-            line(f"{encoder}.layer_norm", "core.encoder.final_norm"),
-            line(f"{decoder}.layer_norm", "core.decoder.final_norm"),
+            map_weight(f"{encoder}.layer_norm", "core.encoder.final_norm"),
+            map_weight(f"{decoder}.layer_norm", "core.decoder.final_norm"),
         ]
 
-    def _block(self) -> list[Line]:
+    def _block(self) -> list[WeightMapping]:
         # keys have no bias, and need none: it would add the same to all scores of a query
         names = [f"self_attn.{name}_proj" for name in "qkv"]
         return [
-            line("self_attn_layer_norm", "attention_residual.norm"),
-            joined(names, "attention.qkv", [self.config.d_model] * 3),
-            line("self_attn.out_proj", "attention.out"),
-            line("final_layer_norm", "feedforward_residual.norm"),
-            line("fc1", "feedforward.inner"),
-            line("fc2", "feedforward.out"),
+            map_weight("self_attn_layer_norm", "attention_residual.norm"),
+            map_joined(names, "attention.qkv", [self.config.d_model] * 3),
+            map_weight("self_attn.out_proj", "attention.out"),
+            map_weight("final_layer_norm", "feedforward_residual.norm"),
+            map_weight("fc1", "feedforward.inner"),
+            map_weight("fc2", "feedforward.out"),
         ]
 
-    def _cross(self) -> list[Line]:
+    def _cross(self) -> list[WeightMapping]:
         names = [f"encoder_attn.{name}_proj" for name in "kv"]
         return [
-            line("encoder_attn_layer_norm", "cross_residual.norm"),
-            line("encoder_attn.q_proj", "cross.query"),
-            joined(names, "cross.kv", [self.config.d_model] * 2),
-            line("encoder_attn.out_proj", "cross.out"),
+            map_weight("encoder_attn_layer_norm", "cross_residual.norm"),
+            map_weight("encoder_attn.q_proj", "cross.query"),
+            map_joined(names, "cross.kv", [self.config.d_model] * 2),
+            map_weight("encoder_attn.out_proj", "cross.out"),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
@@ -163,13 +163,13 @@ class Whisper(EncoderDecoderArchitecture):
             "decoder": list(self.body.decoder.layers),
         }
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         config = self.config
         longest, padding = config.max_target_positions, config.pad_token_id
         inputs, target, mask = self.trial_target(config.vocab_size, longest, (5, 2, 9), padding)
-        places = config.max_source_positions
-        mels = torch.randn(len(mask), config.num_mel_bins, 2 * places)
-        rows = mels.unflatten(2, (places, 2)).permute(3, 1, 0, 2)  # (2, M, S, places)
-        sounds = Features(rows.flatten(2).flatten(0, 1), lengths=(places,) * len(mask))
+        num_positions = config.max_source_positions
+        mels = torch.randn(len(mask), config.num_mel_bins, 2 * num_positions)
+        rows = mels.unflatten(2, (num_positions, 2)).permute(3, 1, 0, 2)  # (2, M, S, places)
+        sounds = Features(rows.flatten(2).flatten(0, 1), lengths=(num_positions,) * len(mask))
         inputs |= {"input_features": mels, "use_cache": False}
-        return Trial(inputs, {"sound": sounds}, mask, target)
+        return DummyInputs(inputs, {"sound": sounds}, mask, target)

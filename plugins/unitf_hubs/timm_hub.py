@@ -7,11 +7,11 @@ from typing import Any
 from torch import nn
 
 from unitf import UserError
-from unitf.peers import Hub
-from unitf_hubs.reading import check_folder, explained
+from unitf.interop import ModelHub
+from unitf_hubs.local_files import check_folder, explained
 
 
-class TimmHub(Hub):
+class TimmHub(ModelHub):
     """`timm:NAME` (`vit_small_patch16_224`, with or without `.tag`) or `timm:FOLDER`.
 
     A folder holds `config.json` and `model.safetensors` or `pytorch_model.bin`.
@@ -77,7 +77,7 @@ class TimmHub(Hub):
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
     def cached(self) -> list[str]:
-        from unitf_hubs.reading import cached_repositories
+        from unitf_hubs.local_files import cached_repositories
 
         return [name for name in cached_repositories() if name.startswith("timm/")]
 

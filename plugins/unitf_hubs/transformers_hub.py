@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from unitf import UserError
-from unitf.peers import Hub
-from unitf_hubs.reading import cached_repositories, check_folder, explained
+from unitf.interop import ModelHub
+from unitf_hubs.local_files import cached_repositories, check_folder, explained
 
 _TOWERS = ("vision", "text")
 _SENTENCE_FILES = (  # how sentence-transformers makes a vector of the columns
@@ -23,7 +23,7 @@ _SENTENCE_FILES = (  # how sentence-transformers makes a vector of the columns
 )
 
 
-class TransformersHub(Hub):
+class TransformersHub(ModelHub):
     """`hf:NAME` or `hf:FOLDER`, whose `config.json` names the class of the model.
 
     Of a model with a tower for images and one for text (CLIP, SigLIP) each is imported by itself:
@@ -150,9 +150,11 @@ def _check(report: Any, peer: Any, name: str) -> None:
         "it also has": sorted(set(report["unexpected_keys"]) - ignored),
         "of another shape": sorted(str(key[0]) for key in report["mismatched_keys"]),
     }
-    told = [f"{what} {', '.join(keys[:5])}" for what, keys in problems.items() if keys]
-    if told or report.get("error_msgs"):
-        raise UserError(f"hf:{name}: tensors do not fit {type(peer).__name__}: {'; '.join(told)}")
+    problems_found = [f"{what} {', '.join(keys[:5])}" for what, keys in problems.items() if keys]
+    if problems_found or report.get("error_msgs"):
+        raise UserError(
+            f"hf:{name}: tensors do not fit {type(peer).__name__}: {'; '.join(problems_found)}"
+        )
 
 
 def _beside(source: str, name: str) -> Path | None:

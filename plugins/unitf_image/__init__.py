@@ -3,19 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from unitf.hookspecs import Register, hookimpl
+from unitf.registry.hookspecs import Register, hookimpl
 
-_HOME = {"ImagePatches": "unitf_image.patches", "ScannedDigits": "unitf_image.digits"}
+_HOME = {"ImagePatches": "unitf_image.image_patches", "ScannedDigits": "unitf_image.digits"}
 __all__ = ["ImagePatches", "ScannedDigits"]
 
 if TYPE_CHECKING:
     from unitf_image.digits import ScannedDigits
-    from unitf_image.patches import ImagePatches
+    from unitf_image.image_patches import ImagePatches
 
 
 @hookimpl
 def register_tokenizers(register: Register) -> None:
-    register("unitf_image.patches:ImagePatches")
+    register("unitf_image.image_patches:ImagePatches")
 
 
 @hookimpl
@@ -34,8 +34,8 @@ def register_architectures(register: Register) -> None:
     register("unitf_image.timm_vit:TimmVisionTransformer")
     register("unitf_image.hf_vit:HFViT")
     register("unitf_image.hf_vit:HFDinov2")
-    register("unitf_image.hf_clip:HFClipVision")
-    register("unitf_image.hf_clip:HFSiglipVision")
+    register("unitf_image.hf_clip_vision:HFClipVision")
+    register("unitf_image.hf_clip_vision:HFSiglipVision")
     register("unitf_image.timm_beit:TimmBeit")
     register("unitf_image.timm_eva:TimmEva")
     register("unitf_image.hf_yolos:HFYolos")

@@ -10,8 +10,18 @@ import numpy as np
 import torch
 
 from unitf.errors import UserError
-from unitf_image.reading import Pixels
-from unitf_image.steps import Affine, Crop, Erase, Fill, Flip, Jitter, Rand, ResizedCrop, Step
+from unitf_image.augmentation_steps import (
+    Affine,
+    AugmentStep,
+    Crop,
+    Erase,
+    Fill,
+    Flip,
+    Jitter,
+    Rand,
+    ResizedCrop,
+)
+from unitf_image.image_files import Pixels
 
 Setting = bool | int | float | str | list[int | float] | None
 Settings = dict[str, Setting | dict[str, Setting]]
@@ -70,7 +80,7 @@ class Torchvision:
         return changed.numpy()
 
 
-def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[Step]]:
+def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[AugmentStep]]:
     """The crop that sets the size of the image, if there is one, and the steps in their order."""
     resized_crop, steps = None, []
     for name, setting in settings.items():
@@ -85,21 +95,21 @@ def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[Step]]:
 
 
 def _own(name: str, setting: Any) -> Any:
-    cls, place = STEPS[name], f"augment: {name}"
+    cls, location = STEPS[name], f"augment: {name}"
     known = {field.name: field for field in fields(cls) if field.init}
     if setting is True:
         setting = {}
     if not isinstance(setting, Mapping):
         setting = {next(iter(known)): setting}
-    _check_names(place, setting, list(known))
-    return cls(**{k: _checked(f"{place}: {k}", v, known[k]) for k, v in setting.items()})
+    _check_names(location, setting, list(known))
+    return cls(**{k: _checked(f"{location}: {k}", v, known[k]) for k, v in setting.items()})
 
 
-def _checked(place: str, value: Any, field: Field) -> Any:
+def _checked(location: str, value: Any, field: Field) -> Any:
     """A value of the kind of the field's default, and within the limits."""
     if isinstance(field.default, str):
         if value not in (choices := get_args(field.type)):
-            raise UserError(f"{place}: expected one of {', '.join(choices)}, found {value!r}")
+            raise UserError(f"{location}: expected one of {', '.join(choices)}, found {value!r}")
         return value
     low, high = _LIMITS[field.name]
     kind, pair = type(field.default), isinstance(field.default, tuple)
@@ -112,7 +122,7 @@ def _checked(place: str, value: Any, field: Field) -> Any:
     )
     if not right or numbers[0] > numbers[-1]:
         what = "two rising numbers" if pair else "a whole number" if kind is int else "a number"
-        raise UserError(f"{place}: expected {what} from {low:g} to {high:g}, found {value!r}")
+        raise UserError(f"{location}: expected {what} from {low:g} to {high:g}, found {value!r}")
     return tuple(map(float, numbers)) if pair else kind(numbers[0])
 
 
@@ -132,7 +142,7 @@ def _torchvision(name: str, setting: Any) -> Torchvision:
         raise UserError(f"augment: {name}: {error}") from None
 
 
-def _check_names(place: str, found: Iterable[str], known: list[str]) -> None:
+def _check_names(location: str, found: Iterable[str], known: list[str]) -> None:
     for name in found:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
@@ -141,4 +151,4 @@ def _check_names(place: str, found: Iterable[str], known: list[str]) -> None:
                 if near
                 else f"; there are {', '.join(known)}"
             )
-            raise UserError(f"{place}: unknown name {name!r}{hint}")
+            raise UserError(f"{location}: unknown name {name!r}{hint}")

@@ -5,14 +5,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unitf.peers import Trial, each, joined, line
-from unitf.peers.names import Line
-from unitf.peers.settings import ACTIVATIONS, label_task
+from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
+from unitf.interop.activations import ACTIVATIONS, label_task
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.classification import Classification
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
-from unitf_image.hf_parts import IMAGE, VisionArchitecture, vector_task
 from unitf_image.hf_preparation import enlarged
+from unitf_image.hf_vision import IMAGE, VisionArchitecture, vector_task
 
 QKV = ["attention.q_proj", "attention.k_proj", "attention.v_proj"]
 HEADS = ("", "ImageClassification", "ImageClassificationWithTeacher")
@@ -23,7 +23,7 @@ class HFViT(VisionArchitecture):
 
     kinds = ("vit", "deit")
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         config = self.config
         if self.head not in HEADS:
             return f"its head is {self.head}"
@@ -34,7 +34,7 @@ class HFViT(VisionArchitecture):
                 return f"pooler_output_size is {config.pooler_output_size}"
             if config.pooler_act not in ("tanh", "relu", "gelu"):
                 return f"pooler_act is {config.pooler_act!r}"
-        return super().refusal()
+        return super().unsupported()
 
     @property
     def prefixes(self) -> dict[str, int]:
@@ -54,36 +54,36 @@ class HFViT(VisionArchitecture):
             for n, name in enumerate(("label", "distilled"))
         }
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         body, width = self.prefix, self.config.hidden_size
         names = ("classifier", "cls_classifier", "distillation_classifier")
         heads = [name for name in names if hasattr(self.peer, name)]
         return [
-            line(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
-            *self.prefix_lines(),
-            *self.position_lines("position_embeddings"),
-            *each(
+            map_weight(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
+            *self.prefix_mappings(),
+            *self.position_mappings("position_embeddings"),
+            *map_blocks(
                 self.config.num_hidden_layers,
                 f"{body}layers.{{}}",
                 "core.encoder.blocks.{}",
                 [
-                    line("layernorm_before", "attention_residual.norm"),
-                    joined(QKV, "attention.qkv", [width] * 3),
-                    line("attention.o_proj", "attention.out"),
-                    line("layernorm_after", "feedforward_residual.norm"),
-                    line("mlp.fc1", "feedforward.inner"),
-                    line("mlp.fc2", "feedforward.out"),
+                    map_weight("layernorm_before", "attention_residual.norm"),
+                    map_joined(QKV, "attention.qkv", [width] * 3),
+                    map_weight("attention.o_proj", "attention.out"),
+                    map_weight("layernorm_after", "feedforward_residual.norm"),
+                    map_weight("mlp.fc1", "feedforward.inner"),
+                    map_weight("mlp.fc2", "feedforward.out"),
                 ],
             ),
-            line(f"{body}layernorm", "core.encoder.final_norm"),
-            line(f"{body}pooler.dense", "tasks.embedding.head.hidden"),
+            map_weight(f"{body}layernorm", "core.encoder.final_norm"),
+            map_weight(f"{body}pooler.dense", "tasks.embedding.head.hidden"),
             *(
-                line(name, f"tasks.{task}.head.linear")
+                map_weight(name, f"tasks.{task}.head.linear")
                 for name, task in zip(heads, self.tasks(), strict=False)
             ),
         ]
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if self.head == "":
             pooled = output.pooler_output
             return {"embedding": output[0][:, 0] if pooled is None else pooled}
@@ -115,12 +115,12 @@ class HFDinov2(VisionArchitecture):
         found = {"cls_token": 1}
         return found | ({"register_tokens": self.registers} if self.registers else {})
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.head not in ("", "ImageClassification"):
             return f"its head is {self.head}"
         if self.image_size[0] != self.image_size[1]:
             return f"image_size is {self.config.image_size}, expected a square"
-        return super().refusal()
+        return super().unsupported()
 
     def settings(self) -> dict[str, Any]:
         config = self.config
@@ -162,36 +162,36 @@ class HFDinov2(VisionArchitecture):
         patches = Head(columns=[1 + self.registers, None])
         return {"label": label_task(self.config, ["image"], "first_and_mean", patches)}
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         body, width = self.prefix, self.config.hidden_size
         hidden = self.settings()["hidden_dim"]
         return [
-            line(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
-            line(f"{body}embeddings.mask_token", f"{IMAGE}.mask_column"),
-            *self.prefix_lines(),
-            *self.position_lines("position_embeddings"),
-            *each(
+            map_weight(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
+            map_weight(f"{body}embeddings.mask_token", f"{IMAGE}.mask_column"),
+            *self.prefix_mappings(),
+            *self.position_mappings("position_embeddings"),
+            *map_blocks(
                 self.config.num_hidden_layers,
                 f"{body}encoder.layer.{{}}",
                 "core.encoder.blocks.{}",
                 [
-                    line("norm1", "attention_residual.norm"),
-                    joined(QKV, "attention.qkv", [width] * 3),
-                    line("attention.o_proj", "attention.out"),
-                    line("layer_scale1.lambda1", "attention_residual.scale"),
-                    line("norm2", "feedforward_residual.norm"),
-                    line("mlp.fc1", "feedforward.inner"),
-                    line("mlp.fc2", "feedforward.out"),
-                    joined(["mlp.gate_proj", "mlp.up_proj"], "feedforward.inner", [hidden] * 2),
-                    line("mlp.down_proj", "feedforward.out"),
-                    line("layer_scale2.lambda1", "feedforward_residual.scale"),
+                    map_weight("norm1", "attention_residual.norm"),
+                    map_joined(QKV, "attention.qkv", [width] * 3),
+                    map_weight("attention.o_proj", "attention.out"),
+                    map_weight("layer_scale1.lambda1", "attention_residual.scale"),
+                    map_weight("norm2", "feedforward_residual.norm"),
+                    map_weight("mlp.fc1", "feedforward.inner"),
+                    map_weight("mlp.fc2", "feedforward.out"),
+                    map_joined(["mlp.gate_proj", "mlp.up_proj"], "feedforward.inner", [hidden] * 2),
+                    map_weight("mlp.down_proj", "feedforward.out"),
+                    map_weight("layer_scale2.lambda1", "feedforward_residual.scale"),
                 ],
             ),
-            line(f"{body}layernorm", "core.encoder.final_norm"),
-            line("classifier", "tasks.label.head.linear"),
+            map_weight(f"{body}layernorm", "core.encoder.final_norm"),
+            map_weight("classifier", "tasks.label.head.linear"),
         ]
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if self.head == "":
             return {"embedding": output.pooler_output}
         return {"label": output.logits}

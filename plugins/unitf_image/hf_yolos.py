@@ -7,21 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf.peers import Trial, each, joined, line
-from unitf.peers.changes import Part, Picked
-from unitf.peers.names import Line
+from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
+from unitf.interop.transforms import Part, Picked
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.detection import Detection
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
-from unitf_image.hf_parts import IMAGE, VisionArchitecture, vector_task
 from unitf_image.hf_preparation import stretched
-from unitf_image.patches import to_grid
+from unitf_image.hf_vision import IMAGE, VisionArchitecture, vector_task
+from unitf_image.image_patches import to_grid
 
 QKV = ["attention.attention.query", "attention.attention.key", "attention.attention.value"]
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionTrial(Trial):
+class DetectionDummyInputs(DummyInputs):
     """A trial of a peer whose detection tokens come last; in unitf they are part of the prefix.
 
     Args:
@@ -67,12 +67,12 @@ class HFYolos(VisionArchitecture):
         rows, columns = self.image_size
         return rows + self.patch[0], columns
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.config.use_mid_position_embeddings:
             return "it adds positions between its blocks (use_mid_position_embeddings)"
         if self.head not in ("", "ObjectDetection"):
             return f"its head is {self.head}"
-        return super().refusal()
+        return super().unsupported()
 
     def preparation(self) -> dict[str, Any]:
         return stretched(self.source, self.image_size)
@@ -96,40 +96,42 @@ class HFYolos(VisionArchitecture):
         )
         return {"objects": task}
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         body, width, count = self.prefix, self.config.hidden_size, self.count
         rows, columns = to_grid(self.image_size, self.patch)
-        places = f"{body}embeddings.position_embeddings"
+        position_table = f"{body}embeddings.position_embeddings"
         last = 1 + rows * columns
         return [
-            line(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
-            *self.prefix_lines(),
-            line(places, f"{IMAGE}.position_embedding.table", Part(1, last)),
-            line(places, f"{IMAGE}.prefix.positions", Picked([0, *range(last, last + count)])),
-            *each(
+            map_weight(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
+            *self.prefix_mappings(),
+            map_weight(position_table, f"{IMAGE}.position_embedding.table", Part(1, last)),
+            map_weight(
+                position_table, f"{IMAGE}.prefix.positions", Picked([0, *range(last, last + count)])
+            ),
+            *map_blocks(
                 self.config.num_hidden_layers,
                 f"{body}encoder.layer.{{}}",
                 "core.encoder.blocks.{}",
                 [
-                    line("layernorm_before", "attention_residual.norm"),
-                    joined(QKV, "attention.qkv", [width] * 3),
-                    line("attention.output.dense", "attention.out"),
-                    line("layernorm_after", "feedforward_residual.norm"),
-                    line("intermediate.dense", "feedforward.inner"),
-                    line("output.dense", "feedforward.out"),
+                    map_weight("layernorm_before", "attention_residual.norm"),
+                    map_joined(QKV, "attention.qkv", [width] * 3),
+                    map_weight("attention.output.dense", "attention.out"),
+                    map_weight("layernorm_after", "feedforward_residual.norm"),
+                    map_weight("intermediate.dense", "feedforward.inner"),
+                    map_weight("output.dense", "feedforward.out"),
                 ],
             ),
-            line(f"{body}layernorm", "core.encoder.final_norm"),
-            line(f"{body}pooler.dense", "tasks.embedding.head.hidden"),
-            line("class_labels_classifier.layers", "tasks.objects.class_head.layers"),
-            line("bbox_predictor.layers", "tasks.objects.box_head.layers"),
+            map_weight(f"{body}layernorm", "core.encoder.final_norm"),
+            map_weight(f"{body}pooler.dense", "tasks.embedding.head.hidden"),
+            map_weight("class_labels_classifier.layers", "tasks.objects.class_head.layers"),
+            map_weight("bbox_predictor.layers", "tasks.objects.box_head.layers"),
         ]
 
-    def trial(self) -> Trial:
-        trial = super().trial()
-        return DetectionTrial(trial.inputs, trial.features, num_last=self.count)
+    def dummy_inputs(self) -> DummyInputs:
+        dummy_inputs = super().dummy_inputs()
+        return DetectionDummyInputs(dummy_inputs.inputs, dummy_inputs.features, num_last=self.count)
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if self.head == "":
             pooled = output.pooler_output
             return {"embedding": output[0][:, 0] if pooled is None else pooled}

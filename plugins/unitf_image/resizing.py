@@ -5,9 +5,9 @@ from typing import Literal
 
 import torch
 
-from unitf.configurable import Configurable
 from unitf.errors import UserError
-from unitf_image.reading import Pixels
+from unitf.registry.configurable import Configurable
+from unitf_image.image_files import Pixels
 
 Size = tuple[int, int]  # (rows, columns)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf.errors import UserError
-from unitf.normalisation import BatchNorm
+from unitf.nn.batch_norm import BatchNorm
 from unitf.tokens import Features
 
 

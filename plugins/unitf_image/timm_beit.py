@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from unitf.core import TransformerConfig
-from unitf.peers import line
-from unitf.peers.changes import Joined
-from unitf.peers.names import Line
+from unitf.interop import map_weight
+from unitf.interop.transforms import Joined
+from unitf.interop.weight_map import WeightMapping
 from unitf_image.timm_images import FEEDFORWARD, TimmImages
 from unitf_image.timm_parts import activation_of, is_there, norm_of
 
@@ -16,10 +16,10 @@ class TimmBeit(TimmImages):
 
     kinds = ("Beit",)
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.peer.rel_pos_bias is not None:
             return "its blocks share one table of distances"
-        return super().refusal()
+        return super().unsupported()
 
     @property
     def grid(self) -> Any:
@@ -49,30 +49,32 @@ class TimmBeit(TimmImages):
             grid=list(self.grid) if self.grid else None,
         )
 
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         return [
-            line("norm1", "attention_residual.norm"),
-            line("attn.qkv", "attention.qkv"),
-            line("attn.q_bias", "attention.some_biases.query"),
-            line("attn.v_bias", "attention.some_biases.value"),
-            line("attn.proj", "attention.out"),
-            line("gamma_1", "attention_residual.scale"),
-            line("norm2", "feedforward_residual.norm"),
+            map_weight("norm1", "attention_residual.norm"),
+            map_weight("attn.qkv", "attention.qkv"),
+            map_weight("attn.q_bias", "attention.some_biases.query"),
+            map_weight("attn.v_bias", "attention.some_biases.value"),
+            map_weight("attn.proj", "attention.out"),
+            map_weight("gamma_1", "attention_residual.scale"),
+            map_weight("norm2", "feedforward_residual.norm"),
             *gates(self.peer.blocks[0].mlp),
             *FEEDFORWARD,
-            line("gamma_2", "feedforward_residual.scale"),
+            map_weight("gamma_2", "feedforward_residual.scale"),
         ]
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         theirs, ours = "attn.relative_position_bias_table", "core.encoder.own_positions"
         count = len(self.peer.blocks)
-        tables = [line(f"blocks.{n}.{theirs}", f"{ours}.{n}.table.weight") for n in range(count)]
-        return [*super().table(), *tables]
+        tables = [
+            map_weight(f"blocks.{n}.{theirs}", f"{ours}.{n}.table.weight") for n in range(count)
+        ]
+        return [*super().weight_map(), *tables]
 
 
-def gates(mlp: Any) -> list[Line]:
+def gates(mlp: Any) -> list[WeightMapping]:
     """The lines of a feed-forward whose gate is a layer of its own."""
     if not hasattr(mlp, "fc1_g"):
         return []
     sizes = [mlp.fc1_g.out_features, mlp.fc1_x.out_features]
-    return [Line(("mlp.fc1_g", "mlp.fc1_x"), "feedforward.inner", Joined(sizes))]
+    return [WeightMapping(("mlp.fc1_g", "mlp.fc1_x"), "feedforward.inner", Joined(sizes))]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from unitf.core import TransformerConfig
-from unitf.peers import line
-from unitf.peers.changes import Joined, Part, Rows, Same, Then
-from unitf.peers.names import Line
-from unitf_image.places import Coordinates
+from unitf.interop import map_weight
+from unitf.interop.transforms import Joined, Part, Rows, Same, Then
+from unitf.interop.weight_map import WeightMapping
+from unitf_image.patch_grid import Coordinates
 from unitf_image.timm_beit import gates
 from unitf_image.timm_images import FEEDFORWARD, TimmImages
 from unitf_image.timm_parts import activation_of, is_there, norm_of, turned
@@ -24,7 +24,7 @@ class TimmEva(TimmImages):
 
     kinds = ("Eva",)
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         peer, block, rope = self.peer, self.peer.blocks[0], self.peer.rope
         if rope is not None:
             if type(rope).__name__ not in _ROTARY:
@@ -41,7 +41,7 @@ class TimmEva(TimmImages):
             return "its blocks differ in their number of key and value heads"
         if (getattr(block, "gamma_1", None) is None) != (getattr(block, "gamma_2", None) is None):
             return "only its attention has a layer scale"
-        return super().refusal()
+        return super().unsupported()
 
     # ---- rotary positions
 
@@ -79,8 +79,11 @@ class TimmEva(TimmImages):
                 "rotary_base": rope.temperature,
             }
         if self.rope_kind == "RotaryEmbeddingDinoV3":
-            share = rope.dim // 4
-            frequencies = [2 * math.pi * rope.temperature ** (-i / share) for i in range(share)]
+            pairs_per_axis = rope.dim // 4
+            frequencies = [
+                2 * math.pi * rope.temperature ** (-i / pairs_per_axis)
+                for i in range(pairs_per_axis)
+            ]
             return {
                 "relative_positions": "rotary",
                 "position_axes": 2,
@@ -128,20 +131,20 @@ class TimmEva(TimmImages):
             **self._positions(),
         )
 
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         return [
-            line("norm1", "attention_residual.norm"),
-            *self._attention_lines(),
-            line("attn.norm", "attention.norm"),
-            line("attn.proj", "attention.out"),
-            line("gamma_1", "attention_residual.scale"),
-            line("norm2", "feedforward_residual.norm"),
+            map_weight("norm1", "attention_residual.norm"),
+            *self._attention_mappings(),
+            map_weight("attn.norm", "attention.norm"),
+            map_weight("attn.proj", "attention.out"),
+            map_weight("gamma_1", "attention_residual.scale"),
+            map_weight("norm2", "feedforward_residual.norm"),
             *gates(self.peer.blocks[0].mlp),
             *FEEDFORWARD,
-            line("gamma_2", "feedforward_residual.scale"),
+            map_weight("gamma_2", "feedforward_residual.scale"),
         ]
 
-    def _attention_lines(self) -> list[Line]:
+    def _attention_mappings(self) -> list[WeightMapping]:
         attention, order = self.peer.blocks[0].attn, self._order()
         dim = attention.num_heads * attention.head_dim
         kv_dim = getattr(attention, "kv_dim", dim)
@@ -153,28 +156,30 @@ class TimmEva(TimmImages):
             whole, queries, head = Rows(rows), Rows(order), Rows(order[: attention.head_dim])
             split = Then(split, whole)
         projections = [f"attn.{name}_proj" for name in "qkv"]
-        lines = [line("attn.qkv", "attention.qkv", whole)]
+        lines = [map_weight("attn.qkv", "attention.qkv", whole)]
         if _biases(attention) == (True, False):
-            lines.append(Line(tuple(f"{p}.weight" for p in projections), _QKV_WEIGHT, split))
-            lines.append(line("attn.q_proj.bias", "attention.some_biases.query", queries))
-            lines.append(line("attn.v_proj.bias", "attention.some_biases.value"))
+            lines.append(
+                WeightMapping(tuple(f"{p}.weight" for p in projections), _QKV_WEIGHT, split)
+            )
+            lines.append(map_weight("attn.q_proj.bias", "attention.some_biases.query", queries))
+            lines.append(map_weight("attn.v_proj.bias", "attention.some_biases.value"))
         else:
-            lines.append(Line(tuple(projections), "attention.qkv", split))
+            lines.append(WeightMapping(tuple(projections), "attention.qkv", split))
         return [
             *lines,
-            line("attn.q_bias", "attention.some_biases.query", queries),
-            line("attn.v_bias", "attention.some_biases.value"),
-            line("attn.q_norm", "attention.head_norms.query", head),
-            line("attn.k_norm", "attention.head_norms.key", head),
+            map_weight("attn.q_bias", "attention.some_biases.query", queries),
+            map_weight("attn.v_bias", "attention.some_biases.value"),
+            map_weight("attn.q_norm", "attention.head_norms.query", head),
+            map_weight("attn.k_norm", "attention.head_norms.key", head),
         ]
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         count = len(self.peer.blocks) if self.rope_kind == "RotaryEmbeddingMixed" else 0
         angles = "core.encoder.own_positions.{}.angles"
         return [
-            *super().table(),
+            *super().weight_map(),
             *(
-                line("rope.freqs", angles.format(n), Angles(n, self.columns_first))
+                map_weight("rope.freqs", angles.format(n), Angles(n, self.columns_first))
                 for n in range(count)
             ),
         ]
@@ -196,7 +201,7 @@ class Angles(Part):
         self.block = block
         self.axes = [0] if columns_first else []  # which of them are read backwards
 
-    def there(self, theirs: Sequence[Tensor | None]) -> Tensor:
+    def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
         [angles] = theirs
         assert angles is not None
         return angles[:, self.block].flip(self.axes)

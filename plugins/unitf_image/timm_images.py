@@ -6,23 +6,23 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unitf.embedding import Prefix
-from unitf.peers import Architecture, Trial, each, line
-from unitf.peers.changes import Joined, Part
-from unitf.peers.names import Line
+from unitf.interop import Architecture, DummyInputs, map_blocks, map_weight
+from unitf.interop.transforms import Joined, Part
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.classification import Classification
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
-from unitf.tokenizer import Tokenizer
-from unitf_image.patches import ImagePatches
-from unitf_image.places import Coordinates
+from unitf.tokenizer.token_embedding import Prefix
+from unitf.tokenizer.tokenizer import Tokenizer
+from unitf_image.image_patches import ImagePatches
+from unitf_image.patch_grid import Coordinates
 from unitf_image.timm_parts import activation_of, class_names, images, is_there, preparation
 
 FEEDFORWARD = [
-    line("mlp.fc1", "feedforward.inner"),
-    line("mlp.norm", "feedforward.norm"),
-    line("mlp.fc2", "feedforward.out"),
+    map_weight("mlp.fc1", "feedforward.inner"),
+    map_weight("mlp.norm", "feedforward.norm"),
+    map_weight("mlp.fc2", "feedforward.out"),
 ]
 _POOL = {
     "latent": "latent",
@@ -41,7 +41,7 @@ class TimmImages(Architecture):
     hub = "timm"
     outside = 0.0  # where class and register tokens stand, on both axes
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         peer = self.peer
         embed = type(peer.patch_embed).__name__
         if embed != "PatchEmbed":
@@ -56,7 +56,7 @@ class TimmImages(Architecture):
         return None
 
     @abstractmethod
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         """Which tensors of a block of timm are which of a block of unitf."""
 
     @property
@@ -134,38 +134,44 @@ class TimmImages(Architecture):
             latent_eps=pool.norm.eps,
         )
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         peer, image = self.peer, "tokenizers.image"
-        lines = [line("patch_embed.proj", f"{image}.embedding")]
+        lines = [map_weight("patch_embed.proj", f"{image}.embedding")]
         if self.prefixes:
             sizes = list(self.prefixes.values())
-            lines.append(Line(tuple(self.prefixes), f"{image}.prefix.tokens", Joined(sizes)))
+            lines.append(
+                WeightMapping(tuple(self.prefixes), f"{image}.prefix.tokens", Joined(sizes))
+            )
         if peer.pos_embed is not None:
             inside = sum(self.prefixes.values()) if self.prefixes_have_positions else 0
-            places = f"{image}.position_embedding.table"
-            lines.append(line("pos_embed", places, Part(inside, peer.pos_embed.shape[1])))
+            position_table = f"{image}.position_embedding.table"
+            lines.append(
+                map_weight("pos_embed", position_table, Part(inside, peer.pos_embed.shape[1]))
+            )
             if inside:
-                lines.append(line("pos_embed", f"{image}.prefix.positions", Part(0, inside)))
+                lines.append(map_weight("pos_embed", f"{image}.prefix.positions", Part(0, inside)))
         head = f"tasks.{self.task}.head"
         return [
             *lines,
-            line("norm_pre", "core.encoder.input_norm"),
-            *each(len(peer.blocks), "blocks.{}", "core.encoder.blocks.{}", self.block_lines()),
-            line("norm", "core.encoder.final_norm"),
-            *(line(f"attn_pool.{a}", f"{head}.pooling.{b}") for a, b in _POOL.items()),
-            line("fc_norm", f"{head}.norm"),
-            line("head", f"{head}.linear"),
+            map_weight("norm_pre", "core.encoder.input_norm"),
+            *map_blocks(
+                len(peer.blocks), "blocks.{}", "core.encoder.blocks.{}", self.block_mappings()
+            ),
+            map_weight("norm", "core.encoder.final_norm"),
+            *(map_weight(f"attn_pool.{a}", f"{head}.pooling.{b}") for a, b in _POOL.items()),
+            map_weight("fc_norm", f"{head}.norm"),
+            map_weight("head", f"{head}.linear"),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.peer.blocks)}
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         pixels, features = images(self.peer)
-        return Trial({"x": pixels}, {"image": features})
+        return DummyInputs({"x": pixels}, {"image": features})
 
-    def outputs(self, trial: Trial) -> dict[str, Tensor]:
-        tokens = self.peer.forward_features(trial.inputs["x"])
+    def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+        tokens = self.peer.forward_features(dummy_inputs.inputs["x"])
         return {"columns": tokens.flatten(0, 1), **self.heads(tokens)}
 
     def heads(self, tokens: Tensor) -> dict[str, Tensor]:

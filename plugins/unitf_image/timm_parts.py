@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from unitf import Features, UserError
-from unitf_image.patches import to_rows
-from unitf_image.places import grid_positions, to_grid, whole
+from unitf_image.image_patches import to_rows
+from unitf_image.patch_grid import grid_positions, to_grid, whole_patches
 from unitf_image.resizing import Resizing
 
 _ACTIVATIONS = {
@@ -121,10 +121,10 @@ def images(peer: Any, count: int = 2) -> tuple[Tensor, Features]:
     embed = peer.patch_embed
     pixels = torch.randn(count, embed.proj.in_channels, *embed.img_size)
     patch = tuple(embed.patch_size)
-    rows, columns = whole(embed.img_size, patch)
-    places = grid_positions(to_grid((rows, columns), patch))
+    rows, columns = whole_patches(embed.img_size, patch)
+    positions = grid_positions(to_grid((rows, columns), patch))
     parts = [
-        Features(torch.from_numpy(to_rows(image[:, :rows, :columns].numpy(), patch)).mT, places)
+        Features(torch.from_numpy(to_rows(image[:, :rows, :columns].numpy(), patch)).mT, positions)
         for image in pixels
     ]
     return pixels, Features.pack(parts)

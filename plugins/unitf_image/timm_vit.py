@@ -6,26 +6,26 @@ from typing import Any
 from torch import Tensor
 
 from unitf.core import TransformerConfig
-from unitf.peers import line
-from unitf.peers.changes import Part
-from unitf.peers.names import Line
+from unitf.interop import map_weight
+from unitf.interop.transforms import Part
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.classification import Classification
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
 from unitf_image.timm_images import FEEDFORWARD, TimmImages
 from unitf_image.timm_parts import activation_name, activation_of, class_names, is_there, norm_of
 
 _BLOCK = [
-    line("norm1", "attention_residual.norm"),
-    line("attn.qkv", "attention.qkv"),
-    line("attn.q_norm", "attention.head_norms.query"),
-    line("attn.k_norm", "attention.head_norms.key"),
-    line("attn.norm", "attention.norm"),
-    line("attn.proj", "attention.out"),
-    line("ls1.gamma", "attention_residual.scale"),
-    line("norm2", "feedforward_residual.norm"),
+    map_weight("norm1", "attention_residual.norm"),
+    map_weight("attn.qkv", "attention.qkv"),
+    map_weight("attn.q_norm", "attention.head_norms.query"),
+    map_weight("attn.k_norm", "attention.head_norms.key"),
+    map_weight("attn.norm", "attention.norm"),
+    map_weight("attn.proj", "attention.out"),
+    map_weight("ls1.gamma", "attention_residual.scale"),
+    map_weight("norm2", "feedforward_residual.norm"),
     *FEEDFORWARD,
-    line("ls2.gamma", "feedforward_residual.scale"),
+    map_weight("ls2.gamma", "feedforward_residual.scale"),
 ]
 
 
@@ -34,7 +34,7 @@ class TimmVisionTransformer(TimmImages):
 
     kinds = ("VisionTransformer", "VisionTransformerDistilled")
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         block = self.peer.blocks[0]
         kind = type(block).__name__
         if kind == "ParallelScalingBlock":
@@ -46,7 +46,7 @@ class TimmVisionTransformer(TimmImages):
             return f"its attention is of class {type(block.attn).__name__}"
         elif block.attn.gate is not None:
             return "its attention has a gate"
-        return super().refusal()
+        return super().unsupported()
 
     @property
     def parallel(self) -> bool:
@@ -62,20 +62,20 @@ class TimmVisionTransformer(TimmImages):
             **(_parallel(block) if self.parallel else _sequential(block)),
         )
 
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         if not self.parallel:
             return _BLOCK
         first, last = self.peer.blocks[0].in_split[0], sum(self.peer.blocks[0].in_split)
         return [
-            line("in_norm", "attention_residual.norm"),
-            line("in_proj", "feedforward.inner", Part(0, first)),
-            line("in_proj", "attention.qkv", Part(first, last)),
-            line("mlp_bias", "feedforward.inner.bias"),
-            line("q_norm", "attention.head_norms.query"),
-            line("k_norm", "attention.head_norms.key"),
-            line("attn_out_proj", "attention.out"),
-            line("mlp_out_proj", "feedforward.out"),
-            line("ls.gamma", "attention_residual.scale"),
+            map_weight("in_norm", "attention_residual.norm"),
+            map_weight("in_proj", "feedforward.inner", Part(0, first)),
+            map_weight("in_proj", "attention.qkv", Part(first, last)),
+            map_weight("mlp_bias", "feedforward.inner.bias"),
+            map_weight("q_norm", "attention.head_norms.query"),
+            map_weight("k_norm", "attention.head_norms.key"),
+            map_weight("attn_out_proj", "attention.out"),
+            map_weight("mlp_out_proj", "feedforward.out"),
+            map_weight("ls.gamma", "attention_residual.scale"),
         ]
 
     # ---- DeiT with distillation: one head reads the class token, one the distillation token
@@ -98,8 +98,8 @@ class TimmVisionTransformer(TimmImages):
             return "mean", Head(columns=[0, 2])
         return super().pooling()
 
-    def table(self) -> Sequence[Line]:
-        return [*super().table(), line("head_dist", "tasks.distilled.head.linear")]
+    def weight_map(self) -> Sequence[WeightMapping]:
+        return [*super().weight_map(), map_weight("head_dist", "tasks.distilled.head.linear")]
 
     def heads(self, tokens: Tensor) -> dict[str, Tensor]:
         if not self.distilled:

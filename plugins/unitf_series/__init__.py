@@ -3,19 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from unitf.hookspecs import Register, hookimpl
+from unitf.registry.hookspecs import Register, hookimpl
 
-_HOME = {"Forecast": "unitf_series.forecast", "SeriesPatches": "unitf_series.patches"}
+_HOME = {"Forecast": "unitf_series.forecast", "SeriesPatches": "unitf_series.series_patches"}
 __all__ = ["Forecast", "SeriesPatches"]
 
 if TYPE_CHECKING:
     from unitf_series.forecast import Forecast
-    from unitf_series.patches import SeriesPatches
+    from unitf_series.series_patches import SeriesPatches
 
 
 @hookimpl
 def register_tokenizers(register: Register) -> None:
-    register("unitf_series.patches:SeriesPatches")
+    register("unitf_series.series_patches:SeriesPatches")
 
 
 @hookimpl

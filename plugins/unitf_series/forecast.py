@@ -8,14 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import regression as scores
 
-from unitf.batch import Encoding, Sample, View
+from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.initialisation import initialise
-from unitf.tasks.figures import Figures, take
+from unitf.nn.initialisation import initialise
+from unitf.tasks.metrics.task_metrics import TaskMetrics, take
 from unitf.tasks.task import Task, Tokenizers
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
-from unitf_series.patches import SeriesPatches, read_series
+from unitf_series.series_patches import SeriesPatches, read_series
 
 
 class Forecast(Task):
@@ -69,7 +69,7 @@ class Forecast(Task):
             )
         return torch.from_numpy(series.T.copy())
 
-    def note(self, encoding: Encoding) -> int:
+    def sample_info(self, encoding: EncodedSample) -> int:
         """How many channels the series has."""
         [(column, features)] = encoding.features.items()
         _check(encoding.inputs[column])
@@ -80,16 +80,16 @@ class Forecast(Task):
             )
         return features.num_tokens // patches
 
-    def align(self, encoding: Encoding, note: int) -> dict[str, Tensor]:
+    def encode_token_target(self, encoding: EncodedSample, sample_info: int) -> dict[str, Tensor]:
         """The future (C, horizon) in units of each channel's scale, and that scale (C, 1).
 
         Taken from the level in float64: in a large one float32 would lose the future.
         """
         future = self.encode_target(encoding.sample)
         [(column, features)] = encoding.features.items()
-        if len(future) != note:
+        if len(future) != sample_info:
             raise UserError(
-                f"target {self.target!r}: expected {note} channels as in {column}, "
+                f"target {self.target!r}: expected {sample_info} channels as in {column}, "
                 f"found {len(future)}"
             )
         level, scale = self._levels(features, encoding.inputs[column])
@@ -101,7 +101,9 @@ class Forecast(Task):
             return None
         return {name: torch.cat([one[name] for one in targets]) for name in ("future", "scale")}
 
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "K L"]:
+    def outputs(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "K L"]:
         """The next steps of the K channels of all samples, in units of each one's scale."""
         [features] = view.features.values()
         for name, found, own in zip(view.names, columns.lengths, features.lengths, strict=True):
@@ -117,29 +119,31 @@ class Forecast(Task):
             pooled = patches.mean(1) if self.pooling == "mean" else patches.amax(1)
         return self.linear(self.dropout(pooled)).float()
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "K L"]:
-        return self._in_unit(self.read(columns, view, tokenizers), view, tokenizers).float()
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "K L"]:
+        return self._in_unit(self.outputs(columns, view, tokenizers), view, tokenizers).float()
 
     def losses(
-        self, reading: Float[Tensor, "K L"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " K"]:
         if not view.num_samples:
-            return reading.sum(1)
+            return output.sum(1)
         future = view.target["future"]
         known = ~future.isnan()
-        error = torch.where(known, reading - future, 0.0)
+        error = torch.where(known, output - future, 0.0)
         return error.square().sum(1) / known.sum(1).clamp(min=1)
 
-    def metrics(self) -> Figures:
-        return Figures(
+    def metrics(self) -> TaskMetrics:
+        return TaskMetrics(
             {"mae": scores.MeanAbsoluteError(), "rmse": scores.MeanSquaredError(squared=False)}
         )
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "K L"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "K L"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -150,21 +154,21 @@ class Forecast(Task):
         rows = [row for sequence in sequences for row in runs[sequence]]
         # in the channel's unit, but around its level: float32 does not lose them to a large one
         target = take(view.target["future"] * view.target["scale"], rows)
-        predicted = take(reading * view.target["scale"], rows)
+        predicted = take(output * view.target["scale"], rows)
         known = ~target.isnan()
         metrics["num_samples"].update(predicted, target)
         for name in ("mae", "rmse"):
             metrics[name].update(predicted[known], target[known])
 
     def predict(
-        self, reading: Float[Tensor, "K L"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
-        values = self._in_unit(reading.detach().cpu(), view.to("cpu"), tokenizers)
+        values = self._in_unit(output.detach().cpu(), view.to("cpu"), tokenizers)
         return [
             {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(view)
         ]
 
-    def _channels(self, view: View) -> list[range]:
+    def _channels(self, view: TaskBatch) -> list[range]:
         """Of each sample the numbers of its channels among all."""
         [features] = view.features.values()
         runs, first = [], 0
@@ -174,12 +178,12 @@ class Forecast(Task):
         return runs
 
     def _in_unit(
-        self, reading: Float[Tensor, "K L"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "K L"]:
         """What was read, in the unit of the series and float64."""
         [(column, features)] = view.features.items()
         level, scale = self._levels(features, tokenizers[self.inputs[column]])
-        return reading * scale + level
+        return output * scale + level
 
     def _levels(self, features: Features, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
         """Level (float64) and scale (K, 1) of all channels."""

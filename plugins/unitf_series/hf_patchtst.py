@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from unitf import Features, Tokenizer
 from unitf.core import TransformerConfig
-from unitf.peers import TransformersArchitecture, Trial, each, joined, line
-from unitf.peers.names import Line
-from unitf.peers.settings import ACTIVATIONS
+from unitf.interop import DummyInputs, TransformersArchitecture, map_blocks, map_joined, map_weight
+from unitf.interop.activations import ACTIVATIONS
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.classification import Classification
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.regression import Regression
 from unitf.tasks.task import Task
 from unitf_series.forecast import Forecast
-from unitf_series.patches import SeriesPatches
+from unitf_series.series_patches import SeriesPatches
 
 QKV = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
 SCALINGS = {"std": "deviation", "mean": "size", True: "size", None: "none", False: "none"}
@@ -26,7 +26,7 @@ SMALLEST = {"std": 1e-5, "mean": 1e-10, True: 1e-10}
 
 
 @dataclass(frozen=True, eq=False)
-class SeriesTrial(Trial):
+class SeriesDummyInputs(DummyInputs):
     """A trial of a peer whose columns have an axis for channels, too."""
 
     def packed(self, columns: Tensor, memory: bool = False) -> Tensor:
@@ -38,7 +38,7 @@ class HFPatchTST(TransformersArchitecture):
 
     kinds = ("patchtst",)
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         config, head = self.config, self.head
         refused = {
             "channel_attention": config.channel_attention,
@@ -122,44 +122,44 @@ class HFPatchTST(TransformersArchitecture):
         value.fitted = {"mean": [0.0] * count, "deviation": [1.0] * count}
         return {"value": value}
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         config, encoder = self.config, f"{self.prefix}encoder"
         batch = ".batchnorm" if config.norm_type == "batchnorm" else ""
         [task] = self.tasks()
         linear = f"tasks.{task}.linear" if task == "forecast" else f"tasks.{task}.head.linear"
         return [
-            line(f"{encoder}.embedder.input_embedding", "tokenizers.series.embedding"),
-            line(
+            map_weight(f"{encoder}.embedder.input_embedding", "tokenizers.series.embedding"),
+            map_weight(
                 f"{encoder}.positional_encoder.position_enc",
                 "tokenizers.series.position_embedding.table",
             ),
-            *each(
+            *map_blocks(
                 config.num_hidden_layers,
                 f"{encoder}.layers.{{}}",
                 "core.encoder.blocks.{}",
                 [
-                    line(f"norm_sublayer1{batch}", "attention_residual.norm"),
-                    joined(QKV, "attention.qkv", [config.d_model] * 3),
-                    line("self_attn.out_proj", "attention.out"),
-                    line(f"norm_sublayer3{batch}", "feedforward_residual.norm"),
-                    line("ff.0", "feedforward.inner"),
-                    line("ff.3", "feedforward.out"),
+                    map_weight(f"norm_sublayer1{batch}", "attention_residual.norm"),
+                    map_joined(QKV, "attention.qkv", [config.d_model] * 3),
+                    map_weight("self_attn.out_proj", "attention.out"),
+                    map_weight(f"norm_sublayer3{batch}", "feedforward_residual.norm"),
+                    map_weight("ff.0", "feedforward.inner"),
+                    map_weight("ff.3", "feedforward.out"),
                 ],
             ),
-            line("head.linear" if task == "label" else "head.projection", linear),
+            map_weight("head.linear" if task == "label" else "head.projection", linear),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.encoder.layers)}
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         config = self.config
         series = torch.randn(2, config.context_length, config.num_input_channels).cumsum(1)
         tokenizer = self.tokenizers()["series"]
         features = Features.pack([tokenizer.encode(one) for one in series])
-        return SeriesTrial({"past_values": series}, {"series": features})
+        return SeriesDummyInputs({"past_values": series}, {"series": features})
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if self.head == "Prediction":  # (S, horizon, C)
             return {"forecast": output.prediction_outputs.mT.flatten(0, 1)}
         if self.head == "Classification":

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from unitf.hookspecs import hookimpl
+from unitf.registry.hookspecs import hookimpl
 
 _HOME = {
     "Bytes": "unitf_text.symbols",
@@ -65,8 +65,8 @@ def register_sources(register: Callable[[str], None]) -> None:
 
 @hookimpl
 def register_architectures(register: Callable[[str], None]) -> None:
-    register("unitf_text.hf_clip:HFClipText")
-    register("unitf_text.hf_clip:HFSiglipText")
+    register("unitf_text.hf_clip_text:HFClipText")
+    register("unitf_text.hf_clip_text:HFSiglipText")
     register("unitf_text.gpt_decoders:GPT2")
     register("unitf_text.gpt_decoders:GPTNeoX")
     register("unitf_text.gpt_decoders:OPT")

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from unitf.core import TransformerConfig
-from unitf.embedding import EmbeddingTable, Unembedding
-from unitf.peers import each, joined, line
-from unitf.peers.names import Line
-from unitf.peers.settings import activation_of
-from unitf.tasks.target import TargetPositions
-from unitf.tokenizer import Tokenizer
+from unitf.interop import map_blocks, map_joined, map_weight
+from unitf.interop.activations import activation_of
+from unitf.interop.weight_map import WeightMapping
+from unitf.tasks.common.target_sequence import TargetPositions
+from unitf.tokenizer.token_embedding import EmbeddingTable, Unembedding
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_text.encoder_decoders import TASK, TextToText
 from unitf_text.published import make_text
 from unitf_text.token_ids import TokenIds
@@ -58,50 +58,52 @@ class Bart(TextToText):
     def target_positions(self) -> TargetPositions | None:
         return TargetPositions(self.config.max_position_embeddings, offset=2)
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         return [
             *self.tables(),
             *self.positions(),
-            line("final_logits_bias", f"tokenizers.{self.tokenizer_names[1]}.unembedding.bias"),
+            map_weight(
+                "final_logits_bias", f"tokenizers.{self.tokenizer_names[1]}.unembedding.bias"
+            ),
             *self.stacks(self.stack("encoder"), self.stack("decoder")),
         ]
 
-    def tables(self) -> list[Line]:
+    def tables(self) -> list[WeightMapping]:
         """The table of ids, which is that of everything."""
         names = ["shared", "encoder.embed_tokens", "decoder.embed_tokens"]
         names = [f"{self.prefix}{name}.weight" for name in names]
         names += ["lm_head.weight"] if self.generates else []
-        return [line(names, "tokenizers.text.embedding.weight")]
+        return [map_weight(names, "tokenizers.text.embedding.weight")]
 
-    def positions(self) -> list[Line]:
+    def positions(self) -> list[WeightMapping]:
         """The positions of source and target."""
         own = ("tokenizers.text.position_embedding.table", f"tasks.{TASK}.positions.table")
         return [
-            line(f"{self.prefix}{stack}.embed_positions.weight", ours)
+            map_weight(f"{self.prefix}{stack}.embed_positions.weight", ours)
             for stack, ours in zip(("encoder", "decoder"), own, strict=True)
         ]
 
-    def stack(self, stack: str) -> list[Line]:
+    def stack(self, stack: str) -> list[WeightMapping]:
         """The lines of the encoder or the decoder, blocks and what is before them."""
         dim = self.config.d_model
         block = [
-            joined([f"self_attn.{name}_proj" for name in "qkv"], "attention.qkv", [dim] * 3),
-            line("self_attn.out_proj", "attention.out"),
-            line("self_attn_layer_norm", "attention_residual.norm"),
-            line("fc1", "feedforward.inner"),
-            line("fc2", "feedforward.out"),
-            line("final_layer_norm", "feedforward_residual.norm"),
+            map_joined([f"self_attn.{name}_proj" for name in "qkv"], "attention.qkv", [dim] * 3),
+            map_weight("self_attn.out_proj", "attention.out"),
+            map_weight("self_attn_layer_norm", "attention_residual.norm"),
+            map_weight("fc1", "feedforward.inner"),
+            map_weight("fc2", "feedforward.out"),
+            map_weight("final_layer_norm", "feedforward_residual.norm"),
         ]
         if stack == "decoder":
             block += [
-                line("encoder_attn.q_proj", "cross.query"),
-                joined([f"encoder_attn.{name}_proj" for name in "kv"], "cross.kv", [dim] * 2),
-                line("encoder_attn.out_proj", "cross.out"),
-                line("encoder_attn_layer_norm", "cross_residual.norm"),
+                map_weight("encoder_attn.q_proj", "cross.query"),
+                map_joined([f"encoder_attn.{name}_proj" for name in "kv"], "cross.kv", [dim] * 2),
+                map_weight("encoder_attn.out_proj", "cross.out"),
+                map_weight("encoder_attn_layer_norm", "cross_residual.norm"),
             ]
         return [
-            line("layernorm_embedding", "input_norm"),
-            *each(len(self.layers(stack)), "layers.{}", "blocks.{}", block),
+            map_weight("layernorm_embedding", "input_norm"),
+            *map_blocks(len(self.layers(stack)), "layers.{}", "blocks.{}", block),
         ]
 
 
@@ -128,10 +130,10 @@ class Marian(Bart):
         """Whether source and target have one vocabulary."""
         return self.config.share_encoder_decoder_embeddings
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.config.d_model % 2:
             return f"its width {self.config.d_model} is odd"
-        return super().refusal()
+        return super().unsupported()
 
     @property
     def tokenizer_names(self) -> tuple[str, str]:
@@ -152,22 +154,22 @@ class Marian(Bart):
     def target_positions(self) -> TargetPositions | None:
         return None
 
-    def tables(self) -> list[Line]:
+    def tables(self) -> list[WeightMapping]:
         if self.shared:
             return super().tables()
         names = [f"{self.prefix}decoder.embed_tokens.weight"]
         names += ["lm_head.weight"] if self.generates else []
         source = f"{self.prefix}encoder.embed_tokens.weight"
         return [
-            line(source, "tokenizers.source.embedding.weight"),
-            line(names, "tokenizers.target.embedding.weight"),
+            map_weight(source, "tokenizers.source.embedding.weight"),
+            map_weight(names, "tokenizers.target.embedding.weight"),
         ]
 
-    def positions(self) -> list[Line]:
+    def positions(self) -> list[WeightMapping]:
         names = [f"{self.prefix}{stack}.embed_positions.weight" for stack in ("encoder", "decoder")]
         if self.shared:
-            return [line(names, "tokenizers.text.position_embedding.table")]
+            return [map_weight(names, "tokenizers.text.position_embedding.table")]
         return [
-            line(name, f"tokenizers.{ours}.position_embedding.table")
+            map_weight(name, f"tokenizers.{ours}.position_embedding.table")
             for name, ours in zip(names, self.tokenizer_names, strict=True)
         ]

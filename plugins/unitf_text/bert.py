@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from unitf.core import TransformerConfig
-from unitf.embedding import EmbeddingTable
-from unitf.peers import Trial, each, joined, line
-from unitf.peers.names import Line
-from unitf.peers.settings import ACTIVATIONS
+from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
+from unitf.interop.activations import ACTIVATIONS
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks import Head, Task, TokenClassification
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.token_embedding import EmbeddingTable
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_text.encoders import TEXT, TextEncoder
 
 
@@ -51,31 +51,31 @@ class Bert(TextEncoder):
     def classifier_head(self) -> Head:
         return Head(hidden="tanh")
 
-    def embedding_lines(self) -> list[Line]:
+    def embedding_mappings(self) -> list[WeightMapping]:
         ours, theirs = f"{TEXT}.position_embedding.tables", f"{self.prefix}embeddings"
         return [
             self.table_line(),
-            line(f"{theirs}.position_embeddings.weight", f"{ours}.0"),
-            line(f"{theirs}.token_type_embeddings.weight", f"{ours}.1"),
-            line(f"{theirs}.LayerNorm", f"{TEXT}.embedding_norm"),
+            map_weight(f"{theirs}.position_embeddings.weight", f"{ours}.0"),
+            map_weight(f"{theirs}.token_type_embeddings.weight", f"{ours}.1"),
+            map_weight(f"{theirs}.LayerNorm", f"{TEXT}.embedding_norm"),
         ]
 
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         config = self.config
         lines = [
-            joined(
+            map_joined(
                 [f"attention.self.{name}" for name in ("query", "key", "value")],
                 "attention.qkv",
                 [config.hidden_size] * 3,
             ),
-            line("attention.output.dense", "attention.out"),
-            line("attention.output.LayerNorm", "attention_residual.norm"),
-            line("intermediate.dense", "feedforward.inner"),
-            line("output.dense", "feedforward.out"),
-            line("output.LayerNorm", "feedforward_residual.norm"),
+            map_weight("attention.output.dense", "attention.out"),
+            map_weight("attention.output.LayerNorm", "attention_residual.norm"),
+            map_weight("intermediate.dense", "feedforward.inner"),
+            map_weight("output.dense", "feedforward.out"),
+            map_weight("output.LayerNorm", "feedforward_residual.norm"),
         ]
         theirs = self.prefix + "encoder.layer.{}"
-        return each(config.num_hidden_layers, theirs, "core.encoder.blocks.{}", lines)
+        return map_blocks(config.num_hidden_layers, theirs, "core.encoder.blocks.{}", lines)
 
 
 class Roberta(Bert):
@@ -122,9 +122,9 @@ class Electra(Bert):
             norm_eps=self.eps,
         )
 
-    def embedding_lines(self) -> list[Line]:
-        projection = line(f"{self.prefix}embeddings_project", f"{TEXT}.embedding_projection")
-        return [*super().embedding_lines(), projection]
+    def embedding_mappings(self) -> list[WeightMapping]:
+        projection = map_weight(f"{self.prefix}embeddings_project", f"{TEXT}.embedding_projection")
+        return [*super().embedding_mappings(), projection]
 
     def masked_head(self) -> Head:
         return Head(hidden="gelu", width=self.config.embedding_size, norm_eps=self.eps)
@@ -143,17 +143,17 @@ class Electra(Bert):
             )
         }
 
-    def head_lines(self) -> list[Line]:
+    def head_mappings(self) -> list[WeightMapping]:
         if self.head != "PreTraining":
-            return super().head_lines()
+            return super().head_mappings()
         theirs, ours = "discriminator_predictions", "tasks.replaced.head"
         return [
-            line(f"{theirs}.dense", f"{ours}.hidden"),
-            line(f"{theirs}.dense_prediction", f"{ours}.linear"),
+            map_weight(f"{theirs}.dense", f"{ours}.hidden"),
+            map_weight(f"{theirs}.dense_prediction", f"{ours}.linear"),
         ]
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
-        made = super().heads(output, trial)
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+        made = super().heads(output, dummy_inputs)
         if self.head == "PreTraining":  # a number each, without an axis of its own
             made = {name: logits[:, None] for name, logits in made.items()}
         return made
@@ -198,26 +198,28 @@ class DistilBert(TextEncoder):
     def classifier_head(self) -> Head:
         return Head(hidden="relu")
 
-    def embedding_lines(self) -> list[Line]:
+    def embedding_mappings(self) -> list[WeightMapping]:
         theirs = f"{self.prefix}embeddings"
         return [
             self.table_line(),
-            line(f"{theirs}.position_embeddings.weight", f"{TEXT}.position_embedding.table"),
-            line(f"{theirs}.LayerNorm", f"{TEXT}.embedding_norm"),
+            map_weight(f"{theirs}.position_embeddings.weight", f"{TEXT}.position_embedding.table"),
+            map_weight(f"{theirs}.LayerNorm", f"{TEXT}.embedding_norm"),
         ]
 
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         config = self.config
         lines = [
-            joined([f"attention.{name}_lin" for name in "qkv"], "attention.qkv", [config.dim] * 3),
-            line("attention.out_lin", "attention.out"),
-            line("sa_layer_norm", "attention_residual.norm"),
-            line("ffn.lin1", "feedforward.inner"),
-            line("ffn.lin2", "feedforward.out"),
-            line("output_layer_norm", "feedforward_residual.norm"),
+            map_joined(
+                [f"attention.{name}_lin" for name in "qkv"], "attention.qkv", [config.dim] * 3
+            ),
+            map_weight("attention.out_lin", "attention.out"),
+            map_weight("sa_layer_norm", "attention_residual.norm"),
+            map_weight("ffn.lin1", "feedforward.inner"),
+            map_weight("ffn.lin2", "feedforward.out"),
+            map_weight("output_layer_norm", "feedforward_residual.norm"),
         ]
         theirs = self.prefix + "transformer.layer.{}"
-        return each(config.n_layers, theirs, "core.encoder.blocks.{}", lines)
+        return map_blocks(config.n_layers, theirs, "core.encoder.blocks.{}", lines)
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.transformer.layer)}
@@ -232,13 +234,13 @@ class Albert(Bert):
     masked_hidden = ("predictions.dense", "predictions.LayerNorm")
     classifier = ("albert.pooler", "classifier")
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         config = self.config
         if config.num_hidden_groups != 1 or config.inner_group_num != 1:
             return f"it has {config.num_hidden_groups * config.inner_group_num} different blocks"
         if config.embedding_size == config.hidden_size:
             return "its table is as wide as its blocks, and projected all the same"
-        return super().refusal()
+        return super().unsupported()
 
     def core(self) -> TransformerConfig:
         return replace(super().core(), share_blocks=True)
@@ -256,30 +258,30 @@ class Albert(Bert):
             norm_eps=self.eps,
         )
 
-    def embedding_lines(self) -> list[Line]:
+    def embedding_mappings(self) -> list[WeightMapping]:
         theirs = f"{self.prefix}encoder.embedding_hidden_mapping_in"
-        return [*super().embedding_lines(), line(theirs, f"{TEXT}.embedding_projection")]
+        return [*super().embedding_mappings(), map_weight(theirs, f"{TEXT}.embedding_projection")]
 
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         lines = [
-            joined(
+            map_joined(
                 [f"attention.{name}" for name in ("query", "key", "value")],
                 "attention.qkv",
                 [self.config.hidden_size] * 3,
             ),
-            line("attention.dense", "attention.out"),
-            line("attention.LayerNorm", "attention_residual.norm"),
-            line("ffn", "feedforward.inner"),
-            line("ffn_output", "feedforward.out"),
-            line("full_layer_layer_norm", "feedforward_residual.norm"),
+            map_weight("attention.dense", "attention.out"),
+            map_weight("attention.LayerNorm", "attention_residual.norm"),
+            map_weight("ffn", "feedforward.inner"),
+            map_weight("ffn_output", "feedforward.out"),
+            map_weight("full_layer_layer_norm", "feedforward_residual.norm"),
         ]
         theirs = self.prefix + "encoder.albert_layer_groups.0.albert_layers.{}"
-        return each(1, theirs, "core.encoder.blocks.{}", lines)
+        return map_blocks(1, theirs, "core.encoder.blocks.{}", lines)
 
-    def head_lines(self) -> list[Line]:
+    def head_mappings(self) -> list[WeightMapping]:
         if not self.head:
-            return [line("pooler", "tasks.pooler.head.hidden")]
-        return super().head_lines()
+            return [map_weight("pooler", "tasks.pooler.head.hidden")]
+        return super().head_mappings()
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.encoder.albert_layer_groups[0].albert_layers)}

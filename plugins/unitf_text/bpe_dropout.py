@@ -37,12 +37,12 @@ def segment_with_dropout(
     pieces = list(word)
     while len(pieces) > 1:
         possible = [
-            (ranks[pair], place)
-            for place, pair in enumerate(pairwise(pieces))
+            (ranks[pair], index)
+            for index, pair in enumerate(pairwise(pieces))
             if pair in ranks and rng.random() >= dropout
         ]
         if not possible:
             break
-        _, place = min(possible)
-        pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+        _, index = min(possible)
+        pieces[index : index + 2] = [pieces[index] + pieces[index + 1]]
     return pieces

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unitf.errors import UserError
-from unitf.tasks.pooling import PoolingName
+from unitf.tasks.heads.pooling import PoolingName
 from unitf_text.subwords import Subwords
 from unitf_text.text import TextTokenizer
 from unitf_text.token_ids import TokenIds

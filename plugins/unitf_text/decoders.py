@@ -7,16 +7,22 @@ from typing import Any, ClassVar
 from torch import nn
 
 from unitf import Features
-from unitf.embedding import Unembedding
-from unitf.peers import TransformersArchitecture, Trial, each, line, random_texts
-from unitf.peers.names import Line
+from unitf.interop import (
+    DummyInputs,
+    TransformersArchitecture,
+    map_blocks,
+    map_weight,
+    random_texts,
+)
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.next_token import NextToken
 from unitf.tasks.regression import Regression
 from unitf.tasks.task import Task
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.token_embedding import Unembedding
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_text.published import make_text
 
 TEXT = "tokenizers.text"
@@ -50,7 +56,7 @@ class TextDecoder(TransformersArchitecture):
         """Whether the language model's logits are products with the table."""
         return self.peer.lm_head.weight is self.embedding.weight
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         known = ("Model", "LMHeadModel", "ForCausalLM", "ForSequenceClassification")
         if not type(self.peer).__name__.endswith(known):
             return "it has another head than a language model or a classifier of texts"
@@ -97,36 +103,36 @@ class TextDecoder(TransformersArchitecture):
     # ---- tensors -----------------------------------------------------------------------
 
     @abstractmethod
-    def block(self) -> Sequence[Line]:
+    def block(self) -> Sequence[WeightMapping]:
         """The lines of a block."""
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         blocks = f"{self.prefix}{self.layers_name}.{{}}"
         return [
             *self.around(),
-            *each(len(self.layers), blocks, "core.decoder.blocks.{}", self.block()),
-            line(f"{self.prefix}{self.norm_name}", "core.decoder.final_norm"),
-            *(line("score", f"tasks.{task}.head.linear") for task in self.tasks()),
+            *map_blocks(len(self.layers), blocks, "core.decoder.blocks.{}", self.block()),
+            map_weight(f"{self.prefix}{self.norm_name}", "core.decoder.final_norm"),
+            *(map_weight("score", f"tasks.{task}.head.linear") for task in self.tasks()),
         ]
 
-    def around(self) -> list[Line]:
+    def around(self) -> list[WeightMapping]:
         """The lines of the table of ids, and of the way back."""
         names = [f"{self.prefix}{self.table_name}.weight"]
         if self.head != "CausalLM":
-            return [line(names, f"{TEXT}.embedding.weight")]
+            return [map_weight(names, f"{TEXT}.embedding.weight")]
         if self.tied:
             names.append("lm_head.weight")
-            back = line("lm_head.bias", f"{TEXT}.unembedding.bias")
+            from_unitf = map_weight("lm_head.bias", f"{TEXT}.unembedding.bias")
         else:
-            back = line("lm_head", f"{TEXT}.unembedding")
-        return [line(names, f"{TEXT}.embedding.weight"), back]
+            from_unitf = map_weight("lm_head", f"{TEXT}.unembedding")
+        return [map_weight(names, f"{TEXT}.embedding.weight"), from_unitf]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"decoder": list(self.layers)}
 
     # ---- the same input for both -------------------------------------------------------
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         config = self.config
         padding = getattr(config, "pad_token_id", None)
         longest = getattr(config, "max_position_embeddings", 12)
@@ -136,4 +142,4 @@ class TextDecoder(TransformersArchitecture):
         ids, mask, lengths = random_texts(config.vocab_size, longest, lengths, avoid)
         ids = ids.masked_fill(~mask, padding or 0)
         inputs = {"input_ids": ids, "attention_mask": mask.long(), "use_cache": False}
-        return Trial(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)
+        return DummyInputs(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)

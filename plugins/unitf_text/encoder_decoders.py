@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from torch import nn
 
 from unitf import Features
-from unitf.peers import Trial, random_texts
-from unitf.peers.names import Line
-from unitf.peers.sequences import EncoderDecoderArchitecture
+from unitf.interop import DummyInputs, random_texts
+from unitf.interop.encoder_decoder import EncoderDecoderArchitecture
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks import SequenceToSequence
-from unitf.tasks.target import TargetPositions
+from unitf.tasks.common.target_sequence import TargetPositions
 from unitf.tasks.task import Task
 
 SOURCE, TARGET, TASK = "source", "target", "text_to_text"  # columns, and the task
@@ -38,16 +38,18 @@ class TextToText(EncoderDecoderArchitecture):
         """Positions of the decoder's own."""
         return None
 
-    def stacks(self, encoder: Sequence[Line], decoder: Sequence[Line]) -> list[Line]:
+    def stacks(
+        self, encoder: Sequence[WeightMapping], decoder: Sequence[WeightMapping]
+    ) -> list[WeightMapping]:
         """Lines below the encoder and the decoder, which are called so in both."""
         return [
-            Line(
-                tuple(f"{self.prefix}{stack}.{name}" for name in line.theirs),
-                f"core.{stack}.{line.ours}",
-                line.change,
+            WeightMapping(
+                tuple(f"{self.prefix}{stack}.{name}" for name in map_weight.theirs),
+                f"core.{stack}.{map_weight.ours}",
+                map_weight.change,
             )
             for stack, lines in (("encoder", encoder), ("decoder", decoder))
-            for line in lines
+            for map_weight in lines
         ]
 
     def layers(self, stack: str) -> Sequence[nn.Module]:
@@ -57,14 +59,14 @@ class TextToText(EncoderDecoderArchitecture):
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {stack: self.layers(stack) for stack in ("encoder", "decoder")}
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         config = self.config
         longest = getattr(config, "max_position_embeddings", 64)
         padding = config.pad_token_id
         ids, mask, lengths = random_texts(config.vocab_size, longest, (7, 12, 3), [padding])
         size = getattr(config, "decoder_vocab_size", None) or config.vocab_size
         inputs, target, target_mask = self.trial_target(size, longest, (5, 2, 9), padding)
-        return Trial(
+        return DummyInputs(
             {
                 "input_ids": ids.masked_fill(~mask, padding),
                 "attention_mask": mask.long(),

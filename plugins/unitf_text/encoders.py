@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from unitf import Features
-from unitf.embedding import EmbeddingTable, Unembedding
-from unitf.peers import TransformersArchitecture, Trial, line, random_texts
-from unitf.peers.names import Line
-from unitf.peers.settings import ACTIVATIONS
+from unitf.interop import DummyInputs, TransformersArchitecture, map_weight, random_texts
+from unitf.interop.activations import ACTIVATIONS
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks import (
     Classification,
     Embedding,
@@ -23,7 +22,8 @@ from unitf.tasks import (
     Task,
     TokenClassification,
 )
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.token_embedding import EmbeddingTable, Unembedding
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_text.companions import SentencePooling, sentence_pooling, text_tokenizer
 
 TEXT = "tokenizers.text"
@@ -61,11 +61,11 @@ class TextEncoder(TransformersArchitecture):
         """What lies between the pooled column and the classes of a SequenceClassification."""
 
     @abstractmethod
-    def embedding_lines(self) -> list[Line]:
+    def embedding_mappings(self) -> list[WeightMapping]:
         """The lines of table, positions and their norm."""
 
     @abstractmethod
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         """The lines of all blocks."""
 
     @property
@@ -79,7 +79,7 @@ class TextEncoder(TransformersArchitecture):
 
     # ---- what follows from it -----------------------------------------------------------
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         config = self.config
         known = ", ".join(f"For{head}" for head in self.heads_known if head)
         if self.head not in self.heads_known or (not self.head and self.body is not self.peer):
@@ -108,7 +108,7 @@ class TextEncoder(TransformersArchitecture):
         return self.config.max_position_embeddings
 
     @property
-    def masked_bias_there(self) -> bool:
+    def has_masked_bias(self) -> bool:
         """Whether the head of a MaskedLM adds a number to each logit."""
         return self.head == "MaskedLM"
 
@@ -132,8 +132,8 @@ class TextEncoder(TransformersArchitecture):
             num_segments=self.num_segments,
             limit=None if self.head else self.sentence.limit,
             read_special=self.head == "MaskedLM",
-            table=self.table_settings(),
-            unembedding=Unembedding(bias=self.masked_bias_there),
+            weight_map=self.table_settings(),
+            unembedding=Unembedding(bias=self.has_masked_bias),
             **options,
         )
 
@@ -193,33 +193,33 @@ class TextEncoder(TransformersArchitecture):
 
     # ---- names --------------------------------------------------------------------------
 
-    def table(self) -> Sequence[Line]:
-        return [*self.embedding_lines(), *self.block_lines(), *self.head_lines()]
+    def weight_map(self) -> Sequence[WeightMapping]:
+        return [*self.embedding_mappings(), *self.block_mappings(), *self.head_mappings()]
 
-    def table_line(self) -> Line:
+    def table_line(self) -> WeightMapping:
         """The table of ids, to which that of a MaskedLM is tied."""
         tied = self.masked_table if self.head == "MaskedLM" else ()
-        return line([f"{self.table_name}.weight", *tied], f"{TEXT}.embedding.weight")
+        return map_weight([f"{self.table_name}.weight", *tied], f"{TEXT}.embedding.weight")
 
-    def head_lines(self) -> list[Line]:
+    def head_mappings(self) -> list[WeightMapping]:
         [task, *_] = self.tasks_named
         head = f"tasks.{task}.head"
         if self.head == "MaskedLM":
             hidden, norm = self.masked_hidden
             return [
-                line(self.masked_bias, f"{TEXT}.unembedding.bias"),
-                line(hidden, f"{head}.hidden"),
-                line(norm, f"{head}.norm"),
+                map_weight(self.masked_bias, f"{TEXT}.unembedding.bias"),
+                map_weight(hidden, f"{head}.hidden"),
+                map_weight(norm, f"{head}.norm"),
             ]
         if self.head == "SequenceClassification":
             hidden, last = self.classifier
-            first = [line(hidden, f"{head}.hidden")] if hidden else []
-            return [*first, line(last, f"{head}.linear")]
+            first = [map_weight(hidden, f"{head}.hidden")] if hidden else []
+            return [*first, map_weight(last, f"{head}.linear")]
         if self.head == "TokenClassification":
-            return [line("classifier", f"{head}.linear")]
+            return [map_weight("classifier", f"{head}.linear")]
         if self.head == "QuestionAnswering":
-            return [line("qa_outputs", f"{head}.linear")]
-        return [line("pooler.dense", "tasks.pooler.head.hidden")]
+            return [map_weight("qa_outputs", f"{head}.linear")]
+        return [map_weight("pooler.dense", "tasks.pooler.head.hidden")]
 
     @property
     def tasks_named(self) -> list[str]:
@@ -228,7 +228,7 @@ class TextEncoder(TransformersArchitecture):
 
     # ---- the same input for both --------------------------------------------------------
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         config = self.config
         avoid = [] if config.pad_token_id is None else [config.pad_token_id]
         ids, mask, lengths = random_texts(config.vocab_size, self.num_positions, avoid=avoid)
@@ -238,33 +238,33 @@ class TextEncoder(TransformersArchitecture):
             inputs["token_type_ids"] = torch.randint(self.num_segments, ids.shape)
             order = torch.arange(ids.shape[1]).expand(ids.shape)
             positions = torch.stack([order[mask], inputs["token_type_ids"][mask]]).float()
-        return Trial(inputs, {"text": Features(ids[mask], positions, lengths)}, mask)
+        return DummyInputs(inputs, {"text": Features(ids[mask], positions, lengths)}, mask)
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if self.head == "QuestionAnswering":
             both = torch.stack([output.start_logits, output.end_logits], dim=-1)
-            return {"answer": trial.packed(both)}
+            return {"answer": dummy_inputs.packed(both)}
         if self.head:
-            return super().heads(output, trial)
+            return super().heads(output, dummy_inputs)
         made = {}
         if getattr(output, "pooler_output", None) is not None:
             made["pooler"] = output.pooler_output
         if sentence_pooling(self.source) is not None:
-            made["embedding"] = _sentence(output[0], trial, self.sentence)
+            made["embedding"] = _sentence(output[0], dummy_inputs, self.sentence)
         return made
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.encoder.layer)}
 
 
-def _sentence(columns: Tensor, trial: Trial, sentence: SentencePooling) -> Tensor:
+def _sentence(columns: Tensor, dummy_inputs: DummyInputs, sentence: SentencePooling) -> Tensor:
     """A vector of each text, as sentence-transformers makes it."""
-    assert trial.mask is not None
-    mask = trial.mask[:, :, None].float()
+    assert dummy_inputs.mask is not None
+    mask = dummy_inputs.mask[:, :, None].float()
     if sentence.pooling == "mean":
         vectors = (columns * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
     elif sentence.pooling == "first":
         vectors = columns[:, 0]
     else:
-        vectors = columns[torch.arange(len(columns)), trial.mask.sum(1) - 1]
+        vectors = columns[torch.arange(len(columns)), dummy_inputs.mask.sum(1) - 1]
     return nn.functional.normalize(vectors, dim=1) if sentence.normalise else vectors

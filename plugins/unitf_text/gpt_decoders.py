@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from unitf.core import TransformerConfig
-from unitf.embedding import EmbeddingTable, Unembedding
-from unitf.peers import Trial, joined, line
-from unitf.peers.changes import Rows, Transposed
-from unitf.peers.names import Line
-from unitf.peers.settings import activation_of
+from unitf.interop import DummyInputs, map_joined, map_weight
+from unitf.interop.activations import activation_of
+from unitf.interop.transforms import Rows, Transposed
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
+from unitf.tokenizer.token_embedding import EmbeddingTable, Unembedding
 from unitf_text.decoders import TEXT, TextDecoder
-from unitf_text.published import rotary_of, rotary_refusal
+from unitf_text.published import rotary_of, rotary_unsupported
 
 
 class GPT2(TextDecoder):
@@ -26,12 +26,12 @@ class GPT2(TextDecoder):
     kinds = ("gpt2",)
     table_name, layers_name, norm_name = "wte", "h", "ln_f"
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.config.scale_attn_by_inverse_layer_idx:
             return "scale_attn_by_inverse_layer_idx gives every block another scale"
         if self.config.add_cross_attention:
             return "add_cross_attention lets its decoder read a memory"
-        return super().refusal()
+        return super().unsupported()
 
     def core(self) -> TransformerConfig:
         config = self.config
@@ -53,18 +53,18 @@ class GPT2(TextDecoder):
     def text_options(self) -> dict[str, Any]:
         return {"position_embedding": "learned", "max_tokens": self.config.max_position_embeddings}
 
-    def around(self) -> list[Line]:
-        places = f"{TEXT}.position_embedding.table"
-        return [*super().around(), line(f"{self.prefix}wpe.weight", places)]
+    def around(self) -> list[WeightMapping]:
+        position_table = f"{TEXT}.position_embedding.table"
+        return [*super().around(), map_weight(f"{self.prefix}wpe.weight", position_table)]
 
-    def block(self) -> Sequence[Line]:
+    def block(self) -> Sequence[WeightMapping]:
         return [
-            line("ln_1", "attention_residual.norm"),
-            line("attn.c_attn", "attention.qkv", Transposed()),
-            line("attn.c_proj", "attention.out", Transposed()),
-            line("ln_2", "feedforward_residual.norm"),
-            line("mlp.c_fc", "feedforward.inner", Transposed()),
-            line("mlp.c_proj", "feedforward.out", Transposed()),
+            map_weight("ln_1", "attention_residual.norm"),
+            map_weight("attn.c_attn", "attention.qkv", Transposed()),
+            map_weight("attn.c_proj", "attention.out", Transposed()),
+            map_weight("ln_2", "feedforward_residual.norm"),
+            map_weight("mlp.c_fc", "feedforward.inner", Transposed()),
+            map_weight("mlp.c_proj", "feedforward.out", Transposed()),
         ]
 
 
@@ -74,8 +74,8 @@ class GPTNeoX(TextDecoder):
     kinds = ("gpt_neox",)
     table_name, norm_name = "embed_in", "final_layer_norm"
 
-    def refusal(self) -> str | None:
-        return rotary_refusal(self.config, partial=True) or super().refusal()
+    def unsupported(self) -> str | None:
+        return rotary_unsupported(self.config, partial=True) or super().unsupported()
 
     def core(self) -> TransformerConfig:
         config, attention = self.config, self.layers[0].attention
@@ -100,17 +100,17 @@ class GPTNeoX(TextDecoder):
             **angles,
         )
 
-    def block(self) -> Sequence[Line]:
+    def block(self) -> Sequence[WeightMapping]:
         heads, width = self.config.num_attention_heads, self.layers[0].attention.head_size
         # theirs: query, key and value of one head after the other; ours: all queries first
         order = torch.arange(3 * heads * width).view(heads, 3, width).transpose(0, 1).flatten()
         return [
-            line("input_layernorm", "attention_residual.norm"),
-            line("attention.query_key_value", "attention.qkv", Rows(order)),
-            line("attention.dense", "attention.out"),
-            line("post_attention_layernorm", "feedforward_residual.norm"),
-            line("mlp.dense_h_to_4h", "feedforward.inner"),
-            line("mlp.dense_4h_to_h", "feedforward.out"),
+            map_weight("input_layernorm", "attention_residual.norm"),
+            map_weight("attention.query_key_value", "attention.qkv", Rows(order)),
+            map_weight("attention.dense", "attention.out"),
+            map_weight("post_attention_layernorm", "feedforward_residual.norm"),
+            map_weight("mlp.dense_h_to_4h", "feedforward.inner"),
+            map_weight("mlp.dense_4h_to_h", "feedforward.out"),
         ]
 
 
@@ -136,14 +136,14 @@ class OPT(TextDecoder):
         """Whether the table has another width than the columns."""
         return self.body.project_in is not None
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if not self.config.layer_norm_elementwise_affine:
             return "its norms have no weights"
         if self.narrow and self.head == "SequenceClassification":
             return "its classifier reads columns that are projected to the table's width"
         if self.narrow and self.head == "CausalLM" and not self.tied:
             return "its columns are projected to the table's width, but it has another matrix"
-        return super().refusal()
+        return super().unsupported()
 
     def core(self) -> TransformerConfig:
         config = self.config
@@ -184,32 +184,32 @@ class OPT(TextDecoder):
         size, head = self.config.word_embed_proj_dim, Head(bias=False)
         return {"embedding": Embedding(["text"], "last", size, normalise=False, head=head)}
 
-    def around(self) -> list[Line]:
+    def around(self) -> list[WeightMapping]:
         out = "tasks.embedding.head.linear" if self.head == "" else f"{TEXT}.unembedding.projection"
         return [
             *super().around(),
-            line(f"{self.prefix}embed_positions.weight", f"{TEXT}.position_embedding.table"),
-            line(f"{self.prefix}project_in", f"{TEXT}.embedding_projection"),
-            line(f"{self.prefix}project_out", out),
+            map_weight(f"{self.prefix}embed_positions.weight", f"{TEXT}.position_embedding.table"),
+            map_weight(f"{self.prefix}project_in", f"{TEXT}.embedding_projection"),
+            map_weight(f"{self.prefix}project_out", out),
         ]
 
-    def block(self) -> Sequence[Line]:
+    def block(self) -> Sequence[WeightMapping]:
         parts = [f"self_attn.{name}_proj" for name in "qkv"]
         return [
-            line("self_attn_layer_norm", "attention_residual.norm"),
-            joined(parts, "attention.qkv", [self.config.hidden_size] * 3),
-            line("self_attn.out_proj", "attention.out"),
-            line("final_layer_norm", "feedforward_residual.norm"),
-            line("fc1", "feedforward.inner"),
-            line("fc2", "feedforward.out"),
+            map_weight("self_attn_layer_norm", "attention_residual.norm"),
+            map_joined(parts, "attention.qkv", [self.config.hidden_size] * 3),
+            map_weight("self_attn.out_proj", "attention.out"),
+            map_weight("final_layer_norm", "feedforward_residual.norm"),
+            map_weight("fc1", "feedforward.inner"),
+            map_weight("fc2", "feedforward.out"),
         ]
 
-    def outputs(self, trial: Trial) -> dict[str, Tensor]:
-        outputs = super().outputs(trial)
+    def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+        outputs = super().outputs(dummy_inputs)
         if self.narrow:  # the peer's columns are projected already
             columns = outputs.pop("columns")
             if self.head == "":
-                ends = torch.tensor(trial.features["text"].lengths).cumsum(0) - 1
+                ends = torch.tensor(dummy_inputs.features["text"].lengths).cumsum(0) - 1
                 outputs["embedding"] = columns[ends]
         return outputs
 
@@ -220,8 +220,8 @@ class Phi(TextDecoder):
     kinds = ("phi",)
     norm_name = "final_layernorm"
 
-    def refusal(self) -> str | None:
-        return rotary_refusal(self.config, partial=True) or super().refusal()
+    def unsupported(self) -> str | None:
+        return rotary_unsupported(self.config, partial=True) or super().unsupported()
 
     def core(self) -> TransformerConfig:
         config, attention = self.config, self.layers[0].self_attn
@@ -247,16 +247,16 @@ class Phi(TextDecoder):
             **angles,
         )
 
-    def block(self) -> Sequence[Line]:
+    def block(self) -> Sequence[WeightMapping]:
         attention = self.layers[0].self_attn
         parts = [f"self_attn.{name}_proj" for name in "qkv"]
         sizes = [getattr(attention, f"{name}_proj").out_features for name in "qkv"]
         return [
-            line("input_layernorm", "attention_residual.norm"),
-            joined(parts, "attention.qkv", sizes),
-            line("self_attn.q_layernorm", "attention.head_norms.query"),
-            line("self_attn.k_layernorm", "attention.head_norms.key"),
-            line("self_attn.dense", "attention.out"),
-            line("mlp.fc1", "feedforward.inner"),
-            line("mlp.fc2", "feedforward.out"),
+            map_weight("input_layernorm", "attention_residual.norm"),
+            map_joined(parts, "attention.qkv", sizes),
+            map_weight("self_attn.q_layernorm", "attention.head_norms.query"),
+            map_weight("self_attn.k_layernorm", "attention.head_norms.key"),
+            map_weight("self_attn.dense", "attention.out"),
+            map_weight("mlp.fc1", "feedforward.inner"),
+            map_weight("mlp.fc2", "feedforward.out"),
         ]

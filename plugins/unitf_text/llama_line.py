@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from unitf.core import TransformerConfig
-from unitf.embedding import EmbeddingTable
-from unitf.peers import joined, line
-from unitf.peers.names import Line
-from unitf.peers.settings import activation_of
+from unitf.interop import map_joined, map_weight
+from unitf.interop.activations import activation_of
+from unitf.interop.weight_map import WeightMapping
+from unitf.tokenizer.token_embedding import EmbeddingTable
 from unitf_text.decoders import TextDecoder
-from unitf_text.published import rotary_of, rotary_refusal
+from unitf_text.published import rotary_of, rotary_unsupported
 
 
 class LlamaLine(TextDecoder):
@@ -21,12 +21,12 @@ class LlamaLine(TextDecoder):
     kinds = ("llama", "mistral", "qwen2", "qwen3")
     norm: ClassVar[Literal["rms", "rms_offset"]] = "rms"
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if getattr(self.config, "use_bidirectional_attention", False):
             return "use_bidirectional_attention makes an encoder of it"
         if len({window for window in self.windows if window is not None}) > 1:
             return "its blocks have windows of different sizes"
-        return rotary_refusal(self.config) or super().refusal()
+        return rotary_unsupported(self.config) or super().unsupported()
 
     @property
     def windows(self) -> list[int | None]:
@@ -93,23 +93,23 @@ class LlamaLine(TextDecoder):
         """Rotary angles as arguments of TransformerConfig, and what they multiply by."""
         return rotary_of(self.config)
 
-    def block(self) -> Sequence[Line]:
+    def block(self) -> Sequence[WeightMapping]:
         attention = self.layers[0].self_attn
         parts = [f"self_attn.{name}_proj" for name in "qkv"]
         sizes = [getattr(attention, f"{name}_proj").out_features for name in "qkv"]
         hidden = [self.config.intermediate_size] * 2
         after = "post_attention_layernorm"
         return [
-            line("input_layernorm", "attention_residual.norm"),
-            joined(parts, "attention.qkv", sizes),
-            line("self_attn.q_norm", "attention.head_norms.query"),
-            line("self_attn.k_norm", "attention.head_norms.key"),
-            line("self_attn.o_proj", "attention.out"),
-            line(after, f"{'attention_residual.norm_after' if self.four_norms else NEXT}"),
-            line("pre_feedforward_layernorm", NEXT),
-            joined(["mlp.gate_proj", "mlp.up_proj"], "feedforward.inner", hidden),
-            line("mlp.down_proj", "feedforward.out"),
-            line("post_feedforward_layernorm", "feedforward_residual.norm_after"),
+            map_weight("input_layernorm", "attention_residual.norm"),
+            map_joined(parts, "attention.qkv", sizes),
+            map_weight("self_attn.q_norm", "attention.head_norms.query"),
+            map_weight("self_attn.k_norm", "attention.head_norms.key"),
+            map_weight("self_attn.o_proj", "attention.out"),
+            map_weight(after, f"{'attention_residual.norm_after' if self.four_norms else NEXT}"),
+            map_weight("pre_feedforward_layernorm", NEXT),
+            map_joined(["mlp.gate_proj", "mlp.up_proj"], "feedforward.inner", hidden),
+            map_weight("mlp.down_proj", "feedforward.out"),
+            map_weight("post_feedforward_layernorm", "feedforward_residual.norm_after"),
         ]
 
 

@@ -6,20 +6,20 @@ from typing import Any
 from torch import nn
 
 from unitf.core import TransformerConfig
-from unitf.peers import each, line
-from unitf.peers.names import Line
-from unitf.peers.settings import ACTIVATIONS, GATES, activation_of
+from unitf.interop import map_blocks, map_weight
+from unitf.interop.activations import ACTIVATIONS, GATES, activation_of
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks import Head
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_text.encoders import TextEncoder
 
 _BLOCK = [
-    line("attn_norm", "attention_residual.norm"),
-    line("attn.Wqkv", "attention.qkv"),
-    line("attn.Wo", "attention.out"),
-    line("mlp_norm", "feedforward_residual.norm"),
-    line("mlp.Wi", "feedforward.inner"),
-    line("mlp.Wo", "feedforward.out"),
+    map_weight("attn_norm", "attention_residual.norm"),
+    map_weight("attn.Wqkv", "attention.qkv"),
+    map_weight("attn.Wo", "attention.out"),
+    map_weight("mlp_norm", "feedforward_residual.norm"),
+    map_weight("mlp.Wi", "feedforward.inner"),
+    map_weight("mlp.Wo", "feedforward.out"),
 ]
 
 
@@ -43,7 +43,7 @@ class ModernBert(TextEncoder):
     def num_segments(self) -> int:
         return 0
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         config = self.config
         gate = ACTIVATIONS.get(self.activation)
         if gate not in GATES or config.classifier_activation not in ACTIVATIONS:
@@ -51,7 +51,7 @@ class ModernBert(TextEncoder):
         kinds = {parameters["rope_type"] for parameters in config.rope_parameters.values()}
         if kinds != {"default"}:
             return f"its rotary positions are {' and '.join(sorted(kinds))}"
-        return super().refusal()
+        return super().unsupported()
 
     def core(self) -> TransformerConfig:
         config = self.config
@@ -81,8 +81,8 @@ class ModernBert(TextEncoder):
         )
 
     @property
-    def masked_bias_there(self) -> bool:
-        return super().masked_bias_there and self.config.decoder_bias
+    def has_masked_bias(self) -> bool:
+        return super().has_masked_bias and self.config.decoder_bias
 
     def table_settings(self) -> None:
         return None
@@ -109,26 +109,26 @@ class ModernBert(TextEncoder):
     def classifier_pooling(self) -> Any:
         return "first" if self.config.classifier_pooling == "cls" else "mean"
 
-    def embedding_lines(self) -> list[Line]:
-        norm = line(f"{self.prefix}embeddings.norm", "core.encoder.input_norm")
+    def embedding_mappings(self) -> list[WeightMapping]:
+        norm = map_weight(f"{self.prefix}embeddings.norm", "core.encoder.input_norm")
         return [self.table_line(), norm]
 
-    def block_lines(self) -> list[Line]:
+    def block_mappings(self) -> list[WeightMapping]:
         depth = self.config.num_hidden_layers
         return [
-            *each(depth, self.prefix + "layers.{}", "core.encoder.blocks.{}", _BLOCK),
-            line(f"{self.prefix}final_norm", "core.encoder.final_norm"),
+            *map_blocks(depth, self.prefix + "layers.{}", "core.encoder.blocks.{}", _BLOCK),
+            map_weight(f"{self.prefix}final_norm", "core.encoder.final_norm"),
         ]
 
-    def head_lines(self) -> list[Line]:
+    def head_mappings(self) -> list[WeightMapping]:
         if not self.head or self.head == "MaskedLM":
-            return super().head_lines() if self.head else []
+            return super().head_mappings() if self.head else []
         [task, *_] = self.tasks_named
         ours = f"tasks.{task}.head"
         return [
-            line("head.dense", f"{ours}.hidden"),
-            line("head.norm", f"{ours}.norm"),
-            line("classifier", f"{ours}.linear"),
+            map_weight("head.dense", f"{ours}.hidden"),
+            map_weight("head.norm", f"{ours}.norm"),
+            map_weight("classifier", f"{ours}.linear"),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:

@@ -74,7 +74,7 @@ def _added(published: Any) -> tuple[list[int], list[int]]:
     raise UserError("its tokenizer changes a text where it adds special tokens")
 
 
-def rotary_refusal(config: Any, partial: bool = False) -> str | None:
+def rotary_unsupported(config: Any, partial: bool = False) -> str | None:
     """Why the rotary angles of a configuration cannot be said; None: they can.
 
     Args:

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf.errors import UserError
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
+from unitf_text.subword_training import learn
 from unitf_text.subwords import open_pieces
-from unitf_text.text import check_share, read_text
-from unitf_text.training import learn
+from unitf_text.text import check_probability, read_text
 
 
 class Sentences(Tokenizer):
@@ -40,7 +40,7 @@ class Sentences(Tokenizer):
         **options: Any,
     ) -> None:
         super().__init__(dim, max_tokens=max_tokens, **options)
-        check_share("gaps", gaps)
+        check_probability("gaps", gaps)
         self.lowercase = lowercase
         self.gaps = gaps
 
@@ -77,11 +77,11 @@ class Sentences(Tokenizer):
         texts = texts[-self.max_tokens :] if self.max_tokens else texts
         pieces, longest = open_pieces(self.fitted["tokenizer"]), self.fitted["longest"]
         words = torch.zeros(longest, len(texts))
-        for place, text in enumerate(texts):
+        for index, text in enumerate(texts):
             ids = pieces.encode(text).ids
             if not 0 < len(ids) <= longest:
                 raise UserError(f"{len(ids)} words, expected 1 to {longest}: {text[:60]!r}")
-            words[: len(ids), place] = torch.tensor(ids, dtype=torch.float32) + 1
+            words[: len(ids), index] = torch.tensor(ids, dtype=torch.float32) + 1
         steps = torch.ones(len(texts))
         steps[-1:] = 0  # the last one stands at 0
         if train and self.gaps:

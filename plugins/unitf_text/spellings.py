@@ -79,11 +79,11 @@ def splits() -> dict[str, str]:
             split = max(wanted, key=lambda split: wanted[split])
             if key in split_of or not wanted[split] or len(key) < SHORTEST:
                 continue
-            near = [(d, k) for d, k in _within_reach(key) if split_of.get(k, "train") == "train"]
-            nearest = near[:RELATIVES]
+            close = [(d, k) for d, k in _within_reach(key) if split_of.get(k, "train") == "train"]
+            nearest = close[:RELATIVES]
             if [meanings()[other] for _, other in nearest] != [digit] * RELATIVES:
                 continue
-            if any(d == nearest[-1][0] and meanings()[k] != digit for d, k in near):
+            if any(d == nearest[-1][0] and meanings()[k] != digit for d, k in close):
                 continue
             split_of[key] = split
             split_of |= {other: "train" for _, other in nearest}  # they are needed there
@@ -96,14 +96,14 @@ def splits() -> dict[str, str]:
 def _within_reach(key: str) -> list[tuple[int, str]]:
     """The spellings that a third of the letters, changed, makes of this one; nearest first."""
     most, own = len(key) // 3, _which_letters(key)
-    near = (
+    close = (
         other
         for length in range(len(key) - most, len(key) + most + 1)
         for other, its in _by_length().get(length, ())
         # an edit adds one letter and removes one: saves measuring nearly all of the distances
         if (own & ~its).bit_count() <= most and (its & ~own).bit_count() <= most and other != key
     )
-    distances = [(edits(key, other), other) for other in near]
+    distances = [(edits(key, other), other) for other in close]
     return sorted((distance, other) for distance, other in distances if distance <= most)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.reading import FileSource, find, read_text
+from unitf.data.sources.file_source import FileSource, find, read_text
 from unitf.errors import UserError
 
 

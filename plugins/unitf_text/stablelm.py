@@ -5,7 +5,7 @@ from typing import Any
 
 from unitf.core import TransformerConfig
 from unitf_text.llama_line import LlamaLine
-from unitf_text.published import rotary_refusal
+from unitf_text.published import rotary_unsupported
 
 
 class StableLM(LlamaLine):
@@ -13,10 +13,10 @@ class StableLM(LlamaLine):
 
     kinds = ("stablelm",)
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.config.qk_layernorm:
             return "qk_layernorm has a norm of its own for each head"
-        return rotary_refusal(self.config, partial=True) or super().refusal()
+        return rotary_unsupported(self.config, partial=True) or super().unsupported()
 
     @property
     def norm_eps(self) -> float:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from unitf.batch import Sample
-from unitf.data.files import Files
-from unitf.data.reading import FileSource, lines_of
+from unitf.data.sources.file_source import FileSource, lines_of
+from unitf.data.sources.files import Files
 from unitf.errors import UserError
 
 
@@ -38,12 +38,12 @@ class Stories(FileSource):
 def _cut(path: str) -> tuple[str, str]:
     """The folder or archive, and the pattern of what is in it."""
     parts = PurePosixPath(path).parts
-    for place, part in enumerate(parts):
+    for line_number, part in enumerate(parts):
         if part.lower().endswith(".zip"):
-            place += 1
+            line_number += 1
         elif not set(part) & set("*{"):
             continue
-        return str(PurePosixPath(*parts[:place])), "/".join(parts[place:])
+        return str(PurePosixPath(*parts[:line_number])), "/".join(parts[line_number:])
     return str(PurePosixPath(*parts[:-1])), parts[-1]
 
 
@@ -57,22 +57,22 @@ def read_stories(data: bytes, name: str) -> Iterator[dict]:
         lines = lines_of(data.decode())
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    told: list[str] = []
-    for place, line in enumerate(lines, start=1):
+    sentences: list[str] = []
+    for line_number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         number, _, rest = line.partition(" ")
         question, *answer = rest.split("\t")
         if not number.isdecimal() or not question.strip() or (answer and not answer[0].strip()):
             raise UserError(
-                f"{name}, line {place}: expected a number and a sentence or question, "
+                f"{name}, line {line_number}: expected a number and a sentence or question, "
                 f"found {line[:60]!r}"
             )
         if number == "1":
-            told = []
+            sentences = []
         if not answer:
-            told = [*told, question.strip()]
-        elif told:
-            yield {"story": told, "question": question.strip(), "answer": answer[0].strip()}
+            sentences = [*sentences, question.strip()]
+        elif sentences:
+            yield {"story": sentences, "question": question.strip(), "answer": answer[0].strip()}
         else:
-            raise UserError(f"{name}, line {place}: a question before any sentence")
+            raise UserError(f"{name}, line {line_number}: a question before any sentence")

@@ -13,8 +13,8 @@ import torch
 
 from unitf.errors import UserError
 from unitf_text.bpe_dropout import merge_ranks, segment_with_dropout
-from unitf_text.text import SPECIAL, TextTokenizer, check_share
-from unitf_text.training import add_words, learn
+from unitf_text.subword_training import add_words, learn
+from unitf_text.text import SPECIAL, TextTokenizer, check_probability
 from unitf_text.vectors import WordVectors
 
 log = logging.getLogger(__name__)
@@ -129,8 +129,8 @@ class Words(Pieces):
             )
         self.keep(add_words(description, found), special)
         ids = open_pieces(self.fitted["tokenizer"]).get_vocab(with_added_tokens=False)
-        places = torch.tensor([ids[word] for word in found])
-        self.fitted |= {"width": rows.shape[1], "vectors": {"places": places, "rows": rows}}
+        rows_of_words = torch.tensor([ids[word] for word in found])
+        self.fitted |= {"width": rows.shape[1], "vectors": {"places": rows_of_words, "rows": rows}}
 
     @property
     def embedding_dim(self) -> int:
@@ -182,7 +182,7 @@ class Subwords(Pieces):
         **options: Any,
     ) -> None:
         super().__init__(dim, **options)
-        check_share("dropout", dropout)
+        check_probability("dropout", dropout)
         if byte_level and algorithm == "wordpiece":
             raise UserError("byte_level is for bpe and unigram, not for wordpiece")
         if dropout and pretrained is None and algorithm != "bpe":

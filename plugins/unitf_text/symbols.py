@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from unitf_text.text import SPECIAL, UNKNOWN_MARK, TextTokenizer, check_share
+from unitf_text.text import SPECIAL, UNKNOWN_MARK, TextTokenizer, check_probability
 from unitf_text.typing_errors import mistype
 
 
@@ -25,7 +25,7 @@ class Characters(TextTokenizer):
 
     def __init__(self, dim: int, min_count: int = 1, noise: float = 0.0, **options: Any) -> None:
         super().__init__(dim, **options)
-        check_share("noise", noise)
+        check_probability("noise", noise)
         self.min_count = min_count
         self.noise = noise
 
@@ -50,7 +50,7 @@ class Characters(TextTokenizer):
         return [ids.get(character, self.unknown_id) for character in text]
 
     def segment_spans(self, text: str) -> list[tuple[int, int]]:
-        return [(place, place + 1) for place in range(len(text))]
+        return [(index, index + 1) for index in range(len(text))]
 
     def join(self, ids: list[int]) -> str:
         known = self.fitted["characters"]
@@ -73,7 +73,7 @@ class Bytes(TextTokenizer):
 
     def __init__(self, dim: int, noise: float = 0.0, **options: Any) -> None:
         super().__init__(dim, **options)
-        check_share("noise", noise)
+        check_probability("noise", noise)
         self.noise = noise
 
     def token_names(self) -> list[str]:
@@ -95,4 +95,4 @@ class Bytes(TextTokenizer):
 
 @lru_cache
 def _ids_of(characters: str) -> dict[str, int]:
-    return {character: 4 + place for place, character in enumerate(characters)}
+    return {character: 4 + index for index, character in enumerate(characters)}

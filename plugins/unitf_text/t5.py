@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from unitf import Features
 from unitf.core import TransformerConfig
-from unitf.embedding import Unembedding
-from unitf.peers import Trial, each, joined, line, random_texts
-from unitf.peers.names import Line
-from unitf.peers.settings import activation_of
+from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight, random_texts
+from unitf.interop.activations import activation_of
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.embedding import Embedding
 from unitf.tasks.task import Task
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.token_embedding import Unembedding
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_text.encoder_decoders import TextToText
 from unitf_text.published import make_text
 
@@ -58,9 +58,9 @@ class T5(TextToText):
     def tokenizers(self) -> dict[str, Tokenizer]:
         config = self.config
         scaled = self.generates and config.scale_decoder_outputs
-        back = Unembedding(tied=self.tied, scale=config.d_model**-0.5 if scaled else None)
+        from_unitf = Unembedding(tied=self.tied, scale=config.d_model**-0.5 if scaled else None)
         text = make_text(
-            config.d_model, self.source, config, position_embedding="none", unembedding=back
+            config.d_model, self.source, config, position_embedding="none", unembedding=from_unitf
         )
         return {"text": text}
 
@@ -75,7 +75,7 @@ class T5(TextToText):
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": self.layers("encoder")} if self.encoder_alone else super().blocks()
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         tables = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
         if self.encoder_alone:
             tables = tables[:2]
@@ -83,51 +83,55 @@ class T5(TextToText):
         if self.generates and self.tied:
             tables.append("lm_head.weight")
         elif self.generates:
-            lines.append(line("lm_head", f"{TEXT}.unembedding"))
+            lines.append(map_weight("lm_head", f"{TEXT}.unembedding"))
         encoder, decoder = self._stack("encoder"), []
         if not self.encoder_alone:
             decoder = self._stack("decoder")
-        return [line(tables, f"{TEXT}.embedding.weight"), *lines, *self.stacks(encoder, decoder)]
+        return [
+            map_weight(tables, f"{TEXT}.embedding.weight"),
+            *lines,
+            *self.stacks(encoder, decoder),
+        ]
 
-    def _stack(self, stack: str) -> list[Line]:
+    def _stack(self, stack: str) -> list[WeightMapping]:
         inner = self.config.num_heads * self.config.d_kv
         attention, cross, hidden = "layer.0.SelfAttention", "layer.1.EncDecAttention", "layer.1"
         block = [
-            line("layer.0.layer_norm", "attention_residual.norm"),
-            joined([f"{attention}.{name}" for name in "qkv"], "attention.qkv", [inner] * 3),
-            line(f"{attention}.o", "attention.out"),
+            map_weight("layer.0.layer_norm", "attention_residual.norm"),
+            map_joined([f"{attention}.{name}" for name in "qkv"], "attention.qkv", [inner] * 3),
+            map_weight(f"{attention}.o", "attention.out"),
         ]
         if stack == "decoder":
             hidden = "layer.2"
             block += [
-                line("layer.1.layer_norm", "cross_residual.norm"),
-                line(f"{cross}.q", "cross.query"),
-                joined([f"{cross}.k", f"{cross}.v"], "cross.kv", [inner] * 2),
-                line(f"{cross}.o", "cross.out"),
+                map_weight("layer.1.layer_norm", "cross_residual.norm"),
+                map_weight(f"{cross}.q", "cross.query"),
+                map_joined([f"{cross}.k", f"{cross}.v"], "cross.kv", [inner] * 2),
+                map_weight(f"{cross}.o", "cross.out"),
             ]
         dense, size = f"{hidden}.DenseReluDense", self.config.d_ff
-        block.append(line(f"{hidden}.layer_norm", "feedforward_residual.norm"))
-        block.append(line(f"{dense}.wo", "feedforward.out"))
+        block.append(map_weight(f"{hidden}.layer_norm", "feedforward_residual.norm"))
+        block.append(map_weight(f"{dense}.wo", "feedforward.out"))
         if self.config.is_gated_act:
             gates = [f"{dense}.wi_0", f"{dense}.wi_1"]
-            block.append(joined(gates, "feedforward.inner", [size] * 2))
+            block.append(map_joined(gates, "feedforward.inner", [size] * 2))
         else:
-            block.append(line(f"{dense}.wi", "feedforward.inner"))
+            block.append(map_weight(f"{dense}.wi", "feedforward.inner"))
         buckets = f"block.0.{attention}.relative_attention_bias"
         return [
-            line(buckets, "positions.table"),
-            *each(len(self.layers(stack)), "block.{}", "blocks.{}", block),
-            line("final_layer_norm", "final_norm"),
+            map_weight(buckets, "positions.table"),
+            *map_blocks(len(self.layers(stack)), "block.{}", "blocks.{}", block),
+            map_weight("final_layer_norm", "final_norm"),
         ]
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         if not self.encoder_alone:
-            return super().trial()
+            return super().dummy_inputs()
         ids, mask, lengths = random_texts(self.config.vocab_size, 64, (7, 40, 3))
         inputs = {"input_ids": ids, "attention_mask": mask.long()}
-        return Trial(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)
+        return DummyInputs(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)
 
-    def outputs(self, trial: Trial) -> dict[str, Tensor]:
+    def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if not self.encoder_alone:
-            return super().outputs(trial)
-        return {"columns": trial.packed(self.peer(**trial.inputs).last_hidden_state)}
+            return super().outputs(dummy_inputs)
+        return {"columns": dummy_inputs.packed(self.peer(**dummy_inputs.inputs).last_hidden_state)}

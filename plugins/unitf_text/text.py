@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from unitf.errors import UserError
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Spans
 
 SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]  # the names of tokens that are no text
@@ -92,7 +92,7 @@ class TextTokenizer(Tokenizer):
         **options: Any,
     ) -> None:
         super().__init__(dim, max_tokens=max_tokens, **options)
-        check_share("token_dropout", token_dropout)
+        check_probability("token_dropout", token_dropout)
         if padding_id is not None and (max_tokens is None or num_segments):
             raise UserError("padding_id needs max_tokens, the length to fill, and no segments")
         if num_segments < 0:
@@ -125,7 +125,7 @@ class TextTokenizer(Tokenizer):
         rows = self.num_positions
         return (rows, self.num_segments) if self.num_segments else (rows,)
 
-    def place(self, number: int) -> Sequence[float]:
+    def position_of(self, number: int) -> Sequence[float]:
         """The next place of the order, in the first segment."""
         return (float(number), 0.0)[: self.num_axes]
 
@@ -180,8 +180,8 @@ class TextTokenizer(Tokenizer):
             return Features(ids)
         last = self.num_segments - 1  # RoBERTa's only segment is that of both texts
         segments = [min(number, last) for number, part in enumerate(parts) for _ in part]
-        places = torch.stack([torch.arange(len(ids)), torch.tensor(segments)])
-        return Features(ids, places.float())
+        positions = torch.stack([torch.arange(len(ids)), torch.tensor(segments)])
+        return Features(ids, positions.float())
 
     def spans(self, value: Any) -> Spans:
         raw = self._parts(value)
@@ -296,7 +296,7 @@ class TextTokenizer(Tokenizer):
         ]
 
 
-def check_share(name: str, share: float) -> None:
+def check_probability(name: str, probability: float) -> None:
     """Raises UserError unless `share` is at least 0 and less than 1."""
-    if not 0 <= share < 1:
-        raise UserError(f"{name} must be at least 0 and less than 1, found {share}")
+    if not 0 <= probability < 1:
+        raise UserError(f"{name} must be at least 0 and less than 1, found {probability}")

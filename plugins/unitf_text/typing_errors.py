@@ -8,21 +8,21 @@ _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 def _neighbours() -> dict[str, str]:
     """The keys that touch a key, on a QWERTY keyboard (row r is shifted by about half a key)."""
-    places = {key: (r, c + r / 2) for r, row in enumerate(_ROWS) for c, key in enumerate(row)}
+    positions = {key: (r, c + r / 2) for r, row in enumerate(_ROWS) for c, key in enumerate(row)}
     return {
         key: "".join(
             other
-            for other, (r2, c2) in places.items()
+            for other, (r2, c2) in positions.items()
             if other != key and abs(r - r2) <= 1 and abs(c - c2) <= 1
         )
-        for key, (r, c) in places.items()
+        for key, (r, c) in positions.items()
     }
 
 
 _NEIGHBOURS = _neighbours()
 
 
-def mistype(text: str, share: float, rng: random.Random | ModuleType) -> str:
+def mistype(text: str, probability: float, rng: random.Random | ModuleType) -> str:
     """`text` with about this share of its characters swapped, doubled, dropped or mistaken.
 
     A mistaken letter becomes a neighbour on a QWERTY keyboard; text never becomes empty.
@@ -33,22 +33,22 @@ def mistype(text: str, share: float, rng: random.Random | ModuleType) -> str:
         rng: a `random.Random`, or the module `random`.
     """
     typed: list[str] = []
-    place = 0
-    while place < len(text):
-        character = text[place]
-        place += 1
-        if rng.random() >= share:
+    index = 0
+    while index < len(text):
+        character = text[index]
+        index += 1
+        if rng.random() >= probability:
             typed.append(character)
             continue
         error = rng.choice(("swap", "double", "drop", "neighbour"))
-        if error == "swap" and place < len(text):
-            typed += text[place], character
-            place += 1
+        if error == "swap" and index < len(text):
+            typed += text[index], character
+            index += 1
         elif error == "double":
             typed += character, character
         elif error == "neighbour":
-            near = _NEIGHBOURS.get(character.lower())
-            wrong = rng.choice(near) if near else character
+            close = _NEIGHBOURS.get(character.lower())
+            wrong = rng.choice(close) if close else character
             typed.append(wrong.upper() if character.isupper() else wrong)
         elif error == "swap":
             typed.append(character)

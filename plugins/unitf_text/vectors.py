@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unitf.configurable import Configurable
 from unitf.errors import UserError
+from unitf.registry.configurable import Configurable
 
 _WIDEST = 100_000  # numbers of a vector; more is no vector but a damaged header
 _CHUNK = 1 << 20  # bytes of a binary file that are read at once
@@ -57,7 +57,7 @@ class WordVectors(Configurable):
                         continue
                     vector = entry.vector()
                     if not np.isfinite(vector).all():
-                        raise UserError(f"{entry.place}: a number that is not finite")
+                        raise UserError(f"{entry.location}: a number that is not finite")
                     # a file that holds a word twice means the first, more frequent one
                     found.setdefault(entry.word.decode(errors="replace"), vector)
         except UserError as error:
@@ -72,7 +72,7 @@ class WordVectors(Configurable):
 class _Entry(NamedTuple):
     """A word and its vector as they stand in the file."""
 
-    place: str  # for messages
+    location: str  # for messages
     word: bytes
     numbers: list[bytes] | bytes  # as text, or as they lie in memory
 
@@ -82,7 +82,7 @@ class _Entry(NamedTuple):
         try:
             return np.array([float(number) for number in self.numbers], np.float32)
         except ValueError as error:
-            raise UserError(f"{self.place}: {error}, expected numbers after a word") from None
+            raise UserError(f"{self.location}: {error}, expected numbers after a word") from None
 
 
 def _open(path: Path) -> BufferedIOBase:
@@ -107,9 +107,9 @@ def _entries(file: BufferedIOBase) -> Iterator[_Entry]:
     count, width = int(fields[0]), int(fields[1])
     if not 0 < width <= _WIDEST:
         raise UserError(f"line 1: the header says vectors of {width} numbers")
-    place = file.tell()
+    location = file.tell()
     start = file.read(1000 + 4 * width)
-    file.seek(place)
+    file.seek(location)
     if _is_binary(start, width):
         yield from _binary(file, count, width)
     else:
@@ -131,11 +131,11 @@ def _text(file: BufferedIOBase, count: int | None, width: int, first: bytes) -> 
     while line:
         # a word of GloVe may hold spaces, so what is split off are the numbers
         word, *numbers = line.rstrip(b" \r\n").rsplit(b" ", width)
-        place = f"line {number}"
+        location = f"line {number}"
         if len(numbers) < width or (b" " in word and _is_number(word.rsplit(b" ", 1)[1])):
             amount = len(line.split()) - 1
-            raise UserError(f"{place}: {amount} numbers after the word, expected {width}")
-        yield _Entry(place, word, numbers)
+            raise UserError(f"{location}: {amount} numbers after the word, expected {width}")
+        yield _Entry(location, word, numbers)
         line, number, found = file.readline(), number + 1, found + 1
     if count is not None and found != count:
         raise UserError(f"line {number}: the file ends after {found} words, expected {count}")

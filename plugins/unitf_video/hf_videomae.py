@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from unitf import Features, Tokenizer, UserError
 from unitf.core import TransformerConfig
-from unitf.peers import TransformersArchitecture, Trial, each, joined, line
-from unitf.peers.names import Line
-from unitf.peers.settings import ACTIVATIONS, label_task
+from unitf.interop import DummyInputs, TransformersArchitecture, map_blocks, map_joined, map_weight
+from unitf.interop.activations import ACTIVATIONS, label_task
+from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.task import Task
 from unitf_video.scaling import Scaling
 from unitf_video.tubelets import VideoTubelets, to_rows
@@ -26,7 +26,7 @@ class HFVideoMAE(TransformersArchitecture):
 
     kinds = ("videomae",)
 
-    def refusal(self) -> str | None:
+    def unsupported(self) -> str | None:
         if self.head not in ("", "VideoClassification"):
             return f"its head is {self.head}"
         if self.config.hidden_act not in ACTIVATIONS:
@@ -70,32 +70,34 @@ class HFVideoMAE(TransformersArchitecture):
         head = None if norm is None else Head(norm_eps=norm.eps)
         return {"label": label_task(self.config, ["video"], pooling, head)}
 
-    def table(self) -> Sequence[Line]:
+    def weight_map(self) -> Sequence[WeightMapping]:
         body, width = self.prefix, self.config.hidden_size
         return [
-            line(f"{body}embeddings.patch_embeddings.projection", "tokenizers.video.embedding"),
-            *each(
+            map_weight(
+                f"{body}embeddings.patch_embeddings.projection", "tokenizers.video.embedding"
+            ),
+            *map_blocks(
                 self.config.num_hidden_layers,
                 f"{body}encoder.layer.{{}}",
                 "core.encoder.blocks.{}",
                 [
-                    line("layernorm_before", "attention_residual.norm"),
-                    joined(QKV, "attention.qkv", [width] * 3),
-                    line("attention.output.dense", "attention.out"),
-                    line("layernorm_after", "feedforward_residual.norm"),
-                    line("intermediate.dense", "feedforward.inner"),
-                    line("output.dense", "feedforward.out"),
+                    map_weight("layernorm_before", "attention_residual.norm"),
+                    map_joined(QKV, "attention.qkv", [width] * 3),
+                    map_weight("attention.output.dense", "attention.out"),
+                    map_weight("layernorm_after", "feedforward_residual.norm"),
+                    map_weight("intermediate.dense", "feedforward.inner"),
+                    map_weight("output.dense", "feedforward.out"),
                 ],
             ),
-            line(f"{body}layernorm", "core.encoder.final_norm"),
-            line("fc_norm", "tasks.label.head.norm"),
-            line("classifier", "tasks.label.head.linear"),
+            map_weight(f"{body}layernorm", "core.encoder.final_norm"),
+            map_weight("fc_norm", "tasks.label.head.norm"),
+            map_weight("classifier", "tasks.label.head.linear"),
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.encoder.layer)}
 
-    def trial(self) -> Trial:
+    def dummy_inputs(self) -> DummyInputs:
         config = self.config
         sides = _sides(config.image_size)
         pixels = torch.randn(2, config.num_frames, config.num_channels, *sides)
@@ -106,11 +108,11 @@ class HFVideoMAE(TransformersArchitecture):
         for clip in pixels:
             rows, grid = to_rows(clip.numpy(), shape)
             axes = [torch.arange(n, dtype=torch.float32) for n in grid]
-            places = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)
-            parts.append(Features(torch.from_numpy(rows).mT, places))
-        return Trial({"pixel_values": pixels}, {"video": Features.pack(parts)})
+            positions = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)
+            parts.append(Features(torch.from_numpy(rows).mT, positions))
+        return DummyInputs({"pixel_values": pixels}, {"video": Features.pack(parts)})
 
-    def heads(self, output: Any, trial: Trial) -> dict[str, Tensor]:
+    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         return {"label": output.logits} if self.head else {}
 
 

@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from unitf.configurable import Configurable
 from unitf.errors import UserError
-from unitf_video.reading import Frames
+from unitf.registry.configurable import Configurable
+from unitf_video.video_files import Frames
 
 Size = tuple[int, int]  # (rows, columns)
 

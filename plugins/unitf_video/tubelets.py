@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.canvas import Canvas, boxes_of, ranks
 from unitf.errors import UserError
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.canvas import Canvas, boxes_of, ranks
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
-from unitf_video.reading import Frames, read_clip
 from unitf_video.scaling import Scaling
+from unitf_video.video_files import Frames, read_clip
 
 Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
 Grid = tuple[int, int, int]  # (frames, rows, columns), in tubelets
@@ -134,27 +134,27 @@ class VideoTubelets(Tokenizer):
         mean, std = self._normalisation()
         normal = (_as_floats(frames) - mean[:, None, None]) / std[:, None, None]
         rows, grid = to_rows(normal, (self.tubelet, *self.patch))
-        places = torch.stack(
+        positions = torch.stack(
             torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in grid), indexing="ij")
         )
         if self.position_scheme in ("interpolated", "cubic"):
             shape = self.position_shape
             assert shape is not None
             ratios = [to / n for to, n in zip(shape, grid, strict=True)]
-            places = (places + 0.5) * torch.tensor(ratios)[:, None, None, None] - 0.5
-        return Features(torch.from_numpy(rows).mT, places.flatten(1))
+            positions = (positions + 0.5) * torch.tensor(ratios)[:, None, None, None] - 0.5
+        return Features(torch.from_numpy(rows).mT, positions.flatten(1))
 
     def decode(self, features: Features) -> np.ndarray:
         """The clip, uint8: (T, H, W) if it is grey, else (T, H, W, C); sides are whole tubelets."""
         if features.num_tokens == 0:
             raise UserError("a clip of no tubelets cannot be decoded")
         rows = features.rows.detach().float().cpu().numpy()
-        places = [
+        positions = [
             np.unique(axis.round(decimals=4), return_inverse=True)[1].ravel()
             for axis in features.positions.cpu().numpy()
         ]
         mean, std = self._normalisation()
-        normal = from_rows(rows, places, (self.channels, self.tubelet, *self.patch))
+        normal = from_rows(rows, positions, (self.channels, self.tubelet, *self.patch))
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         clip = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
         return clip[:, 0] if self.channels == 1 else clip.transpose(0, 2, 3, 1)
@@ -204,15 +204,15 @@ class FlatSinusoids(nn.Module):
     def __init__(self, dim: int, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        places = np.arange(math.prod(shape), dtype=np.float64)[:, None]
-        angles = places / np.power(10_000, 2 * (np.arange(dim) // 2) / dim)
+        positions = np.arange(math.prod(shape), dtype=np.float64)[:, None]
+        angles = positions / np.power(10_000, 2 * (np.arange(dim) // 2) / dim)
         waves = np.where(np.arange(dim) % 2 == 0, np.sin(angles), np.cos(angles))
         self.register_buffer("table", torch.from_numpy(waves.astype(np.float32)), persistent=False)
 
     def forward(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "N D"]:
         index = torch.zeros_like(positions[0], dtype=torch.long)
-        for place, size in zip(positions, self.shape, strict=True):
-            index = index * size + place.long().clamp(0, size - 1)
+        for position_of, size in zip(positions, self.shape, strict=True):
+            index = index * size + position_of.long().clamp(0, size - 1)
         return self.table[index]
 
 
@@ -236,13 +236,15 @@ def to_rows(clip: Float[np.ndarray, "T C H W"], tubelet: Grid) -> tuple[np.ndarr
 
 
 def from_rows(
-    rows: Float[np.ndarray, "N F"], places: Sequence[np.ndarray], shape: tuple[int, int, int, int]
+    rows: Float[np.ndarray, "N F"],
+    positions: Sequence[np.ndarray],
+    shape: tuple[int, int, int, int],
 ) -> Float[np.ndarray, "T C H W"]:
     """The clip whose tubelets (channels, frames, rows, columns) stand at these places."""
     channels, dt, dr, dc = shape
-    t, r, c = (int(axis.max()) + 1 for axis in places)
+    t, r, c = (int(axis.max()) + 1 for axis in positions)
     canvas = np.zeros((t, r, c, channels, dt, dr, dc), np.float32)
-    canvas[tuple(places)] = rows.reshape(-1, *shape)
+    canvas[tuple(positions)] = rows.reshape(-1, *shape)
     cells = canvas.transpose(0, 4, 3, 1, 5, 2, 6)
     return cells.reshape(t * dt, channels, r * dr, c * dc)
 

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from toys import make_data, make_learner
 
+from unitf.analysis.inspecting import observe
 from unitf.cli import main
-from unitf.inspecting import observe
 
 BATCH_SIZE = 8
 

@@ -384,7 +384,7 @@ def test_an_optimizer_that_cannot_be_had_is_one_short_line(
 
 
 def test_a_signal_after_the_last_step_is_no_clean_end(recipe, tmp_path, capsys, monkeypatch):
-    from unitf.learner import Learner
+    from unitf.training.learner import Learner
 
     step = Learner.validation_step
 

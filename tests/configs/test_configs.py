@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import transformers
-from peers.published_texts import wordpiece
-from places import ROOT, SHARED
+from folders import ROOT, SHARED
+from interop.published_texts import wordpiece
 
 from unitf.cli import main
 

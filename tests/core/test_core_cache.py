@@ -52,17 +52,19 @@ def tokens(lengths=LENGTHS, seed=1):
 def in_pieces(core, whole, firsts, step, capacity=4, **first):
     """The columns when each sequence is read up to `firsts`, then `step` tokens at a time."""
     cache, parts = Cache(capacity), [[] for _ in whole.lengths]
-    read = [0] * len(parts)
+    output_columns = [0] * len(parts)
     with torch.inference_mode():
-        while any(n < length for n, length in zip(read, whole.lengths, strict=True)):
-            ends = [n + step for n in read] if any(read) else firsts
+        while any(n < length for n, length in zip(output_columns, whole.lengths, strict=True)):
+            ends = [n + step for n in output_columns] if any(output_columns) else firsts
             ends = [min(end, n) for end, n in zip(ends, whole.lengths, strict=True)]
-            pieces = [s.within(n, e) for s, n, e in zip(whole.split(), read, ends, strict=True)]
+            pieces = [
+                s.within(n, e) for s, n, e in zip(whole.split(), output_columns, ends, strict=True)
+            ]
             columns = core(Tokens.pack(pieces), cache=cache, **first)
             first = {}
             for part, piece in zip(parts, columns.split(), strict=True):
                 part.append(piece.rows)
-            read = ends
+            output_columns = ends
     return torch.cat([row for part in parts for row in part])
 
 

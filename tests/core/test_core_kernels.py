@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from unitf.core import kernels, scores
-from unitf.core.kernels import (
+from unitf.core.attention import kernels
+from unitf.core.attention import sdpa as scores
+from unitf.core.attention.kernels import (
     Blockwise,
     Grouped,
     Nothing,
@@ -19,7 +20,7 @@ from unitf.core.kernels import (
     group,
     make_kernel,
 )
-from unitf.core.scores import Pattern
+from unitf.core.attention.sdpa import AttentionSpec
 
 CPU = torch.device("cpu")
 PATTERNS = {
@@ -46,7 +47,7 @@ def distance_bias(queries, keys):
 
 def make_pattern(query_lengths, key_lengths=None, bias=False, dtype=torch.float64, **values):
     positions = torch.randn(2, sum(query_lengths), dtype=dtype) if bias else None
-    return Pattern(
+    return AttentionSpec(
         tuple(query_lengths),
         tuple(key_lengths or query_lengths),
         bias=distance_bias if bias else None,

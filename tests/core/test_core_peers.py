@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from unitf.core import Transformer, TransformerConfig
-from unitf.core.positions import BucketPositions, GridPositions
+from unitf.core.relative_positions import BeitPositions, T5Positions
 from unitf.tokens import Tokens
 
 DIM, HEADS, HIDDEN, DEPTH = 32, 4, 48, 3
@@ -238,14 +238,14 @@ def test_buckets_are_those_of_t5(causal, buckets, distance):
     config = TransformerConfig(relative_positions="t5", num_buckets=buckets, max_distance=distance)
     ahead = torch.arange(-400, 401)
     expected = T5Attention._relative_position_bucket(ahead, not causal, buckets, distance)
-    assert torch.equal(BucketPositions(config, causal).bucket(ahead.float()), expected)
+    assert torch.equal(T5Positions(config, causal).bucket(ahead.float()), expected)
 
 
 def test_a_grid_is_that_of_beit():
     from timm.models.beit import gen_relative_position_index
 
     config = TransformerConfig(dim=8, num_heads=2, relative_positions="beit", grid=[3, 4])
-    scheme = GridPositions(config)
+    scheme = BeitPositions(config)
     rows, columns = torch.meshgrid(torch.arange(3.0), torch.arange(4.0), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()])
     places = torch.cat([torch.tensor([[-1.0], [0.0]]), places], dim=1)

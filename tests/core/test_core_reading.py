@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from unitf import Features
-from unitf.batch import Batch, View
+from unitf.batch import Batch, TaskBatch
 from unitf.core import Transformer, TransformerConfig
-from unitf.learner import Learner
-from unitf.plain import plain_paths
+from unitf.nn.reference_mode import reference_mode
 from unitf.tasks import Classification, NextToken
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Tokens
+from unitf.training.learner import Learner
 
 LENGTHS = (5, 1, 9, 3)
 OPTIONS = {
@@ -42,13 +42,13 @@ def core_tokens(**options):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_what_is_read_and_its_gradients_are_those_of_all_columns(options, slices):
     core, tokens, memory = core_tokens(**OPTIONS[options])
-    places = tokens.places([slices] * len(LENGTHS))
+    places = tokens.column_indices([slices] * len(LENGTHS))
     found = []
-    for read in (None, places):
+    for output_columns in (None, places):
         core.zero_grad()
         torch.manual_seed(1)  # of drop path
-        columns = core(tokens, memory, read=read)
-        columns = columns.within(*slices) if read is None else columns
+        columns = core(tokens, memory, output_columns=output_columns)
+        columns = columns.within(*slices) if output_columns is None else columns
         columns.matrix.square().sum().backward()
         gradients = [
             torch.zeros(1) if p.grad is None else p.grad.clone() for p in core.parameters()
@@ -67,7 +67,7 @@ def test_the_last_feed_forward_sees_only_what_is_read():
     seen = []
     for block in core.encoder.blocks:
         block.feedforward.register_forward_hook(lambda m, inputs, o: seen.append(len(inputs[0])))
-    core(tokens, read=tokens.places([(0, 1)] * len(LENGTHS)))
+    core(tokens, output_columns=tokens.column_indices([(0, 1)] * len(LENGTHS)))
     assert seen == [sum(LENGTHS), len(LENGTHS)]
 
 
@@ -92,7 +92,7 @@ def learner_of(**tasks):
 def view(target):
     features = Features(torch.randint(11, (sum(LENGTHS),)), lengths=LENGTHS)
     count = len(LENGTHS)
-    return View({"ids": features}, target, ("ids",) * count, ("",) * count, (None,) * count)
+    return TaskBatch({"ids": features}, target, ("ids",) * count, ("",) * count, (None,) * count)
 
 
 @pytest.mark.parametrize("pooling", ["class_token", "first", "last", "mean", "first_and_mean"])
@@ -104,20 +104,20 @@ def test_tasks_that_read_differently_share_a_pass(pooling):
     labels = torch.tensor([0, 1, 1, 0])
     batch = Batch({"one": view(labels), "other": view(labels)})
     fast = learner.loss(batch)
-    with plain_paths():
+    with reference_mode():
         slow = learner.loss(batch)
     torch.testing.assert_close(fast, slow)
 
 
 def test_a_subclass_that_reads_by_itself_gets_all_columns():
     class Sum(Classification):
-        def read(self, columns, view, tokenizers):
+        def outputs(self, columns, view, tokenizers):
             assert columns.lengths == tuple(n + 1 for n in LENGTHS)
-            return super().read(columns, view, tokenizers)
+            return super().outputs(columns, view, tokenizers)
 
     learner = learner_of(one=Sum(["ids"], "label", pooling="class_token"))
     learner(Batch({"one": view(torch.tensor([0, 1, 1, 0]))}))
 
 
 def test_a_task_of_every_token_reads_all():
-    assert NextToken(["ids"]).reads is None
+    assert NextToken(["ids"]).output_columns is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
-from unitf.plain import plain_paths
+from unitf.nn.reference_mode import reference_mode
 from unitf.tokens import Tokens
 
 KINDS = {
@@ -273,7 +273,7 @@ def test_input_dropout_is_of_the_tokens_before_the_first_block(kind):
     nothing = tokens.with_rows(torch.zeros_like(tokens.rows))
     memory = memory_for(core, tokens)
     without = None if memory is None else memory.with_rows(torch.zeros_like(memory.rows))
-    with plain_paths():
+    with reference_mode():
         found = core.train()(tokens, memory).rows
     torch.testing.assert_close(found, core.eval()(nothing, without).rows)
 
@@ -286,7 +286,7 @@ def test_input_dropout_is_off_where_the_first_block_is_frozen():
 
 def test_activation_dropout_is_within_the_feedforward():
     core, tokens = make(activation_dropout=ALL), make_tokens([4, 6])
-    with plain_paths():
+    with reference_mode():
         found = core.train()(tokens).rows
     for block in core.encoder.blocks:
         torch.nn.init.zeros_(block.feedforward.out.weight)
@@ -295,7 +295,7 @@ def test_activation_dropout_is_within_the_feedforward():
 
 def test_dropout_is_of_what_each_layer_adds():
     core, tokens = make(dropout=ALL, activation_dropout=0.0), make_tokens([4, 6])
-    with plain_paths():
+    with reference_mode():
         found = core.train()(tokens).rows
     torch.testing.assert_close(found, core.encoder.final_norm(tokens.rows))
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from unitf import Features, Source, Tokenizer
-from unitf.data import DataModule
 from unitf.tasks import Classification
+from unitf.training import DataModule
 
 
 class Numbers(Tokenizer):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from places import SHARED
+from folders import SHARED
 
 from unitf import UserError
 from unitf.data import ComposedRecords

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from folders import SHARED
 from parts import damage, mark_members
-from places import SHARED
 
 from unitf import UserError
 from unitf.data import RaggedArrays, Split

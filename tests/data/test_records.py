@@ -5,8 +5,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from folders import SHARED
 from parts import damage, mark_members
-from places import SHARED
 
 from unitf import UserError
 from unitf.data import Records, Split

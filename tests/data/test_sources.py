@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import SHARED
 from parts import damage, mark_members
-from places import SHARED
 
 from unitf import UserError
 from unitf.data import (
@@ -299,7 +299,7 @@ def test_only_an_empty_cell_is_missing(tmp_path):
     ]
     assert all(type(row["label"]) is int for row in rows[:2])
     task = Classification(["text"], "label")
-    assert [task.takes(row) for row in rows] == [True, True, False]
+    assert [task.accepts(row) for row in rows] == [True, True, False]
     task.fit(rows)
     assert task.classes == [0, 1]
 

@@ -11,8 +11,9 @@ import pytest
 from parts import Listed, Numbers, data, fitted_task, samples
 
 from unitf import SampleError, UserError
-from unitf.data import DataModule, HubStream, StreamSource
-from unitf.data.stream import Lanes, StreamOrder
+from unitf.data import HubStream, StreamSource
+from unitf.data.stream import StreamSampler, StreamShards
+from unitf.training import DataModule
 
 
 class Tap(StreamSource):
@@ -69,10 +70,10 @@ def test_processes_and_workers_share_a_stream():
     module = data(Listed(train=samples(1)))
     drawn = Counter()
     for rank in range(2):
-        lanes = Lanes(
+        lanes = StreamShards(
             {"tap": Tap(24)}, Path(), [1.0], 4, None, module._encoder("raise"), rank * 3, 6
         )
-        for place in StreamOrder(3, 3):
+        for place in StreamSampler(3, 3):
             drawn.update(item.name for item in lanes.__getitems__(place))
     assert len(drawn) == 24
     assert set(drawn.values()) == {1}

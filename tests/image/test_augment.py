@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unitf_image import ImagePatches
 from unitf_image.augment import STEPS, make_steps
-from unitf_image.steps import Affine, Crop, Erase, Flip, Jitter, ResizedCrop
+from unitf_image.augmentation_steps import Affine, Crop, Erase, Flip, Jitter, ResizedCrop
 
 from unitf.errors import UserError
 from unitf.testing import seeded

@@ -8,12 +8,12 @@ import pytest
 import torch
 from unitf_series import Forecast, SeriesPatches
 
-from unitf import Learner, Tokenizer, TransformerConfig, UserError, View
+from unitf import Learner, TaskBatch, Tokenizer, TransformerConfig, UserError
 from unitf.data import Encoder
-from unitf.embedding import Prefix
 from unitf.errors import SampleError
 from unitf.tasks import MaskedTokens, Task
 from unitf.testing import CHECKS, check_tokenizer
+from unitf.tokenizer.token_embedding import Prefix
 
 WALK = np.random.default_rng(3).normal(size=(20, 2)).cumsum(0) * [1, 50] + [3, -400]
 
@@ -37,7 +37,7 @@ def test_it_keeps_to_the_contract(monkeypatch, options):
 def test_a_token_stands_where_encode_puts_it(channel_axis):
     tokenizer = SeriesPatches(8, 4, steps=20, channels=2, channel_axis=channel_axis)
     positions = tokenizer.encode(WALK).positions
-    assert [list(tokenizer.place(n)) for n in range(10)] == positions.mT.tolist()
+    assert [list(tokenizer.location(n)) for n in range(10)] == positions.mT.tolist()
 
 
 def test_every_channel_has_its_own_level_and_scale():
@@ -153,14 +153,14 @@ def test_a_forecast_is_in_the_unit_of_its_channel_alone():
     np.testing.assert_allclose(made["forecast"], forecast * [1, 3] + [0, 9], rtol=1e-3)
 
 
-def view_of(model, samples) -> View:
+def view_of(model, samples) -> TaskBatch:
     encoder = Encoder(model.tokenizers, model.tasks)
     return encoder([encoder.item(*numbered) for numbered in enumerate(samples)]).views["next"]
 
 
 def reading_of(model, view) -> torch.Tensor:
     columns = model.core(model.tokenizers["series"](view.features["series"]))
-    return model.tasks["next"].read(columns, view, parts_of(model))
+    return model.tasks["next"].outputs(columns, view, parts_of(model))
 
 
 @pytest.mark.parametrize("pooling", ["flat", "mean", "max"])
@@ -171,17 +171,17 @@ def test_loss_and_figures_are_those_of_the_predictions(pooling):
         {"series": WALK[:, :1], "future": WALK[4:7, :1]},
     ]
     view, task = view_of(model, samples), model.tasks["next"]
-    reading = reading_of(model, view)
-    assert reading.shape == (3, 3)
+    output = reading_of(model, view)
+    assert output.shape == (3, 3)
     made = [np.array(p["forecast"]) for p in model.predict(samples)]
     errors = [m - s["future"] for m, s in zip(made, samples, strict=True)]
     scales = np.concatenate([WALK.std(0), WALK[:, :1].std(0)])
     flat = np.concatenate([error.T for error in errors])
-    losses = task.losses(reading, view, parts_of(model))
+    losses = task.losses(output, view, parts_of(model))
     expected = ((flat / scales[:, None]) ** 2).mean(1)
     np.testing.assert_allclose(losses.detach(), expected, rtol=1e-3)
     metrics = task.metrics()
-    task.score(metrics, reading, view, parts_of(model), [1])
+    task.update_metrics(metrics, output, view, parts_of(model), [1])
     figures = metrics.compute()
     assert figures["rmse"].item() == pytest.approx(np.sqrt((errors[1] ** 2).mean()), rel=1e-3)
     assert figures["mae"].item() == pytest.approx(np.abs(errors[1]).mean(), rel=1e-3)
@@ -199,7 +199,7 @@ def test_a_forecast_loses_nothing_to_a_large_level(offset):
     figures = []
     for sequence in (0, 1):
         metrics = task.metrics()
-        task.score(metrics, reading_of(model, view), view, parts_of(model), [sequence])
+        task.update_metrics(metrics, reading_of(model, view), view, parts_of(model), [sequence])
         figures.append(metrics.compute())
     assert figures[1]["mae"].item() == pytest.approx(figures[0]["mae"].item(), rel=1e-4)
 
@@ -209,23 +209,23 @@ def test_steps_that_are_not_known_count_in_no_loss_and_no_figure():
     future = WALK[:3] + 1
     future[1:, 0], future[:, 1] = np.nan, np.nan
     view = view_of(model, [{"series": WALK, "future": future}])
-    reading = reading_of(model, view)
-    losses = task.losses(reading, view, parts_of(model))
+    output = reading_of(model, view)
+    losses = task.losses(output, view, parts_of(model))
     [made] = model.predict([{"series": WALK}])
     error = made["forecast"][0][0] - future[0, 0]
     assert losses[0].item() == pytest.approx((error / WALK[:, 0].std()) ** 2, rel=1e-3)
     assert losses[1].item() == 0
-    [gradient] = torch.autograd.grad(losses.sum(), reading)
+    [gradient] = torch.autograd.grad(losses.sum(), output)
     assert gradient.isfinite().all()
     metrics = task.metrics()
-    task.score(metrics, reading, view, parts_of(model), [0])
+    task.update_metrics(metrics, output, view, parts_of(model), [0])
     figures = metrics.compute()
     assert figures["mae"].item() == pytest.approx(abs(error), rel=1e-4)
     assert figures["rmse"].item() == pytest.approx(abs(error), rel=1e-4)
     assert figures["num_samples"] == 2
     nothing = view_of(model, [{"series": WALK, "future": future * np.nan}])
     metrics = task.metrics()
-    task.score(metrics, reading, nothing, parts_of(model), [0])
+    task.update_metrics(metrics, output, nothing, parts_of(model), [0])
     assert set(metrics.compute()) == {"num_samples"}
 
 
@@ -259,7 +259,7 @@ def test_hidden_patches_are_normalised_without_their_level_and_scale():
     model = learner(task=MaskedTokens(["series"], share=0.5, normalise=True))
     view = view_of(model, [{"series": WALK + 1000}])
     [guess] = reading_of(model, view).values()
-    truth = view.features["series"].values[:4, guess.places]
+    truth = view.features["series"].values[:4, guess.ranges]
     truth = (truth - truth.mean(0)) / truth.std(0, correction=0)
     expected = (guess.predicted[:4] - truth).square().mean(0)
     torch.testing.assert_close(guess.losses, expected, atol=1e-3, rtol=1e-3)
@@ -275,7 +275,7 @@ def test_a_few_steps_of_training_learn_to_go_on():
     found = []
     for _ in range(60):
         tokens = model.tokenizers["series"](view.features["series"])
-        loss = task.losses(task.read(model.core(tokens), view, parts), view, parts).mean()
+        loss = task.losses(task.outputs(model.core(tokens), view, parts), view, parts).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -2,8 +2,8 @@
 
 import torch
 
-from unitf.batch import View
-from unitf.tokenizer import Tokenizer
+from unitf.batch import TaskBatch
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 DIM = 16
@@ -59,7 +59,7 @@ def view_of(task, samples, made, labelled=True):
         features[column] = (
             Features.pack(parts) if parts else Features(none.values, none.positions, ())
         )
-    return View(
+    return TaskBatch(
         features=features,
         target=task.collate([task.encode_target(s) for s in samples]) if labelled else None,
         modalities=tuple("+".join(c for c in task.inputs if s.get(c) is not None) for s in samples),
@@ -68,7 +68,7 @@ def view_of(task, samples, made, labelled=True):
 
 
 def arranged(task, view, made):
-    return task.arrange([made[name](view.features[c]) for c, name in task.inputs.items()])
+    return task.join_inputs([made[name](view.features[c]) for c, name in task.inputs.items()])
 
 
 def read(task, samples, made, core=None):
@@ -77,7 +77,7 @@ def read(task, samples, made, core=None):
     columns = arranged(task, view, made)
     if core is not None:
         columns = core(columns, causal=task.causal)
-    return view, task.read(columns, view, made)
+    return view, task.outputs(columns, view, made)
 
 
 def ready(task, samples=SAMPLES, seed=0):
@@ -93,8 +93,8 @@ def random_tokens(lengths, seed=0, dim=DIM):
     return Tokens.from_rows(torch.randn(sum(lengths), dim, generator=generator), lengths)
 
 
-def figures(task, view, reading, made, sequences=None):
+def figures(task, view, output, made, sequences=None):
     metrics = task.metrics()
     numbers = range(view.num_samples) if sequences is None else sequences
-    task.score(metrics, reading, view, made, list(numbers))
+    task.update_metrics(metrics, output, view, made, list(numbers))
     return metrics.compute()

@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from unitf.errors import UserError
 from unitf.tasks import Classification, MultiLabelClassification
-from unitf.tasks.heads import Head, PooledHead
-from unitf.tasks.pooling import POOLINGS
+from unitf.tasks.heads.head import Head, PooledHead
+from unitf.tasks.heads.pooling import POOLINGS
 
 BOTH = ["text", "image"]
 TAGGED = [
@@ -36,8 +36,8 @@ TAGGED = [
 def logits_view(task, samples, seed=0):
     """Random logits, and the view that they belong to."""
     made = tokenizers()
-    reading = torch.randn(len(samples), task.num_classes, generator=torch.manual_seed(seed))
-    return made, view_of(task, samples, made), reading
+    output = torch.randn(len(samples), task.num_classes, generator=torch.manual_seed(seed))
+    return made, view_of(task, samples, made), output
 
 
 @pytest.mark.parametrize(
@@ -196,19 +196,19 @@ def test_a_sample_reads_the_same_alone_and_in_a_mixed_batch(pooling):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_batch_without_samples_has_no_loss_and_a_gradient(pooling):
     task, made = ready(Classification(BOTH, "label", pooling=pooling)), tokenizers()
-    view, reading = read(task, [], made)
-    losses = task.losses(reading, view, made)
+    view, output = read(task, [], made)
+    losses = task.losses(output, view, made)
     assert losses.shape == (0,)
     losses.sum().backward()
     assert task.head.linear.weight.grad.abs().sum() == 0
-    assert task.predict(reading, view, made) == []
+    assert task.predict(output, view, made) == []
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_parameter_learns(pooling):
     task, made = ready(Classification(BOTH, "label", pooling=pooling)), tokenizers()
-    view, reading = read(task, SAMPLES, made)
-    task.losses(reading, view, made).mean().backward()
+    view, output = read(task, SAMPLES, made)
+    task.losses(output, view, made).mean().backward()
     for name, parameter in task.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
@@ -219,9 +219,9 @@ def test_a_head_learns_to_tell_the_samples_apart():
     parameters = [*task.parameters(), *(p for t in made.values() for p in t.parameters())]
     optimizer = torch.optim.Adam(parameters, lr=0.05)
     for _ in range(60):
-        view, reading = read(task, samples, made)
+        view, output = read(task, samples, made)
         optimizer.zero_grad()
-        task.losses(reading, view, made).mean().backward()
+        task.losses(output, view, made).mean().backward()
         optimizer.step()
     told = task.predict(read(task, samples, made)[1], view, made)
     assert [p["label"] for p in told] == [sample["label"] for sample in samples]
@@ -231,8 +231,8 @@ def test_unlabelled_samples_are_predicted():
     task, made = ready(Classification(BOTH, "label")), tokenizers()
     samples = [{"text": "hello"}]
     view = view_of(task, samples, made, labelled=False)
-    reading = task.read(arranged(task, view, made), view, made)
-    assert len(task.predict(reading, view, made)) == 1
+    output = task.outputs(arranged(task, view, made), view, made)
+    assert len(task.predict(output, view, made)) == 1
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -293,9 +293,9 @@ def test_multi_label_figures_and_predictions():
 
 def test_multi_label_reads_batches_without_samples():
     task, made = ready(MultiLabelClassification(["text"], "tags"), TAGGED), tokenizers()
-    view, reading = read(task, [], made)
-    assert task.losses(reading, view, made).shape == (0,)
-    assert reading.shape == (0, 2)
+    view, output = read(task, [], made)
+    assert task.losses(output, view, made).shape == (0,)
+    assert output.shape == (0, 2)
     assert task.head.linear.in_features == DIM
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unitf import cross_entropy as module
-from unitf.plain import plain_paths
-from unitf.tasks.consistency import losses_of_two
+from unitf.nn import cross_entropy as module
+from unitf.nn.reference_mode import reference_mode
+from unitf.tasks.common.r_drop import losses_of_two
 
 IDS = torch.tensor([3, 0, 6, 1, 3])
 
@@ -21,7 +21,7 @@ def logits(dtype=torch.float64):
 @pytest.mark.parametrize("plain", [True, False])
 def test_two_passes_are_compared_by_their_divergences(plain):
     one, other = logits()
-    with plain_paths(plain):
+    with reference_mode(plain):
         loss, entropies = losses_of_two(one, other, IDS, 0.2, 3.0)
     entropy = partial(F.cross_entropy, target=IDS, reduction="none")
     torch.testing.assert_close(entropies, ((entropy(one) + entropy(other)) / 2).detach())
@@ -40,7 +40,7 @@ def test_the_gradients_are_those_of_the_plain_way(smoothing, numbers, monkeypatc
     found = []
     for plain in (True, False):
         pair = logits()
-        with plain_paths(plain):
+        with reference_mode(plain):
             loss, _ = losses_of_two(*pair, IDS, smoothing, 5.0)
             (loss * weights).sum().backward()
         found.append([loss.detach(), pair[0].grad, pair[1].grad])

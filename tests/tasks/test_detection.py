@@ -10,9 +10,9 @@ from torchvision.ops import generalized_box_iou
 from transformers.loss.loss_for_object_detection import ForObjectDetectionLoss
 from unitf_image import ImagePatches
 
-from unitf import Tokens, UserError, View
+from unitf import TaskBatch, Tokens, UserError
 from unitf.data.encoder import Encoder, Item
-from unitf.tasks.boxes import generalised_overlap, match, to_centres, to_corners
+from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
 from unitf.tasks.detection import Detection
 
 SAMPLES = [
@@ -30,10 +30,10 @@ def ready(**options) -> Detection:
     return task
 
 
-def view_of(task, samples=SAMPLES) -> View:
+def view_of(task, samples=SAMPLES) -> TaskBatch:
     target = task.collate([task.encode_target(sample) for sample in samples])
     names = tuple(map(str, range(len(samples))))
-    return View({}, target, ("image",) * len(samples), names)
+    return TaskBatch({}, target, ("image",) * len(samples), names)
 
 
 def corners(count, seed=0):
@@ -63,8 +63,8 @@ def test_the_loss_is_that_of_detr(samples):
     torch.manual_seed(1)
     logits = torch.randn(len(samples), 4, 3, requires_grad=True)
     boxes = torch.rand(len(samples), 4, 4, requires_grad=True)
-    reading = torch.cat([logits, boxes], dim=2)
-    losses = task.losses(reading, view, {})
+    output = torch.cat([logits, boxes], dim=2)
+    losses = task.losses(output, view, {})
     assert losses.shape == (len(samples),)
     config = SimpleNamespace(
         class_cost=1, bbox_cost=5, giou_cost=2, num_labels=2, eos_coefficient=0.1,
@@ -84,36 +84,36 @@ def test_the_loss_is_that_of_detr(samples):
 def test_learned_columns_stand_before_every_sequence_and_are_read():
     task = ready()
     parts = Tokens.from_rows(torch.randn(5, DIM), [3, 0, 2])
-    arranged = task.arrange([parts])
+    arranged = task.join_inputs([parts])
     assert arranged.lengths == (7, 4, 6)
     assert torch.equal(arranged.split()[1].rows, task.tokens)
-    reading = task.read(arranged, view_of(task), {})
-    assert reading.shape == (3, 4, 3 + 4)
-    torch.testing.assert_close(reading[0, :, :3], task.class_head(task.tokens))
-    assert ((reading[..., 3:] > 0) & (reading[..., 3:] < 1)).all()
+    output = task.outputs(arranged, view_of(task), {})
+    assert output.shape == (3, 4, 3 + 4)
+    torch.testing.assert_close(output[0, :, :3], task.class_head(task.tokens))
+    assert ((output[..., 3:] > 0) & (output[..., 3:] < 1)).all()
 
 
 def test_columns_of_a_prefix_are_read_where_they_stand():
     task = ready(columns=[1, 5])
     columns = Tokens.from_rows(torch.randn(13, DIM), [7, 6])
-    reading = task.read(task.arrange([columns]), view_of(task), {})
-    torch.testing.assert_close(reading[1, :, :3], task.class_head(columns.rows[8:12]))
+    output = task.outputs(task.join_inputs([columns]), view_of(task), {})
+    torch.testing.assert_close(output[1, :, :3], task.class_head(columns.rows[8:12]))
     with pytest.raises(UserError, match="a sequence of 3 columns"):
-        task.read(Tokens.from_rows(torch.randn(3, DIM)), view_of(task), {})
+        task.outputs(Tokens.from_rows(torch.randn(3, DIM)), view_of(task), {})
     with pytest.raises(UserError, match=r"columns \[1, 3\] are not the 4"):
         ready(columns=[1, 3])
 
 
 def perfect(task, samples=SAMPLES):
     """A reading that finds every object, and nothing else."""
-    reading = torch.zeros(len(samples), 4, 7)
-    reading[..., 2] = 9.0
-    for row, sample in zip(reading, samples, strict=True):
+    output = torch.zeros(len(samples), 4, 7)
+    output[..., 2] = 9.0
+    for row, sample in zip(output, samples, strict=True):
         target = task.encode_target(sample)
         for number, (label, box) in enumerate(zip(*target.values(), strict=True)):
             row[number, 2], row[number, label] = 0.0, 8.0 + number
             row[number, 3:] = box
-    return reading
+    return output
 
 
 def test_predictions_are_the_objects():
@@ -128,21 +128,21 @@ def test_predictions_are_the_objects():
 def test_average_precision_is_one_for_all_and_less_for_some():
     task, view = ready(), view_of(ready())
     metrics = task.metrics()
-    task.score(metrics, perfect(task), view, {}, [0, 1, 2])
+    task.update_metrics(metrics, perfect(task), view, {}, [0, 1, 2])
     figures = metrics.compute()
     assert {n: round(float(v), 4) for n, v in figures.items()} == {
         "map": 1.0, "map_50": 1.0, "map_75": 1.0, "num_samples": 3,
     }  # fmt: skip
-    reading = perfect(task)
-    reading[2, 0, 3:] = torch.tensor([0.5, 0.5, 0.8, 0.8])  # an overlap of 0.64
+    output = perfect(task)
+    output[2, 0, 3:] = torch.tensor([0.5, 0.5, 0.8, 0.8])  # an overlap of 0.64
     metrics = task.metrics()
-    task.score(metrics, reading, view, {}, [2])
+    task.update_metrics(metrics, output, view, {}, [2])
     figures = metrics.compute()
     assert float(figures["map_50"]) == pytest.approx(1.0)
     assert float(figures["map_75"]) == pytest.approx(0.0)
     assert float(figures["map"]) == pytest.approx(0.3)  # of 0.5, 0.55, … 0.95 three
     metrics = task.metrics()
-    task.score(metrics, perfect(task), view, {}, [1])  # no object: nothing to say
+    task.update_metrics(metrics, perfect(task), view, {}, [1])  # no object: nothing to say
     assert set(metrics.compute()) == {"num_samples"}
 
 
@@ -166,8 +166,8 @@ def test_targets_that_do_not_fit_are_told(target, message):
 def test_a_batch_without_samples_touches_every_parameter():
     task = ready()
     nothing = Tokens.from_rows(torch.zeros(0, DIM), [])
-    view = View({}, task.collate([]), (), ())
-    task.losses(task.read(task.arrange([nothing]), view, {}), view, {}).sum().backward()
+    view = TaskBatch({}, task.collate([]), (), ())
+    task.losses(task.outputs(task.join_inputs([nothing]), view, {}), view, {}).sum().backward()
     assert all(parameter.grad is not None for parameter in task.parameters())
 
 
@@ -176,11 +176,11 @@ def test_training_finds_the_objects():
     view, made = view_of(task), torch.nn.Parameter(torch.randn(12, DIM))
     optimizer = torch.optim.Adam([made, *task.parameters()], 0.01)
     for _ in range(150):
-        reading = task.read(Tokens.from_rows(made, [4, 4, 4]), view, {})
+        output = task.outputs(Tokens.from_rows(made, [4, 4, 4]), view, {})
         optimizer.zero_grad()
-        task.losses(reading, view, {}).mean().backward()
+        task.losses(output, view, {}).mean().backward()
         optimizer.step()
-    found = task.predict(reading, view, {})
+    found = task.predict(output, view, {})
     assert [sorted(one["label"] for one in p["objects"]) for p in found] == [
         ["cat", "dog"], [], ["dog"],
     ]  # fmt: skip

@@ -7,11 +7,11 @@ from torch.nn import functional
 from unitf_text import Characters, TokenIds
 
 from unitf import Learner, TransformerConfig, UserError
-from unitf.checkpoints import load
 from unitf.checkpoints.folder import save_folder
 from unitf.data import Encoder
 from unitf.data.encoder import Item
-from unitf.peers.exchange import as_checkpoint
+from unitf.interop.exchange import as_checkpoint
+from unitf.loading import load
 from unitf.tasks import Head, MaskedTokens
 
 MASK = 3
@@ -108,7 +108,7 @@ def test_hidden_numbers_are_not_seen_and_their_error_is_measured():
     hidden = view.target["image"]["hidden"]
     assert int(hidden.sum()) == 3
     columns = model.core(model.tasks["masked"].embed(view, used(model))[0])
-    [guess] = model.tasks["masked"].read(columns, view, used(model)).values()
+    [guess] = model.tasks["masked"].outputs(columns, view, used(model)).values()
     torch.testing.assert_close(guess.losses, (guess.predicted - values[:, hidden]).square().mean(0))
     shown = view.target["image"]["shown"]
     assert (shown[hidden] == 0).all()
@@ -139,7 +139,7 @@ def test_normalised_numbers_to_predict_have_mean_0_and_deviation_1_in_each_token
     values = torch.tensor(triples(6)) * 3 + 7
     view = view_of(model, [{"image": values.tolist()}])
     columns = model.core(model.tasks["masked"].embed(view, used(model))[0])
-    [guess] = model.tasks["masked"].read(columns, view, used(model)).values()
+    [guess] = model.tasks["masked"].outputs(columns, view, used(model)).values()
     truth = values[:, view.target["image"]["hidden"]]
     truth = (truth - truth.mean(0)) / truth.std(0, correction=0)
     expected = (guess.predicted - truth).square().mean(0)
@@ -164,16 +164,16 @@ def test_figures_are_accuracy_and_nats_of_ids_and_the_error_of_numbers():
     model = learner(MaskedTokens({"caption": "text", "image": "image"}))
     batch = batch_of(model, [{"caption": TEXTS[0]["text"]}, {"image": triples(4)}])
     view, task = batch.views["masked"], model.tasks["masked"]
-    reading, metrics = model(batch)["masked"], task.metrics()
-    task.score(metrics, reading, view, used(model), [0, 1])
+    output, metrics = model(batch)["masked"], task.metrics()
+    task.update_metrics(metrics, output, view, used(model), [0, 1])
     found = metrics.compute()
-    guess = reading["caption"]
-    hits = guess.predicted.argmax(0) == view.features["caption"].values[guess.places]
+    guess = output["caption"]
+    hits = guess.predicted.argmax(0) == view.features["caption"].values[guess.ranges]
     assert found["accuracy"] == pytest.approx(hits.float().mean().item())
     assert found["nats_per_token"] == pytest.approx(guess.losses.mean().item())
-    assert found["mse"] == pytest.approx(reading["image"].losses.mean().item())
+    assert found["mse"] == pytest.approx(output["image"].losses.mean().item())
     metrics = task.metrics()
-    task.score(metrics, reading, view, used(model), [1])
+    task.update_metrics(metrics, output, view, used(model), [1])
     assert set(metrics.compute()) == {"mse", "num_samples"}
 
 

@@ -21,8 +21,8 @@ from unitf_text import Bytes
 
 from unitf import Tokens, UserError
 from unitf.core import Transformer, TransformerConfig
-from unitf.embedding import Prefix
 from unitf.tasks import NextToken
+from unitf.tokenizer.token_embedding import Prefix
 
 TEXTS = [{"text": "hello"}, {"text": ""}, {"text": "naïve"}, {"text": "a"}]
 
@@ -34,34 +34,34 @@ def core(**settings):
 
 def losses_of(task, samples, made, model):
     """The losses of each sample's tokens, by column."""
-    view, reading = read(task, samples, made, model)
-    return {c: losses.split(view.features[c].lengths) for c, losses in reading.items()}
+    view, output = read(task, samples, made, model)
+    return {c: losses.split(view.features[c].lengths) for c, losses in output.items()}
 
 
 def test_each_token_is_predicted_from_the_column_before_it():
     task, made = ready(NextToken(["text"])), tokenizers()
-    _, reading = read(task, TEXTS, made)  # no core: columns are the tokens themselves
+    _, output = read(task, TEXTS, made)  # no core: columns are the tokens themselves
     expected = []
     for sample in TEXTS:
         features = made["text"].encode(sample["text"])
         columns = torch.cat([task.start.column, made["text"](features).matrix], 1)[:, :-1]
         logits = columns.mT @ made["text"].embedding.weight.mT
         expected.append(functional.cross_entropy(logits, features.values, reduction="none"))
-    torch.testing.assert_close(reading["text"], torch.cat(expected))
+    torch.testing.assert_close(output["text"], torch.cat(expected))
 
 
 def test_the_tokens_of_several_inputs_are_predicted_each_by_its_tokenizer():
     task, made = ready(NextToken(["text", "image"])), tokenizers()
     sample = SAMPLES[2]
-    _, reading = read(task, [SAMPLES[0], sample, SAMPLES[1]], made)
+    _, output = read(task, [SAMPLES[0], sample, SAMPLES[1]], made)
     text = made["text"](made["text"].encode(sample["text"])).matrix
     features = made["image"].encode(sample["image"])
     columns = torch.cat([text[:, -1:], made["image"](features).matrix], 1)[:, :-1]
     guess = made["image"].unembedding(columns.mT).mT
     expected = (guess - features.values).square().mean(0)
-    torch.testing.assert_close(reading["image"][:2], expected)
-    assert reading["text"].shape == (5 + 2,)
-    assert reading["image"].shape == (2 + 4,)
+    torch.testing.assert_close(output["image"][:2], expected)
+    assert output["text"].shape == (5 + 2,)
+    assert output["image"].shape == (2 + 4,)
 
 
 def test_the_tokenizers_need_their_way_back():
@@ -103,9 +103,9 @@ def test_a_sample_has_the_same_losses_alone_and_in_a_mixed_batch():
 
 def test_perplexity_is_the_exponential_of_the_mean_loss():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, reading = read(task, TEXTS, made, model)
-    mean = reading["text"].mean().item()
-    found = figures(task, view, reading, made)
+    view, output = read(task, TEXTS, made, model)
+    mean = output["text"].mean().item()
+    found = figures(task, view, output, made)
     assert found["nats_per_token"] == pytest.approx(mean)
     assert found["loss"] == pytest.approx(mean)
     assert found["perplexity"] == pytest.approx(math.exp(mean))
@@ -115,10 +115,10 @@ def test_perplexity_is_the_exponential_of_the_mean_loss():
 
 def test_bits_per_byte_count_the_bytes_of_the_raw_text():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, reading = read(task, TEXTS, made, model)
+    view, output = read(task, TEXTS, made, model)
     num_bytes = len("hello") + len("naïve".encode()) + len("a")
-    bits = reading["text"].sum().item() / math.log(2)
-    found = figures(task, view, reading, made)
+    bits = output["text"].sum().item() / math.log(2)
+    found = figures(task, view, output, made)
     assert num_bytes == 12
     assert found["bits_per_byte"] == pytest.approx(bits / num_bytes)
 
@@ -128,19 +128,19 @@ def test_a_text_that_was_cut_has_no_bits_per_byte():
     made = {"text": Bytes(DIM, max_tokens=4, truncate=True)}
     made["text"].build()
     samples = [{"text": text} for text in ("hello", "four", "a")]
-    view, reading = read(task, samples, made, model)
+    view, output = read(task, samples, made, model)
     assert view.features["text"].lengths == (4, 4, 1)
-    bits = reading["text"][-1].item() / math.log(2)
-    assert figures(task, view, reading, made)["bits_per_byte"] == pytest.approx(bits)
+    bits = output["text"][-1].item() / math.log(2)
+    assert figures(task, view, output, made)["bits_per_byte"] == pytest.approx(bits)
 
 
 def test_figures_add_up_over_batches_and_choose_samples():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, reading = read(task, TEXTS, made, model)
+    view, output = read(task, TEXTS, made, model)
     metrics = task.metrics()
     for numbers in ([0], [1, 3]):
-        task.score(metrics, reading, view, made, numbers)
-    losses = reading["text"].split(view.features["text"].lengths)
+        task.update_metrics(metrics, output, view, made, numbers)
+    losses = output["text"].split(view.features["text"].lengths)
     expected = torch.cat([losses[0], losses[3]])
     found = metrics.compute()
     assert found["nats_per_token"] == pytest.approx(expected.mean().item())
@@ -150,50 +150,50 @@ def test_figures_add_up_over_batches_and_choose_samples():
 def test_numbers_are_measured_by_their_squared_error():
     task, made, model = ready(NextToken(["image"])), tokenizers(), core()
     samples = [{"image": triples(4)}, {"image": triples(2, seed=1)}]
-    view, reading = read(task, samples, made, model)
-    found = figures(task, view, reading, made)
-    assert found["mse"] == pytest.approx(reading["image"].mean().item())
-    assert found["loss"] == pytest.approx(reading["image"].mean().item())
+    view, output = read(task, samples, made, model)
+    found = figures(task, view, output, made)
+    assert found["mse"] == pytest.approx(output["image"].mean().item())
+    assert found["loss"] == pytest.approx(output["image"].mean().item())
     assert not {"perplexity", "bits_per_byte"} & set(found)
 
 
 def test_bytes_that_are_no_ids_are_no_text():
     task, made = ready(NextToken(["image"])), tokenizers()
     sample = {"image": torch.tensor(triples(2)).numpy()}
-    view, reading = read(task, [sample], made)
+    view, output = read(task, [sample], made)
     view = view_of(task, [sample], made)
     view.target.fill_(10)
-    assert "bits_per_byte" not in figures(task, view, reading, made)
+    assert "bits_per_byte" not in figures(task, view, output, made)
 
 
 def test_a_batch_without_samples_has_no_loss_and_a_gradient():
     task, made, model = ready(NextToken(["text", "image"])), tokenizers(), core()
-    view, reading = read(task, [], made, model)
-    losses = task.losses(reading, view, made)
+    view, output = read(task, [], made, model)
+    losses = task.losses(output, view, made)
     assert losses.shape == (0,)
     losses.sum().backward()
     assert task.start.column.grad.abs().sum() == 0
-    assert figures(task, view, reading, made) == {}
+    assert figures(task, view, output, made) == {}
     assert task.metrics().compute() == {}
-    assert task.predict(reading, view, made) == []
+    assert task.predict(output, view, made) == []
 
 
 def test_the_start_token_learns():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, reading = read(task, TEXTS, made, model)
-    task.losses(reading, view, made).mean().backward()
+    view, output = read(task, TEXTS, made, model)
+    task.losses(output, view, made).mean().backward()
     assert task.start.column.grad.abs().sum() > 0
 
 
 def test_predictions_are_the_mean_loss_and_perplexity_of_each_sample():
     task, made, model = ready(NextToken(["text", "image"])), tokenizers(), core()
-    view, reading = read(task, [*TEXTS, SAMPLES[1]], made, model)
-    told = task.predict(reading, view, made)
-    losses = reading["text"].split(view.features["text"].lengths)
+    view, output = read(task, [*TEXTS, SAMPLES[1]], made, model)
+    told = task.predict(output, view, made)
+    losses = output["text"].split(view.features["text"].lengths)
     assert told[0]["loss"] == pytest.approx(losses[0].mean().item())
     assert told[0]["perplexity"] == pytest.approx(math.exp(losses[0].mean().item()))
     assert told[1] == {"loss": None}
-    assert told[4] == {"loss": pytest.approx(reading["image"].mean().item())}
+    assert told[4] == {"loss": pytest.approx(output["image"].mean().item())}
 
 
 def test_a_fresh_task_is_restored_from_a_state():
@@ -213,11 +213,11 @@ def test_a_small_model_learns_a_text_by_heart():
     modules = torch.nn.ModuleList([task, *made.values(), model])
     optimizer = torch.optim.Adam(modules.parameters(), lr=0.01)
     for _ in range(75):
-        view, reading = read(task, sample, made, model)
+        view, output = read(task, sample, made, model)
         optimizer.zero_grad()
-        task.losses(reading, view, made).mean().backward()
+        task.losses(output, view, made).mean().backward()
         optimizer.step()
-    assert figures(task, view, reading, made)["perplexity"] < 1.1
+    assert figures(task, view, output, made)["perplexity"] < 1.1
 
 
 # ---- without a start token ---------------------------------------------------------------
@@ -229,22 +229,22 @@ def without_start(inputs=("text",)):
 
 def test_without_a_start_token_the_first_token_is_read_but_not_predicted():
     task, made = without_start(), tokenizers()
-    _, reading = read(task, TEXTS, made)
+    _, output = read(task, TEXTS, made)
     assert not list(task.parameters())
     expected = []
     for sample in TEXTS:
         features = made["text"].encode(sample["text"])
         logits = made["text"](features).rows[:-1] @ made["text"].embedding.weight.mT
         expected.append(functional.cross_entropy(logits, features.values[1:], reduction="none"))
-    torch.testing.assert_close(reading["text"], torch.cat(expected))
-    assert reading["text"].shape == (4 + 0 + 4 + 0,)
+    torch.testing.assert_close(output["text"], torch.cat(expected))
+    assert output["text"].shape == (4 + 0 + 4 + 0,)
 
 
 def test_the_first_token_of_a_second_input_is_predicted_from_the_first_input():
     task, made, model = without_start(("text", "image")), tokenizers(), core()
-    _, reading = read(task, SAMPLES, made, model)
-    assert reading["text"].shape == (4 + 1 + 4,)
-    assert reading["image"].shape == (3 + 2,)  # alone, its first token is the first of all
+    _, output = read(task, SAMPLES, made, model)
+    assert output["text"].shape == (4 + 1 + 4,)
+    assert output["image"].shape == (3 + 2,)  # alone, its first token is the first of all
     sample = SAMPLES[2]
     alone = losses_of_one(task, sample, made, model)
     text = made["text"](made["text"].encode(sample["text"]))
@@ -261,27 +261,27 @@ def losses_of_one(task, sample, made, model):
 def test_a_prefix_stands_before_the_first_token():
     task, made = without_start(), {"text": Letters(DIM, "none", prefix=Prefix(2))}
     made["text"].build(unembed=True)
-    _, reading = read(task, TEXTS, made)
+    _, output = read(task, TEXTS, made)
     features = made["text"].encode("hello")
     logits = made["text"].unembed(made["text"](features).matrix[:, 1:-1]).mT
     expected = functional.cross_entropy(logits, features.values, reduction="none")
-    torch.testing.assert_close(reading["text"][:5], expected)
+    torch.testing.assert_close(output["text"][:5], expected)
 
 
 def test_figures_without_a_start_token_are_those_of_the_predicted_tokens():
     task, made, model = without_start(), tokenizers(), core()
-    view, reading = read(task, TEXTS, made, model)
-    mean = reading["text"].mean().item()
-    told = task.predict(reading, view, made)
-    assert told[0]["loss"] == pytest.approx(reading["text"][:4].mean().item())
-    assert told[2]["perplexity"] == pytest.approx(math.exp(reading["text"][4:].mean().item()))
+    view, output = read(task, TEXTS, made, model)
+    mean = output["text"].mean().item()
+    told = task.predict(output, view, made)
+    assert told[0]["loss"] == pytest.approx(output["text"][:4].mean().item())
+    assert told[2]["perplexity"] == pytest.approx(math.exp(output["text"][4:].mean().item()))
     assert told[1] == told[3] == {"loss": None}
-    found = figures(task, view, reading, made)
+    found = figures(task, view, output, made)
     assert found["nats_per_token"] == pytest.approx(mean)
     assert found["perplexity"] == pytest.approx(math.exp(mean))
-    chosen = figures(task, view, reading, made, [2, 3])
-    assert chosen["nats_per_token"] == pytest.approx(reading["text"][4:].mean().item())
-    torch.testing.assert_close(task.losses(reading, view, made), reading["text"])
+    chosen = figures(task, view, output, made, [2, 3])
+    assert chosen["nats_per_token"] == pytest.approx(output["text"][4:].mean().item())
+    torch.testing.assert_close(task.losses(output, view, made), output["text"])
 
 
 def test_bits_per_byte_leave_out_the_bytes_that_nobody_predicted():
@@ -298,17 +298,17 @@ def test_bits_per_byte_leave_out_the_bytes_that_nobody_predicted():
     task, made = without_start(), {"text": Syllables(DIM)}
     made["text"].build(unembed=True)
     samples = [{"text": "hélène"}, {"text": "hé"}]
-    view, reading = read(task, samples, made)
-    bits = reading["text"].sum().item() / math.log(2)
-    assert reading["text"].shape == (2,)
+    view, output = read(task, samples, made)
+    bits = output["text"].sum().item() / math.log(2)
+    assert output["text"].shape == (2,)
     num_bytes = len("lène".encode())
-    assert figures(task, view, reading, made)["bits_per_byte"] == pytest.approx(bits / num_bytes)
+    assert figures(task, view, output, made)["bits_per_byte"] == pytest.approx(bits / num_bytes)
 
 
 def test_a_text_whose_first_token_nobody_can_read_has_no_bits_per_byte():
     task, made, model = without_start(), tokenizers(), core()  # these letters have no way back
-    view, reading = read(task, TEXTS, made, model)
-    assert "bits_per_byte" not in figures(task, view, reading, made)
+    view, output = read(task, TEXTS, made, model)
+    assert "bits_per_byte" not in figures(task, view, output, made)
 
 
 def test_logits_are_those_of_every_column():

@@ -5,8 +5,8 @@ import torch
 from task_toys import DIM, random_tokens
 
 from unitf.errors import UserError
-from unitf.tasks.heads import Head, PooledHead
-from unitf.tasks.pooling import (
+from unitf.tasks.heads.head import Head, PooledHead
+from unitf.tasks.heads.pooling import (
     POOLINGS,
     AttentionPooling,
     ClassTokenPooling,
@@ -86,8 +86,8 @@ def test_a_sequence_pools_the_same_alone_and_in_a_batch(name):
     torch.manual_seed(0)
     pooling = POOLINGS[name](DIM)
     tokens = random_tokens(LENGTHS)
-    together = pooling(pooling.arrange([tokens]))
-    alone = [pooling(pooling.arrange([one])) for one in tokens.split()]
+    together = pooling(pooling.join_inputs([tokens]))
+    alone = [pooling(pooling.join_inputs([one])) for one in tokens.split()]
     torch.testing.assert_close(together, torch.cat(alone))
 
 
@@ -96,8 +96,8 @@ def test_the_order_of_tokens_does_not_matter(name):
     torch.manual_seed(0)
     pooling = POOLINGS[name](DIM)
     rows = random_tokens([6]).rows
-    before = pooling(pooling.arrange([Tokens.from_rows(rows)]))
-    after = pooling(pooling.arrange([Tokens.from_rows(rows[[3, 5, 0, 1, 4, 2]])]))
+    before = pooling(pooling.join_inputs([Tokens.from_rows(rows)]))
+    after = pooling(pooling.join_inputs([Tokens.from_rows(rows[[3, 5, 0, 1, 4, 2]])]))
     torch.testing.assert_close(before, after)
 
 
@@ -105,7 +105,7 @@ def test_the_order_of_tokens_does_not_matter(name):
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0, 0]])
 def test_batches_without_tokens_give_a_vector_for_each_sequence(name, lengths):
     pooling = POOLINGS[name](DIM)
-    pooled = pooling(pooling.arrange([random_tokens(lengths)]))
+    pooled = pooling(pooling.join_inputs([random_tokens(lengths)]))
     assert pooled.shape == (len(lengths), DIM * pooling.width)
     assert pooled.isfinite().all()
 
@@ -113,7 +113,7 @@ def test_batches_without_tokens_give_a_vector_for_each_sequence(name, lengths):
 def test_the_class_token_stands_before_every_sequence_and_learns():
     pooling = ClassTokenPooling(DIM)
     first, second = random_tokens([2, 0, 3]), random_tokens([0, 0, 1], seed=1)
-    columns = pooling.arrange([first, second])
+    columns = pooling.join_inputs([first, second])
     assert columns.lengths == (3, 1, 5)
     for start in columns.offsets[:-1].tolist():
         assert torch.equal(columns.matrix[:, start : start + 1], pooling.token.column)
@@ -124,7 +124,7 @@ def test_the_class_token_stands_before_every_sequence_and_learns():
 
 def test_the_class_token_is_part_of_the_graph_of_an_empty_batch():
     pooling = ClassTokenPooling(DIM)
-    pooling.arrange([random_tokens([])]).matrix.sum().backward()
+    pooling.join_inputs([random_tokens([])]).matrix.sum().backward()
     assert torch.equal(pooling.token.column.grad, torch.zeros(DIM, 1))
 
 
@@ -137,7 +137,7 @@ def test_pooling_works_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         for name, make in POOLINGS.items():
             pooling = make(DIM)
-            pooled = pooling(pooling.arrange([random_tokens(LENGTHS)]))
+            pooled = pooling(pooling.join_inputs([random_tokens(LENGTHS)]))
             assert pooled.isfinite().all(), name
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unitf import UserError
-from unitf.tasks.prefix_beam import prefix_beam
+from unitf.tasks.common.prefix_beam import prefix_beam
 from unitf.tasks.transcription import Reading, Transcription
 
 
@@ -36,10 +36,10 @@ def test_a_wide_beam_finds_the_best_text(blank):
 def test_it_finds_what_the_best_symbols_of_columns_miss():
     # 0.6 · 0.6 that nothing is said, but 0.64 that "a" is, in one of three alignments
     logs = torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log()
-    reading = Reading(logs, (2, 0))
+    output = Reading(logs, (2, 0))
     greedy, beam = (Transcription(["s"], "t", ["", "a"], beam=b) for b in (None, 4))
-    assert greedy.write(reading) == ["", ""]
-    assert beam.write(reading) == ["a", ""]
+    assert greedy.write(output) == ["", ""]
+    assert beam.write(output) == ["a", ""]
 
 
 def test_equal_letters_need_a_blank_between_them():

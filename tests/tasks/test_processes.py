@@ -9,9 +9,9 @@ import torch
 from task_toys import SAMPLES, read, ready, tokenizers
 
 from unitf.tasks import Classification, MultiLabelClassification, NextToken, Regression
-from unitf.tasks.average_precision import AveragePrecision
-from unitf.tasks.figures import Figures
-from unitf.tasks.text_figures import text_figures
+from unitf.tasks.metrics.average_precision import AveragePrecision
+from unitf.tasks.metrics.task_metrics import TaskMetrics
+from unitf.tasks.metrics.text_metrics import text_metrics
 from unitf.tasks.transcription import Transcription
 
 TEXTS = [
@@ -46,16 +46,16 @@ def states(metrics):
 @pytest.mark.parametrize("name", TASKS)
 def test_what_is_gathered_has_the_same_shape_and_type_with_and_without_samples(name):
     task, made = ready(TASKS[name](), TEXTS), tokenizers()
-    view, reading = read(task, TEXTS, made)
+    view, output = read(task, TEXTS, made)
     metrics = task.metrics()
     fresh = states(metrics)
-    task.score(metrics, reading, view, made, range(len(TEXTS)))
+    task.update_metrics(metrics, output, view, made, range(len(TEXTS)))
     first = metrics.compute()
     assert states(metrics) == fresh
     metrics.reset()
     assert states(metrics) == fresh
     assert metrics.compute() == {}
-    task.score(metrics, reading, view, made, range(len(TEXTS)))
+    task.update_metrics(metrics, output, view, made, range(len(TEXTS)))
     torch.testing.assert_close(metrics.compute(), first)
 
 
@@ -79,7 +79,7 @@ if __name__ == "__main__":
 
 def some_figures(name, numbers):
     """Figures of samples of these numbers, of which every second is right."""
-    figures = Figures({name: AveragePrecision()} if name == "map" else text_figures([name]))
+    figures = TaskMetrics({name: AveragePrecision()} if name == "map" else text_metrics([name]))
     for number in numbers:
         label = torch.tensor([number % 3])
         box = torch.tensor([[0.0, 0.0, 0.5, 0.5]])

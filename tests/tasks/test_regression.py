@@ -49,9 +49,9 @@ def test_the_loss_is_the_mean_over_a_samples_numbers(loss, formula):
     task.fit(samples)
     made = tokenizers()
     view = view_of(task, samples, made)
-    reading = 3 * torch.randn(3, 2, generator=torch.manual_seed(0))
-    expected = formula(reading - view.target).mean(1)
-    torch.testing.assert_close(task.losses(reading, view, made), expected)
+    output = 3 * torch.randn(3, 2, generator=torch.manual_seed(0))
+    expected = formula(output - view.target).mean(1)
+    torch.testing.assert_close(task.losses(output, view, made), expected)
 
 
 def test_figures_are_in_the_targets_unit_and_equal_the_textbook():
@@ -62,8 +62,8 @@ def test_figures_are_in_the_targets_unit_and_equal_the_textbook():
     task.fit(numbers(truth))
     made = tokenizers()
     view = view_of(task, numbers(truth), made)
-    reading = (guess - task.fitted["mean"][0]) / task.fitted["deviation"][0]
-    found = figures(task, view, torch.tensor(reading)[:, None].float(), made)
+    output = (guess - task.fitted["mean"][0]) / task.fitted["deviation"][0]
+    found = figures(task, view, torch.tensor(output)[:, None].float(), made)
     assert found["mae"] == pytest.approx(np.abs(guess - truth).mean(), rel=1e-4)
     assert found["rmse"] == pytest.approx(np.sqrt(((guess - truth) ** 2).mean()), rel=1e-4)
     assert found["r2"] == pytest.approx(r2_score(truth, guess), rel=1e-4)
@@ -79,8 +79,8 @@ def test_figures_of_vectors_are_means():
     made = tokenizers()
     view = view_of(task, numbers(truth.tolist()), made)
     unit = np.array(task.fitted["deviation"])
-    reading = torch.tensor((guess - np.array(task.fitted["mean"])) / unit).float()
-    found = figures(task, view, reading, made)
+    output = torch.tensor((guess - np.array(task.fitted["mean"])) / unit).float()
+    found = figures(task, view, output, made)
     assert found["r2"] == pytest.approx(r2_score(truth, guess), rel=1e-4)
     each = [pearsonr(truth[:, k], guess[:, k])[0] for k in range(2)]
     assert found["pearson"] == pytest.approx(np.mean(each), rel=1e-4)
@@ -110,12 +110,12 @@ def test_a_constant_target_is_predicted_as_it_is():
 
 def test_few_samples_leave_out_what_is_undefined():
     task, made = ready(Regression(BOTH, "value")), tokenizers()
-    view, reading = read(task, SAMPLES, made)
+    view, output = read(task, SAMPLES, made)
     assert task.metrics().compute() == {}
-    assert figures(task, view, reading, made, []) == {}
-    one = figures(task, view, reading, made, [1])
+    assert figures(task, view, output, made, []) == {}
+    one = figures(task, view, output, made, [1])
     assert set(one) == {"mae", "rmse", "num_samples"}
-    assert set(figures(task, view, reading, made)) == {*one, "r2", "pearson"}
+    assert set(figures(task, view, output, made)) == {*one, "r2", "pearson"}
 
 
 @pytest.mark.parametrize("value", ["high", float("nan"), float("inf"), [], [[1.0]], {"a": 1}])
@@ -149,6 +149,6 @@ def test_a_fresh_task_is_restored_from_a_state():
 
 def test_a_batch_without_samples_has_no_loss():
     task, made = ready(Regression(BOTH, "value")), tokenizers()
-    view, reading = read(task, [], made)
-    assert task.losses(reading, view, made).shape == (0,)
-    assert task.predict(reading, view, made) == []
+    view, output = read(task, [], made)
+    assert task.losses(output, view, made).shape == (0,)
+    assert task.predict(output, view, made) == []

@@ -12,10 +12,11 @@ from toys import make_trainer
 from unitf_text import Bytes
 
 from unitf import Features, Learner, Source, Tokenizer, TransformerConfig, UserError
-from unitf.data import DataModule, Encoder
+from unitf.data import Encoder
 from unitf.generation import Generation
 from unitf.tasks import Classification, NextToken, SequenceToSequence
-from unitf.tasks.target import TargetPositions
+from unitf.tasks.common.target_sequence import TargetPositions
+from unitf.training import DataModule
 
 
 class Letters(Tokenizer):
@@ -170,10 +171,10 @@ def test_a_sample_is_read_twice_in_training_alone(name):
         options = {"consistency": consistency, "label_smoothing": 0.1, "dropout": dropout}
         model = learner(kind, **settings, **options).train(training)
         batch = batch_of(model, SAMPLES)
-        reading = model(batch)["write"]
-        loss = model.total_loss(batch, {"write": reading["smoothed"]})
+        output = model(batch)["write"]
+        loss = model.total_loss(batch, {"write": output["smoothed"]})
         loss.backward()
-        return reading, loss, [parameter.grad for parameter in model.parameters()]
+        return output, loss, [parameter.grad for parameter in model.parameters()]
 
     # without dropout both passes are the same, and so is all that comes of them
     torch.testing.assert_close(passed(0.0, 5.0)[1:], passed(0.0, 0.0)[1:])
@@ -191,10 +192,10 @@ def test_a_target_may_be_numbers():
     model = Learner(config, {"text": Letters, "image": Triples}, {"draw": task})
     model.build_components()
     batch = batch_of(model.eval(), [{"text": "ab", "image": triples(4)}])
-    reading = model(batch)
-    assert reading["draw"]["losses"].shape == (4,)
-    told = task.predict(reading["draw"], batch.views["draw"], dict(model.tokenizers))
-    assert told == [{"loss": pytest.approx(reading["draw"]["losses"].mean().item())}]
+    output = model(batch)
+    assert output["draw"]["losses"].shape == (4,)
+    told = task.predict(output["draw"], batch.views["draw"], dict(model.tokenizers))
+    assert told == [{"loss": pytest.approx(output["draw"]["losses"].mean().item())}]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -227,7 +228,7 @@ def test_tasks_without_a_memory_share_a_core_and_a_batch_with_it(name):
         alone.load_state_dict(model.state_dict())
         for other in set(model.tasks) - {task}:
             del alone.tasks[other]
-        found = alone(batch_of(alone, [s for s in samples if model.tasks[task].takes(s)]))
+        found = alone(batch_of(alone, [s for s in samples if model.tasks[task].accepts(s)]))
         torch.testing.assert_close(found[task], together[task])
 
 
@@ -245,12 +246,12 @@ def test_predictions_are_the_loss_of_what_the_sample_brings_and_nothing_else():
 def test_figures_count_tokens():
     model = learner()
     batch = batch_of(model, SAMPLES)
-    task, view, reading = model.tasks["write"], batch.views["write"], model(batch)["write"]
+    task, view, output = model.tasks["write"], batch.views["write"], model(batch)["write"]
     metrics = task.metrics()
-    task.score(metrics, reading, view, dict(model.tokenizers), [0, 2])
+    task.update_metrics(metrics, output, view, dict(model.tokenizers), [0, 2])
     found = metrics.compute()
-    losses = reading["losses"].split(view.sequence.lengths)
-    hits = reading["hits"].split(view.sequence.lengths)
+    losses = output["losses"].split(view.sequence.lengths)
+    hits = output["hits"].split(view.sequence.lengths)
     mean = torch.cat([losses[0], losses[2]]).mean().item()
     assert found["loss"] == pytest.approx(mean)
     assert found["perplexity"] == pytest.approx(math.exp(mean))
@@ -271,12 +272,12 @@ def test_a_target_that_was_cut_has_no_end_and_no_bits_per_byte():
     model.build_components()
     samples = [{"text": "ab", "target": "c" * length} for length in (3, 5, 50)]
     batch = batch_of(model.eval(), samples)
-    view, reading = batch.views["write"], model(batch)["write"]
+    view, output = batch.views["write"], model(batch)["write"]
     assert view.sequence.lengths == (4, 5, 5)
     assert view.sequence.values.tolist()[3] == model.tokenizers["text"].end_id
     metrics = task.metrics()
-    task.score(metrics, reading, view, dict(model.tokenizers), range(3))
-    bits = reading["losses"][:4].sum().item() / math.log(2)
+    task.update_metrics(metrics, output, view, dict(model.tokenizers), range(3))
+    bits = output["losses"][:4].sum().item() / math.log(2)
     assert metrics.compute()["bits_per_byte"] == pytest.approx(bits / 3)
 
 

@@ -4,18 +4,18 @@ import json
 
 import pytest
 import torch
-from places import SHARED
+from folders import SHARED
 from task_toys import DIM, Letters
 from torch.nn import functional
 from unitf_text import Bytes, Characters, Subwords, TokenIds, Words
 
 from unitf import Learner, TransformerConfig, UserError
-from unitf.checkpoints import load
 from unitf.checkpoints.folder import save_folder
 from unitf.data import Encoder
-from unitf.embedding import Prefix
-from unitf.peers.exchange import as_checkpoint
+from unitf.interop.exchange import as_checkpoint
+from unitf.loading import load
 from unitf.tasks import SpanAnswer
+from unitf.tokenizer.token_embedding import Prefix
 
 QUESTION, CONTEXT = "Who lives in York?", "Anna lives in Rome. Bert, an Ærø man, lives in York."
 PAIR = {"text": [QUESTION, CONTEXT], "answer": "Bert, an Ærø man"}
@@ -52,17 +52,17 @@ def batch_of(model, samples, labelled=True):
 
 def sure_of(places, lengths):
     """What a model reads that is certain of these places."""
-    reading = torch.full((len(places), max(lengths), 2), -50.0)
-    for row, (first, last) in zip(reading, places, strict=True):
+    output = torch.full((len(places), max(lengths), 2), -50.0)
+    for row, (first, last) in zip(output, places, strict=True):
         row[first, 0] = row[last, 1] = 0.0
-    return reading
+    return output
 
 
 def back_and_forth(model, samples):
     """What is predicted where the model is certain of the targets."""
     view = batch_of(model, samples).views["task"]
-    reading = sure_of(view.target["place"].tolist(), [200 for _ in samples])
-    return model.tasks["task"].predict(reading, view, used(model)), view, reading
+    output = sure_of(view.target["place"].tolist(), [200 for _ in samples])
+    return model.tasks["task"].predict(output, view, used(model)), view, output
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_context_may_be_an_input_of_its_own():
     assert said["answer"] == TWO["answer"]
     # 2 + start who lives in york ? end, 2 + start anna lives in rome .
     assert view.target["place"][0, 0] == 9 + 2 + 6
-    assert not task.takes({"question": QUESTION, "answer": "Anna"})
+    assert not task.accepts({"question": QUESTION, "answer": "Anna"})
 
 
 @pytest.mark.parametrize(
@@ -174,12 +174,12 @@ def test_an_answer_does_not_end_before_it_begins_and_is_no_longer_than_allowed()
     task = SpanAnswer(["text"], "answer", longest=3)
     model = learner(fitted(Words), task)
     view = batch_of(model, [PAIR]).views["task"]
-    own = view.notes[0].columns
-    reading = torch.full((1, 40, 2), -9.0)
-    reading[0, own[5], 0] = reading[0, own[2], 1] = reading[0, own[9], 1] = -1.0
-    reading[0, own[6], 1] = -3.0
-    reading[0, 1, 0] = reading[0, 1, 1] = 0.0  # the question is no answer
-    [said] = task.predict(reading, view, used(model))
+    own = view.sample_infos[0].columns
+    output = torch.full((1, 40, 2), -9.0)
+    output[0, own[5], 0] = output[0, own[2], 1] = output[0, own[9], 1] = -1.0
+    output[0, own[6], 1] = -3.0
+    output[0, 1, 0] = output[0, 1, 1] = 0.0  # the question is no answer
+    [said] = task.predict(output, view, used(model))
     assert said["answer"] == "Bert,"
     assert said["probability"] == pytest.approx(torch.tensor(-4.0).exp().item())
 
@@ -201,17 +201,17 @@ def test_figures_are_those_of_squad():
         {**PAIR, "answer": {"text": ["in York", "York"], "answer_start": [44, 47]}},
         {**PAIR, "answer": "Anna lives in Rome"},
     ]
-    _, view, reading = back_and_forth(model, samples)
-    reading[2] = sure_of([(view.target["place"][2, 0] + 3,) * 2], [200])[0]  # "Rome" alone
+    _, view, output = back_and_forth(model, samples)
+    output[2] = sure_of([(view.target["place"][2, 0] + 3,) * 2], [200])[0]  # "Rome" alone
     metrics = task.metrics()
-    task.score(metrics, reading, view, used(model), [0, 1, 2])
+    task.update_metrics(metrics, output, view, used(model), [0, 1, 2])
     found = metrics.compute()
     f1 = 2 * 1 * 0.25 / 1.25  # all of what is said, a quarter of what is true
     assert found["exact_match"] == pytest.approx(200 / 3)
     assert found["f1"] == pytest.approx(100 * (1 + 1 + f1) / 3)
     assert found["num_samples"] == 3
     metrics = task.metrics()
-    task.score(metrics, reading, view, used(model), [0])
+    task.update_metrics(metrics, output, view, used(model), [0])
     assert metrics.compute()["f1"] == pytest.approx(100)
 
 
@@ -236,8 +236,8 @@ def test_the_answers_of_xquad_come_back():
     tokenizer.fit([text for sample in samples for text in sample["text"]])
     model = learner(tokenizer)
     view = batch_of(model, samples).views["task"]
-    reading = sure_of(view.target["place"].tolist(), view.features["text"].lengths)
-    said = model.tasks["task"].predict(reading, view, used(model))
+    output = sure_of(view.target["place"].tolist(), view.features["text"].lengths)
+    said = model.tasks["task"].predict(output, view, used(model))
     for one, sample in zip(said, samples, strict=True):
         assert one["answer"] == sample["answer"]["text"][0]
 
@@ -252,7 +252,7 @@ def test_an_answer_has_no_white_space_around_it():
     answer, begin = "lives", CONTEXT.index("lives")
     batch = batch_of(model, [{"text": [QUESTION, CONTEXT], "answer": answer}])
     view = batch.views["task"]
-    spans, place = tokenizer.spans([QUESTION, CONTEXT]).places, view.target["place"][0].tolist()
+    spans, place = tokenizer.spans([QUESTION, CONTEXT]).ranges, view.target["place"][0].tolist()
     assert CONTEXT[spans[1, place[0]]] == " "  # the token brings it
     [found] = model.tasks["task"].predict(sure_of([place], [spans.shape[1]]), view, used(model))
     assert (found["answer"], found["begin"], found["end"]) == (answer, begin, begin + 5)
@@ -266,7 +266,7 @@ def test_places_are_those_of_the_text_as_it_was_written():
     sample = {"text": ["who?", context], "answer": "Ada Lovelace"}
     view = batch_of(model, [sample]).views["task"]
     first, last = view.target["place"][0].tolist()
-    reading = sure_of([(first, last)], view.features["text"].lengths)
-    (told,) = model.tasks["task"].predict(reading, view, used(model))
+    output = sure_of([(first, last)], view.features["text"].lengths)
+    (told,) = model.tasks["task"].predict(output, view, used(model))
     assert told["answer"] == "Ada Lovelace"
     assert context[told["begin"] : told["end"]] == "Ada Lovelace"

@@ -7,10 +7,10 @@ from torch.nn import functional
 from unitf_text import Characters, Subwords, TokenIds, Words
 
 from unitf import Learner, TransformerConfig, UserError
-from unitf.checkpoints import load
 from unitf.checkpoints.folder import save_folder
 from unitf.data import Encoder
-from unitf.peers.exchange import as_checkpoint
+from unitf.interop.exchange import as_checkpoint
+from unitf.loading import load
 from unitf.tasks import Head, TokenClassification
 
 TEXT = "Anna lives in New York"
@@ -75,7 +75,7 @@ def test_learned_pieces_know_their_words(algorithm):
     labels = target_of(tokenizer, SAMPLE)
     assert [label for label in labels if label] == LABELS
     spans = tokenizer.spans(TEXT)
-    starts = [TEXT[a:b].strip() for a, b in spans.places[1:].T.tolist()]
+    starts = [TEXT[a:b].strip() for a, b in spans.ranges[1:].T.tolist()]
     words = ["Anna", "lives", "in", "New", "York"]
     marked = [piece for piece, label in zip(starts, labels, strict=True) if label]
     assert all(word.startswith(piece) for word, piece in zip(words, marked, strict=True))
@@ -134,14 +134,14 @@ def test_loss_and_figures_are_those_of_labelled_tokens():
     model = learner(fitted(Words, **FRAME), TokenClassification(["text"], "labels"))
     samples = [SAMPLE, {"text": "in York", "labels": [None, "LOC"]}]
     batch = batch_of(model, samples)
-    task, view, reading = model.tasks["task"], batch.views["task"], model(batch)["task"]
+    task, view, output = model.tasks["task"], batch.views["task"], model(batch)["task"]
     rows = model.core(model.tokenizers["text"](view.features["text"])).rows
     logits = task.head.linear(rows)[[1, 2, 3, 4, 5, 9]]
     truth = torch.tensor([2, 1, 1, 0, 0, 0])
-    losses = task.losses(reading, view, used(model))
+    losses = task.losses(output, view, used(model))
     torch.testing.assert_close(losses, functional.cross_entropy(logits, truth, reduction="none"))
     metrics = task.metrics()
-    task.score(metrics, reading, view, used(model), [0, 1])
+    task.update_metrics(metrics, output, view, used(model), [0, 1])
     found = metrics.compute()
     guess = logits.argmax(1)
     f1 = []
@@ -151,7 +151,7 @@ def test_loss_and_figures_are_those_of_labelled_tokens():
     assert found["accuracy"] == pytest.approx((guess == truth).float().mean().item())
     assert found["f1"] == pytest.approx(sum(f1) / len(f1))
     metrics = task.metrics()
-    task.score(metrics, reading, view, used(model), [1])
+    task.update_metrics(metrics, output, view, used(model), [1])
     assert metrics.compute()["num_samples"] == 1
 
 
@@ -159,8 +159,8 @@ def test_one_number_says_which_of_two_classes():
     task = TokenClassification(["text"], "labels", [False, True], single_logit=True)
     model = learner(fitted(Words), task)
     batch = batch_of(model, [{"text": "Anna lives", "labels": [True, False]}])
-    reading = model(batch)["task"]
-    losses = task.losses(reading, batch.views["task"], used(model))
+    output = model(batch)["task"]
+    losses = task.losses(output, batch.views["task"], used(model))
     rows = model.core(model.tokenizers["text"](batch.views["task"].features["text"])).rows
     one = task.logits(model.core(model.tokenizers["text"](batch.views["task"].features["text"])),
                       batch.views["task"], used(model))[:, 0]  # fmt: skip

@@ -11,8 +11,8 @@ from unitf_text import Characters
 
 import unitf
 from unitf import Learner, Source, TransformerConfig
-from unitf.data import DataModule
 from unitf.tasks import MaskedTokens, SpanAnswer, TokenClassification
+from unitf.training import DataModule
 
 
 @unitf.register

@@ -5,14 +5,14 @@ import torch
 from task_toys import DIM, SAMPLES, figures, random_tokens, read, ready, tokenizers, view_of
 from torch.nn import functional
 
-from unitf.batch import View
+from unitf.batch import TaskBatch
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
 from unitf.tasks.transcription import Reading, Transcription
 
 TEXTS = [{"text": text, "written": text[::2]} for text in ("abcdefgh", "aabb", "hgfedcbaab", "b")]
 
-NOTHING = View({}, None, (), ())
+NOTHING = TaskBatch({}, None, (), ())
 
 
 def columns_of(symbols, texts):
@@ -24,9 +24,9 @@ def columns_of(symbols, texts):
 
 def test_the_loss_is_that_of_torch_for_each_text_by_itself():
     task, made = ready(Transcription(["text"], "written"), TEXTS), tokenizers()
-    view, reading = read(task, TEXTS, made)
-    losses = task.losses(reading, view, made)
-    parts = reading.logits.split(list(reading.lengths))
+    view, output = read(task, TEXTS, made)
+    losses = task.losses(output, view, made)
+    parts = output.logits.split(list(output.lengths))
     for sample, part, loss in zip(TEXTS, parts, losses, strict=True):
         target = task.encode_target(sample)
         expected = functional.ctc_loss(
@@ -38,8 +38,8 @@ def test_the_loss_is_that_of_torch_for_each_text_by_itself():
 def test_a_text_too_long_for_its_sequence_costs_nothing_and_hurts_nothing():
     samples = [{"text": "ab", "written": "abcabc"}, *TEXTS]
     task, made = ready(Transcription(["text"], "written"), samples), tokenizers()
-    view, reading = read(task, samples, made)
-    losses = task.losses(reading, view, made)
+    view, output = read(task, samples, made)
+    losses = task.losses(output, view, made)
     assert losses[0] == 0 and bool((losses[1:] > 0).all())
     losses.sum().backward()
     assert bool(task.head.weight.grad.isfinite().all())
@@ -48,9 +48,9 @@ def test_a_text_too_long_for_its_sequence_costs_nothing_and_hurts_nothing():
 def test_repeated_symbols_count_once_unless_nothing_stands_between_them():
     symbols = ["", "a", "b", " "]
     task = Transcription(["text"], "written", symbols)
-    reading = columns_of(symbols, [["a", "a", "", "a", "b"], [" ", "b", " ", "", " ", "a"], [""]])
-    assert task.write(reading) == ["aab", "b  a", ""]
-    assert task.predict(reading, NOTHING, {})[0] == {"text": "aab"}
+    output = columns_of(symbols, [["a", "a", "", "a", "b"], [" ", "b", " ", "", " ", "a"], [""]])
+    assert task.write(output) == ["aab", "b  a", ""]
+    assert task.predict(output, NOTHING, {})[0] == {"text": "aab"}
 
 
 def test_the_blank_may_be_any_symbol_that_writes_nothing():
@@ -73,24 +73,24 @@ def test_error_rates_are_edits_per_character_and_per_word():
     samples = [{"text": "x", "written": "ab cd"}, {"text": "y", "written": "efg"}]
     task, made = ready(Transcription(["text"], "written", symbols), samples), tokenizers()
     view = view_of(task, samples, made)
-    reading = columns_of(symbols, [list("ab c"), list("efh")])
-    found = figures(task, view, reading, made)
+    output = columns_of(symbols, [list("ab c"), list("efh")])
+    found = figures(task, view, output, made)
     assert found["cer"] == pytest.approx(2 / 8) and found["wer"] == pytest.approx(2 / 3)
-    assert figures(task, view, reading, made, [0])["cer"] == pytest.approx(1 / 5)
-    assert figures(task, view, reading, made, []) == {}
+    assert figures(task, view, output, made, [0])["cer"] == pytest.approx(1 / 5)
+    assert figures(task, view, output, made, []) == {}
 
 
 def test_sequences_without_columns_and_views_without_samples_have_finite_gradients():
     samples = [{"text": "", "written": "a"}, {"text": "", "written": ""}]
     task, made = ready(Transcription(["text"], "written"), TEXTS), tokenizers()
     for chosen in (samples, [*samples, *TEXTS], []):
-        view, reading = read(task, chosen, made)
-        losses = task.losses(reading, view, made)
+        view, output = read(task, chosen, made)
+        losses = task.losses(output, view, made)
         assert losses.shape == (len(chosen),) and bool(losses.isfinite().all())
         task.zero_grad()
         losses.sum().backward()
         assert bool(task.head.weight.grad.isfinite().all())
-        written = task.predict(reading, view, made)
+        written = task.predict(output, view, made)
         assert written[:2] == [{"text": ""}] * 2 if chosen else not written
 
 
@@ -102,13 +102,13 @@ def test_it_learns_to_write_every_other_letter():
         [*core.parameters(), *task.parameters(), *made["text"].parameters()], lr=0.02
     )
     for _ in range(120):
-        view, reading = read(task, TEXTS, made, core)
-        loss = task.losses(reading, view, made).mean()
+        view, output = read(task, TEXTS, made, core)
+        loss = task.losses(output, view, made).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    view, reading = read(task, TEXTS, made, core)
-    assert figures(task, view, reading, made)["cer"] < 0.1
+    view, output = read(task, TEXTS, made, core)
+    assert figures(task, view, output, made)["cer"] < 0.1
 
 
 def test_logits_are_a_row_for_every_column():

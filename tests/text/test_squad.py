@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from places import SHARED
+from folders import SHARED
 from unitf_text import SquadFiles
 
 from unitf import UserError

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 import torch
-from places import SHARED
+from folders import SHARED
 from unitf_text import Sentences, Stories
 
 from unitf import UserError

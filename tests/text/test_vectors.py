@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from unitf_text import Words, WordVectors
 
 from unitf import UserError
-from unitf.embedding import EmbeddingTable
 from unitf.testing import CHECKS, check_tokenizer
+from unitf.tokenizer.token_embedding import EmbeddingTable
 
 WIDTH = 12
 RANDOM = np.random.default_rng(0)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 from unitf_video import VideoTubelets
-from unitf_video.reading import read_clip, spread
 from unitf_video.scaling import Scaling
 from unitf_video.tubelets import to_rows
+from unitf_video.video_files import read_clip, spread
 
 from unitf import UserError
-from unitf.embedding import Prefix
 from unitf.testing import CHECKS, check_tokenizer
+from unitf.tokenizer.token_embedding import Prefix
 
 CLIP = np.random.default_rng(1).integers(0, 256, (5, 9, 13, 3), dtype=np.uint8)
 SIZED = [np.random.default_rng(2).integers(0, 256, (4, 16, 24, 3), dtype=np.uint8)]

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from unitf.configurable import differences
 from unitf.errors import UserError
+from unitf.registry.configurable import differences
 
 
 def check_same_model(
@@ -20,12 +20,12 @@ def check_same_model(
     """
     if "unitf" not in checkpoint:
         raise UserError("the checkpoint was not made by unitf: it holds no configuration")
-    told = "; ".join(differences(checkpoint["unitf"]["configuration"], configuration))
-    shapes, own = (
+    described = "; ".join(differences(checkpoint["unitf"]["configuration"], configuration))
+    shapes, model_shapes = (
         {key: value.shape for key, value in each.items() if isinstance(value, Tensor)}
         for each in (checkpoint["state_dict"], state)
     )
-    if shapes != own:
-        raise UserError(f"the checkpoint is of another model: {told or 'other parameters'}")
-    if told:
-        warnings.warn(f"the checkpoint is of a model with {told}", stacklevel=2)
+    if shapes != model_shapes:
+        raise UserError(f"the checkpoint is of another model: {described or 'other parameters'}")
+    if described:
+        warnings.warn(f"the checkpoint is of a model with {described}", stacklevel=2)

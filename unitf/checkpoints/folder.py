@@ -32,7 +32,7 @@ def save_folder(checkpoint: Mapping[str, Any], folder: str | Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     states = {
-        name: _apart(value, f"{name}.", tensors)
+        name: _without_tensors(value, f"{name}.", tensors)
         for name, value in checkpoint["state_dict"].items()
         if not isinstance(value, Tensor)
     }
@@ -65,7 +65,7 @@ def read_folder(folder: Path) -> dict[str, Any]:
     try:
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-        states = {n: _together(s, tensors) for n, s in settings.pop("states").items()}
+        states = {n: _with_tensors(s, tensors) for n, s in settings.pop("states").items()}
     except (SafetensorError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise UserError(f"{folder}: damaged, or not a folder that unitf saved ({error})") from error
     return {"unitf": settings, "state_dict": {**tensors, **states}}
@@ -76,21 +76,25 @@ def is_saved(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
-def _apart(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """Plain data, with each tensor in it replaced by its name among the tensors."""
     if isinstance(value, Tensor):
-        tensors[place] = value.detach().cpu().contiguous()
-        return {"tensor": place}
+        tensors[name] = value.detach().cpu().contiguous()
+        return {"tensor": name}
     if isinstance(value, Mapping):
-        return {key: _apart(item, f"{place}{key}.", tensors) for key, item in value.items()}
+        return {
+            key: _without_tensors(item, f"{name}{key}.", tensors) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_apart(item, f"{place}{number}.", tensors) for number, item in enumerate(value)]
+        return [
+            _without_tensors(item, f"{name}{number}.", tensors) for number, item in enumerate(value)
+        ]
     return value
 
 
-def _together(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _with_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, dict):
         if set(value) == {"tensor"}:
             return tensors.pop(value["tensor"])
-        return {key: _together(item, tensors) for key, item in value.items()}
-    return [_together(item, tensors) for item in value] if isinstance(value, list) else value
+        return {key: _with_tensors(item, tensors) for key, item in value.items()}
+    return [_with_tensors(item, tensors) for item in value] if isinstance(value, list) else value

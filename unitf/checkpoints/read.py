@@ -10,8 +10,8 @@ import torch
 
 from unitf import registry
 from unitf.checkpoints.folder import is_saved, read_folder
-from unitf.configurable import Configurable
 from unitf.errors import UserError
+from unitf.registry.configurable import Configurable
 
 
 def find_checkpoint(path: str | Path) -> Path:

@@ -4,8 +4,8 @@ from functools import lru_cache
 from typing import Any
 
 from unitf import registry
-from unitf.checkpoints.adapters import merge_adapters
 from unitf.checkpoints.read import read_checkpoint
+from unitf.core.lora_weights import merge_adapters
 
 
 def read_source(source: str) -> dict[str, Any]:

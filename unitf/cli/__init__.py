@@ -8,7 +8,7 @@ from importlib import import_module
 
 from unitf import __version__, registry
 from unitf.errors import UserError
-from unitf.plain import plain_paths
+from unitf.nn.reference_mode import reference_mode
 
 TRAINING = {
     "fit": "train a model from a YAML file",
@@ -67,10 +67,10 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
         return 0
     verbs = [*TRAINING, *OTHERS, *EXCHANGE]
     if verb not in verbs:
-        near = registry.near_names(verb, verbs)
+        near = registry.close_names(verb, verbs)
         hint = f"near: {near[0]}" if near else f"expected one of {', '.join(verbs)}"
         raise UserError(f"there is no verb {verb!r}; {hint}")
-    with plain_paths(options.plain):
+    with reference_mode(options.plain):
         return _do(verb, arguments, options)
 
 
@@ -84,10 +84,10 @@ def _do(verb: str, arguments: list[str], options: argparse.Namespace) -> int:
     if verb in OTHERS:
         return _call(OTHERS[verb][1], arguments)
     if verb in EXCHANGE:
-        return _call("unitf.cli.exchange", verb, arguments)
+        return _call("unitf.cli.import_export", verb, arguments)
     if verb == "predict" and any(a.partition("=")[0] == "--checkpoint" for a in arguments):
         return _call("unitf.cli.predict", arguments)
-    return _call("unitf.cli.training", verb, arguments)
+    return _call("unitf.cli.training_cli", verb, arguments)
 
 
 def _call(module: str, *arguments: str | list[str]) -> int:

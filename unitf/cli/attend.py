@@ -30,10 +30,10 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     folder = Path(arguments.out)
     check_folder("--out", folder)
-    from unitf.attending import attend
-    from unitf.attending.page import write_page
-    from unitf.attending.pictures import Choice, draw
-    from unitf.checkpoints import load
+    from unitf.analysis.attention import attend
+    from unitf.analysis.attention.drawing import Choice, draw
+    from unitf.analysis.attention.page import write_page
+    from unitf.loading import load
 
     learner = load(arguments.checkpoint)
     samples = read_inputs(arguments.input, columns_of(learner), texts=texts_of(learner))

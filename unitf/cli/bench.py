@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     from unitf.cli.writable import check_writable
 
     if options.probe:
-        from unitf.cli.largest import probe
+        from unitf.cli.largest_batch import probe
 
         return probe(rest, options.memory or math.inf)
     if options.out is not None:
@@ -56,25 +56,25 @@ def main(argv: list[str]) -> int:
     cli = RecipeCLI("bench", rest)
     largest = None
     if options.largest_batch:
-        from unitf.cli.largest import find_largest
+        from unitf.cli.largest_batch import find_largest
 
         largest = find_largest(rest, cli.datamodule.batch_size or 1, options.memory)
-    from unitf.measuring.bench import bench
+    from unitf.analysis.measuring.throughput_of_steps import bench
 
-    trained = cli.instead_of_training(lambda: bench(cli.trainer, cli.model, options.steps))
-    figures = {"recipe": cli.recipe, **trained, **({"largest_batch": largest} if largest else {})}
-    text = json.dumps(figures, ensure_ascii=False, indent=1) + "\n"
+    trained = cli.run_prepared(lambda: bench(cli.trainer, cli.model, options.steps))
+    results = {"recipe": cli.recipe, **trained, **({"largest_batch": largest} if largest else {})}
+    text = json.dumps(results, ensure_ascii=False, indent=1) + "\n"
     if options.out is not None:
         _write(Path(options.out), text)
     if options.json:
         sys.stdout.write(text)
     else:
-        _show(figures)
+        _show(results)
     return 0
 
 
 def _write(path: Path, text: str) -> None:
-    from unitf.callbacks.atomic import write_text
+    from unitf.atomic import write_text
 
     try:
         write_text(path, text)
@@ -82,16 +82,16 @@ def _write(path: Path, text: str) -> None:
         raise UserError(f"--out {path}: {error.strerror or error}") from error
 
 
-def _show(figures: dict[str, Any]) -> None:
+def _show(results: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    threads = "" if "cpu" not in figures["device"] else f", {figures['threads']} threads"
+    threads = "" if "cpu" not in results["device"] else f", {results['threads']} threads"
     console.print(
-        f"{figures['recipe']}: {figures['steps']} training steps of "
-        f"{figures['samples_per_step']:,.0f} samples, {figures['tokens_per_step']:,.0f} tokens; "
-        f"{figures['precision']} on {figures['device']}{threads}\n"
+        f"{results['recipe']}: {results['steps']} training steps of "
+        f"{results['samples_per_step']:,.0f} samples, {results['tokens_per_step']:,.0f} tokens; "
+        f"{results['precision']} on {results['device']}{threads}\n"
     )
     table = Table("", "median", "middle half", "", box=None, pad_edge=False)
     table.columns[1].justify = "right"
@@ -100,25 +100,25 @@ def _show(figures: dict[str, Any]) -> None:
         ("samples_per_second", "samples", "per second", 1),
         ("tokens_per_second", "tokens", "per second", 1),
     ):
-        found = {n: f"{_short(scale * number)}" for n, number in figures[key].items()}
-        table.add_row(name, found["median"], f"{found['low']} to {found['high']}", unit)
+        formatted = {n: f"{_short(scale * number)}" for n, number in results[key].items()}
+        table.add_row(name, formatted["median"], f"{formatted['low']} to {formatted['high']}", unit)
     console.print(table)
     console.print()
-    for line in _lines(figures):
+    for line in _lines(results):
         console.print(line, markup=False, soft_wrap=True)
     console.print()
-    console.print(_parts(figures))
+    console.print(_parts(results))
 
 
-def _lines(figures: dict[str, Any]) -> list[str]:
-    useful, limit = (figures[n] / 1e9 for n in ("flops_per_second", "matmul_flops_per_second"))
+def _lines(results: dict[str, Any]) -> list[str]:
+    useful, limit = (results[n] / 1e9 for n in ("flops_per_second", "matmul_flops_per_second"))
     lines = [
-        f"useful operations: {useful:,.1f} GFLOP/s, {100 * figures['share_of_matmul']:.0f} % of "
-        f"the {limit:,.1f} that a large matrix product reaches here in {figures['computed_in']}",
-        f"padding avoided: {100 * figures['padding_avoided']:.1f} %",
-        f"peak memory: {figures['peak_memory_bytes'] / 1e9:.2f} GB",
+        f"useful operations: {useful:,.1f} GFLOP/s, {100 * results['share_of_matmul']:.0f} % of "
+        f"the {limit:,.1f} that a large matrix product reaches here in {results['computed_in']}",
+        f"padding avoided: {100 * results['padding_avoided']:.1f} %",
+        f"peak memory: {results['peak_memory_bytes'] / 1e9:.2f} GB",
     ]
-    if (largest := figures.get("largest_batch")) is not None:
+    if (largest := results.get("largest_batch")) is not None:
         every = ", which is all there are" if largest["everything"] else ""
         lines.append(
             f"largest batch: {largest['samples']:,} samples{every}, within "
@@ -127,7 +127,7 @@ def _lines(figures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _parts(figures: dict[str, Any]) -> Any:
+def _parts(results: dict[str, Any]) -> Any:
     """A bar for each part of a step."""
     from rich.table import Table
     from rich.text import Text
@@ -135,7 +135,7 @@ def _parts(figures: dict[str, Any]) -> Any:
     table = Table("where the time goes", "ms", "%", "", box=None, pad_edge=False)
     for column in table.columns[1:3]:
         column.justify = "right"
-    for name, part in figures["parts"].items():
+    for name, part in results["parts"].items():
         bar = Text("█" * round(40 * part["share"]), style="blue")
         table.add_row(name, f"{1000 * part['seconds']:,.1f}", f"{100 * part['share']:.1f}", bar)
     return table

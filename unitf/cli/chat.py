@@ -21,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Reads lines and answers them, until there are no more."""
     arguments = parser().parse_args(argv)
-    from unitf.checkpoints import load
     from unitf.inference import writing_task
+    from unitf.loading import load
     from unitf.tasks import NextToken
 
     how, learner = read_settings(arguments), load(arguments.checkpoint)

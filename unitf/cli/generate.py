@@ -68,8 +68,8 @@ def read_settings(arguments: argparse.Namespace) -> Any:
 def main(argv: list[str]) -> int:
     """Prints what was written."""
     arguments, rest = parser().parse_known_args(argv)
-    from unitf.checkpoints import load
     from unitf.inference import writing_task
+    from unitf.loading import load
 
     how, learner = read_settings(arguments), load(arguments.checkpoint)
     task = learner.tasks[writing_task(learner, arguments.task)]

@@ -75,9 +75,9 @@ def describe(sample: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _values(place: str, value: str, is_text: bool) -> list[Any]:
+def _values(location: str, value: str, is_text: bool) -> list[Any]:
     if value.startswith("@"):
-        return _lines(place, Path(value[1:]))
+        return _lines(location, Path(value[1:]))
     if is_text or not value:  # Path("") is the current folder
         return [value]
     path = Path(value)
@@ -85,22 +85,22 @@ def _values(place: str, value: str, is_text: bool) -> list[Any]:
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
             if not files:
-                raise UserError(f"{place}: the folder is empty")
+                raise UserError(f"{location}: the folder is empty")
             return [str(file) for file in files]
     except OSError:  # a text too long for a file name
         pass
     return [value]
 
 
-def _lines(place: str, path: Path) -> list[str]:
-    from unitf.data.reading import lines_of
+def _lines(location: str, path: Path) -> list[str]:
+    from unitf.data.sources.file_source import lines_of
 
     try:
         return lines_of(path.read_bytes().decode())
     except OSError as error:
-        raise UserError(f"{place}: {error.strerror}") from error
+        raise UserError(f"{location}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{place}: not UTF-8 text") from error
+        raise UserError(f"{location}: not UTF-8 text") from error
 
 
 def _table(path: Path, columns: list[str], option: str) -> list[dict[str, Any]]:

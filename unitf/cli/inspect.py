@@ -41,26 +41,26 @@ def main(argv: list[str]) -> int:
     cli = RecipeCLI("inspect", rest)
     cli.model.compile_core = False  # for one look it would take longer than it saves
     path = Path(options.out or Path("runs") / cli.recipe / "inspect.png")
-    figures = cli.instead_of_training(lambda: _inspect(cli, options.batches, path))
+    statistics = cli.run_prepared(lambda: _inspect(cli, options.batches, path))
     if options.json:
-        sys.stdout.write(json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(json.dumps(statistics, ensure_ascii=False, indent=1) + "\n")
     else:
-        _show(cli.recipe, figures)
+        _show(cli.recipe, statistics)
     return 0
 
 
 def _inspect(cli: Any, count: int, path: Path) -> dict[str, Any]:
     from itertools import islice
 
-    from unitf.callbacks.instead import training_batches
-    from unitf.inspecting import draw, figures_of, observe
+    from unitf.analysis.inspecting import batch_statistics, draw, observe
+    from unitf.training.callbacks.prepared import training_batches
 
-    found = []
+    column_statistics = []
     with cli.trainer.precision_plugin.train_step_context():
         for batch in islice(training_batches(cli.trainer), count):
-            found.append((batch, observe(cli.model, batch)))
-    figures = figures_of(found)
-    batch, matrices = found[0]
+            column_statistics.append((batch, observe(cli.model, batch)))
+    statistics = batch_statistics(column_statistics)
+    batch, matrices = column_statistics[0]
     tokens, padded = (sum(getattr(m, n) for m in matrices) for n in ("num_tokens", "num_padded"))
     title = (
         f"{cli.recipe}: a training batch of {batch.num_samples:,} samples is {tokens:,} tokens "
@@ -71,54 +71,56 @@ def _inspect(cli: Any, count: int, path: Path) -> dict[str, Any]:
         draw(path, matrices, title)
     except OSError as error:
         raise UserError(f"--out {path}: {error.strerror or error}") from error
-    return {"recipe": cli.recipe, **figures, "picture": str(path)}
+    return {"recipe": cli.recipe, **statistics, "picture": str(path)}
 
 
-def _show(recipe: str, figures: dict[str, Any]) -> None:
+def _show(recipe: str, statistics: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     width = None if sys.stdout.isatty() else 160
     console = Console(highlight=False, width=width, soft_wrap=True)
-    batches = "first batch" if figures["batches"] == 1 else f"first {figures['batches']} batches"
-    console.print(
-        f"{recipe}, {batches}: {figures['samples']:,} samples, {figures['sequences']:,} "
-        f"sequences, {figures['tokens']:,} tokens"
+    batches = (
+        "first batch" if statistics["batches"] == 1 else f"first {statistics['batches']} batches"
     )
     console.print(
-        f"padded to the longest: {figures['padded_tokens']:,} tokens; "
-        f"avoided: {100 * figures['padding_avoided']:.1f} %\n"
+        f"{recipe}, {batches}: {statistics['samples']:,} samples, {statistics['sequences']:,} "
+        f"sequences, {statistics['tokens']:,} tokens"
+    )
+    console.print(
+        f"padded to the longest: {statistics['padded_tokens']:,} tokens; "
+        f"avoided: {100 * statistics['padding_avoided']:.1f} %\n"
     )
     heads = ("sequences", "tokens", "shortest", "median", "longest", "positions")
     table = Table("", *heads, box=None, pad_edge=False)
     for column in table.columns[1:-1]:
         column.justify = "right"
-    for matrix in figures["matrices"]:
+    for matrix in statistics["matrices"]:
         name = f"{matrix['name']} (D = {matrix['dim']})"
         table.add_row(name, *_counts(matrix), style="bold")
-        for column, found in matrix["columns"].items():
-            places = " × ".join(f"{low:g}…{high:g}" for low, high in found["positions"])
-            table.add_row(f"  {column}", *_counts(found), places)
+        for column, column_statistics in matrix["columns"].items():
+            ranges = " × ".join(f"{low:g}…{high:g}" for low, high in column_statistics["positions"])
+            table.add_row(f"  {column}", *_counts(column_statistics), ranges)
     console.print(table)
-    _show_attention(console, figures)
-    console.print(figures["picture"], markup=False)
+    _show_attention(console, statistics)
+    console.print(statistics["picture"], markup=False)
 
 
-def _show_attention(console: Any, figures: dict[str, Any]) -> None:
+def _show_attention(console: Any, statistics: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table("attention", "a token sees", "kernel", box=None, pad_edge=False)
-    for matrix in figures["matrices"]:
+    for matrix in statistics["matrices"]:
         for one in matrix["attention"]:
             keys = "source" if one["kind"] == "cross" else matrix["name"]
             kernel = one["kernel"]
-            if one["batches"] < figures["batches"]:
-                kernel += f", in {one['batches']} of {figures['batches']} batches"
+            if one["batches"] < statistics["batches"]:
+                kernel += f", in {one['batches']} of {statistics['batches']} batches"
             table.add_row(f"{matrix['name']} at {keys}", one["sees"], kernel)
     console.print()
     console.print(table)
     table = Table("task", "samples", "that brought", box=None, pad_edge=False)
-    for name, task in figures["tasks"].items():
+    for name, task in statistics["tasks"].items():
         brought = ", ".join(f"{count} {columns}" for columns, count in task["brought"].items())
         table.add_row(name, f"{task['samples']:,}", brought)
     console.print()
@@ -126,11 +128,11 @@ def _show_attention(console: Any, figures: dict[str, Any]) -> None:
     console.print()
 
 
-def _counts(found: dict[str, Any]) -> list[str]:
+def _counts(column_statistics: dict[str, Any]) -> list[str]:
     return [
-        f"{found['sequences']:,}",
-        f"{found['tokens']:,}",
-        f"{found['shortest']:,}",
-        f"{found['median']:,g}",
-        f"{found['longest']:,}",
+        f"{column_statistics['sequences']:,}",
+        f"{column_statistics['tokens']:,}",
+        f"{column_statistics['shortest']:,}",
+        f"{column_statistics['median']:,g}",
+        f"{column_statistics['longest']:,}",
     ]

@@ -9,10 +9,10 @@ from lightning import Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 
 from unitf.errors import UserError
-from unitf.memory import keep_freed_memory
+from unitf.training.freed_memory import keep_freed_memory
 
 
-def settle(trainer: Trainer, workers: int) -> None:
+def prepare_machine(trainer: Trainer, workers: int) -> None:
     """Settles how this process uses a CPU: its cores, and its memory.
 
     It leaves a core to each data worker: threads that wait for a busy one spin, and lose more.

@@ -17,7 +17,7 @@ def main(argv: list[str]) -> int:
     check_folder("--out", Path(options.out))
     import torch
 
-    from unitf.callbacks.atomic import replacing
+    from unitf.atomic import replacing
     from unitf.checkpoints.read import read_checkpoint
     from unitf.checkpoints.source import without_adapters
 

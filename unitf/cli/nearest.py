@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
         raise UserError("nearest: --input and --data go together: a sample, and where to look")
     if arguments.top < 1:
         raise UserError(f"--top {arguments.top}: expected 1 or more")
-    from unitf.checkpoints import load
+    from unitf.loading import load
 
     learner = load(arguments.checkpoint)
     found = (_tokens if arguments.query else _samples)(learner, arguments)
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
 
 
 def _tokens(learner: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    from unitf.nearest import nearest_tokens
+    from unitf.analysis.neighbours import nearest_tokens
 
     tokenizer = learner.tokenizers[_choose(learner, arguments.tokenizer)]
     return [
@@ -76,7 +76,7 @@ def _choose(learner: Any, name: str | None) -> str:
 
 
 def _samples(learner: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    from unitf.nearest import nearest
+    from unitf.analysis.neighbours import nearest
 
     columns, texts = columns_of(learner), texts_of(learner)
     queries = read_inputs(arguments.input, columns, texts=texts)

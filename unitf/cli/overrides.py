@@ -20,9 +20,9 @@ def spell_out(argv: list[str]) -> list[str]:
     while rest:
         word = rest.pop(0)
         option, equals, text = word.partition("=")
-        place, keys = _place(option)
+        key_path, keys = _key_path(option)
         has_value = equals or (rest and not rest[0].startswith("--"))
-        settings = _Settings(words, place).found if keys and has_value else None
+        settings = _Settings(words, key_path).found if keys and has_value else None
         if settings is None:
             words.append(word)
             continue
@@ -30,11 +30,11 @@ def spell_out(argv: list[str]) -> list[str]:
         whole = yaml.safe_dump(
             settings, default_flow_style=True, width=float("inf"), allow_unicode=True
         )
-        words.append(f"--{'.'.join(place)}={whole.strip()}")
+        words.append(f"--{'.'.join(key_path)}={whole.strip()}")
     return words
 
 
-def _place(option: str) -> tuple[list[str], list[str]]:
+def _key_path(option: str) -> tuple[list[str], list[str]]:
     """The argument of a class that an option is about, and the keys within it."""
     parts = option.removeprefix("--").split(".")
     if not option.startswith("--") or "init_args" not in parts:
@@ -49,24 +49,24 @@ class _Settings:
     `found` is a dictionary; None: it is none, or nobody has named the class.
     """
 
-    def __init__(self, words: list[str], place: list[str]) -> None:
-        self.place = place
+    def __init__(self, words: list[str], key_path: list[str]) -> None:
+        self.key_path = key_path
         self.name: str | None = None  # of the class
         self.value: Any = None
         files = files_of(words)
         for number, word in enumerate(words):
             option, equals, text = word.partition("=")
             if option in ("--config", "-c"):
-                self._take(read_recipe(next(files)), place)
+                self._take(read_recipe(next(files)), key_path)
                 continue
             if not option.startswith("--"):
                 continue
             parts = option.removeprefix("--").split(".")
-            given = text if equals else "".join(words[number + 1 : number + 2])
-            if parts == place[: len(parts)]:
-                self._take(_parsed(option, given), place[len(parts) :])
-            elif parts == [*place[: len(parts) - 1], "class_path"]:
-                self._take_name(given)
+            value = text if equals else "".join(words[number + 1 : number + 2])
+            if parts == key_path[: len(parts)]:
+                self._take(_parsed(option, value), key_path[len(parts) :])
+            elif parts == [*key_path[: len(parts) - 1], "class_path"]:
+                self._take_name(value)
 
     @property
     def found(self) -> dict[Any, Any] | None:
@@ -76,15 +76,15 @@ class _Settings:
             return None
         return deepcopy(self.value or {})
 
-    def _take(self, given: Any, way: list[str]) -> None:
+    def _take(self, value: Any, way: list[str]) -> None:
         """Follows the way from something that is given, as far as it goes."""
         while way:
             if way[0] == "init_args":  # of a class
-                self._take_name(given.get("class_path") if isinstance(given, dict) else given)
-            if not isinstance(given, dict) or way[0] not in given:
+                self._take_name(value.get("class_path") if isinstance(value, dict) else value)
+            if not isinstance(value, dict) or way[0] not in value:
                 return
-            given, way = given[way[0]], way[1:]
-        self.value = given
+            value, way = value[way[0]], way[1:]
+        self.value = value
 
     def _take_name(self, name: Any) -> None:
         if isinstance(name, str):

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Prints the predictions."""
     arguments = parser().parse_args(argv)
-    from unitf.checkpoints import load
+    from unitf.loading import load
 
     learner = load(arguments.checkpoint)
     samples = read_inputs(arguments.input, columns_of(learner), texts=texts_of(learner))

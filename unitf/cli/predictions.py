@@ -15,15 +15,15 @@ def of_all_processes(trainer: Trainer, found: list[Any]) -> list[dict[str, Any]]
     loaders: Any = trainer.predict_dataloaders
     by_loader = found if len(loaders) > 1 else [found]
     mine = [
-        ((number, *loader.dataset.place(line["sample"])), line)
+        ((number, *loader.dataset.position_of(line["sample"])), line)
         for number, (loader, batches) in enumerate(zip(loaders, by_loader, strict=True))
         for batch in batches
         for line in batch
     ]
-    shares = [mine]
+    gathered = [mine]
     if trainer.world_size > 1:
         received: Any = [None] * trainer.world_size if trainer.is_global_zero else None
         torch.distributed.gather_object(mine, received)
-        shares = received or []
-    lines = {(place, line["task"]): line for share in shares for place, line in share}
+        gathered = received or []
+    lines = {(position, line["task"]): line for part in gathered for position, line in part}
     return [lines[key] for key in sorted(lines, key=lambda key: key[0])]

@@ -4,7 +4,7 @@ from typing import Any
 
 from unitf.checkpoints.read import find_checkpoint
 from unitf.checkpoints.source import read_source
-from unitf.cli.recipe import told
+from unitf.cli.recipe import configured
 
 
 class Inherited:
@@ -14,9 +14,9 @@ class Inherited:
     """
 
     def __init__(self, argv: list[str]) -> None:
-        self.whole = told(argv, "model.pretrained")
-        source = self.whole or told(argv, "model.core_from")
-        checkpoint = told(argv, "ckpt_path")
+        self.whole = configured(argv, "model.pretrained")
+        source = self.whole or configured(argv, "model.core_from")
+        checkpoint = configured(argv, "ckpt_path")
         self.goes_on = checkpoint is not None
         self.configuration: dict[str, Any] = {}
         if source is not None:

@@ -9,7 +9,7 @@ import yaml
 from unitf import registry
 from unitf.errors import UserError
 
-_PLACES = {  # where a recipe names classes of ours, by name of its own choice
+_CLASS_KEYS = {  # where a recipe names classes of ours, by name of its own choice
     ("model", "tokenizers"): "tokenizers",
     ("model", "tasks"): "tasks",
     ("data", "sources"): "sources",
@@ -71,7 +71,7 @@ def check_recipes(argv: list[str]) -> None:
     """
     for file in files_of(argv):
         recipe = read_recipe(file)
-        for (part, group), kind in _PLACES.items():
+        for (part, group), kind in _CLASS_KEYS.items():
             named = (
                 (recipe.get(part) or {}).get(group) if isinstance(recipe.get(part), dict) else {}
             )
@@ -81,14 +81,14 @@ def check_recipes(argv: list[str]) -> None:
                     _check_class(kind, path, f"{file}: {part}.{group}.{name}")
 
 
-def _check_class(kind: str, path: str, place: str) -> None:
+def _check_class(kind: str, path: str, location: str) -> None:
     try:
         registry.find(kind, path)
     except UserError as error:
         hint = ""
         if "." in path:
             hint = "; a class of your own that no package has: unitf --plugin FILE.py fit …"
-        raise UserError(f"{place}: {error}{hint}") from error
+        raise UserError(f"{location}: {error}{hint}") from error
 
 
 def read_recipe(file: Path) -> dict[str, Any]:
@@ -118,17 +118,17 @@ def read_recipe(file: Path) -> dict[str, Any]:
 
 def files_of(argv: list[str]) -> Iterator[Path]:
     """The files that the words of a command line give with `--config`, in their order."""
-    for place, word in enumerate(argv):
+    for index, word in enumerate(argv):
         option, equals, value = word.partition("=")
         if option not in ("--config", "-c"):
             continue
         if equals:
             yield Path(value)
-        elif place + 1 < len(argv):
-            yield Path(argv[place + 1])
+        elif index + 1 < len(argv):
+            yield Path(argv[index + 1])
 
 
-def told(argv: list[str], place: str) -> Any:
+def configured(argv: list[str], key_path: str) -> Any:
     """What a command line gives for `model.pretrained`, say: the last of its words and files."""
     value = None
     files = files_of(argv)
@@ -136,12 +136,12 @@ def told(argv: list[str], place: str) -> Any:
         option, equals, text = word.partition("=")
         if option in ("--config", "-c"):
             found: Any = read_recipe(next(files))
-            for key in place.split("."):
+            for key in key_path.split("."):
                 if not isinstance(found, dict) or key not in found:
                     break
                 found = found[key]
             else:  # a later file may also say that there is none
                 value = found
-        elif option == f"--{place}":
+        elif option == f"--{key_path}":
             value = text if equals else argv[number + 1] if number + 1 < len(argv) else None
     return None if value in ("null", "") else value

@@ -7,10 +7,10 @@ from typing import TypeVar
 import torch
 from lightning.pytorch import Trainer
 
-from unitf.callbacks.instead import instead_of_training
-from unitf.cli.machine import settle, warn_of_emulation
-from unitf.cli.training import TrainingCLI, prepare
+from unitf.cli.machine import prepare_machine, warn_of_emulation
+from unitf.cli.training_cli import TrainingCLI, prepare
 from unitf.errors import UserError
+from unitf.training.callbacks.prepared import run_prepared
 
 Result = TypeVar("Result")
 _ALONE = {  # what a run does beside its steps, and in other processes
@@ -43,10 +43,10 @@ class RecipeCLI(TrainingCLI):
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         return self._instantiate_trainer({**self.config_init.trainer, **kwargs}, [])
 
-    def instead_of_training(self, function: Callable[[], Result]) -> Result:
+    def run_prepared(self, function: Callable[[], Result]) -> Result:
         """What a function gives, when all is ready to be trained."""
-        settle(self.trainer, self.datamodule.num_workers)
-        return instead_of_training(self.trainer, self.model, self.datamodule, function)
+        prepare_machine(self.trainer, self.datamodule.num_workers)
+        return run_prepared(self.trainer, self.model, self.datamodule, function)
 
     @property
     def recipe(self) -> str:

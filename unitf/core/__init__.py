@@ -1,6 +1,6 @@
 """The Transformer core: D×N to D×N, whatever the modality."""
 
-from unitf.core.cache import Cache
+from unitf.core.attention.cache import Cache
 from unitf.core.config import TransformerConfig
 from unitf.core.transformer import Transformer
 

@@ -7,23 +7,23 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.core.attention import CrossAttention, SelfAttention
+from unitf.core.attention.attention import CrossAttention, SelfAttention
+from unitf.core.attention.kernels import Kernel
 from unitf.core.config import TransformerConfig
 from unitf.core.feedforward import make_feedforward
-from unitf.core.kernels import Kernel
-from unitf.core.positions import Rotation
+from unitf.core.relative_positions import Rotation
 from unitf.core.residual import make_residual
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
+class BlockContext:
     """What blocks of one kind share in a forward pass: made once, read by each."""
 
     attend: Kernel
     rotation: Rotation | None = None
     memory: Tensor | None = None  # (M, D)
     attend_memory: Kernel | None = None
-    read: Tensor | None = None  # (R,): only these rows are wanted, in the last block
+    output_columns: Tensor | None = None  # (R,): only these rows are wanted, in the last block
 
 
 class Block(nn.Module):
@@ -48,7 +48,7 @@ class Block(nn.Module):
     def forward(
         self,
         rows: Float[Tensor, "N D"],
-        context: Context,
+        context: BlockContext,
         keep: Float[Tensor, "3 N 1"] | None = None,
     ) -> Float[Tensor, "R D"]:
         """`keep` scales what each of the layers adds to each token (drop path).
@@ -77,7 +77,7 @@ class ParallelBlock(Block):
     def forward(
         self,
         rows: Float[Tensor, "N D"],
-        context: Context,
+        context: BlockContext,
         keep: Float[Tensor, "3 N 1"] | None = None,
     ) -> Float[Tensor, "R D"]:
         keeps = (None, None, None) if keep is None else keep.unbind(0)
@@ -94,23 +94,25 @@ class SharedNormBlock(Block):
     def forward(
         self,
         rows: Float[Tensor, "N D"],
-        context: Context,
+        context: BlockContext,
         keep: Float[Tensor, "3 N 1"] | None = None,
     ) -> Float[Tensor, "R D"]:
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         residual = self.attention_residual
-        read = residual.norm(rows)
-        attended = self.attention(read, context.attend, context.rotation)
-        rows, read, attended, *kept = _wanted(context, rows, read, attended, keeps[0], keeps[2])
-        computed = self.feedforward(read)
+        normed = residual.norm(rows)
+        attended = self.attention(normed, context.attend, context.rotation)
+        rows, normed, attended, *kept = _wanted(context, rows, normed, attended, keeps[0], keeps[2])
+        computed = self.feedforward(normed)
         return rows + residual.added(attended, kept[0]) + residual.added(computed, kept[1])
 
 
-def _wanted(context: Context, *parts: Any) -> list[Any]:
+def _wanted(context: BlockContext, *parts: Any) -> list[Any]:
     """Of rows (N, …) those that are wanted."""
-    if context.read is None:
+    if context.output_columns is None:
         return list(parts)
-    return [part if part is None else part.index_select(0, context.read) for part in parts]
+    return [
+        part if part is None else part.index_select(0, context.output_columns) for part in parts
+    ]
 
 
 _BLOCKS = {"sequential": Block, "parallel": ParallelBlock, "parallel_shared": SharedNormBlock}

@@ -6,11 +6,11 @@ from typing import Literal, get_args
 
 from unitf.errors import UserError
 
-Kind = Literal["encoder", "decoder", "encoder-decoder"]
-Norm = Literal["layer", "rms", "rms_offset", "batch"]
+ArchitectureKind = Literal["encoder", "decoder", "encoder-decoder"]
+NormName = Literal["layer", "rms", "rms_offset", "batch"]
 NormPosition = Literal["pre", "post", "res_post", "sandwich"]
 Residuals = Literal["sequential", "parallel", "parallel_shared"]
-Activation = Literal[
+ActivationName = Literal[
     "gelu",
     "gelu_tanh",
     "quick_gelu",
@@ -21,8 +21,8 @@ Activation = Literal[
     "reglu",
     "swiglu",
 ]
-Positions = Literal["none", "rotary", "alibi", "t5", "beit", "rope_mixed"]
-Size = Literal["tiny", "small", "base", "large"]
+RelativePositionsName = Literal["none", "rotary", "alibi", "t5", "beit", "rope_mixed"]
+PresetSize = Literal["tiny", "small", "base", "large"]
 
 # dim, depth, num_heads as in ViT (Dosovitskiy et al., 2021) and DeiT (Touvron et al., 2021)
 SIZES: dict[str, tuple[int, int, int]] = {
@@ -34,20 +34,20 @@ SIZES: dict[str, tuple[int, int, int]] = {
 GATED = ("geglu", "geglu_tanh", "reglu", "swiglu")
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "size": get_args(Size),
-    "kind": get_args(Kind),
-    "norm": get_args(Norm),
+    "size": get_args(PresetSize),
+    "kind": get_args(ArchitectureKind),
+    "norm": get_args(NormName),
     "norm_position": get_args(NormPosition),
     "residual": get_args(Residuals),
-    "activation": get_args(Activation),
-    "relative_positions": get_args(Positions),
+    "activation": get_args(ActivationName),
+    "relative_positions": get_args(RelativePositionsName),
 }
 
 
-def check_name(place: str, found: str, known: Iterable[str]) -> None:
+def check_name(location: str, found: str, known: Iterable[str]) -> None:
     """Raises an error that lists the known names, and the nearest of them, if it is none."""
     known = list(known)
     if found not in known:
         near = difflib.get_close_matches(str(found), known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"{place}: unknown {found!r}; {hint}known are {', '.join(known)}")
+        raise UserError(f"{location}: unknown {found!r}; {hint}known are {', '.join(known)}")

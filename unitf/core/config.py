@@ -7,16 +7,16 @@ from unitf.core.choices import (
     CHOICES,
     GATED,
     SIZES,
-    Activation,
-    Kind,
-    Norm,
+    ActivationName,
+    ArchitectureKind,
+    NormName,
     NormPosition,
-    Positions,
+    PresetSize,
+    RelativePositionsName,
     Residuals,
-    Size,
     check_name,
 )
-from unitf.core.limits import broken
+from unitf.core.validation import broken
 from unitf.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,19 +91,19 @@ class TransformerConfig:
         gradient_checkpointing: compute each block twice in training and keep less in memory.
     """
 
-    size: Size = "tiny"
+    size: PresetSize = "tiny"
     dim: Follows = None  # type: ignore[assignment]
     depth: Follows = None  # type: ignore[assignment]
     num_heads: Follows = None  # type: ignore[assignment]
-    kind: Kind = "encoder"
+    kind: ArchitectureKind = "encoder"
     decoder_depth: Follows = None  # type: ignore[assignment]
     share_blocks: bool = False
     residual: Residuals = "sequential"
     num_kv_heads: Follows = None  # type: ignore[assignment]
     head_dim: Follows = None  # type: ignore[assignment]
     hidden_dim: Follows = None  # type: ignore[assignment]
-    activation: Activation = "gelu"
-    norm: Norm = "layer"
+    activation: ActivationName = "gelu"
+    norm: NormName = "layer"
     norm_position: NormPosition = "pre"
     norm_eps: float = 1e-5
     input_norm: bool = False
@@ -119,7 +119,7 @@ class TransformerConfig:
     norm_bias: Decided = None  # type: ignore[assignment]
     attention_scale: float | None = None
     attention_softcap: float | None = None
-    relative_positions: Positions = "none"
+    relative_positions: RelativePositionsName = "none"
     position_axes: int = 1
     rotary_base: float = 10_000.0
     rotary_dim: int | None = None

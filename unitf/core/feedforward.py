@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from unitf.core.config import TransformerConfig
 from unitf.core.dropout import dropout
 from unitf.core.norms import make_norm
-from unitf.projection import Projection
+from unitf.nn.projection import Projection
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:

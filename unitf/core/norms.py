@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unitf.core.config import TransformerConfig
-from unitf.normalisation import BatchNorm
+from unitf.nn.batch_norm import BatchNorm
 
 
 class OffsetRMSNorm(nn.Module):

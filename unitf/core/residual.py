@@ -10,7 +10,7 @@ from unitf.core.config import TransformerConfig
 from unitf.core.dropout import dropout
 from unitf.core.norms import make_norm
 
-Layer = Callable[[Tensor], Tensor]
+Sublayer = Callable[[Tensor], Tensor]
 
 
 class PreNorm(nn.Module):
@@ -29,7 +29,7 @@ class PreNorm(nn.Module):
             self.scale = nn.Parameter(torch.full((config.dim,), config.layer_scale))
 
     def forward(
-        self, rows: Float[Tensor, "N D"], layer: Layer, keep: Float[Tensor, "N 1"] | None
+        self, rows: Float[Tensor, "N D"], layer: Sublayer, keep: Float[Tensor, "N 1"] | None
     ) -> Float[Tensor, "N D"]:
         return rows + self.added(layer(self.norm(rows)), keep)
 
@@ -54,21 +54,21 @@ class PostNorm(PreNorm):
     """norm(x + layer(x))"""
 
     def forward(
-        self, rows: Float[Tensor, "N D"], layer: Layer, keep: Float[Tensor, "N 1"] | None
+        self, rows: Float[Tensor, "N D"], layer: Sublayer, keep: Float[Tensor, "N 1"] | None
     ) -> Float[Tensor, "N D"]:
         return self.norm(rows + self.added(layer(rows), keep))
 
 
-class BranchNorm(PreNorm):
+class ResPostNorm(PreNorm):
     """x + norm(layer(x))"""
 
     def forward(
-        self, rows: Float[Tensor, "N D"], layer: Layer, keep: Float[Tensor, "N 1"] | None
+        self, rows: Float[Tensor, "N D"], layer: Sublayer, keep: Float[Tensor, "N 1"] | None
     ) -> Float[Tensor, "N D"]:
         return rows + self.scaled(self.norm(self.dropped(layer(rows))), keep)
 
 
-class BothNorms(PreNorm):
+class SandwichNorm(PreNorm):
     """x + norm_after(layer(norm(x)))"""
 
     def __init__(self, config: TransformerConfig, normed: bool = True) -> None:
@@ -81,7 +81,7 @@ class BothNorms(PreNorm):
         return self.scaled(self.norm_after(self.dropped(rows)), keep)
 
 
-_POSITIONS = {"pre": PreNorm, "post": PostNorm, "res_post": BranchNorm, "sandwich": BothNorms}
+_POSITIONS = {"pre": PreNorm, "post": PostNorm, "res_post": ResPostNorm, "sandwich": SandwichNorm}
 
 
 def make_residual(config: TransformerConfig, normed: bool = True) -> PreNorm:

@@ -9,22 +9,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from unitf.core.block import Context, make_blocks
-from unitf.core.cache import Cache, Call
+from unitf.core.attention.cache import Cache, CacheCall
+from unitf.core.attention.kernels import Kernel, make_kernel
+from unitf.core.attention.prefix import make_prefix_kernel
+from unitf.core.attention.sdpa import AttentionSpec
+from unitf.core.block import BlockContext, make_blocks
 from unitf.core.config import TransformerConfig
 from unitf.core.dropout import dropout
-from unitf.core.kernels import Kernel, make_kernel
 from unitf.core.norms import make_norm
-from unitf.core.positions import NoPositions, make_own_positions, make_positions
-from unitf.core.prefix import make_prefix_kernel
-from unitf.core.scores import Pattern
-from unitf.core.watching import Watch
+from unitf.core.recorder import AttentionRecorder
+from unitf.core.relative_positions import NoPositions, make_positions, make_positions_per_block
 from unitf.errors import UserError
-from unitf.initialisation import initialise
-from unitf.tokens import Places, Tokens
+from unitf.nn.initialisation import initialise
+from unitf.tokens import ColumnIndices, Tokens
 
 
-class Stack(nn.Module):
+class TransformerStack(nn.Module):
     """Blocks, one after the other, and what they share: an encoder, or a decoder."""
 
     def __init__(self, config: TransformerConfig, depth: int, causal: bool, cross: bool) -> None:
@@ -32,14 +32,16 @@ class Stack(nn.Module):
         self.causal = causal
         self.config = config
         self.compiled = False
-        self.watch: Watch | None = None  # who sees queries and keys, see `watching`
+        self.watch: AttentionRecorder | None = (
+            None  # who sees queries and keys, see `recording_attention`
+        )
         self.positions, self.global_positions = make_positions(config, causal), None
         if config.global_rotary:
             self.global_positions = make_positions(config.of_global_blocks, causal)
         self.input_norm = make_norm(config) if config.input_norm else None
         self.blocks = nn.ModuleList(make_blocks(config, depth, cross))
         # not in the blocks: they are read before a block runs (and FSDP has its parameters at hand)
-        self.own_positions = nn.ModuleList(make_own_positions(config, len(self.blocks)))
+        self.own_positions = nn.ModuleList(make_positions_per_block(config, len(self.blocks)))
         self.final_norm = make_norm(config) if config.final_norm else None
         self.drop_path = [config.drop_path * i / max(1, depth - 1) for i in range(depth)]
 
@@ -50,7 +52,7 @@ class Stack(nn.Module):
         causal: bool | None = None,
         prefix: Sequence[int] | None = None,
         cache: Cache | None = None,
-        read: Places | None = None,
+        output_columns: ColumnIndices | None = None,
     ) -> Tokens:
         # a compiled block that once saw a view is compiled anew for what is none
         rows = tokens.rows.clone() if self.compiled else tokens.rows
@@ -64,27 +66,31 @@ class Stack(nn.Module):
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.drop_path[-1] > 0
         # a batch norm counts all tokens; a compiled block would be compiled once more
-        spares = read is not None and self.config.norm != "batch" and not self.compiled
+        spares = output_columns is not None and self.config.norm != "batch" and not self.compiled
         for number, (context, rate) in enumerate(zip(contexts, self.drop_path, strict=True)):
             block = self.blocks[number % len(self.blocks)]
             keep = self._keep(tokens, rate) if drop and block.training else None
-            if read is not None and spares and number == len(contexts) - 1:
-                context = replace(context, read=read.index)
+            if output_columns is not None and spares and number == len(contexts) - 1:
+                context = replace(context, output_columns=output_columns.index)
             rows = run(block, rows, context, keep)
         if self.final_norm is not None:
             rows = self.final_norm(rows)
-        if read is None or spares:
-            return tokens.with_rows(rows) if read is None else tokens.at(read, rows)
-        return tokens.with_rows(rows).at(read)
+        if output_columns is None or spares:
+            return (
+                tokens.with_rows(rows)
+                if output_columns is None
+                else tokens.at(output_columns, rows)
+            )
+        return tokens.with_rows(rows).at(output_columns)
 
     def _call(
         self, cache: Cache, tokens: Tokens, causal: bool, prefix: Sequence[int] | None
-    ) -> Call:
+    ) -> CacheCall:
         if not causal or not (prefix is None or cache.is_empty):
             raise UserError("a cache is for causal cores, and a prefix for the first call with it")
         window, chunk = self.config.window, self.config.chunk
         reaches = [chunk, None if window is None else window + 1]
-        return Call(cache, tokens, min((r for r in reaches if r is not None), default=None))
+        return CacheCall(cache, tokens, min((r for r in reaches if r is not None), default=None))
 
     def _contexts(
         self,
@@ -92,10 +98,10 @@ class Stack(nn.Module):
         memory: Tokens | None,
         causal: bool,
         prefix: Sequence[int] | None,
-        call: Call | None,
-    ) -> list[Context]:
+        call: CacheCall | None,
+    ) -> list[BlockContext]:
         """Everything that depends on lengths and positions: for every block, once a kind."""
-        kinds: dict[tuple[bool, bool, NoPositions], Context] = {}
+        kinds: dict[tuple[bool, bool, NoPositions], BlockContext] = {}
         contexts = []
         for number in range(len(self.drop_path)):
             # a frozen block is in evaluation mode, among others that are not
@@ -112,7 +118,7 @@ class Stack(nn.Module):
                         attend_memory = self.watch.over(
                             "cross", attend_memory, pattern, tokens.lengths
                         )
-                kinds[kind] = Context(
+                kinds[kind] = BlockContext(
                     self._attend(tokens, positions, everything, causal, training, prefix, call),
                     rotation=positions.rotation(tokens.positions),
                     memory=None if memory is None else memory.rows,
@@ -144,7 +150,7 @@ class Stack(nn.Module):
         causal: bool,
         training: bool,
         prefix: Sequence[int] | None,
-        call: Call | None,
+        call: CacheCall | None,
     ) -> Kernel:
         """How tokens look at each other: at all, or as far as window and chunk let them."""
         window, chunk = self.config.window, self.config.chunk
@@ -156,7 +162,7 @@ class Stack(nn.Module):
         if positions.biased:
             pattern = replace(pattern, bias=positions, positions=tokens.positions)
         if call is not None and not call.is_first:
-            return call.continuing(pattern, chunk, _computed_in(tokens.matrix))
+            return call.decode(pattern, chunk, _computed_in(tokens.matrix))
         if prefix is not None and chunk is not None:
             raise UserError("a prefix does not go together with chunk, which cuts sequences")
         if prefix is None:
@@ -166,13 +172,13 @@ class Stack(nn.Module):
             kernel = make_prefix_kernel(pattern, prefix, device, dtype)
         if self.watch is not None:
             kernel = self.watch.over("self", kernel, pattern, tokens.lengths, prefix)
-        return kernel if call is None else call.filling(kernel, pattern, chunk)
+        return kernel if call is None else call.prefill(kernel, pattern, chunk)
 
     def _pattern(
         self, lengths: tuple[int, ...], key_lengths: tuple[int, ...], training: bool
-    ) -> Pattern:
+    ) -> AttentionSpec:
         config = self.config
-        return Pattern(
+        return AttentionSpec(
             lengths,
             key_lengths,
             dropout=config.attention_dropout if training else 0.0,
@@ -181,7 +187,7 @@ class Stack(nn.Module):
             softcap=config.attention_softcap,
         )
 
-    def _kernel(self, pattern: Pattern, tokens: Tokens) -> Kernel:
+    def _kernel(self, pattern: AttentionSpec, tokens: Tokens) -> Kernel:
         return make_kernel(pattern, tokens.matrix.device, _computed_in(tokens.matrix))
 
     def _keep(self, tokens: Tokens, rate: float) -> Float[Tensor, "3 N 1"]:
@@ -200,11 +206,11 @@ class Transformer(nn.Module):
         self.config = config
         self.encoder = self.decoder = None
         if config.kind != "decoder":
-            self.encoder = Stack(config, config.depth, causal=False, cross=False)
+            self.encoder = TransformerStack(config, config.depth, causal=False, cross=False)
         if config.kind == "decoder":
-            self.decoder = Stack(config, config.depth, causal=True, cross=False)
+            self.decoder = TransformerStack(config, config.depth, causal=True, cross=False)
         elif config.kind == "encoder-decoder":
-            self.decoder = Stack(config, config.decoder_depth, causal=True, cross=True)
+            self.decoder = TransformerStack(config, config.decoder_depth, causal=True, cross=True)
         initialise(self)
         self._scale_residual_outputs()
 
@@ -218,7 +224,7 @@ class Transformer(nn.Module):
                     weight.mul_(number**-0.5)
 
     @property
-    def stacks(self) -> Sequence[Stack]:
+    def stacks(self) -> Sequence[TransformerStack]:
         return [stack for stack in (self.encoder, self.decoder) if stack is not None]
 
     def forward(
@@ -228,7 +234,7 @@ class Transformer(nn.Module):
         causal: bool | None = None,
         prefix: Sequence[int] | None = None,
         cache: Cache | None = None,
-        read: Places | None = None,
+        output_columns: ColumnIndices | None = None,
     ) -> Tokens:
         """The columns of `tokens`, each after a look at its sequence.
 
@@ -247,10 +253,12 @@ class Transformer(nn.Module):
                 f"tokens are {tokens.dim} wide, but the core's dim is {self.config.dim}"
             )
         if memory is None and (cache is None or not cache.memories):
-            return self.stacks[0](tokens, causal=causal, prefix=prefix, cache=cache, read=read)
+            return self.stacks[0](
+                tokens, causal=causal, prefix=prefix, cache=cache, output_columns=output_columns
+            )
         if self.config.kind != "encoder-decoder":
             raise UserError(f"a core of kind {self.config.kind!r} cannot read a memory")
-        return self.decode(tokens, memory and self.encode(memory), causal, cache, read)
+        return self.decode(tokens, memory and self.encode(memory), causal, cache, output_columns)
 
     def encode(self, tokens: Tokens) -> Tokens:
         """What the encoder of an encoder-decoder makes of a memory."""
@@ -263,7 +271,7 @@ class Transformer(nn.Module):
         memory: Tokens | None,
         causal: bool | None = None,
         cache: Cache | None = None,
-        read: Places | None = None,
+        output_columns: ColumnIndices | None = None,
     ) -> Tokens:
         """The decoder's columns over a memory that was encoded before, or lies in the cache."""
         assert self.decoder is not None
@@ -273,7 +281,7 @@ class Transformer(nn.Module):
             raise UserError(
                 f"{tokens.num_sequences} sequences cannot read {memory.num_sequences} memories"
             )
-        return self.decoder(tokens, memory, causal, cache=cache, read=read)
+        return self.decoder(tokens, memory, causal, cache=cache, output_columns=output_columns)
 
     def compile_blocks(self) -> None:
         """Compiles the repeated block in place; lengths may differ from batch to batch."""

@@ -5,29 +5,29 @@ from typing import Any
 
 # The sources in the box, as the registry lists them: none is imported before it is used.
 SOURCES = (
-    "unitf.data.composed:ComposedRecords",
-    "unitf.data.files:Files",
-    "unitf.data.hub:Hub",
-    "unitf.data.hub:HubStream",
-    "unitf.data.idx:IdxFiles",
-    "unitf.data.lines:Lines",
-    "unitf.data.parallel_text:ParallelText",
-    "unitf.data.plain_text:PlainText",
-    "unitf.data.ragged:RaggedArrays",
-    "unitf.data.records:Records",
-    "unitf.data.table:Table",
+    "unitf.data.sources.composed:ComposedRecords",
+    "unitf.data.sources.files:Files",
+    "unitf.data.sources.datasets_hub:Hub",
+    "unitf.data.sources.datasets_hub:HubStream",
+    "unitf.data.sources.idx:IdxFiles",
+    "unitf.data.sources.lines:Lines",
+    "unitf.data.sources.parallel_text:ParallelText",
+    "unitf.data.sources.plain_text:PlainText",
+    "unitf.data.sources.ragged:RaggedArrays",
+    "unitf.data.sources.records:Records",
+    "unitf.data.sources.table:Table",
 )
 
 _HOME = {path.split(":")[1]: path.split(":")[0] for path in SOURCES} | {
-    "DataModule": "unitf.data.module",
+    "DataModule": "unitf.training.data_module",
     "Encoder": "unitf.data.encoder",
     "Item": "unitf.data.encoder",
     "Mixing": "unitf.data.mixing",
-    "RandomState": "unitf.data.resume",
+    "RandomState": "unitf.training.random_state",
     "Source": "unitf.data.source",
     "Split": "unitf.data.split",
     "StreamSource": "unitf.data.stream",
-    "read_table": "unitf.data.table",
+    "read_table": "unitf.data.sources.table",
 }
 __all__ = sorted([*_HOME, "SOURCES"])
 

@@ -8,12 +8,12 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import nn
 
-from unitf.batch import Batch, Encoding, Sample, View
+from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
 from unitf.data.near import near
 from unitf.data.seeding import kept_random_state, mix, seed_host
 from unitf.errors import SampleError, UserError
 from unitf.tasks.task import Task
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
 
 OnError = Literal["raise", "skip"]
@@ -43,7 +43,7 @@ class _Encoded(NamedTuple):
 
     item: Item
     features: dict[tuple[str, str], Features]
-    notes: dict[str, Any]
+    sample_infos: dict[str, Any]
     targets: dict[str, Any]
     sequences: dict[str, Features]  # … and those that are sequences of tokens
 
@@ -180,7 +180,7 @@ class Encoder:
         encoded = self._encode(item)
         read = [
             (pair[1], encoded.features[pair])
-            for task in encoded.notes
+            for task in encoded.sample_infos
             for pair in self._inputs[task]
             if pair in encoded.features
         ]
@@ -200,11 +200,11 @@ class Encoder:
             seed_host(mix(self.seed, item.epoch, item.index))
         sample = item.sample
         features: dict[tuple[str, str], Features] = {}
-        notes: dict[str, Any] = {}
+        sample_infos: dict[str, Any] = {}
         targets: dict[str, Any] = {}
         sequences: dict[str, Features] = {}
         for task_name, task in self.tasks.items():
-            if not task.takes(sample, self.labelled):
+            if not task.accepts(sample, self.labelled):
                 continue
             for pair in self._inputs[task_name]:
                 column, name = pair
@@ -214,18 +214,18 @@ class Encoder:
             if task.target_tokenizer is not None:
                 sequences[task_name] = self._sequence(task, sample)
             present = [pair for pair in self._inputs[task_name] if pair in features]
-            encoding = Encoding(
+            encoding = EncodedSample(
                 sample,
                 {pair[0]: features[pair] for pair in present},
                 {column: self.tokenizers[name] for column, name in present},
                 item.train,
             )
-            notes[task_name] = task.note(encoding)
+            sample_infos[task_name] = task.sample_info(encoding)
             if self.labelled:
-                targets[task_name] = task.align(encoding, notes[task_name])
-        if not notes:
+                targets[task_name] = task.encode_token_target(encoding, sample_infos[task_name])
+        if not sample_infos:
             raise UserError(self._why_untaken(sample))
-        return _Encoded(item, features, notes, targets, sequences)
+        return _Encoded(item, features, sample_infos, targets, sequences)
 
     def _tokens(self, column: str, name: str, value: Any, train: bool) -> Features:
         try:
@@ -257,13 +257,13 @@ class Encoder:
             ", ".join(there) or "no column"
         )
 
-    def _views(self, encoded: Sequence[_Encoded]) -> dict[str, View]:
+    def _views(self, encoded: Sequence[_Encoded]) -> dict[str, TaskBatch]:
         return {
-            name: self._view(name, task, [e for e in encoded if name in e.notes])
+            name: self._view(name, task, [e for e in encoded if name in e.sample_infos])
             for name, task in self.tasks.items()
         }
 
-    def _view(self, name: str, task: Task, encoded: Sequence[_Encoded]) -> View:
+    def _view(self, name: str, task: Task, encoded: Sequence[_Encoded]) -> TaskBatch:
         features = {}
         modalities = [[] for _ in encoded]
         for pair in self._inputs[name]:
@@ -280,16 +280,16 @@ class Encoder:
         if task.target_tokenizer is not None:
             none = self._expected[task.target_tokenizer].none
             sequence = Features.pack([e.sequences[name] for e in encoded]) if encoded else none
-        return View(
+        return TaskBatch(
             features=features,
             target=task.collate([e.targets[name] for e in encoded]) if self.labelled else None,
             modalities=tuple(map("+".join, modalities)),
             names=tuple(e.item.name for e in encoded),
-            notes=tuple(e.notes[name] for e in encoded),
+            sample_infos=tuple(e.sample_infos[name] for e in encoded),
             sequence=sequence,
         )
 
-    def _faulty(self, views: Mapping[str, View]) -> bool:
+    def _faulty(self, views: Mapping[str, TaskBatch]) -> bool:
         return any(
             self._expected[tokenizer].fault(views[name].features[column])
             for name, inputs in self._inputs.items()

@@ -9,9 +9,9 @@ from torch.utils.data import DataLoader
 
 from unitf.batch import Batch
 from unitf.data.encoder import Encoder, Failure, Item
-from unitf.data.order import Order
-from unitf.data.samples import Samples
-from unitf.data.stream import Lanes, StreamOrder
+from unitf.data.epoch_sampler import EpochSampler
+from unitf.data.sample_dataset import SampleDataset
+from unitf.data.stream import StreamSampler, StreamShards
 from unitf.errors import SampleError
 
 
@@ -41,8 +41,8 @@ class Loader:
 
     def __init__(
         self,
-        order: Order | StreamOrder,
-        dataset: Samples | Lanes,
+        order: EpochSampler | StreamSampler,
+        dataset: SampleDataset | StreamShards,
         encoder: Encoder,
         mixing: Callable | None = None,
         num_workers: int = 0,

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from unitf.batch import Batch, View
+from unitf.batch import Batch, TaskBatch
 from unitf.data.encoder import Item
 from unitf.data.near import near
 from unitf.data.seeding import mix
@@ -76,7 +76,7 @@ class BatchMixing:
             views[name] = self._mix(views[name], num_classes, generator)
         return replace(batch, views=views)
 
-    def _mix(self, view: View, num_classes: int, generator: np.random.Generator) -> View:
+    def _mix(self, view: TaskBatch, num_classes: int, generator: np.random.Generator) -> TaskBatch:
         features, target = dict(view.features), view.target
         for column, packed in view.features.items():
             if packed.is_ids or (self.mixing.columns and column not in self.mixing.columns):
@@ -134,8 +134,8 @@ def alike(packed: Features, allowed: Sequence[bool]) -> list[int]:
     groups: dict[bytes, list[int]] = {}
     for sequence, fits in enumerate(allowed):
         if fits and packed.lengths[sequence]:
-            places = packed.positions[:, spans[sequence] : spans[sequence + 1]]
-            groups.setdefault(places.contiguous().numpy().tobytes(), []).append(sequence)
+            positions = packed.positions[:, spans[sequence] : spans[sequence + 1]]
+            groups.setdefault(positions.contiguous().numpy().tobytes(), []).append(sequence)
     return max(groups.values(), key=len, default=[])
 
 

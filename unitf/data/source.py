@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unitf.batch import Sample
-from unitf.configurable import Configurable
+from unitf.registry.configurable import Configurable
 
 
 class Source(Configurable, ABC):

@@ -49,7 +49,7 @@ class Split:
                 f"found {self.per_class}"
             )
 
-    def choose(self, split: str, samples: Sequence[Sample], place: str) -> np.ndarray:
+    def choose(self, split: str, samples: Sequence[Sample], location: str) -> np.ndarray:
         """The numbers of the samples that belong to a split.
 
         Raises:
@@ -58,19 +58,19 @@ class Split:
         taken: dict[str, np.ndarray] = {}
         by_value = {name: part for name, part in self.parts.items() if not _is_fraction(part)}
         if by_value:
-            values = self._values(samples, self.column, place)
+            values = self._values(samples, self.column, location)
             for name, part in by_value.items():
                 taken[name] = np.flatnonzero([_matches(value, part) for value in values])
                 if len(taken[name]) == 0:
                     raise UserError(
-                        f"{place}: no sample has {self.column} {part} (split {name})"
+                        f"{location}: no sample has {self.column} {part} (split {name})"
                         + near(str(part), values)
                     )
         # what is for training is what the other parts leave of it
         for one, other in overlapping([name for name in by_value if name != "train"]):
             if len(both := np.intersect1d(taken[one], taken[other])):
                 raise UserError(
-                    f"{place}: parts {one} and {other} have {len(both)} samples in common"
+                    f"{location}: parts {one} and {other} have {len(both)} samples in common"
                 )
         others = np.concatenate([np.zeros(0, int), *(taken[n] for n in taken if n != "train")])
         rest = np.setdiff1d(taken.get("train", np.arange(len(samples))), others)
@@ -84,23 +84,23 @@ class Split:
         if not _is_fraction(self.parts.get("train", "")):
             taken["train"] = np.sort(order[first:])
         if self.per_class is not None:
-            taken["train"] = self._few(taken["train"], samples, place)
+            taken["train"] = self._few(taken["train"], samples, location)
         chosen = taken[split]
         if len(chosen) == 0:
-            raise UserError(f"{place}: split {split} is empty ({len(samples)} samples in all)")
+            raise UserError(f"{location}: split {split} is empty ({len(samples)} samples in all)")
         return chosen
 
-    def _few(self, training: np.ndarray, samples: Sequence[Sample], place: str) -> np.ndarray:
+    def _few(self, training: np.ndarray, samples: Sequence[Sample], location: str) -> np.ndarray:
         """At most so many samples of each class as `per_class` says, spread over all of them."""
         [(column, count)] = (self.per_class or {}).items()
-        values = self._values(Subset(samples, training), column, place)
+        values = self._values(Subset(samples, training), column, location)
         seen: Counter[Any] = Counter()
         kept = []
         for number in np.random.default_rng(self.seed).permutation(len(training)):
             value = values[number]
             if not isinstance(value, Hashable):
                 raise UserError(
-                    f"{place}: split.per_class: {column} is a {type(value).__name__}, expected one "
+                    f"{location}: split.per_class: {column} is a {type(value).__name__}, expected one "
                     "label a sample"
                 )
             seen[value] += 1
@@ -108,11 +108,13 @@ class Split:
                 kept.append(training[number])
         return np.sort(np.array(kept, int))
 
-    def _values(self, samples: Sequence[Sample], column: str | None, place: str) -> list[Any]:
+    def _values(self, samples: Sequence[Sample], column: str | None, location: str) -> list[Any]:
         if column is None:
-            raise UserError(f"{place}: parts {self.parts} name values, but there is no column")
+            raise UserError(f"{location}: parts {self.parts} name values, but there is no column")
         if len(samples) and column not in samples[0]:
-            raise UserError(f"{place}: no column {column!r} to split by" + near(column, samples[0]))
+            raise UserError(
+                f"{location}: no column {column!r} to split by" + near(column, samples[0])
+            )
         return [sample[column] for sample in samples]
 
 
@@ -135,12 +137,12 @@ class Subset(Sequence):
         return name(int(self.indices[index])) if name else ""
 
 
-def check_names(names: Iterable[str], place: str) -> None:
+def check_names(names: Iterable[str], location: str) -> None:
     """Raises UserError if one is no name of a split."""
     for name in names:
         if name not in ("train", "validation") and not name.startswith("test"):
             known = near(name, ("train", "validation", "test", "test_…"))
-            raise UserError(f"{place}: unknown split {name!r}{known}")
+            raise UserError(f"{location}: unknown split {name!r}{known}")
 
 
 def overlapping(names: Collection[str]) -> list[tuple[str, str]]:

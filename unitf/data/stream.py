@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 
 from unitf.batch import Sample
 from unitf.data.encoder import Encoder, Failure, Item
-from unitf.data.order import Draw
-from unitf.data.samples import Samples
+from unitf.data.epoch_sampler import SampleIndex
+from unitf.data.sample_dataset import SampleDataset
 from unitf.data.seeding import mix
 from unitf.data.source import Source
 from unitf.errors import UserError
@@ -41,7 +41,7 @@ class StreamSource(Source):
         return list(islice(self.stream(split, root, 0, 1), self.limit))
 
 
-class StreamOrder:
+class StreamSampler:
     """Which batch of which lane each step has; a lane is a share of the stream, read by a worker.
 
     Batches are numbered over all epochs, and the lanes take turns. A worker that goes on with the
@@ -63,7 +63,7 @@ class StreamOrder:
             yield number % self.num_lanes, number // self.num_lanes
 
 
-class Lanes(Dataset):
+class StreamShards(Dataset):
     """Batches of streamed samples: the n-th of a lane is a pure function of the seed.
 
     Args:
@@ -95,8 +95,8 @@ class Lanes(Dataset):
         self._at: tuple[int, int] | None = None  # the lane that is open, and its next batch
         self._batches: Iterator[list[Item]] = iter(())
 
-    def __getitems__(self, place: tuple[int, int]) -> list[Item] | Failure:
-        lane, number = place
+    def __getitems__(self, shard_and_number: tuple[int, int]) -> list[Item] | Failure:
+        lane, number = shard_and_number
         try:
             if self._at is None or self._at[0] != lane or self._at[1] > number:
                 self._at = (lane, 0)
@@ -160,16 +160,16 @@ class Lanes(Dataset):
                 yield Item(sample, f"{name}/train[{index}]", index, turn, train=True)
             return
         assert isinstance(source, Sequence)
-        read = Samples("train", {name: source}, self.encoder.seed, train=True)
+        read = SampleDataset("train", {name: source}, self.encoder.seed, train=True)
         for index in range(lane, len(source), self.total):
-            yield read[Draw(0, turn, index)]
+            yield read[SampleIndex(0, turn, index)]
 
 
 def _shuffled(items: Iterator[Item], generator: np.random.Generator, buffer: int) -> Iterator[Item]:
     held = list(islice(items, buffer))
     for item in items:
-        place = int(generator.integers(len(held)))
-        yield held[place]
-        held[place] = item
-    for place in generator.permutation(len(held)):
-        yield held[place]
+        index = int(generator.integers(len(held)))
+        yield held[index]
+        held[index] = item
+    for index in generator.permutation(len(held)):
+        yield held[index]

@@ -1,20 +1,20 @@
 """Generation: a core writes, token after token, what a task then decodes."""
 
 from unitf.generation.beams import search
-from unitf.generation.choosing import Rules
+from unitf.generation.generation_settings import Generation
 from unitf.generation.prompt import Prompt, Reader
-from unitf.generation.sampling import Step, write
-from unitf.generation.settings import Generation
-from unitf.generation.writing import StreamedText, Written, generate
+from unitf.generation.rules import Rules
+from unitf.generation.sampling import GenerationStep, write
+from unitf.generation.writing import GeneratedSequence, StreamedText, generate
 
 __all__ = [
     "Generation",
     "Prompt",
     "Reader",
     "Rules",
-    "Step",
+    "GenerationStep",
     "StreamedText",
-    "Written",
+    "GeneratedSequence",
     "generate",
     "search",
     "write",

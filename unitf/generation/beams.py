@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf.errors import UserError
-from unitf.generation.choosing import Rules
+from unitf.generation.generation_settings import Generation
 from unitf.generation.prompt import Reader
-from unitf.generation.settings import Generation
+from unitf.generation.rules import Rules
 
 DEAD = -1e9  # the score of a beam that is followed only because there must be so many
 

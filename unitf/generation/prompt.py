@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from unitf.core import Cache
 from unitf.errors import UserError
-from unitf.generation.settings import Generation
-from unitf.projection import Packed
+from unitf.generation.generation_settings import Generation
+from unitf.nn.projection import PackedWeights
 from unitf.tokens import Features, Tokens
 
 _WORTH_PACKING = 16  # tokens
@@ -43,7 +43,7 @@ class Prompt:
     prefix: tuple[int, ...] | None
     embed: Callable[[Features, Sequence[int]], Tokens]
     unembed: Callable[[Tensor], Tensor]
-    place: Callable[[int], Sequence[float]]
+    position_of: Callable[[int], Sequence[float]]
     written: tuple[tuple[int, ...], ...]
     first: tuple[int, ...]
     room: tuple[int | None, ...]
@@ -78,7 +78,7 @@ class Reader:
         self.samples = list(range(prompt.tokens.num_sequences))  # whose each sequence is
         self.num_read = 0
         self.recent: Tokens | None = None  # with a context: what the cache has read
-        self.packed = Packed() if max_tokens >= _WORTH_PACKING else None
+        self.packed = PackedWeights() if max_tokens >= _WORTH_PACKING else None
 
     def begin(self) -> Float[Tensor, "D S"]:
         """Reads the prompt; the columns that predict the first tokens."""
@@ -109,16 +109,16 @@ class Reader:
     def _read_again(self, read: Tokens, context: int) -> Float[Tensor, "D S"]:
         """Forgets the first half of the sequences that are longer than the context."""
         kept = [(-max(1, context // 2) if n > context else None, None) for n in read.lengths]
-        self.recent = read.at(read.places(kept))
+        self.recent = read.at(read.column_indices(kept))
         self.cache = Cache(context)
         return _last(self.core(self.recent, causal=True, cache=self.cache))
 
     def embedded(self, values: Shaped[Tensor, "*F S"]) -> Tokens:
         """The next token of each sequence as a column."""
         numbers = [self.prompt.first[sample] + self.num_read for sample in self.samples]
-        places = torch.tensor([self.prompt.place(number) for number in numbers]).mT
-        places = places.to(values.device, non_blocking=True)
-        features = Features(values, places.float(), (1,) * len(numbers))
+        positions = torch.tensor([self.prompt.position_of(number) for number in numbers]).mT
+        positions = positions.to(values.device, non_blocking=True)
+        features = Features(values, positions.float(), (1,) * len(numbers))
         return self.prompt.embed(features, self.samples)
 
     def reorder(self, index: Sequence[int], sharing: int = 1) -> None:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from unitf.errors import UserError
-from unitf.generation.choosing import Rules, draw, likely
+from unitf.generation.generation_settings import Generation
 from unitf.generation.prompt import Reader
-from unitf.generation.settings import Generation
+from unitf.generation.rules import Rules, draw, likely
 
 
-class Step(NamedTuple):
+class GenerationStep(NamedTuple):
     """One new token of one sequence.
 
     Args:
@@ -39,7 +39,7 @@ class _Sequence(NamedTuple):
 
 
 @torch.inference_mode()
-def write(reader: Reader, settings: Generation) -> Iterator[Step]:
+def write(reader: Reader, settings: Generation) -> Iterator[GenerationStep]:
     """The tokens of all samples as they come, one of each unfinished sequence at a time."""
     prompt = reader.prompt
     rules = Rules(settings, prompt)
@@ -70,7 +70,9 @@ def _generator(seed: int | None, number: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed + number * 0x9E3779B9) % 2**63)
 
 
-def _ids(logits: Tensor, going: Sequence[_Sequence], rules: Rules) -> tuple[Tensor, list[Step]]:
+def _ids(
+    logits: Tensor, going: Sequence[_Sequence], rules: Rules
+) -> tuple[Tensor, list[GenerationStep]]:
     """The next id of each sequence, from logits V×N."""
     scores = rules.apply(logits.mT, [s.sample for s in going], [s.tokens for s in going])
     if rules.settings.temperature:
@@ -82,13 +84,13 @@ def _ids(logits: Tensor, going: Sequence[_Sequence], rules: Rules) -> tuple[Tens
     for sequence, token, log_probability in zip(going, chosen.tolist(), sure.tolist(), strict=True):
         sequence.tokens.append(token)
         last = rules.ended(sequence.tokens, sequence.budget, sequence.sample)
-        steps.append(Step(sequence.sample, sequence.number, token, log_probability, last))
+        steps.append(GenerationStep(sequence.sample, sequence.number, token, log_probability, last))
     return chosen, steps
 
 
 def _numbers(
     predicted: Tensor, going: Sequence[_Sequence], rules: Rules
-) -> tuple[Tensor, list[Step]]:
+) -> tuple[Tensor, list[GenerationStep]]:
     """The next F numbers of each sequence, which are what was predicted."""
     settings = rules.settings
     if settings.temperature or settings.answers or settings.allowed or settings.stop:
@@ -99,5 +101,5 @@ def _numbers(
     for sequence, token in zip(going, predicted.unbind(1), strict=True):
         sequence.tokens.append(0)
         last = len(sequence.tokens) >= sequence.budget
-        steps.append(Step(sequence.sample, sequence.number, token, None, last))
+        steps.append(GenerationStep(sequence.sample, sequence.number, token, None, last))
     return predicted, steps

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from unitf.generation.beams import search
-from unitf.generation.choosing import Rules
+from unitf.generation.generation_settings import Generation
 from unitf.generation.prompt import Prompt, Reader
-from unitf.generation.sampling import Step, write
-from unitf.generation.settings import Generation
+from unitf.generation.rules import Rules
+from unitf.generation.sampling import GenerationStep, write
 
 
 @dataclass(eq=False)
-class Written:
+class GeneratedSequence:
     """One sequence that was written for one sample.
 
     Args:
@@ -41,17 +41,17 @@ class Written:
         return rules.cut(found, self.sample) if isinstance(found, str) else found
 
 
-def generate(core: nn.Module, prompt: Prompt, settings: Generation) -> list[Written]:
+def generate(core: nn.Module, prompt: Prompt, settings: Generation) -> list[GeneratedSequence]:
     """The sequences of all samples, those of a sample side by side; of beams the best first."""
     reader = Reader(core, prompt, settings)
     if settings.num_beams > 1:
         return [
-            Written(sample, [*beam.tokens], [*beam.log_probabilities], beam.score)
+            GeneratedSequence(sample, [*beam.tokens], [*beam.log_probabilities], beam.score)
             for sample, beams in enumerate(search(reader, settings))
             for beam in beams
         ]
     written = {
-        (sample, number): Written(sample)
+        (sample, number): GeneratedSequence(sample)
         for sample in range(len(prompt.room))
         for number in range(settings.num_returns)
     }
@@ -75,7 +75,7 @@ class StreamedText:
         self.shown = 0
         self.wait = max((len(stop) - 1 for stop in self.rules.stop_texts), default=0)
 
-    def add(self, step: Step) -> str:
+    def add(self, step: GenerationStep) -> str:
         """What can be shown now, and could not before."""
         assert isinstance(step.token, int)
         if not (step.is_last and step.token in self.rules.ends):

@@ -2,7 +2,7 @@
 
 from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads import Head
+from unitf.tasks.heads.head import Head
 from unitf.tasks.masked_tokens import MaskedTokens
 from unitf.tasks.next_token import NextToken
 from unitf.tasks.regression import Regression

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import classification as scores
 
-from unitf.batch import Sample, View
-from unitf.tasks.figures import Figures, MacroAUROC, MacroLabelAUROC, take
-from unitf.tasks.heads import Head, PooledHead
-from unitf.tasks.labels import Label, LabelNames, as_label
-from unitf.tasks.pooled import Pooled
-from unitf.tasks.pooling import PoolingName
+from unitf.batch import Sample, TaskBatch
+from unitf.tasks.common.label_names import Label, LabelNames, as_label
+from unitf.tasks.common.pooled import Pooled
+from unitf.tasks.heads.head import Head, PooledHead
+from unitf.tasks.heads.pooling import PoolingName
+from unitf.tasks.metrics.task_metrics import MacroAUROC, MacroLabelAUROC, TaskMetrics, take
 from unitf.tasks.task import Tokenizers
 
 TOP = 5  # so many classes does a prediction name
 
 
-class _Labelled(Pooled, LabelNames):
+class LabelledTask(Pooled, LabelNames):
     """What both kinds of classification share: the known classes and one logit for each.
 
     Args:
@@ -60,7 +60,7 @@ class _Labelled(Pooled, LabelNames):
         self.learn_from(
             label
             for sample in samples
-            if self.takes(sample)
+            if self.accepts(sample)
             for label in self.labels(sample[self.target])  # type: ignore[index]
         )
 
@@ -71,14 +71,14 @@ class _Labelled(Pooled, LabelNames):
 
     def _best(self, probabilities: Float[Tensor, "S C"]) -> list[dict[str, float]]:
         """Of each sample the most probable classes with their probabilities."""
-        best, places = probabilities.topk(min(TOP, self.num_classes), dim=1)
+        best, indices = probabilities.topk(min(TOP, self.num_classes), dim=1)
         return [
-            {str(self.classes[place]): p for place, p in zip(row, values, strict=True)}
-            for row, values in zip(places.tolist(), best.tolist(), strict=True)
+            {str(self.classes[index]): p for index, p in zip(row, values, strict=True)}
+            for row, values in zip(indices.tolist(), best.tolist(), strict=True)
         ]
 
 
-class Classification(_Labelled):
+class Classification(LabelledTask):
     """Each sample belongs to one class (cross-entropy).
 
     Args:
@@ -109,18 +109,18 @@ class Classification(_Labelled):
         return torch.tensor(self.number(as_label(sample[self.target])))  # type: ignore[index]
 
     def losses(
-        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
         """Cross-entropy with `view.target`: classes (S,), or a distribution (S, C) from mixup."""
         if not view.num_samples:
-            return reading.sum(1)
+            return output.sum(1)
         return functional.cross_entropy(
-            reading, view.target, reduction="none", label_smoothing=self.label_smoothing
+            output, view.target, reduction="none", label_smoothing=self.label_smoothing
         )
 
-    def metrics(self) -> Figures:
+    def metrics(self) -> TaskMetrics:
         size = self.num_classes
-        return Figures(
+        return TaskMetrics(
             {
                 "accuracy": scores.MulticlassAccuracy(size, average="micro"),
                 "f1": scores.MulticlassF1Score(size, average="macro"),
@@ -129,32 +129,32 @@ class Classification(_Labelled):
             }
         )
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "S C"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "S C"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         if len(sequences):
             target = view.target.argmax(1) if view.target.ndim == 2 else view.target
-            metrics.update(take(reading.softmax(1), sequences), take(target, sequences))
+            metrics.update(take(output.softmax(1), sequences), take(target, sequences))
 
     def predict(
-        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
-        probabilities = reading.softmax(1)
-        highest, places = probabilities.max(1)
+        probabilities = output.softmax(1)
+        highest, indices = probabilities.max(1)
         return [
-            {"label": self.classes[place], "probability": p, "probabilities": best}
-            for place, p, best in zip(
-                places.tolist(), highest.tolist(), self._best(probabilities), strict=True
+            {"label": self.classes[index], "probability": p, "probabilities": best}
+            for index, p, best in zip(
+                indices.tolist(), highest.tolist(), self._best(probabilities), strict=True
             )
         ]
 
 
-class MultiLabelClassification(_Labelled):
+class MultiLabelClassification(LabelledTask):
     """Each sample belongs to any number of classes (binary cross-entropy, mean over classes).
 
     The target is a list of labels, or one text with `separator` between them.
@@ -193,17 +193,17 @@ class MultiLabelClassification(_Labelled):
         return target
 
     def losses(
-        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
         if not view.num_samples:
-            return reading.sum(1)
+            return output.sum(1)
         return functional.binary_cross_entropy_with_logits(
-            reading, view.target, reduction="none"
+            output, view.target, reduction="none"
         ).mean(1)
 
-    def metrics(self) -> Figures:
+    def metrics(self) -> TaskMetrics:
         size = self.num_classes
-        return Figures(
+        return TaskMetrics(
             {
                 "accuracy": scores.MultilabelExactMatch(size),
                 "f1": scores.MultilabelF1Score(size, average="macro"),
@@ -212,22 +212,22 @@ class MultiLabelClassification(_Labelled):
             }
         )
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "S C"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "S C"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         if len(sequences):
             target = (view.target > 0.5).long()
-            metrics.update(take(reading.sigmoid(), sequences), take(target, sequences))
+            metrics.update(take(output.sigmoid(), sequences), take(target, sequences))
 
     def predict(
-        self, reading: Float[Tensor, "S C"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
-        probabilities = reading.sigmoid()
+        probabilities = output.sigmoid()
         return [
             {
                 "labels": [name for name, p in zip(self.classes, row, strict=True) if p > 0.5],

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitf.batch import Encoding, Sample, View
+from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.initialisation import initialise
-from unitf.tasks.average_precision import AveragePrecision
-from unitf.tasks.boxes import generalised_overlap, match, to_centres, to_corners
-from unitf.tasks.classification import Label, _Labelled, as_label
-from unitf.tasks.figures import Figures
+from unitf.nn.initialisation import initialise
+from unitf.tasks.classification import Label, LabelledTask, as_label
+from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
+from unitf.tasks.metrics.average_precision import AveragePrecision
+from unitf.tasks.metrics.task_metrics import TaskMetrics
 from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 
@@ -36,7 +36,7 @@ class Layers(nn.Module):
         return last(rows)
 
 
-class Detection(_Labelled):
+class Detection(LabelledTask):
     """Each of Q learned columns is one object with its box, or none (Carion et al., 2020).
 
     The target of a sample is a dictionary: `labels`, and `boxes` as (left, top, right, bottom),
@@ -105,7 +105,7 @@ class Detection(_Labelled):
             )
         return value[name]
 
-    def align(self, encoding: Encoding, note: Any) -> dict[str, Tensor]:
+    def encode_token_target(self, encoding: EncodedSample, sample_info: Any) -> dict[str, Tensor]:
         moving = [column for column, used in encoding.inputs.items() if used.moves]
         if encoding.train and moving:
             raise UserError(
@@ -158,16 +158,18 @@ class Detection(_Labelled):
             self.tokens = nn.Parameter(torch.empty(self.num_objects, dim))
             nn.init.trunc_normal_(self.tokens, std=0.02, a=-0.04, b=0.04)
 
-    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
+    def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
         if self.tokens is None:
             return Tokens.concat(parts)
         count, first = parts[0].num_sequences, parts[0]
         rows = self.tokens.to(first.matrix.dtype).expand(count, -1, -1).flatten(0, 1)
-        places = first.positions.new_zeros(len(first.positions), len(rows))
-        own = Tokens.from_rows(rows, [self.num_objects] * count, places)
+        positions = first.positions.new_zeros(len(first.positions), len(rows))
+        own = Tokens.from_rows(rows, [self.num_objects] * count, positions)
         return Tokens.concat([own, *parts])
 
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S Q C5"]:
+    def outputs(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "S Q C5"]:
         """For each column the logits of the classes, that of no object, and the box."""
         first, last = self.columns or (0, self.num_objects)
         read = columns.within(first, last)
@@ -182,13 +184,13 @@ class Detection(_Labelled):
         return read_all.unflatten(0, (-1, self.num_objects))
 
     def losses(
-        self, reading: Float[Tensor, "S Q C5"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S Q C5"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
         """DETR's loss is the mean of these: both are weighted by all objects of the batch."""
         if not view.num_samples:
-            return reading.flatten(1).sum(1)
-        logits, boxes = reading[..., :-4], reading[..., -4:]
-        size = len(reading)
+            return output.flatten(1).sum(1)
+        logits, boxes = output[..., :-4], output[..., -4:]
+        size = len(output)
         wanted = torch.full(logits.shape[:2], self.num_classes, device=logits.device)
         distances = []
         for number, target in enumerate(self._targets(view)):
@@ -217,7 +219,7 @@ class Detection(_Labelled):
         overlap = generalised_overlap(*torch.broadcast_tensors(to_corners(found), to_corners(true)))
         return self.box_weight * distance - self.overlap_weight * overlap - probable
 
-    def _targets(self, view: View) -> list[dict[str, Tensor]]:
+    def _targets(self, view: TaskBatch) -> list[dict[str, Tensor]]:
         """The objects of each sample."""
         counts = view.target["counts"].tolist()
         labels, boxes = (view.target[name].split(counts) for name in ("labels", "boxes"))
@@ -225,25 +227,25 @@ class Detection(_Labelled):
 
     # ---- for a person ------------------------------------------------------------------
 
-    def metrics(self) -> Figures:
-        return Figures({"map": AveragePrecision()})
+    def metrics(self) -> TaskMetrics:
+        return TaskMetrics({"map": AveragePrecision()})
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "S Q C5"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "S Q C5"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Mean average precision over classes and overlaps, as COCO has it."""
         if not len(sequences):
             return
-        probabilities, boxes = self._found(reading)
-        highest, places = probabilities.max(-1)
+        probabilities, boxes = self._found(output)
+        highest, indices = probabilities.max(-1)
         targets = self._targets(view)
         metrics["map"].update(
-            [{"boxes": boxes[s], "scores": highest[s], "labels": places[s]} for s in sequences],
+            [{"boxes": boxes[s], "scores": highest[s], "labels": indices[s]} for s in sequences],
             [
                 {"boxes": to_corners(targets[s]["boxes"]), "labels": targets[s]["labels"]}
                 for s in sequences
@@ -253,12 +255,12 @@ class Detection(_Labelled):
         metrics["num_samples"].update(everyone, everyone)
 
     def predict(
-        self, reading: Float[Tensor, "S Q C5"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S Q C5"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """The objects of each sample, the most probable first."""
-        probabilities, boxes = self._found(reading)
+        probabilities, boxes = self._found(output)
         predictions = []
-        for chances, places in zip(probabilities, boxes, strict=True):
+        for chances, corners in zip(probabilities, boxes, strict=True):
             highest, numbers = chances.max(1)
             order = highest.argsort(descending=True)
             kept = [int(row) for row in order if highest[row] >= self.threshold]
@@ -268,7 +270,7 @@ class Detection(_Labelled):
                         {
                             "label": self.classes[int(numbers[row])],
                             "probability": highest[row].item(),
-                            "box": places[row].tolist(),
+                            "box": corners[row].tolist(),
                         }
                         for row in kept
                     ]
@@ -276,7 +278,7 @@ class Detection(_Labelled):
             )
         return predictions
 
-    def _found(self, reading: Float[Tensor, "S Q C5"]) -> tuple[Tensor, Tensor]:
+    def _found(self, output: Float[Tensor, "S Q C5"]) -> tuple[Tensor, Tensor]:
         """The probabilities of the classes (S, Q, C), and the corners of the boxes (S, Q, 4)."""
-        probabilities = reading[..., :-4].softmax(-1)[..., :-1]
-        return probabilities, to_corners(reading[..., -4:]).clamp(0, 1)
+        probabilities = output[..., :-4].softmax(-1)[..., :-1]
+        return probabilities, to_corners(output[..., -4:]).clamp(0, 1)

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import MeanMetric
 
-from unitf.batch import Sample, View
+from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.tasks.figures import Figures, take
-from unitf.tasks.heads import Head, PooledHead
-from unitf.tasks.pooled import Pooled, by_head
-from unitf.tasks.pooling import PoolingName
+from unitf.tasks.common.pooled import Pooled, by_head
+from unitf.tasks.heads.head import Head, PooledHead
+from unitf.tasks.heads.pooling import PoolingName
+from unitf.tasks.metrics.task_metrics import TaskMetrics, take
 from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 
@@ -69,11 +69,13 @@ class Embedding(Pooled):
     def make_parameters(self, dim: int) -> None:
         self.head = PooledHead(dim, self.size, self.pooling, settings=self.head_settings)
 
-    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
-        return self.head.arrange([Tokens.pack(parts)])
+    def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
+        return self.head.join_inputs([Tokens.pack(parts)])
 
     @by_head
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S I E"]:
+    def outputs(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "S I E"]:
         """For each sample the vector of each input."""
         vectors = self.head(columns).float()
         if self.normalise:
@@ -81,18 +83,20 @@ class Embedding(Pooled):
         return vectors.unflatten(0, (len(self.inputs), -1)).transpose(0, 1)
 
     def sample_vectors(
-        self, columns: Tokens, view: View, tokenizers: Tokenizers
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S E"]:
         """The task's own: of a sample with both inputs the mean of their vectors."""
-        read = self.read(columns, view, tokenizers)
+        read = self.outputs(columns, view, tokenizers)
         lengths = [features.lengths for features in view.features.values()]
         brought = torch.tensor(lengths, device=read.device).mT[..., None] > 0
         return (read * brought).sum(1) / brought.sum(1).clamp(min=1)
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S E"]:
-        return self.read(columns, view, tokenizers).flatten(1)
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "S E"]:
+        return self.outputs(columns, view, tokenizers).flatten(1)
 
-    def _scores(self, vectors: Float[Tensor, "S I E"], view: View) -> tuple[Tensor, list[int]]:
+    def _scores(self, vectors: Float[Tensor, "S I E"], view: TaskBatch) -> tuple[Tensor, list[int]]:
         """The cosines of all pairs of the samples that have both, and which samples those are."""
         if len(self.inputs) != 2:
             raise UserError(
@@ -104,31 +108,31 @@ class Embedding(Pooled):
         return first @ second.mT / self.temperature, whole
 
     def losses(
-        self, reading: Float[Tensor, "S I E"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S I E"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " L"]:
-        scores, whole = self._scores(reading, view)
+        scores, whole = self._scores(output, view)
         if not whole:
-            return reading.flatten(1).sum(1)[:0]
+            return output.flatten(1).sum(1)[:0]
         partners = torch.arange(len(whole), device=scores.device)
         there = functional.cross_entropy(scores, partners, reduction="none")
         back = functional.cross_entropy(scores.mT, partners, reduction="none")
         return (there + back) / 2
 
-    def metrics(self) -> Figures:
-        return Figures({"accuracy": MeanMetric()})
+    def metrics(self) -> TaskMetrics:
+        return TaskMetrics({"accuracy": MeanMetric()})
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "S I E"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "S I E"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Accuracy: how often the partner is the nearest of the batch."""
         if not len(sequences):
             return
-        scores, whole = self._scores(reading, view)
+        scores, whole = self._scores(output, view)
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
         found = scores.argmax(1).tolist() if whole else []
@@ -137,11 +141,11 @@ class Embedding(Pooled):
             metrics["accuracy"].update(torch.tensor(hits, dtype=torch.float32))
 
     def predict(
-        self, reading: Float[Tensor, "S I E"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S I E"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         lengths = [features.lengths for features in view.features.values()]
         predictions = []
-        for vectors, counts in zip(reading, zip(*lengths, strict=True), strict=True):
+        for vectors, counts in zip(output, zip(*lengths, strict=True), strict=True):
             present = {
                 name: vector.tolist()
                 for name, vector, count in zip(self.inputs, vectors, counts, strict=True)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MeanMetric
 
-from unitf.batch import Encoding, Sample, View
-from unitf.tasks.figures import Figures
-from unitf.tasks.heads import ColumnHead, Head
-from unitf.tasks.hiding import Hiding
-from unitf.tasks.places import first_places, members, rows_of
+from unitf.batch import EncodedSample, Sample, TaskBatch
+from unitf.tasks.common.masking import Masking
+from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
+from unitf.tasks.heads.head import ColumnHead, Head
+from unitf.tasks.metrics.task_metrics import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 TOP = 5  # so many tokens does a prediction name
@@ -28,7 +28,7 @@ class Guess:
     """What is said of the hidden tokens of one input, a token a row."""
 
     sequences: Shaped[Tensor, " M"]  # the sequence that each belongs to
-    places: Shaped[Tensor, " M"]  # which of the input's tokens each is
+    indices: Shaped[Tensor, " M"]  # which of the input's tokens each is
     predicted: Float[Tensor, "_ M"]  # V×M logits, or F×M
     losses: Float[Tensor, " M"]
 
@@ -66,7 +66,7 @@ class MaskedTokens(Task):
         normalise: bool = False,
     ) -> None:
         super().__init__(inputs, None, weight)
-        self.hiding = Hiding(share, random, kept, block)
+        self.hiding = Masking(share, random, kept, block)
         self.head_settings = head
         self.normalise = normalise
 
@@ -79,7 +79,9 @@ class MaskedTokens(Task):
     def encode_target(self, sample: Sample) -> None:
         """What is to be predicted are the tokens."""
 
-    def align(self, encoding: Encoding, note: Any) -> dict[str, dict[str, Tensor]]:
+    def encode_token_target(
+        self, encoding: EncodedSample, sample_info: Any
+    ) -> dict[str, dict[str, Tensor]]:
         """For each input which tokens are hidden, and what is shown of it."""
         return {
             column: self.hiding(features, encoding.inputs[column], encoding.train)
@@ -114,7 +116,7 @@ class MaskedTokens(Task):
             self.vectors[column] = nn.Parameter(torch.empty(width))
             nn.init.trunc_normal_(self.vectors[column], std=0.02, a=-0.04, b=0.04)
 
-    def embed(self, view: View, tokenizers: Tokenizers) -> list[Tokens]:
+    def embed(self, view: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
         """The tokens of each input as they are shown."""
         parts = []
         for column, name in self.inputs.items():
@@ -125,14 +127,14 @@ class MaskedTokens(Task):
             parts.append(tokenizers[name](replace(features, values=shown), hidden, vector))
         return parts
 
-    def whole(self, view: View) -> View:
+    def unmasked(self, view: TaskBatch) -> TaskBatch:
         none = {
             column: {"hidden": torch.zeros_like(f.positions[0], dtype=torch.bool), "shown": f.rows}
             for column, f in view.features.items()
         }
         return replace(view, target=none)
 
-    def _choice(self, column: str, view: View, tokenizers: Tokenizers) -> dict[str, Tensor]:
+    def _choice(self, column: str, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, Tensor]:
         """What is hidden: as the data worker chose; to predict, the masks or a share."""
         features, tokenizer = view.features[column], tokenizers[self.inputs[column]]
         if view.target is not None and column in view.target:
@@ -150,55 +152,57 @@ class MaskedTokens(Task):
             name: torch.cat([one[name] for one in made]).to(device) for name in ("hidden", "shown")
         }
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N _"]:
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N _"]:
         """What is predicted of every token of the first input, hidden or not."""
         [(column, name), *_] = self.inputs.items()
-        first = first_places(columns, view, self.inputs, tokenizers)[column]
+        first = first_offsets(columns, view, self.inputs, tokenizers)[column]
         rows = self.head(rows_of(columns, view.features[column], first))
         return tokenizers[name].unembed(rows.mT).mT
 
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> dict[str, Guess]:
+    def outputs(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, Guess]:
         """For each input what is said of its hidden tokens."""
-        first = first_places(columns, view, self.inputs, tokenizers)
+        first = first_offsets(columns, view, self.inputs, tokenizers)
         guesses = {}
         for column, name in self.inputs.items():
             features = view.features[column]
             hidden: Bool[Tensor, " N"] = self._choice(column, view, tokenizers)["hidden"]
-            places = torch.nonzero(hidden).flatten()
-            rows = rows_of(columns, features, first[column]).index_select(0, places)
+            indices = torch.nonzero(hidden).flatten()
+            rows = rows_of(columns, features, first[column]).index_select(0, indices)
             predicted = tokenizers[name].unembed(self.head(rows).mT)
-            truth = features.rows.index_select(0, places)
+            truth = features.rows.index_select(0, indices)
             if self.normalise and not features.is_ids:
                 content = truth[:, tokenizers[name].content]
                 content.copy_(functional.layer_norm(content, content.shape[1:], eps=1e-6))
             truth = Features(
                 truth if features.is_ids else truth.mT,
-                features.positions[:, places],
-                (len(places),),
+                features.positions[:, indices],
+                (len(indices),),
             )
             guesses[column] = Guess(
-                sequences=members(features).to(places.device)[places],
-                places=places,
+                sequences=members(features).to(indices.device)[indices],
+                indices=indices,
                 predicted=predicted,
                 losses=tokenizers[name].loss(predicted, truth).float(),
             )
         return guesses
 
     def losses(
-        self, reading: dict[str, Guess], view: View, tokenizers: Tokenizers
+        self, output: dict[str, Guess], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " M"]:
-        return torch.cat([guess.losses for guess in reading.values()])
+        return torch.cat([guess.losses for guess in output.values()])
 
     # ---- for a person ------------------------------------------------------------------
 
-    def metrics(self) -> Figures:
-        return Figures({name: MeanMetric() for name in ("accuracy", "nats_per_token", "mse")})
+    def metrics(self) -> TaskMetrics:
+        return TaskMetrics({name: MeanMetric() for name in ("accuracy", "nats_per_token", "mse")})
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: dict[str, Guess],
-        view: View,
+        metrics: TaskMetrics,
+        output: dict[str, Guess],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -208,7 +212,7 @@ class MaskedTokens(Task):
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
         wanted = torch.tensor(list(sequences))
-        for column, guess in reading.items():
+        for column, guess in output.items():
             features = view.features[column]
             chosen = torch.isin(guess.sequences, wanted.to(guess.sequences.device))
             losses = guess.losses.detach()[chosen]
@@ -218,15 +222,15 @@ class MaskedTokens(Task):
                 metrics["mse"].update(losses)
                 continue
             metrics["nats_per_token"].update(losses)
-            hits = guess.predicted.argmax(0) == features.values[guess.places]
+            hits = guess.predicted.argmax(0) == features.values[guess.indices]
             metrics["accuracy"].update(hits[chosen].float())
 
     def predict(
-        self, reading: dict[str, Guess], view: View, tokenizers: Tokenizers
+        self, output: dict[str, Guess], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of ids each mask with its likeliest tokens and the filled value; of F×N the error."""
         predictions: list[dict[str, Any]] = [{} for _ in range(view.num_samples)]
-        for column, guess in reading.items():
+        for column, guess in output.items():
             tokenizer, features = tokenizers[self.inputs[column]], view.features[column]
             for number, part in enumerate(features.split()):
                 if not part.num_tokens:
@@ -235,8 +239,8 @@ class MaskedTokens(Task):
                 said = predictions[number].setdefault(column, {})
                 if features.is_ids:
                     start = sum(features.lengths[:number])
-                    places = (guess.places[own] - start).cpu()
-                    said |= _filled(tokenizer, part.to("cpu"), places, guess.predicted[:, own])
+                    indices = (guess.indices[own] - start).cpu()
+                    said |= _filled(tokenizer, part.to("cpu"), indices, guess.predicted[:, own])
                 else:
                     said["mse"] = guess.losses[own].mean().item()
         return [next(iter(p.values())) if len(self.inputs) == 1 and p else p for p in predictions]
@@ -245,20 +249,20 @@ class MaskedTokens(Task):
 def _filled(
     tokenizer: Tokenizer,
     features: Features,
-    places: Shaped[Tensor, " M"],
+    indices: Shaped[Tensor, " M"],
     logits: Float[Tensor, "V M"],
 ) -> dict[str, Any]:
     """The value with its likeliest tokens at the masks, and for each mask the likeliest ones."""
     likely, ids = logits.float().softmax(0).topk(min(TOP, len(logits)), dim=0)
     values = features.values.clone()
-    values[places] = ids[0].cpu().to(values.dtype)
+    values[indices] = ids[0].cpu().to(values.dtype)
     masks = []
-    for place, *best in zip(places.tolist(), ids.mT.tolist(), likely.mT.tolist(), strict=True):
+    for index, *best in zip(indices.tolist(), ids.mT.tolist(), likely.mT.tolist(), strict=True):
         tokens = [
             {"token": _spelled(tokenizer, number), "probability": p}
             for number, p in zip(*best, strict=True)
         ]
-        masks.append({"place": place, "tokens": tokens})
+        masks.append({"place": index, "tokens": tokens})
     filled = replace(features, values=values)
     return {"filled": _value_of(tokenizer, filled), "masks": masks}
 

@@ -10,16 +10,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from unitf.batch import Sample, View
+from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.generation import Prompt
-from unitf.tasks.figures import Figures, take
-from unitf.tasks.places import lengths_of, runs, sums
-from unitf.tasks.pooling import LearnedToken
-from unitf.tasks.prompting import make_prompt, new_tokens, room_of, without_end
-from unitf.tasks.task import Given, Task, Tokenizers
-from unitf.tasks.token_figures import TokenFigures, loss_of_sequence
-from unitf.tokenizer import Tokenizer
+from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of, without_end
+from unitf.tasks.common.token_offsets import lengths_of, runs, sums
+from unitf.tasks.heads.pooling import LearnedToken
+from unitf.tasks.metrics.task_metrics import TaskMetrics, take
+from unitf.tasks.metrics.token_metrics import TokenMetrics, loss_of_sequence
+from unitf.tasks.task import CoreInputs, Task, Tokenizers
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 
@@ -58,12 +58,12 @@ class NextToken(Task):
         if self.starts:
             self.start = LearnedToken(dim, position=-1.0)  # the first real token stands at 0
 
-    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
+    def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
         if self.start is None:
             return Tokens.concat(parts)
         return Tokens.concat([self.start(parts[0].num_sequences), *parts])
 
-    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+    def prompt(self, view: TaskBatch, tokenizers: Tokenizers) -> Prompt:
         """The tokens of the inputs; the last of them is continued."""
         column, name = list(self.inputs.items())[-1]
         tokenizer = tokenizers[name]
@@ -73,14 +73,14 @@ class NextToken(Task):
         otherwise = [None if count else tokenizer.start_id for count in counts]
         features = without_end(view.features[column], tokenizer.end_id, otherwise)
         view = replace(view, features={**view.features, column: features})
-        tokens = self.arrange(self.embed(view, tokenizers))
+        tokens = self.join_inputs(self.embed(view, tokenizers))
         if 0 in tokens.lengths:
             raise UserError(f"{column}: an empty prompt, expected at least one token to go on from")
         if tokenizer.num_prefix and 0 in features.lengths:
             raise UserError(f"{column}: an empty prompt, expected a token to put the prefix before")
         written = [one.values.tolist() if one.is_ids else [] for one in features.split()]
         return make_prompt(
-            Given(tokens),
+            CoreInputs(tokens),
             tokenizer,
             partial(new_tokens, tokenizer, None),
             written,
@@ -90,27 +90,27 @@ class NextToken(Task):
             goes_on=True,
         )
 
-    def _firsts(self, view: View, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
+    def _firsts(self, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
         """For each input and sample, where in the sequence its first token stands."""
-        places = np.full(view.num_samples, int(self.starts))
+        offsets = np.full(view.num_samples, int(self.starts))
         firsts = {}
         for column, name in self.inputs.items():
             features = view.features[column]
             taken = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
             # a prefix stands before the first token, which is then predicted from its last column
-            firsts[column] = places + taken - lengths_of(features)
-            places = places + taken
+            firsts[column] = offsets + taken - lengths_of(features)
+            offsets = offsets + taken
         return firsts
 
-    def _skipped(self, view: View, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
+    def _skipped(self, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
         """For each input and sample 1 where its first token has no column before it, else 0."""
         return {
             column: ((first == 0) & (lengths_of(view.features[column]) > 0)).astype(np.int64)
             for column, first in self._firsts(view, tokenizers).items()
         }
 
-    def read(
-        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    def outputs(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Float[Tensor, " _"]]:
         """For each input the loss of each token that is predicted, from the column before it."""
         # the logits of a large vocabulary are the largest thing of a step: they stay in here
@@ -125,7 +125,9 @@ class NextToken(Task):
             losses[column] = tokenizers[name].loss(predicted, features).float()
         return losses
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N V"]:
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N V"]:
         """What every column, the start token's too, says of the token after it."""
         if len(self.inputs) != 1:
             raise UserError(
@@ -135,18 +137,18 @@ class NextToken(Task):
         return tokenizers[name].unembed(columns.matrix).mT
 
     def losses(
-        self, reading: dict[str, Float[Tensor, " _"]], view: View, tokenizers: Tokenizers
+        self, output: dict[str, Float[Tensor, " _"]], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " N"]:
-        return torch.cat(list(reading.values()))
+        return torch.cat(list(output.values()))
 
-    def metrics(self) -> Figures:
-        return Figures({"tokens": TokenFigures()})
+    def metrics(self) -> TaskMetrics:
+        return TaskMetrics({"tokens": TokenMetrics()})
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: dict[str, Float[Tensor, " _"]],
-        view: View,
+        metrics: TaskMetrics,
+        output: dict[str, Float[Tensor, " _"]],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -155,7 +157,7 @@ class NextToken(Task):
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
         skipped = self._skipped(view, tokenizers)
-        for number, (column, losses) in enumerate(reading.items()):
+        for number, (column, losses) in enumerate(output.items()):
             features = view.features[column]
             counts = lengths_of(features) - skipped[column]
             totals = take(sums(losses, counts), sequences)
@@ -174,12 +176,12 @@ class NextToken(Task):
             )
 
     def predict(
-        self, reading: dict[str, Float[Tensor, " _"]], view: View, tokenizers: Tokenizers
+        self, output: dict[str, Float[Tensor, " _"]], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of each sample the mean loss, and the perplexity where its tokens are ids."""
         totals, counts, ids = np.zeros((3, view.num_samples))
         skipped = self._skipped(view, tokenizers)
-        for column, losses in reading.items():
+        for column, losses in output.items():
             features = view.features[column]
             predicted = lengths_of(features) - skipped[column]
             totals += sums(losses.detach(), predicted).cpu().numpy()

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import regression as scores
 
-from unitf.batch import Sample, View
+from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.tasks.figures import Figures, take
-from unitf.tasks.heads import Head, PooledHead
-from unitf.tasks.pooled import Pooled
-from unitf.tasks.pooling import PoolingName
+from unitf.tasks.common.pooled import Pooled
+from unitf.tasks.heads.head import Head, PooledHead
+from unitf.tasks.heads.pooling import PoolingName
+from unitf.tasks.metrics.task_metrics import TaskMetrics, take
 from unitf.tasks.task import Tokenizers
 
 LOSSES = {
@@ -77,7 +77,7 @@ class Regression(Pooled):
         """Mean and deviation of the target, in one pass (Welford, 1962)."""
         count, mean, squares = 0, np.zeros(1), np.zeros(1)
         for sample in samples:
-            if self.takes(sample):
+            if self.accepts(sample):
                 numbers = self.numbers(sample)
                 if count == 0:
                     mean, squares = np.zeros(len(numbers)), np.zeros(len(numbers))
@@ -106,14 +106,14 @@ class Regression(Pooled):
         self.head = PooledHead(dim, self.size, self.pooling, self.dropout, self.head_settings)
 
     def losses(
-        self, reading: Float[Tensor, "S K"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S K"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
         if not view.num_samples:
-            return reading.sum(1)
-        return LOSSES[self.loss](reading, view.target, reduction="none").mean(1)
+            return output.sum(1)
+        return LOSSES[self.loss](output, view.target, reduction="none").mean(1)
 
-    def metrics(self) -> Figures:
-        return Figures(
+    def metrics(self) -> TaskMetrics:
+        return TaskMetrics(
             {
                 "mae": scores.MeanAbsoluteError(),
                 "rmse": scores.MeanSquaredError(squared=False),
@@ -122,28 +122,28 @@ class Regression(Pooled):
             }
         )
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "S K"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "S K"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         if len(sequences):
             # in the target's unit, but around its mean: all four figures are the same, and
             # float32 does not lose them to a large mean
-            unit = torch.tensor(self.fitted["deviation"], device=reading.device).float()
-            predicted, target = take(reading, sequences) * unit, take(view.target, sequences) * unit
+            unit = torch.tensor(self.fitted["deviation"], device=output.device).float()
+            predicted, target = take(output, sequences) * unit, take(view.target, sequences) * unit
             if self.size == 1:
                 predicted, target = predicted.squeeze(1), target.squeeze(1)
             metrics.update(predicted.contiguous(), target.contiguous())
 
     def predict(
-        self, reading: Float[Tensor, "S K"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S K"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         unit, mean = (torch.tensor(self.fitted[k]).double() for k in ("deviation", "mean"))
-        values = (reading.detach().cpu().double() * unit + mean).tolist()
+        values = (output.detach().cpu().double() * unit + mean).tolist()
         return [{"value": row[0] if self.size == 1 else row} for row in values]
 
 

@@ -11,21 +11,21 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from unitf.absolute import LearnedPositions
-from unitf.batch import Encoding, Sample, View
-from unitf.cross_entropy import cross_entropy
+from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Rules, generate
-from unitf.tasks.consistency import losses_of_two
-from unitf.tasks.figures import Figures, take
-from unitf.tasks.places import lengths_of, runs, sums
-from unitf.tasks.pooling import LearnedToken
-from unitf.tasks.prompting import make_prompt, new_tokens, room_of
-from unitf.tasks.target import TargetPositions, behind, ended, moved
-from unitf.tasks.task import Given, Task, Tokenizers
-from unitf.tasks.text_figures import TextFigure, text_figures
-from unitf.tasks.token_figures import TokenFigures, loss_of_sequence
-from unitf.tokenizer import Tokenizer
+from unitf.nn.cross_entropy import cross_entropy
+from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of
+from unitf.tasks.common.r_drop import losses_of_two
+from unitf.tasks.common.target_sequence import TargetPositions, behind, ended, moved
+from unitf.tasks.common.token_offsets import lengths_of, runs, sums
+from unitf.tasks.heads.pooling import LearnedToken
+from unitf.tasks.metrics.task_metrics import TaskMetrics, take
+from unitf.tasks.metrics.text_metrics import TextMetric, text_metrics
+from unitf.tasks.metrics.token_metrics import TokenMetrics, loss_of_sequence
+from unitf.tasks.task import CoreInputs, Task, Tokenizers
+from unitf.tokenizer.position_embedding import LearnedPositions
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 
@@ -69,7 +69,7 @@ class SequenceToSequence(Task):
         label_smoothing: float = 0.0,
         consistency: float = 0.0,
         generate: Generation | None = None,
-        metrics: list[TextFigure] | None = None,
+        metrics: list[TextMetric] | None = None,
         validate_by_generating: bool = False,
         weight: float = 1.0,
     ) -> None:
@@ -91,7 +91,7 @@ class SequenceToSequence(Task):
         if metrics and generate is None:
             raise UserError("metrics are of texts that were generated: expected generate with them")
         self.text_metrics = metrics or []
-        text_figures(self.text_metrics)
+        text_metrics(self.text_metrics)
         self.validate_by_generating = validate_by_generating
 
     @property
@@ -129,27 +129,29 @@ class SequenceToSequence(Task):
 
     # ---- on the device -----------------------------------------------------------------
 
-    def give(self, view: View, tokenizers: Tokenizers) -> Given:
-        source = self.arrange(self.embed(view, tokenizers))
+    def core_inputs(self, view: TaskBatch, tokenizers: Tokenizers) -> CoreInputs:
+        source = self.join_inputs(self.embed(view, tokenizers))
         target = self._read_so_far(view, tokenizers)
         given = self._together(source, target)
-        return Given.pack([given, given]) if self._twice else given
+        return CoreInputs.pack([given, given]) if self._two_passes else given
 
     @property
-    def _twice(self) -> bool:
+    def _two_passes(self) -> bool:
         return self.training and self.consistency > 0
 
-    def _together(self, source: Tokens, target: Tokens) -> Given:
+    def _together(self, source: Tokens, target: Tokens) -> CoreInputs:
         if not self.prefix:
-            return Given(target, source)
-        return Given(Tokens.concat([source, behind(source.lengths, target)]), prefix=source.lengths)
+            return CoreInputs(target, source)
+        return CoreInputs(
+            Tokens.concat([source, behind(source.lengths, target)]), prefix=source.lengths
+        )
 
-    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+    def prompt(self, view: TaskBatch, tokenizers: Tokenizers) -> Prompt:
         """The source, and a start."""
         tokenizer = self._tokenizer(tokenizers)
         if tokenizer.num_prefix:
             raise UserError(f"{self.target}: nothing is generated before a tokenizer's prefix")
-        source, count = self.arrange(self.embed(view, tokenizers)), view.num_samples
+        source, count = self.join_inputs(self.embed(view, tokenizers)), view.num_samples
         if 0 in source.lengths:
             raise UserError(f"nothing to read: expected an input of {', '.join(self.inputs)}")
         written: list[int] = []
@@ -158,9 +160,11 @@ class SequenceToSequence(Task):
         else:
             written = [self._first(tokenizer)]
             device = source.matrix.device
-            places = torch.tensor(tokenizer.place(0), device=device)[:, None].expand(-1, count)
+            positions = torch.tensor(tokenizer.position_of(0), device=device)[:, None].expand(
+                -1, count
+            )
             features = Features(
-                torch.full((count,), written[0], device=device), places, (1,) * count
+                torch.full((count,), written[0], device=device), positions, (1,) * count
             )
             target = tokenizer.without_prefix(features, positions=self.positions)
 
@@ -175,7 +179,7 @@ class SequenceToSequence(Task):
         first = [len(written)] * count
         return make_prompt(given, tokenizer, embed, [written] * count, first, [room] * count)
 
-    def _read_so_far(self, view: View, tokenizers: Tokenizers) -> Tokens:
+    def _read_so_far(self, view: TaskBatch, tokenizers: Tokenizers) -> Tokens:
         """What the decoder reads: a start, then the true target."""
         features, tokenizer = self._sequence(view), self._tokenizer(tokenizers)
         if self.start_token is not None:
@@ -194,7 +198,7 @@ class SequenceToSequence(Task):
             )
         return first
 
-    def _sequence(self, view: View) -> Features:
+    def _sequence(self, view: TaskBatch) -> Features:
         assert view.sequence is not None  # the Encoder makes it, because there is a tokenizer
         return view.sequence
 
@@ -202,7 +206,7 @@ class SequenceToSequence(Task):
         return tokenizers[str(self.target_tokenizer)]
 
     def _predicted(
-        self, columns: Tokens, view: View, tokenizers: Tokenizers
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "_ N"]:
         """For each token of the target what the column before it makes of it."""
         # a learned start is a column more than there are tokens, and the last predicts nothing
@@ -214,29 +218,31 @@ class SequenceToSequence(Task):
         )
         return self._tokenizer(tokenizers).unembed(columns.rows.index_select(0, index).mT)
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N _"]:
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N _"]:
         return self._predicted(columns, view, tokenizers).mT
 
-    def read(
-        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    def outputs(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Shaped[Tensor, " N"]]:
         """Of each token of the target its loss, the smoothed one, and whether it was the best."""
         # the logits of a large vocabulary are the largest thing of a step: they stay in here
         features = self._sequence(view)
-        if self._twice:
-            return self._read_twice(columns, view, tokenizers)
+        if self._two_passes:
+            return self._outputs_of_two_passes(columns, view, tokenizers)
         predicted = self._predicted(columns, view, tokenizers)
         if features.is_ids and self.label_smoothing:
             smoothed, plain = cross_entropy(predicted.mT, features.values, self.label_smoothing)
         else:
             smoothed = plain = self._tokenizer(tokenizers).loss(predicted, features).float()
-        reading = {"losses": plain, "smoothed": smoothed}
+        output = {"losses": plain, "smoothed": smoothed}
         if features.is_ids and not self.training:
-            reading["hits"] = predicted.argmax(0) == features.values
-        return reading
+            output["hits"] = predicted.argmax(0) == features.values
+        return output
 
-    def _read_twice(
-        self, columns: Tokens, view: View, tokenizers: Tokenizers
+    def _outputs_of_two_passes(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Float[Tensor, " N"]]:
         """The same of two passes, of which the columns are."""
         features = self._sequence(view)
@@ -256,37 +262,37 @@ class SequenceToSequence(Task):
         return {"losses": plain, "smoothed": both}
 
     def losses(
-        self, reading: dict[str, Shaped[Tensor, " N"]], view: View, tokenizers: Tokenizers
+        self, output: dict[str, Shaped[Tensor, " N"]], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " N"]:
-        return reading["smoothed"]
+        return output["smoothed"]
 
     # ---- for a person ------------------------------------------------------------------
 
-    def note(self, encoding: Encoding) -> Any:
+    def sample_info(self, encoding: EncodedSample) -> Any:
         """The text that is expected, where texts are compared."""
         return encoding.sample.get(str(self.target)) if self.text_metrics else None
 
-    def examine(
-        self, reading: Any, view: View, tokenizers: Tokenizers, core: nn.Module, testing: bool
+    def evaluate(
+        self, output: Any, view: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
     ) -> Any:
         """The reading, with the texts that are written without a look at the target."""
         wanted = testing or self.validate_by_generating
         if not (self.text_metrics and self.generate and wanted and view.num_samples):
-            return reading
+            return output
         prompt, settings = self.prompt(view, tokenizers), replace(self.generate, num_returns=1)
         rules = Rules(settings, prompt)
         texts = [one.value(rules) for one in generate(core, prompt, settings)]
-        return {**reading, "texts": texts}
+        return {**output, "texts": texts}
 
-    def metrics(self) -> Figures:
-        figures = {"tokens": TokenFigures(), "accuracy": MeanMetric()}
-        return Figures({**figures, **text_figures(self.text_metrics)})
+    def metrics(self) -> TaskMetrics:
+        figures = {"tokens": TokenMetrics(), "accuracy": MeanMetric()}
+        return TaskMetrics({**figures, **text_metrics(self.text_metrics)})
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: dict[str, Shaped[Tensor, " N"]],
-        view: View,
+        metrics: TaskMetrics,
+        output: dict[str, Shaped[Tensor, " N"]],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -296,31 +302,31 @@ class SequenceToSequence(Task):
         features = self._sequence(view)
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
-        losses = take(sums(reading["losses"], lengths_of(features)), sequences)
+        losses = take(sums(output["losses"], lengths_of(features)), sequences)
         count = sum(features.lengths[number] for number in sequences)
         texts = torch.zeros_like(losses)
         if features.is_ids and view.target is not None:
             cut = self._tokenizer(tokenizers).cuts(features.lengths)
             texts = take(view.target * torch.from_numpy(~cut).to(view.target.device), sequences)
         metrics["tokens"].update(losses, count, texts, features.is_ids)
-        if "hits" in reading and count:
-            hits = take(sums(reading["hits"].float(), lengths_of(features)), sequences)
+        if "hits" in output and count:
+            hits = take(sums(output["hits"].float(), lengths_of(features)), sequences)
             metrics["accuracy"].update(hits.sum() / count, count)
-        if "texts" in reading:
-            written = [_said(reading["texts"][number]) for number in sequences]
-            expected = [_said(view.notes[number]) for number in sequences]
+        if "texts" in output:
+            written = [_said(output["texts"][number]) for number in sequences]
+            expected = [_said(view.sample_infos[number]) for number in sequences]
             for name in self.text_metrics:
                 metrics[name].update(written, expected)
 
     def predict(
-        self, reading: dict[str, Shaped[Tensor, " N"]], view: View, tokenizers: Tokenizers
+        self, output: dict[str, Shaped[Tensor, " N"]], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of the target that a sample brings its mean loss, and the perplexity where it is of ids.
 
         A sample without a target has no loss: nothing is generated here.
         """
         features = self._sequence(view)
-        totals = sums(reading["losses"].detach(), lengths_of(features)).tolist()
+        totals = sums(output["losses"].detach(), lengths_of(features)).tolist()
         return [
             loss_of_sequence(total, count, features.is_ids)
             for total, count in zip(totals, features.lengths, strict=True)

@@ -11,17 +11,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from unitf.batch import Encoding, Sample, View
+from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.tasks.figures import Figures
-from unitf.tasks.heads import ColumnHead, Head
+from unitf.tasks.heads.head import ColumnHead, Head
+from unitf.tasks.metrics.task_metrics import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tasks.token_classification import spans_of
 from unitf.tokens import Tokens
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
+class AnswerContext:
     """The text that holds the answer, and which columns of the sequence stand for what of it."""
 
     text: str
@@ -38,7 +38,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerTexts:
     """What a raw target says: texts that answer, and where the first of them stands."""
 
     texts: list[str]
@@ -83,13 +83,13 @@ class SpanAnswer(Task):
         self.dropout = dropout
         self.head_settings = head
 
-    def takes(self, sample: Sample, labelled: bool = True) -> bool:
+    def accepts(self, sample: Sample, labelled: bool = True) -> bool:
         whole = all(sample.get(column) is not None for column in self.inputs)
-        return whole and super().takes(sample, labelled)
+        return whole and super().accepts(sample, labelled)
 
     # ---- in data workers ---------------------------------------------------------------
 
-    def note(self, encoding: Encoding) -> Context | None:
+    def sample_info(self, encoding: EncodedSample) -> AnswerContext | None:
         """The context; None where the tokens do not say what they stand for (ids alone)."""
         *before, column = self.inputs
         spans = spans_of(encoding, column)
@@ -98,15 +98,15 @@ class SpanAnswer(Task):
         pair = not before
         if pair and len(spans.texts) != 2:
             raise UserError(f"{column}: expected a pair [question, context], found one text")
-        part, begins, ends = spans.places
+        part, begins, ends = spans.ranges
         own = np.flatnonzero((part == int(pair)) & (ends > begins))
         shift = sum(
             sum(encoding.inputs[name].num_columns(encoding.features[name])) for name in before
         )
         shift += encoding.inputs[column].num_prefix
-        return Context(spans.texts[-1], own + shift, begins[own], ends[own])
+        return AnswerContext(spans.texts[-1], own + shift, begins[own], ends[own])
 
-    def encode_target(self, sample: Sample) -> Answers:
+    def encode_target(self, sample: Sample) -> AnswerTexts:
         """The answers that a raw target names."""
         value = sample[self.target]  # type: ignore[index]
         if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -125,65 +125,71 @@ class SpanAnswer(Task):
             )
         first = texts[0] if texts else ""
         begin = begins[0] + len(first) - len(first.lstrip()) if begins else None
-        return Answers([stripped for text in texts if (stripped := text.strip())], begin)
+        return AnswerTexts([stripped for text in texts if (stripped := text.strip())], begin)
 
-    def align(self, encoding: Encoding, note: Context) -> dict[str, Any]:
+    def encode_token_target(
+        self, encoding: EncodedSample, sample_info: AnswerContext
+    ) -> dict[str, Any]:
         """The first and last column of the answer (-1: it was cut off), and the texts."""
         answers = self.encode_target(encoding.sample)
-        place: tuple[int, int] | None = (0, 0)
+        token_range: tuple[int, int] | None = (0, 0)
         if answers.texts:
             text, begin = answers.texts[0], answers.begin
             if begin is None:
-                begin = note.text.find(text)
-            found = note.text[begin : begin + len(text)] if begin >= 0 else ""
+                begin = sample_info.text.find(text)
+            found = sample_info.text[begin : begin + len(text)] if begin >= 0 else ""
             if found.casefold() != text.casefold():
                 raise UserError(f"target {self.target!r}: {text[:40]!r} is not in the context")
-            place = note.covering(begin, begin + len(text))
-        return {"place": torch.tensor(place or (-1, -1)), "texts": answers.texts or [""]}
+            token_range = sample_info.covering(begin, begin + len(text))
+        return {"place": torch.tensor(token_range or (-1, -1)), "texts": answers.texts or [""]}
 
     def collate(self, targets: Sequence[Any]) -> Any:
         if not targets:
             return None
-        places = torch.stack([target["place"] for target in targets])
-        return {"place": places, "texts": [target["texts"] for target in targets]}
+        token_ranges = torch.stack([target["place"] for target in targets])
+        return {"place": token_ranges, "texts": [target["texts"] for target in targets]}
 
     # ---- on the device -----------------------------------------------------------------
 
     def make_parameters(self, dim: int) -> None:
         self.head = ColumnHead(dim, 2, self.dropout, self.head_settings)
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N 2"]:
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N 2"]:
         """Of each column how likely the answer begins there, and how likely it ends there."""
         return self.head(columns.rows).float()
 
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "S L 2"]:
+    def outputs(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "S L 2"]:
         """The logarithm of both probabilities, over the columns of each sequence."""
         logits = columns.with_rows(self.logits(columns, view, tokenizers))
         padded, _ = logits.to_padded(torch.finfo(torch.float32).min)
         return padded.log_softmax(1)
 
     def losses(
-        self, reading: Float[Tensor, "S L 2"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S L 2"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " K"]:
         if not view.num_samples:
-            return reading.flatten(1).sum(1)
-        places: Int[Tensor, "S 2"] = view.target["place"]
-        whole = places[:, 0] >= 0
-        chosen = reading.gather(1, places.clamp(min=0)[:, None]).squeeze(1)
+            return output.flatten(1).sum(1)
+        token_ranges: Int[Tensor, "S 2"] = view.target["place"]
+        whole = token_ranges[:, 0] >= 0
+        chosen = output.gather(1, token_ranges.clamp(min=0)[:, None]).squeeze(1)
         return -chosen[whole].mean(1)
 
     # ---- for a person ------------------------------------------------------------------
 
-    def metrics(self) -> Figures:
+    def metrics(self) -> TaskMetrics:
         from torchmetrics.text import SQuAD  # which imports nltk
 
-        return Figures({"answers": SQuAD()})
+        return TaskMetrics({"answers": SQuAD()})
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "S L 2"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "S L 2"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -192,7 +198,7 @@ class SpanAnswer(Task):
             return
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
-        predictions = self.predict(reading, view, tokenizers)
+        predictions = self.predict(output, view, tokenizers)
         said = [{"prediction_text": predictions[n]["answer"], "id": str(n)} for n in sequences]
         truth = [
             {"answers": {"text": texts, "answer_start": [0] * len(texts)}, "id": str(n)}
@@ -202,13 +208,13 @@ class SpanAnswer(Task):
         metrics["answers"].update(said, truth)
 
     def predict(
-        self, reading: Float[Tensor, "S L 2"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S L 2"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """The answer, where in the context it begins and ends, and how probable it is."""
-        rows = reading.detach().float().cpu()
-        return [self._answer(*one) for one in zip(rows, view.notes, strict=True)]
+        rows = output.detach().float().cpu()
+        return [self._answer(*one) for one in zip(rows, view.sample_infos, strict=True)]
 
-    def _answer(self, row: Float[Tensor, "L 2"], context: Context) -> dict[str, Any]:
+    def _answer(self, row: Float[Tensor, "L 2"], context: AnswerContext) -> dict[str, Any]:
         own = row[torch.from_numpy(context.columns)]
         scores = own[:, 0, None] + own[None, :, 1]
         allowed = torch.ones_like(scores, dtype=torch.bool).triu().tril(self.longest - 1)

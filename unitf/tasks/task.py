@@ -9,18 +9,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from unitf.batch import Encoding, Sample, View
+from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.component import Component
 from unitf.errors import UserError
 from unitf.generation import Prompt
-from unitf.tasks.pooling import MeanPooling
-from unitf.tokenizer import Tokenizer
+from unitf.tasks.heads.pooling import MeanPooling
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 Tokenizers = Mapping[str, Tokenizer]
 
 
-class Given(NamedTuple):
+class CoreInputs(NamedTuple):
     """What a task gives to the core.
 
     Args:
@@ -34,7 +34,7 @@ class Given(NamedTuple):
     prefix: tuple[int, ...] | None = None
 
     @classmethod
-    def pack(cls, items: Sequence["Given"]) -> "Given":
+    def pack(cls, items: Sequence["CoreInputs"]) -> "CoreInputs":
         """What several tasks give, as one; either all have a memory (a prefix) or none."""
         memories = [item.memory for item in items if item.memory is not None]
         prefixes = [item.prefix for item in items if item.prefix is not None]
@@ -89,8 +89,8 @@ class Task(Component, ABC):
         return pairs
 
     @property
-    def reads(self) -> tuple[int | None, int | None] | None:
-        """The columns [first, last) of each sequence that `read` needs; None: all of them.
+    def output_columns(self) -> tuple[int | None, int | None] | None:
+        """The columns [first, last) of each sequence that `outputs` needs; None: all of them.
 
         It is given no others, and the core's last block computes no others.
         """
@@ -101,7 +101,7 @@ class Task(Component, ABC):
     def fit(self, samples: Iterable[Sample]) -> None:
         """Learns from the training samples what `encode_target` needs (names of classes)."""
 
-    def takes(self, sample: Sample, labelled: bool = True) -> bool:
+    def accepts(self, sample: Sample, labelled: bool = True) -> bool:
         """Whether a sample is for this task: it has one of the inputs and (`labelled`) a target."""
         has_input = any(sample.get(column) is not None for column in self.inputs)
         has_target = self.target is None or sample.get(self.target) is not None
@@ -115,11 +115,11 @@ class Task(Component, ABC):
             ValueError: it is none that this task knows; the loader adds which sample it was.
         """
 
-    def note(self, encoding: Encoding) -> Any:
+    def sample_info(self, encoding: EncodedSample) -> Any:
         """What `predict` must know of the raw sample beside its tokens; nothing, as a rule."""
         return None
 
-    def align(self, encoding: Encoding, note: Any) -> Any:
+    def encode_token_target(self, encoding: EncodedSample, sample_info: Any) -> Any:
         """The target of one encoded sample, for tasks whose target depends on its tokens."""
         return self.encode_target(encoding.sample)
 
@@ -137,59 +137,59 @@ class Task(Component, ABC):
 
     # ---- on the device -----------------------------------------------------------------
 
-    def give(self, view: View, tokenizers: Tokenizers) -> Given:
+    def core_inputs(self, view: TaskBatch, tokenizers: Tokenizers) -> CoreInputs:
         """What the core reads: the embedded inputs, arranged."""
-        return Given(self.arrange(self.embed(view, tokenizers)))
+        return CoreInputs(self.join_inputs(self.embed(view, tokenizers)))
 
-    def whole(self, view: View) -> View:
+    def unmasked(self, view: TaskBatch) -> TaskBatch:
         """The same samples with nothing hidden, for a task that hides some of them."""
         return view
 
-    def embed(self, view: View, tokenizers: Tokenizers) -> list[Tokens]:
+    def embed(self, view: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
         """The tokens of each input, S sequences."""
         return [tokenizers[used](view.features[name]) for name, used in self.inputs.items()]
 
-    def arrange(self, parts: Sequence[Tokens]) -> Tokens:
+    def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
         """One sequence a sample, from the tokens of the inputs in their order."""
         return Tokens.concat(parts)
 
     @abstractmethod
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Any:
+    def outputs(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> Any:
         """What the heads make of the core's columns (logits, say): S rows, or a token a row."""
 
     def sample_vectors(
-        self, columns: Tokens, view: View, tokenizers: Tokenizers
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S _"]:
         """A vector for each sample, to compare them by: the mean of its columns."""
         return MeanPooling()(columns)
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Tensor:
+    def logits(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> Tensor:
         """What the head makes of the columns, as other libraries give it: S or N rows."""
-        return self.read(columns, view, tokenizers)
+        return self.outputs(columns, view, tokenizers)
 
     @abstractmethod
-    def losses(self, reading: Any, view: View, tokenizers: Tokenizers) -> Tensor:
+    def losses(self, output: Any, view: TaskBatch, tokenizers: Tokenizers) -> Tensor:
         """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each.
 
         Those of samples are in their order, if `loss_per_sample` says that there is one of each.
         """
 
-    def examine(
-        self, reading: Any, view: View, tokenizers: Tokenizers, core: nn.Module, testing: bool
+    def evaluate(
+        self, output: Any, view: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
     ) -> Any:
-        """The reading, with what it takes longer to find out: before `score`, never in training.
+        """The reading, with what it takes longer to find out: before `update_metrics`, never in training.
 
         Args:
             testing: whether it is a test, which may take its time (else validation).
         """
-        return reading
+        return output
 
     @property
-    def writes(self) -> bool:
+    def can_generate(self) -> bool:
         """Whether it generates: it has a prompt of its own."""
         return type(self).prompt is not Task.prompt
 
-    def prompt(self, view: View, tokenizers: Tokenizers) -> Prompt:
+    def prompt(self, view: TaskBatch, tokenizers: Tokenizers) -> Prompt:
         """What a core reads of the samples before it writes, for tasks that generate."""
         raise UserError(f"{type(self).__name__} generates nothing")
 
@@ -200,16 +200,16 @@ class Task(Component, ABC):
         """Fresh metrics; every figure has the field's name (accuracy, f1, perplexity)."""
 
     @abstractmethod
-    def score(
+    def update_metrics(
         self,
         metrics: MetricCollection,
-        reading: Any,
-        view: View,
+        output: Any,
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Updates `metrics` with some of the samples, by their numbers in the view."""
 
     @abstractmethod
-    def predict(self, reading: Any, view: View, tokenizers: Tokenizers) -> list[dict[str, Any]]:
+    def predict(self, output: Any, view: TaskBatch, tokenizers: Tokenizers) -> list[dict[str, Any]]:
         """For each sample what a person reads: plain data (a label and its probability)."""

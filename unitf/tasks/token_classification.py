@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics import classification as scores
 
-from unitf.batch import Encoding, Sample, View
+from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.tasks.figures import Figures
-from unitf.tasks.heads import ColumnHead, Head
-from unitf.tasks.labels import Label, LabelNames, as_label
-from unitf.tasks.places import first_places, members, rows_of
+from unitf.tasks.common.label_names import Label, LabelNames, as_label
+from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
+from unitf.tasks.heads.head import ColumnHead, Head
+from unitf.tasks.metrics.task_metrics import TaskMetrics
 from unitf.tasks.task import Tokenizers
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Spans, Tokens
 
 IGNORED = -100  # the number of a token without a label, as torch's cross-entropy has it
@@ -66,8 +66,8 @@ class TokenClassification(LabelNames):
         """The input whose tokens have labels."""
         return next(iter(self.inputs))
 
-    def takes(self, sample: Sample, labelled: bool = True) -> bool:
-        return sample.get(self.labelled) is not None and super().takes(sample, labelled)
+    def accepts(self, sample: Sample, labelled: bool = True) -> bool:
+        return sample.get(self.labelled) is not None and super().accepts(sample, labelled)
 
     def labels(self, value: Any) -> list[Label | None]:
         """The labels that a raw target names; None for what has none."""
@@ -86,7 +86,7 @@ class TokenClassification(LabelNames):
         self.learn_from(
             label
             for sample in samples
-            if self.takes(sample)
+            if self.accepts(sample)
             for label in self.labels(sample[self.target])  # type: ignore[index]
             if label is not None
         )
@@ -97,17 +97,21 @@ class TokenClassification(LabelNames):
         numbers = [IGNORED if label is None else self.number(label) for label in labels]
         return torch.tensor(numbers, dtype=torch.long)
 
-    def note(self, encoding: Encoding) -> Spans | None:
+    def sample_info(self, encoding: EncodedSample) -> Spans | None:
         """What each token stands for in a text; None where the tokens are of no text."""
         return spans_of(encoding, self.labelled)
 
-    def align(self, encoding: Encoding, note: Spans | None) -> Int[Tensor, " N"]:
+    def encode_token_target(
+        self, encoding: EncodedSample, sample_info: Spans | None
+    ) -> Int[Tensor, " N"]:
         labels = self.encode_target(encoding.sample)
         count = encoding.features[self.labelled].num_tokens
-        if note is None:
+        if sample_info is None:
             return self._each(labels, count)
-        words = np.array([m.span() for m in re.finditer(r"\S+", note.texts[0])]).reshape(-1, 2)
-        part, begin, end = note.places
+        words = np.array([m.span() for m in re.finditer(r"\S+", sample_info.texts[0])]).reshape(
+            -1, 2
+        )
+        part, begin, end = sample_info.ranges
         own = np.flatnonzero((part == 0) & (end > begin))  # not those that were added
         aligned = torch.full((count,), IGNORED)
         if len(labels) != len(words) or not len(words):
@@ -138,27 +142,31 @@ class TokenClassification(LabelNames):
         size = 1 if self.single_logit else self.num_classes
         self.head = ColumnHead(dim, size, self.dropout, self.head_settings)
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N C"]:
-        first = first_places(columns, view, self.inputs, tokenizers)[self.labelled]
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N C"]:
+        first = first_offsets(columns, view, self.inputs, tokenizers)[self.labelled]
         return self.head(rows_of(columns, view.features[self.labelled], first)).float()
 
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N C"]:
+    def outputs(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N C"]:
         logits = self.logits(columns, view, tokenizers)
         if self.single_logit:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
         return logits
 
     def losses(
-        self, reading: Float[Tensor, "N C"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "N C"], view: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " L"]:
         if not view.num_samples:
-            return reading.sum(1)
-        losses = functional.cross_entropy(reading, view.target, reduction="none")
+            return output.sum(1)
+        losses = functional.cross_entropy(output, view.target, reduction="none")
         return losses[view.target != IGNORED]
 
-    def metrics(self) -> Figures:
+    def metrics(self) -> TaskMetrics:
         size: Any = self.num_classes
-        return Figures(
+        return TaskMetrics(
             {
                 "accuracy": scores.MulticlassAccuracy(size, average="micro"),
                 "f1": scores.MulticlassF1Score(size, average="macro"),
@@ -166,42 +174,45 @@ class TokenClassification(LabelNames):
             }
         )
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Float[Tensor, "N C"],
-        view: View,
+        metrics: TaskMetrics,
+        output: Float[Tensor, "N C"],
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """The figures are those of labelled tokens, "num_samples" their number."""
         if not len(sequences):
             return
-        wanted = torch.tensor(list(sequences), device=reading.device)
-        sequence = members(view.features[self.labelled]).to(reading.device)
+        wanted = torch.tensor(list(sequences), device=output.device)
+        sequence = members(view.features[self.labelled]).to(output.device)
         chosen = torch.isin(sequence, wanted) & (view.target != IGNORED)
         if chosen.any():
-            metrics.update(reading[chosen].softmax(1), view.target[chosen])
+            metrics.update(output[chosen].softmax(1), view.target[chosen])
 
     def predict(
-        self, reading: Float[Tensor, "N C"], view: View, tokenizers: Tokenizers
+        self, output: Float[Tensor, "N C"], view: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of each sample its tokens with their labels; of a text without those that were added."""
-        highest, places = reading.softmax(1).max(1)
+        highest, indices = output.softmax(1).max(1)
         lengths = view.features[self.labelled].lengths
-        notes = view.notes or (None,) * view.num_samples
+        sample_infos = view.sample_infos or (None,) * view.num_samples
         return [
             {
                 "tokens": [
                     {"token": token, "label": self.classes[number], "probability": p}
                     for token, number, p in zip(
-                        _tokens(note, len(numbers)), numbers.tolist(), sure.tolist(), strict=True
+                        _tokens(sample_info, len(numbers)),
+                        numbers.tolist(),
+                        sure.tolist(),
+                        strict=True,
                     )
                     if token != ""
                 ]
             }
-            for note, numbers, sure in zip(
-                notes, places.split(lengths), highest.split(lengths), strict=True
+            for sample_info, numbers, sure in zip(
+                sample_infos, indices.split(lengths), highest.split(lengths), strict=True
             )
         ]
 
@@ -210,10 +221,10 @@ def _tokens(spans: Spans | None, count: int) -> list[Any]:
     """The tokens as a person knows them: the part of the text, or (of no text) their number."""
     if spans is None:
         return list(range(count))
-    return ["" if part else spans.texts[0][a:b] for part, a, b in spans.places.T.tolist()]
+    return ["" if part else spans.texts[0][a:b] for part, a, b in spans.ranges.T.tolist()]
 
 
-def spans_of(encoding: Encoding, column: str) -> Spans | None:
+def spans_of(encoding: EncodedSample, column: str) -> Spans | None:
     """What the tokens stand for in a text; None: they are of no text.
 
     Raises:
@@ -223,7 +234,7 @@ def spans_of(encoding: Encoding, column: str) -> Spans | None:
     if type(tokenizer).spans is Tokenizer.spans:
         return None
     spans = tokenizer.spans(encoding.sample[column])
-    if (count := spans.places.shape[1]) != features.num_tokens:
+    if (count := spans.ranges.shape[1]) != features.num_tokens:
         raise UserError(
             f"{column}: what is learned of single tokens needs the text's own, found "
             f"{features.num_tokens} tokens, expected {count} (an augmentation that cuts otherwise?)"

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.text import CharErrorRate, WordErrorRate
 
-from unitf.batch import Sample, View
+from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.initialisation import initialise
-from unitf.tasks.figures import Figures
-from unitf.tasks.prefix_beam import prefix_beam
+from unitf.nn.initialisation import initialise
+from unitf.tasks.common.prefix_beam import prefix_beam
+from unitf.tasks.metrics.task_metrics import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokens import Tokens
 
@@ -126,18 +126,22 @@ class Transcription(Task):
         self.head = nn.Linear(dim, len(self.symbols))
         initialise(self.head)
 
-    def read(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Reading:
+    def outputs(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> Reading:
         return Reading(self.head(self.drop(columns.rows)).float(), columns.lengths)
 
-    def logits(self, columns: Tokens, view: View, tokenizers: Tokenizers) -> Float[Tensor, "N V"]:
-        return self.read(columns, view, tokenizers).logits
+    def logits(
+        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N V"]:
+        return self.outputs(columns, view, tokenizers).logits
 
-    def losses(self, reading: Reading, view: View, tokenizers: Tokenizers) -> Float[Tensor, " S"]:
+    def losses(
+        self, output: Reading, view: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, " S"]:
         """The negative logarithm of each text's probability, divided by its length.
 
         A text that its sequence is too short for has no probability: its loss is 0.
         """
-        logits, lengths = reading
+        logits, lengths = output
         if not view.num_samples:
             return logits.sum()[None][:0]
         numbers, counts = view.target["numbers"], view.target["lengths"]
@@ -156,21 +160,21 @@ class Transcription(Task):
         )
         return losses / counts.clamp_min(1)
 
-    def metrics(self) -> Figures:
-        return Figures({"cer": CharErrorRate(), "wer": WordErrorRate()})
+    def metrics(self) -> TaskMetrics:
+        return TaskMetrics({"cer": CharErrorRate(), "wer": WordErrorRate()})
 
-    def score(
+    def update_metrics(
         self,
-        metrics: Figures,
-        reading: Reading,
-        view: View,
+        metrics: TaskMetrics,
+        output: Reading,
+        view: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Error rates of what is read."""
         if not len(sequences):
             return
-        written = self.write(reading)
+        written = self.write(output)
         parts = view.target["numbers"].tolist()
         counts = view.target["lengths"].tolist()
         starts = [sum(counts[:number]) for number in range(len(counts))]
@@ -181,15 +185,17 @@ class Transcription(Task):
         for name in ("cer", "wer"):
             metrics[name].update([written[n] for n in sequences], truth)
 
-    def write(self, reading: Reading) -> list[str]:
+    def write(self, output: Reading) -> list[str]:
         """What is read of each sequence."""
         if self.beam is None:
-            best = reading.logits.argmax(1).split(list(reading.lengths))
+            best = output.logits.argmax(1).split(list(output.lengths))
             chosen = [torch.unique_consecutive(part).tolist() for part in best]
         else:
-            logs = reading.logits.detach().log_softmax(1).cpu().split(list(reading.lengths))
+            logs = output.logits.detach().log_softmax(1).cpu().split(list(output.lengths))
             chosen = [prefix_beam(part.numpy(), self.beam, self.blank) for part in logs]
         return ["".join(self.symbols[number] for number in one).strip() for one in chosen]
 
-    def predict(self, reading: Reading, view: View, tokenizers: Tokenizers) -> list[dict[str, Any]]:
-        return [{"text": text} for text in self.write(reading)]
+    def predict(
+        self, output: Reading, view: TaskBatch, tokenizers: Tokenizers
+    ) -> list[dict[str, Any]]:
+        return [{"text": text} for text in self.write(output)]

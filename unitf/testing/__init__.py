@@ -7,7 +7,7 @@ from typing import Any
 from unitf.errors import UserError
 from unitf.testing.checks import CHECKS, Skip
 from unitf.testing.subject import DIM, CheckError, Subject, seeded
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["CHECKS", "CheckError", "Outcome", "check_tokenizer", "run_checks", "seeded"]
 

@@ -22,7 +22,7 @@ from unitf.testing.subject import (
     gap_between,
     seeded,
 )
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 LONGEST = 4096  # tokens, for a tokenizer without max_tokens
@@ -38,9 +38,9 @@ def shapes(subject: Subject) -> str:
     tokenizer = subject.tokenizer
     for train in (False, True):
         for number, value in enumerate(subject.values):
-            place = f"encode(values[{number}], train={train})"
+            location = f"encode(values[{number}], train={train})"
             with seeded(number):
-                check_features(tokenizer, tokenizer.encode(value, train=train), place)
+                check_features(tokenizer, tokenizer.encode(value, train=train), location)
     tokens = tokenizer(Features.pack(subject.features))
     expect(tokens.matrix.dtype == torch.float32, "forward", tokens.matrix.dtype, "float32")
     expect(bool(tokens.matrix.isfinite().all()), "forward", "NaN or infinity", "finite columns")
@@ -137,8 +137,8 @@ def round_trip(subject: Subject) -> None:
             value = tokenizer.decode(features)
         except UserError as error:
             raise Skip(str(error)) from error
-        place, again = f"encode(decode(encode(values[{number}])))", tokenizer.encode(value)
-        expect_same(again, features, place, 0.0 if features.is_ids else ROUND_TRIP)
+        location, again = f"encode(decode(encode(values[{number}])))", tokenizer.encode(value)
+        expect_same(again, features, location, 0.0 if features.is_ids else ROUND_TRIP)
 
 
 def drawn(subject: Subject) -> None:
@@ -147,16 +147,18 @@ def drawn(subject: Subject) -> None:
     for number, features in enumerate(subject.features):
         with suppress(UserError):  # ids without names
             names = tokenizer.names(features)
-            place = f"names of values[{number}]"
-            expect(len(names) == features.num_tokens, place, len(names), features.num_tokens)
+            location = f"names of values[{number}]"
+            expect(len(names) == features.num_tokens, location, len(names), features.num_tokens)
         if (canvas := tokenizer.canvas(features)) is None:
             continue
-        place, boxes = f"canvas of values[{number}]", canvas.boxes
-        expect(boxes.shape == (features.num_tokens, 4), f"boxes in {place}", boxes.shape, "N×4")
+        location, boxes = f"canvas of values[{number}]", canvas.boxes
+        expect(boxes.shape == (features.num_tokens, 4), f"boxes in {location}", boxes.shape, "N×4")
         height, width = canvas.pixels.shape[:2]
         inside = (boxes >= 0).all() and (boxes <= [width, height, width, height]).all()
         inside = inside and (boxes[:, :2] < boxes[:, 2:]).all()
-        expect(bool(inside), f"boxes in {place}", boxes.tolist(), f"some within {width}×{height}")
+        expect(
+            bool(inside), f"boxes in {location}", boxes.tolist(), f"some within {width}×{height}"
+        )
 
 
 def deterministic(subject: Subject) -> None:

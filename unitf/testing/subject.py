@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unitf.tokenizer import Tokenizer
+from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
 
 DIM = 48
@@ -68,40 +68,42 @@ def seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(pytorch)
 
 
-def check_features(tokenizer: Tokenizer, features: Any, place: str) -> None:
+def check_features(tokenizer: Tokenizer, features: Any, location: str) -> None:
     """That features are what the tokenizer says of itself."""
-    expect(isinstance(features, Features), place, type(features).__name__, "unitf.Features")
+    expect(isinstance(features, Features), location, type(features).__name__, "unitf.Features")
     values, count = features.values, features.num_tokens
     if tokenizer.vocabulary_size is not None:
         integer = values.ndim == 1 and not values.is_floating_point()
-        expect(integer, place, show(values), "whole numbers of shape (N,)")
+        expect(integer, location, show(values), "whole numbers of shape (N,)")
         limit = tokenizer.vocabulary_size
         inside = bool(((values >= 0) & (values < limit)).all())
-        expect(inside, place, f"ids up to {values.max() if count else 0}", f"0 to {limit - 1}")
+        expect(inside, location, f"ids up to {values.max() if count else 0}", f"0 to {limit - 1}")
     else:
         rows = tokenizer.num_features
         fits = values.ndim == 2 and values.shape[0] == rows and values.is_floating_point()
-        expect(fits, place, show(values), f"floating-point F×N with F = {rows}")
-        expect(bool(values.isfinite().all()), place, "NaN or infinity", "finite numbers")
+        expect(fits, location, show(values), f"floating-point F×N with F = {rows}")
+        expect(bool(values.isfinite().all()), location, "NaN or infinity", "finite numbers")
     positions = features.positions
     expected = (tokenizer.num_axes, count)
     right = tuple(positions.shape) == expected and positions.is_floating_point()
-    expect(right, f"positions of {place}", show(positions), f"floating-point P×N = {expected}")
-    expect(features.lengths == (count,), f"lengths of {place}", features.lengths, f"({count},)")
+    expect(right, f"positions of {location}", show(positions), f"floating-point P×N = {expected}")
+    expect(features.lengths == (count,), f"lengths of {location}", features.lengths, f"({count},)")
 
 
-def expect_same(found: Features, expected: Features, place: str, tolerance: float = 0.0) -> None:
+def expect_same(found: Features, expected: Features, location: str, tolerance: float = 0.0) -> None:
     """That two features are the same, up to a tolerance."""
     for part in ("values", "positions"):
         one, other = getattr(found, part), getattr(expected, part)
-        expect(one.shape == other.shape, f"{part} of {place}", show(one), show(other))
+        expect(one.shape == other.shape, f"{part} of {location}", show(one), show(other))
         gap = gap_between(one, other)
-        expect(gap <= tolerance, f"{part} of {place}", f"{gap:.1e} off", f"at most {tolerance:g}")
+        expect(
+            gap <= tolerance, f"{part} of {location}", f"{gap:.1e} off", f"at most {tolerance:g}"
+        )
 
 
-def expect(condition: bool, place: str, found: Any, expected: Any) -> None:
+def expect(condition: bool, location: str, found: Any, expected: Any) -> None:
     if not condition:
-        raise CheckError(f"{place}: found {found}, expected {expected}")
+        raise CheckError(f"{location}: found {found}, expected {expected}")
 
 
 def gap_between(one: Tensor, other: Tensor) -> float:

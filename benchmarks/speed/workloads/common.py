@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.workload import Side
-from unitf import Batch, Features, Learner, View
-from unitf.peers.convert import to_learner
-from unitf.peers.hub import describe, hubs
+from unitf import Batch, Features, Learner, TaskBatch
+from unitf.interop.convert import to_learner
+from unitf.interop.hub import describe, hubs
 
 DATA = Path(os.environ.get("UNITF_SHARED", Path(__file__).parents[4] / "shared")) / "data"
 Losses = Sequence[Callable[[], Tensor]]
@@ -76,7 +76,7 @@ def batch_of(
     names = tuple(f"sample {n}" for n in range(count))
     modalities = ("+".join(features),) * count
     notes = (None,) * count
-    return Batch({task: View(features, target, modalities, names, notes, sequence)})
+    return Batch({task: TaskBatch(features, target, modalities, names, notes, sequence)})
 
 
 def autocast(dtype: torch.dtype) -> AbstractContextManager:

@@ -42,7 +42,7 @@ def _predicts() -> Side:
 
     from benchmarks.speed.workloads.common import learner_of
     from unitf.checkpoints.folder import save_folder
-    from unitf.peers.exchange import as_checkpoint
+    from unitf.interop.exchange import as_checkpoint
 
     folder = _folder()
     learner = learner_of(timm.create_model("vit_tiny_patch16_224"), "timm")

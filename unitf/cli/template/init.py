@@ -1,6 +1,6 @@
 """The modality $name for unitf. This file imports no torch, so that listing plugins is quick."""
 
-from unitf.hookspecs import hookimpl
+from unitf.registry.hookspecs import hookimpl
 
 unitf_api = 1
 

@@ -1,0 +1,174 @@
+"""What transformers' plain vision models have in common, said in unitf."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitf import Features, UserError
+from unitf.core import TransformerConfig
+from unitf.interop import DummyInputs, TransformersArchitecture
+from unitf.interop.activations import ACTIVATIONS
+from unitf.interop.transforms import Joined, Part
+from unitf.interop.weight_map import WeightMapping
+from unitf.tasks.embedding import Embedding
+from unitf.tasks.heads.head import Head
+from unitf.tasks.task import Task
+from unitf.tokenizer.token_embedding import Prefix
+from unitf.tokenizer.tokenizer import Tokenizer
+from unitf_image.hf_preparation import preparation
+from unitf_image.image_patches import ImagePatches, grid_positions, to_grid, to_rows
+
+IMAGE = "tokenizers.image"
+
+
+class VisionArchitecture(TransformersArchitecture):
+    """A model of transformers over the patches of an image, with the usual names of settings."""
+
+    @property
+    def positions(self) -> Any:
+        """How ImagePatches knows where patches stand."""
+        return "learned"
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Rows and columns of the images that its positions were learned for."""
+        return _pair(self.config.image_size)
+
+    @property
+    def patch(self) -> tuple[int, int]:
+        return _pair(self.config.patch_size)
+
+    @property
+    def stack(self) -> nn.ModuleList:
+        """The peer's blocks."""
+        return self.body.layers
+
+    @property
+    def prefixes(self) -> dict[str, int]:
+        """The learned columns before the patches: what the peer calls them, and how many."""
+        return {}
+
+    @property
+    def num_placed(self) -> int:
+        """How many of the prefix have positions, which lie before those of the patches."""
+        return sum(self.prefixes.values())
+
+    def unsupported(self) -> str | None:
+        config = self.config
+        if config.hidden_act not in ACTIVATIONS:
+            return f"hidden_act is {config.hidden_act!r}"
+        if any(side % p for side, p in zip(self.image_size, self.patch, strict=True)):
+            return f"image_size {config.image_size} is not divisible by patch_size"
+        return None
+
+    def core(self) -> TransformerConfig:
+        config = self.config
+        dropout = getattr(config, "hidden_dropout_prob", 0.0)
+        return TransformerConfig(
+            dim=config.hidden_size,
+            depth=config.num_hidden_layers,
+            num_heads=config.num_attention_heads,
+            norm_eps=config.layer_norm_eps,
+            dropout=dropout,
+            input_dropout=dropout,
+            activation_dropout=0.0,
+            **self.settings(),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of TransformerConfig in which the families differ."""
+        config = self.config
+        return {
+            "hidden_dim": config.intermediate_size,
+            "activation": ACTIVATIONS[config.hidden_act],
+            "qkv_bias": config.qkv_bias,
+            "attention_dropout": config.attention_probs_dropout_prob,
+        }
+
+    def tokenizers(self) -> dict[str, Tokenizer]:
+        fitting = self.preparation()
+        if self.positions == "learned" and tuple(fitting["size"]) != self.image_size:
+            raise UserError(
+                f"{self.source} prepares images of {fitting['size']}, but the model's positions "
+                f"are for {list(self.image_size)}"
+            )
+        count = sum(self.prefixes.values())
+        tokenizer = ImagePatches(
+            self.config.hidden_size,
+            patch=list(self.patch),
+            channels=self.config.num_channels,
+            position_embedding=self.positions,
+            grid=list(to_grid(self.image_size, self.patch)),
+            prefix=Prefix(count, self.num_placed) if count else None,
+            **fitting,
+            **self.tokenizer_options(),
+        )
+        return {"image": tokenizer}
+
+    def preparation(self) -> dict[str, Any]:
+        """The arguments of ImagePatches that bring an image to the peer's size and numbers."""
+        return preparation(self.source, self.image_size)
+
+    def tokenizer_options(self) -> dict[str, Any]:
+        """Further arguments of ImagePatches."""
+        return {}
+
+    def prefix_mappings(self) -> list[WeightMapping]:
+        """The table's lines of the prefix without positions."""
+        if not self.prefixes:
+            return []
+        names = tuple(f"{self.prefix}embeddings.{name}" for name in self.prefixes)
+        return [
+            WeightMapping(names, f"{IMAGE}.prefix.tokens", Joined(list(self.prefixes.values())))
+        ]
+
+    def position_mappings(self, theirs: str) -> list[WeightMapping]:
+        """The table's lines of positions: some for the prefix, then those of the patches."""
+        name, placed = f"{self.prefix}embeddings.{theirs}", self.num_placed
+        rows, columns = to_grid(self.image_size, self.patch)
+        rows_of_table = Part(placed, placed + rows * columns)
+        lines = [WeightMapping((name,), f"{IMAGE}.position_embedding.table", rows_of_table)]
+        if placed:
+            lines.append(WeightMapping((name,), f"{IMAGE}.prefix.positions", Part(0, placed)))
+        return lines
+
+    def blocks(self) -> dict[str, Sequence[nn.Module]]:
+        return {"encoder": list(self.stack)}
+
+    def dummy_inputs(self) -> DummyInputs:
+        pixels = torch.randn(2, self.config.num_channels, *self.trial_size)
+        return DummyInputs({"pixel_values": pixels}, {"image": self.patches_of(pixels)})
+
+    @property
+    def trial_size(self) -> tuple[int, int]:
+        return self.image_size
+
+    def patches_of(self, pixels: Tensor) -> Features:
+        """The patches of normalised images (S, C, H, W)."""
+        grid, reference = to_grid(pixels.shape[2:], self.patch), None
+        if self.positions == "cubic":
+            reference = to_grid(self.image_size, self.patch)
+        rows_of_table = grid_positions(grid, reference)
+        rows = [torch.from_numpy(to_rows(image.numpy(), self.patch)) for image in pixels]
+        return Features.pack([Features(one.mT, rows_of_table) for one in rows])
+
+
+def vector_task(
+    pooling: Any, head: Head | None = None, size: int | None = None, scale: float | None = None
+) -> Task:
+    """The vector that a peer makes of an image, as long as it makes it.
+
+    Args:
+        scale: the logarithm of what similarities with vectors of texts are multiplied by.
+    """
+    temperature = {} if scale is None else {"temperature": math.exp(-scale)}
+    return Embedding(
+        ["image"], pooling=pooling, size=size, normalise=False, head=head, **temperature
+    )
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -1,0 +1,340 @@
+"""ImagePatches: an image as the patches it is made of."""
+
+import math
+from collections.abc import Iterable
+from random import Random
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitf.errors import UserError
+from unitf.tokenizer.canvas import Canvas
+from unitf.tokenizer.position_embedding import PositionEmbeddingName
+from unitf.tokenizer.tokenizer import Tokenizer
+from unitf.tokens import Features
+from unitf_image.augment import Settings, make_steps
+from unitf_image.image_files import Pixels, read_image
+from unitf_image.patch_grid import Coordinates, grid_positions, patch_canvas, to_grid, whole_patches
+from unitf_image.resizing import Resizing, Size, fit_to
+from unitf_image.stem import ConvolutionalStem
+
+Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
+
+_NUM_FITTED = 512  # images from which mean, deviation and grid are learned …
+_NUM_PIXELS = 4096  # … and about the pixels of each
+_ON_GRID = ("interpolated", "cubic")  # schemes that lay the patches of any size on one grid
+
+
+class ImagePatches(Tokenizer):
+    """An image as non-overlapping patches, row by row; positions are (row, column) of the patch.
+
+    The F numbers of a patch are in the order (channel, row, column), as in the weights of a
+    convolution. An image whose sides are no multiples of the patch is continued to the right and
+    below in the mean colour, or cut off there.
+
+    Args:
+        dim: D, the width of a token.
+        patch: rows and columns of a patch, in pixels.
+        size: rows and columns to which an image is resized; None: each image keeps its own size.
+        resizing: how; None: its largest centred box of that aspect, bilinear.
+        channels: to which an image is converted: 1 grey, 3 colour, 4 with alpha, or what it has.
+        position_embedding: "sinusoidal" (over row and column), "learned" (a vector for each place
+            of `size`), "interpolated" (learned on a grid of patches, onto which the patches of
+            an image of any other size are laid) or "cubic" (likewise, by cubic interpolation), or
+            "none", which goes with rotary positions.
+        grid: the rows and columns of patches of "interpolated" positions; by default those of
+            `size`, or the median of the training images.
+        coordinates: what relative positions (rotary ones) read in place of (row, column).
+        mean: of each channel, where 1 is white; by default learned from the training images.
+        std: standard deviation of each channel, likewise.
+        overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
+        stem: what makes tokens of the windows: a "linear" projection of each, or "convolution" (a
+            few of them over the whole image), which learns more from few images; without overlap.
+        augment: what changes a training image: names and settings, see `unitf_image.augment`.
+        max_tokens: the most patches an image may have.
+        cut: whether an image is cut off after its last whole patch, as by a convolution.
+        bias: whether the linear stem has one.
+        options: further ones of every tokenizer (`prefix`).
+    """
+
+    num_axes: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        dim: int,
+        patch: Pair = 4,
+        size: Pair | None = None,
+        resizing: Resizing | None = None,
+        channels: int = 3,
+        position_embedding: PositionEmbeddingName = "sinusoidal",
+        grid: Pair | None = None,
+        coordinates: Coordinates | None = None,
+        mean: float | list[float] | None = None,
+        std: float | list[float] | None = None,
+        overlap: int = 0,
+        stem: Literal["linear", "convolution"] = "linear",
+        augment: Settings | None = None,
+        max_tokens: int | None = None,
+        bias: bool = True,
+        cut: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(dim, position_embedding, max_tokens, **options)
+        self.patch = _pair("patch", patch)
+        self.size = None if size is None else _pair("size", size)
+        self.resizing = resizing
+        self.grid = None if grid is None else _pair("grid", grid)
+        self.coordinates = coordinates
+        self.channels = _whole("channels", channels, 1)
+        self.overlap = _whole("overlap", overlap, 0)
+        self.given = {
+            "mean": _per_channel("mean", mean, channels),
+            "std": _per_channel("std", std, channels),
+        }
+        self.resized_crop, self.steps = make_steps(augment or {})
+        self.moves = self.resized_crop is not None or any(step.moves for step in self.steps)
+        self.stem = stem
+        self.projection_bias = bias
+        self.cut = cut
+        if resizing is not None and (
+            self.size is None or min(a - b for a, b in zip(resizing.to, self.size, strict=True)) < 0
+        ):
+            raise UserError(f"resizing to {resizing.to} needs a size within, found {size}")
+        if stem == "convolution" and overlap:
+            raise UserError(
+                f"stem 'convolution' sees the whole image: overlap must be 0: {overlap}"
+            )
+        self.window = (self.patch[0] + 2 * overlap, self.patch[1] + 2 * overlap)
+        self.num_features = channels * math.prod(self.window)
+        self._constants: tuple[Any, np.ndarray, np.ndarray] | None = None
+
+    # ---- learned before training -------------------------------------------------------
+
+    def fit(self, values: Iterable[Any]) -> None:
+        """Learns mean and deviation of each channel, and the median grid, from 512 of the images.
+
+        One that cannot be read is left out: training reports it.
+        """
+        needs_grid = self.position_scheme in _ON_GRID and not (self.grid or self.size)
+        if None not in self.given.values() and not needs_grid:
+            return
+        colours, grids, problem = [], [], "no values"
+        for value in _sample(values):
+            try:
+                pixels = self._read(value)
+            except UserError as error:
+                problem = error
+                continue
+            flat = pixels.reshape(self.channels, -1)
+            flat = flat[:, :: flat.shape[1] // _NUM_PIXELS | 1]  # odd: not one column of the image
+            colours.append(flat / np.float32(255) if pixels.dtype == np.uint8 else flat)
+            grids.append(self._grid_of(pixels))
+        if not colours:
+            raise UserError(f"{type(self).__name__} learns from images, found none: {problem}")
+        colour = np.concatenate(colours, axis=1)
+        self.fitted = {
+            "mean": colour.mean(1, dtype=np.float64).tolist(),
+            "std": colour.std(1, dtype=np.float64).tolist(),
+            "grid": np.median(grids, axis=0).round().astype(int).tolist(),
+        }
+
+    @property
+    def reference_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of patches that learned positions are for."""
+        if self.grid is not None:
+            return self.grid
+        if self.size is not None:
+            size = whole_patches(self.size, self.patch) if self.cut else self.size
+            return to_grid(size, self.patch)
+        if self.position_scheme in _ON_GRID and "grid" in self.fitted:
+            return tuple(self.fitted["grid"])
+        return None
+
+    @property
+    def position_shape(self) -> tuple[int, ...] | None:
+        if self.reference_grid is None:
+            raise UserError(
+                f"{type(self).__name__}: position_embedding {self.position_scheme!r} "
+                "needs size or grid"
+            )
+        return self.reference_grid
+
+    def make_parameters(self, unembed: bool = False) -> None:
+        super().make_parameters(unembed)
+        if self.stem == "convolution":
+            self.embedding = ConvolutionalStem(self.channels, self.patch, self.dim)
+
+    def embed(self, features: Features) -> Float[Tensor, "D N"]:
+        """Features as columns, through the stem."""
+        if isinstance(self.embedding, ConvolutionalStem):
+            return self.embedding(features).mT
+        return super().embed(features)
+
+    def positions_of(self, features: Features) -> Float[Tensor, "2 N"]:
+        if self.coordinates is None:
+            return features.positions
+        laid = self.position_scheme in _ON_GRID
+        return self.coordinates.of(features, self.reference_grid if laid else None)
+
+    # ---- raw values and features -------------------------------------------------------
+
+    def encode(self, value: Any, train: bool = False) -> Features:
+        """An image (file, bytes, PIL image, array or tensor) as F×N: a patch a column."""
+        pixels = self._read(value, crop=train)
+        mean, std = self._normalisation()
+        if train:
+            for step in self.steps:
+                pixels = step(pixels, mean)
+        grid = self._grid_of(pixels)
+        white = np.float32(255 if pixels.dtype == np.uint8 else 1)
+        normal = np.ascontiguousarray(pixels) / (white * std)[:, None, None]  # else 3 times slower
+        normal -= (mean / std)[:, None, None]
+        rows = to_rows(normal, self.patch, self.overlap)
+        reference = self.position_shape if self.position_scheme in _ON_GRID else None
+        if self.position_scheme == "learned":
+            self._check_grid(grid)
+        return Features(torch.from_numpy(rows).mT, grid_positions(grid, reference))
+
+    def decode(self, features: Features) -> np.ndarray:
+        """The image, uint8: (H, W) if it is grey, else (H, W, C); sides are whole patches."""
+        if features.num_tokens == 0:
+            raise UserError("an image of no patches cannot be decoded")
+        rows = features.rows.detach().float().cpu().numpy()
+        positions_of = features.positions.cpu().numpy()
+        if self.position_scheme in _ON_GRID:  # back from the grid they were laid on
+            positions_of = np.stack(
+                [np.unique(axis, return_inverse=True)[1] for axis in positions_of]
+            )
+        normal = from_rows(rows, positions_of.round().astype(int), self.patch, self.overlap)
+        mean, std = self._normalisation()
+        pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
+        image = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
+        return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
+
+    def canvas(self, features: Features) -> Canvas:
+        return patch_canvas(self.decode(features), features, self.patch)
+
+    @staticmethod
+    def examples() -> list[Any]:
+        """Raw values of several kinds, for the checks of plugins."""
+        random = np.random.default_rng(0)
+        colour = random.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+        return [
+            colour,
+            random.integers(0, 256, (8, 8), dtype=np.uint8),
+            random.random((13, 9, 3), dtype=np.float32),
+            torch.from_numpy(colour[:5]).permute(2, 0, 1),
+            np.zeros((1, 1), np.uint8),
+        ]
+
+    def _read(self, value: Any, crop: bool = False) -> Pixels:
+        pixels = read_image(value, self.channels)
+        if crop and self.resized_crop is not None:
+            pixels = self.resized_crop(pixels, self.size or pixels.shape[1:])
+        elif self.size is not None:
+            pixels = (self.resizing or fit_to)(pixels, self.size)
+        rows, columns = (
+            whole_patches(pixels.shape[1:], self.patch) if self.cut else pixels.shape[1:]
+        )
+        return pixels[:, :rows, :columns]
+
+    def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
+        return to_grid(pixels.shape[1:], self.patch)
+
+    def _check_grid(self, grid: Size) -> None:
+        most = self.position_shape
+        assert most is not None  # else there are no learned positions
+        if any(found > known for found, known in zip(grid, most, strict=True)):
+            raise UserError(
+                f"an image of {'×'.join(map(str, grid))} patches, expected at most "
+                f"{'×'.join(map(str, most))} (position_embedding 'interpolated' takes any number)"
+            )
+
+    def _normalisation(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
+        """Mean and deviation of each channel, where 1 is white."""
+        if self._constants is None or self._constants[0] is not self.fitted:
+            unfitted = [0.5] * self.channels
+            mean, std = (
+                np.array(self.given[name] or self.fitted.get(name, unfitted), np.float32)
+                for name in ("mean", "std")
+            )
+            if self.given["std"] is None:
+                std[std < 1e-3] = 1.0  # a channel that is always the same
+            self._constants = (self.fitted, mean, std)
+        return self._constants[1:]
+
+
+def to_rows(
+    image: Float[np.ndarray, "C H W"], patch: Size, overlap: int = 0
+) -> Float[np.ndarray, "N F"]:
+    """The windows of all patches, row by row; beyond the image there are zeros."""
+    channels, *sides = image.shape
+    grid = to_grid(sides, patch)
+    spare = [g * p - side for g, p, side in zip(grid, patch, sides, strict=True)]
+    if overlap or any(spare):
+        padded = np.zeros(
+            (channels, *(s + e + 2 * overlap for s, e in zip(sides, spare, strict=True))),
+            np.float32,
+        )
+        padded[:, overlap : overlap + sides[0], overlap : overlap + sides[1]] = image
+        image = padded
+    c, h, w = image.strides
+    windows = np.lib.stride_tricks.as_strided(
+        image,
+        (*grid, channels, *(p + 2 * overlap for p in patch)),
+        (h * patch[0], w * patch[1], c, h, w),
+    )
+    return windows.reshape(grid[0] * grid[1], -1)
+
+
+def from_rows(
+    rows: Float[np.ndarray, "N F"], positions_of: np.ndarray, patch: Size, overlap: int = 0
+) -> Float[np.ndarray, "C H W"]:
+    """The image whose patches are the centres of the windows; zeros where there is none."""
+    height, width = patch
+    windows = rows.reshape(len(rows), -1, height + 2 * overlap, width + 2 * overlap)
+    centres = windows[:, :, overlap : overlap + height, overlap : overlap + width]
+    grid = positions_of.max(1) + 1
+    canvas = np.zeros((grid[0], grid[1], centres.shape[1], height, width), np.float32)
+    canvas[positions_of[0], positions_of[1]] = centres
+    return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
+
+
+def _sample(values: Iterable[Any]) -> list[Any]:
+    """An even sample of all the values, the same each time."""
+    random, kept = Random(0), []
+    for number, value in enumerate(values):
+        if number < _NUM_FITTED:
+            kept.append(value)
+        elif (index := random.randrange(number + 1)) < _NUM_FITTED:
+            kept[index] = value
+    return kept
+
+
+def _pair(name: str, value: Pair) -> Size:
+    """One number for both axes, or two."""
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or min(both) < 1:
+        raise UserError(f"{name}: expected whole numbers from 1 on, one or two, found {value}")
+    return both
+
+
+def _whole(name: str, value: int, least: int) -> int:
+    if value < least:
+        raise UserError(f"{name}: expected a whole number from {least} on, found {value}")
+    return value
+
+
+def _per_channel(name: str, value: float | list[float] | None, channels: int) -> list[float] | None:
+    """A number for each channel."""
+    if value is None:
+        return None
+    numbers = list(value) if isinstance(value, list | tuple) else [float(value)] * channels
+    if len(numbers) != channels:
+        raise UserError(f"{name}: expected one number or {channels}, found {len(numbers)}")
+    if name == "std" and min(numbers) <= 0:
+        raise UserError(f"{name}: expected numbers above 0, found {value}")
+    return numbers

@@ -1,0 +1,12 @@
+"""transformers' vision models and unitf's are the same function, there and back."""
+
+import pytest
+
+from benchmarks.parity_cases.hf_images import CASES
+from unitf.interop.hub import hubs
+from unitf.interop.parity import measure
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_unitf_computes_what_transformers_computes(name):
+    measure(hubs()["hf"], CASES[name]()).raise_if_broken()

@@ -1,0 +1,43 @@
+"""Of all of timm's vision transformers, those that unitf says: no tensor is left over."""
+
+import pytest
+import torch
+
+from benchmarks.timm_registry import make, names
+from unitf import UserError
+from unitf.interop.convert import to_learner
+from unitf.interop.hub import describe, hubs
+
+REFUSED = {
+    "is not supported": 17,  # relative positions by a network (13), SAM's windows (4)
+    "embedded by HybridEmbed": 14,
+    "differ in their number of key and value heads": 4,
+    "only its attention has a layer scale": 1,
+    "blocks are of class ParallelThingsBlock": 2,
+    "blocks are of class DiffParallelScalingBlock": 1,
+    "attention is of class DiffAttention": 2,
+}
+
+
+def test_every_name_maps_without_a_tensor_left_over_or_says_why_not():
+    hub, reasons = hubs()["timm"], []
+    for name in names():
+        peer = make(name, 1, device="meta")
+        try:
+            architecture = describe(hub, peer)
+        except UserError as error:
+            reasons.append(str(error))
+            continue
+        with torch.device("meta"):
+            to_learner(architecture)
+    found = {part: sum(part in reason for reason in reasons) for part in REFUSED}
+    assert found == REFUSED
+    assert sum(found.values()) == len(reasons)
+
+
+@pytest.mark.parametrize("name", ["vit_base_patch16_xp_224", "vit_tiny_patch16_224"])
+def test_refused_options_are_one_line(name):
+    peer = make(name, 1, device="meta")
+    peer.global_pool = "max"
+    with pytest.raises(UserError, match="cannot be said in unitf: global_pool is 'max'"):
+        describe(hubs()["timm"], peer)

@@ -1,0 +1,63 @@
+"""FiniteLoss: a loss that is no number ends the training with one clear line."""
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from small_runs import STEPS, small_data
+from toys import make_learner, make_trainer
+
+from unitf import UserError
+from unitf.training.callbacks import Checkpoint, FiniteLoss
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
+
+
+class Poison(Callback):
+    """Makes the loss of one step what it should not be."""
+
+    def __init__(self, step, weight):
+        self.step, self.weight = step, weight
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            with torch.no_grad():
+                pl_module.tasks["speed"].head.linear.weight.fill_(self.weight)
+
+
+def fit(folder, guard, *others, **settings):
+    trainer = make_trainer(
+        folder,
+        callbacks=[guard, *others],
+        **{"max_epochs": 2, "num_sanity_val_steps": 0, "enable_checkpointing": True, **settings},
+    )
+    trainer.fit(make_learner(), datamodule=small_data())
+    return trainer
+
+
+@pytest.mark.parametrize(("weight", "told"), [(float("nan"), "nan"), (float("inf"), "nan|inf")])
+def test_training_stops_at_the_step_and_says_so_in_one_line(tmp_path, weight, told):
+    keeper = Checkpoint(str(tmp_path))
+    with pytest.raises(UserError, match=rf"^loss is ({told}) at step 9 \(epoch 1") as error:
+        fit(tmp_path, FiniteLoss(), Poison(8, weight), keeper)
+    assert "\n" not in str(error.value)
+    assert "learning rate 0.00" in str(error.value)
+    assert torch.load(keeper.last_path, weights_only=True)["global_step"] == STEPS
+
+
+def test_a_checkpoint_is_not_written_after_a_loss_that_nobody_has_looked_at(tmp_path):
+    class Late(FiniteLoss):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if not self._losses:
+                self._first_step = trainer.global_step
+            self._losses.append(outputs["loss"].detach())  # as on a device: looked at later
+
+    keeper = Checkpoint(str(tmp_path), every_minutes=0.0)
+    with pytest.raises(UserError, match="loss is nan at step 4"):
+        fit(tmp_path, Late(), Poison(3, float("nan")), keeper)
+    state = torch.load(keeper.last_path, weights_only=True)["state_dict"]
+    assert all(v.isfinite().all() for v in state.values() if isinstance(v, torch.Tensor))
+
+
+def test_a_sound_run_is_left_alone(tmp_path):
+    trainer = fit(tmp_path, FiniteLoss(), Checkpoint(str(tmp_path)))
+    assert trainer.global_step == 2 * STEPS

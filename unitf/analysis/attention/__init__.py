@@ -1,0 +1,5 @@
+"""Attending: what a model looks at in a sample, as numbers, pictures and a page."""
+
+from unitf.analysis.attention.maps import AttentionMap, SampleAttention, attend
+
+__all__ = ["SampleAttention", "AttentionMap", "attend"]

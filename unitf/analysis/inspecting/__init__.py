@@ -1,0 +1,7 @@
+"""Inspecting: what a packed batch of a recipe looks like, as figures and a picture."""
+
+from unitf.analysis.inspecting.packed import AttentionPattern, PackedBatch, observe
+from unitf.analysis.inspecting.picture import draw
+from unitf.analysis.inspecting.statistics import batch_statistics
+
+__all__ = ["AttentionPattern", "PackedBatch", "draw", "batch_statistics", "observe"]

@@ -1,0 +1,306 @@
+"""The training verbs: LightningCLI over one Learner and one DataModule."""
+
+import json
+import logging
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentError, set_parsing_settings
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from unitf import registry
+from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulation
+from unitf.cli.overrides import spell_out
+from unitf.cli.predictions import of_all_processes
+from unitf.cli.pretrained import Inherited
+from unitf.cli.recipe import check_recipes
+from unitf.cli.run_folder import SaveConfig, SharedFolder
+from unitf.cli.writable import check_folder
+from unitf.data.near import near
+from unitf.errors import UserError
+from unitf.training import DataModule, RandomState
+from unitf.training.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunReport, Summary
+from unitf.training.callbacks.csv_logger import ContinuedCSVLogger
+from unitf.training.callbacks.interrupt import Interrupt, RunInterrupted
+from unitf.training.learner import Learner
+from unitf.training.parallel.end_together import EndTogether, noticing_the_others
+
+VERBS = ("fit", "validate", "test", "predict")
+
+
+class TrainingCLI(LightningCLI):
+    """`unitf fit|validate|test|predict`: the parser, and where a run keeps its things."""
+
+    def __init__(self, verb: str, argv: list[str]) -> None:
+        self.verb = verb
+        self.config: Any
+        self.config_init: Any
+        self.inherits_tasks = False
+        super().__init__(
+            model_class=Learner,
+            datamodule_class=DataModule,
+            args=argv,
+            run=False,
+            seed_everything_default=0,
+            save_config_callback=SaveConfig if verb == "fit" else None,
+            save_config_kwargs={"save_to_log_dir": False},
+            trainer_defaults={
+                "gradient_clip_val": 1.0,
+                "use_distributed_sampler": False,  # ours knows ranks and resumes
+                "enable_model_summary": False,  # Summary tells
+            },
+            parser_kwargs={
+                "prog": f"unitf {verb}",
+                "description": _DESCRIPTIONS[verb],
+                "exit_on_error": False,
+            },
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        inherited = Inherited(args)
+        parser.set_defaults(inherited.defaults())
+        try:
+            self.config = parser.parse_args(args)
+            if not self.config.model.tasks and inherited.tasks():
+                parser.set_defaults(inherited.tasks())
+                self.config = parser.parse_args(args)
+                self.inherits_tasks = not inherited.goes_on
+        except ArgumentError as error:
+            raise UserError(_one_line(error)) from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--out",
+            type=str | None,
+            default=None,
+            help="Folder of the run (default: runs/<recipe>/<time>).",
+        )
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Checkpoint file or run folder to start from.",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=bool,
+            default=True,
+            help="Whether `fit` ends with a test of its best checkpoint.",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        torch.set_flush_denormal(True)  # tiny gradients are an order slower otherwise
+        if self.config.out is None:
+            recipe = Path(str((self.config.config or ["run"])[0])).stem
+            self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
+        check_folder("--out", Path(self.config.out))
+        self.config.trainer.default_root_dir = self.config.out
+        check_precision(self.config.trainer.precision)
+        warn_of_emulation(self.config.trainer)
+        if self.verb != "fit":
+            self.config.trainer.logger = False
+
+    def after_instantiate_classes(self) -> None:
+        if self.inherits_tasks:
+            self.model.start.load_fitted_tasks(self.model.tasks)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        out = self.config.out
+        given = [type(callback) for callback in self.config_init.trainer.callbacks or []]
+        callbacks = [
+            callback for callback in self._usual_callbacks() if type(callback) not in given
+        ]
+        if self.config_init.trainer.logger in (None, True):
+            path = self.config.ckpt_path if self.verb == "fit" else None
+            step = 0 if path is None else read_checkpoint(find_checkpoint(path))["global_step"]
+            kwargs["logger"] = [
+                ContinuedCSVLogger(out, step),
+                TensorBoardLogger(out, name="", version="tensorboard"),
+            ]
+        trainer_config = {**self.config_init.trainer, **kwargs}
+        return self._instantiate_trainer(trainer_config, callbacks)
+
+    def _usual_callbacks(self) -> list[Callback]:
+        """What every run has, unless the YAML names a callback of the same class.
+
+        They are not told the folder, which only the trainer knows: see `SharedFolder`.
+        """
+        configured: list[Callback] = [RunReport(), Summary(test_follows=self.tests)]
+        if self.config_init.trainer.enable_progress_bar in (None, True):
+            configured = [Progress(), *configured]
+        if self.verb == "fit" and self.keeps:
+            adapters = [] if self.model.lora is None else [Adapters()]
+            # Summary says where they lie
+            configured = [
+                *adapters,
+                *configured,
+                FiniteLoss(),
+                RandomState(),
+                Checkpoint(),
+                Interrupt(),
+            ]
+        elif self.verb == "fit":
+            configured += [FiniteLoss(), RandomState()]
+        return [EndTogether(), SharedFolder(), *configured]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether checkpoints are written."""
+        return self.config_init.trainer.enable_checkpointing in (None, True)
+
+    @property
+    def tests(self) -> bool:
+        """Whether a test of the best checkpoint follows the training."""
+        wanted = self.verb == "fit" and self.keeps and self.config.test_after_fit
+        return wanted and bool(self.datamodule.test_splits)
+
+    def run(self) -> None:
+        """What the verb says; `fit` ends with a test of the best checkpoint."""
+        trainer, path = self.trainer, self.config.ckpt_path
+        prepare_machine(trainer, self.datamodule.num_workers)
+        if path is not None:
+            path = str(find_checkpoint(path))
+        elif self.verb != "fit":  # else it would measure a model that has learned nothing
+            raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
+        elif trainer.is_global_zero and any(Path(self.config.out, "checkpoints").glob("*.ckpt")):
+            raise UserError(
+                f"--out {self.config.out}: found a run there, expected a folder without one "
+                f"(to go on: unitf fit --resume {self.config.out})"
+            )
+        with noticing_the_others(trainer):
+            self._run(path)
+
+    def _run(self, path: str | None) -> None:
+        trainer = self.trainer
+        if self.verb == "fit":
+            self._start_from(path)
+            trainer.fit(self.model, datamodule=self.datamodule, weights_only=True)
+            if not self.tests:
+                return
+            path = str(Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt")
+        self._start_from(path)
+        if self.verb == "predict":
+            self._predict()
+            return
+        function = trainer.validate if self.verb == "validate" else trainer.test
+        function(self.model, datamodule=self.datamodule, verbose=False, weights_only=True)
+
+    def _start_from(self, path: str | None) -> None:
+        """Names the checkpoint before the model is set up, which takes from it what was fitted."""
+        self.trainer.ckpt_path = path
+
+    def _predict(self) -> None:
+        """Writes a line of JSON for each sample and task."""
+        found: Any = self.trainer.predict(self.model, datamodule=self.datamodule, weights_only=True)
+        if found is None:
+            raise UserError(
+                f"predict: found no predictions with strategy {self.config.trainer.strategy} and "
+                f"limit_predict_batches {self.config.trainer.limit_predict_batches}, expected a "
+                "strategy that gives them back (ddp) and a batch or more"
+            )
+        predictions = of_all_processes(self.trainer, found)
+        if not self.trainer.is_global_zero:
+            return
+        lines = [json.dumps(line, ensure_ascii=False) for line in predictions]
+        file = Path(self.trainer.default_root_dir) / "predictions.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        sys.stdout.write(f"{len(lines)} predictions: {file}\n")
+
+
+_DESCRIPTIONS = {
+    "fit": "Train a model, and test the best checkpoint.",
+    "validate": "Measure a checkpoint on the validation split.",
+    "test": "Measure a checkpoint on the test splits.",
+    "predict": "Predict the samples of the data module with a checkpoint.",
+    "inspect": "Show what a packed batch of a recipe looks like.",
+    "bench": "Time the training steps of a recipe.",
+}
+
+
+_FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a recipe names
+
+
+def _one_line(error: Exception) -> str:
+    """What the parser says; of a class that can't be had only that, without the types tried."""
+    line = " ".join(str(error).split())
+    key = re.match(r'Parser key "([\w.]+)": ', line)
+    if key and (denied := re.search(r"Importing '([^']+)' is not allowed", line)):
+        return (
+            f"{key[1]}: found {denied[1]}, expected a class of unitf, of a plugin, or of "
+            + " or ".join(_FOREIGN)
+        )
+    if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
+        known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()
+        return f"{key[1]}: {missing[1]} has no {missing[2]}{near(missing[2], known)}"
+    return line
+
+
+def _quieten() -> None:
+    """Leaves out what Lightning tells of itself; warnings that a user can act on stay."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    advices = (
+        ".*does not have many workers.*",
+        ".*smaller than the logging interval.*",
+        "Be aware that when using `ckpt_path`.*",
+        "It is recommended to use `self.log.*sync_dist=True.*",  # our figures are global already
+    )
+    for advice in advices:
+        warnings.filterwarnings("ignore", message=advice)
+
+
+def _resume(argv: list[str]) -> list[str]:
+    """`--resume DIR` as the configuration, the folder and the last checkpoint of that run."""
+    if "--resume" not in argv:
+        return argv
+    at = argv.index("--resume")
+    if at + 1 >= len(argv):
+        raise UserError("--resume: expected the folder of a run")
+    folder = Path(argv[at + 1])
+    last = folder / "checkpoints" / "last.ckpt"
+    for file in (folder / "config.yaml", last):
+        if not file.is_file():
+            raise UserError(f"--resume {folder}: {file} is not there, so it cannot go on")
+    begin = ["--config", str(folder / "config.yaml")]
+    return [*begin, *argv[:at], *argv[at + 2 :], "--out", str(folder), "--ckpt_path", str(last)]
+
+
+def prepare(argv: list[str]) -> list[str]:
+    """Arguments for the parser; the plugins' names are known before it reads them."""
+    _quieten()
+    for kind in ("tokenizers", "tasks", "sources"):
+        registry.resolve_all(kind)
+    # what a recipe names is imported only if it is ours, a plugin's, or of these
+    own = sorted(registry.modules() | set(_FOREIGN))
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
+    argv = _resume(argv)
+    check_recipes(argv)
+    argv = spell_out(argv)
+    argv = ["--data.root" if word == "--data-root" else word for word in argv]
+    return [
+        f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word
+        for word in argv
+    ]
+
+
+def main(verb: str, argv: list[str]) -> int:
+    """Runs a training verb."""
+    try:
+        TrainingCLI(verb, prepare(argv)).run()
+    except RunInterrupted as interruption:
+        sys.stderr.write(f"unitf: {interruption}\n")
+        return interruption.exit_status
+    return 0

@@ -1,0 +1,1 @@
+"""Attention over a packed batch: one small implementation for each case."""

@@ -1,0 +1,154 @@
+"""Kernels of a cache: of tokens that are kept, of those that follow, and of a memory."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitf.core.attention.kernels import Kernel
+from unitf.core.attention.kv_buffer import Buffer, Entry, token_indices_of
+from unitf.core.attention.packing import Padding
+from unitf.core.attention.sdpa import AttentionSpec, dense, to_additive
+from unitf.nn.reference_mode import is_reference_mode
+
+
+class Prefill:
+    """Attention of the first tokens, by any kernel; their keys and values are kept."""
+
+    def __init__(self, kernel: Kernel, entry: Entry) -> None:
+        self.kernel, self.entry = kernel, entry
+
+    @torch.compiler.disable
+    def __call__(
+        self, q: Tensor, k: Tensor, v: Tensor, kept: tuple[Buffer, Buffer]
+    ) -> Float[Tensor, "N H d"]:
+        for buffer, rows in zip(kept, (k, v), strict=True):
+            buffer.put(rows, self.entry)
+        return self.kernel(q, k, v)
+
+
+class Decode:
+    """Attention of further tokens to those that were kept, and to each other.
+
+    Args:
+        pattern: how scores become weights, and who sees whom.
+        chunk: tokens see only those of the same piece of so many.
+        positions: (S, slots, P) of all tokens, where the pattern has a bias.
+    """
+
+    def __init__(
+        self,
+        pattern: AttentionSpec,
+        entry: Entry,
+        chunk: int | None,
+        positions: Buffer,
+        dtype: torch.dtype,
+    ) -> None:
+        self.pattern, self.entry = pattern, entry
+        self.padding = Padding(entry.lengths, entry.device)
+        self.mask = None
+        everything = pattern.window is None and chunk is None and pattern.bias is None
+        if (
+            everything and entry.is_next and not is_reference_mode()
+        ):  # everyone sees all that is there
+            self.num_kept = min(entry.size, int(entry.after[0]))
+            return
+        queries = entry.before[:, None] + np.arange(self.padding.longest)
+        keys = entry.token_indices
+        if entry.slides:  # what is overwritten is still seen: the kept ones, and then the new
+            old = token_indices_of(entry.before, entry.size)
+            new = np.where(queries < entry.after[:, None], queries, -1)
+            keys = np.concatenate([old, new], axis=1)
+        self.num_kept = keys.shape[1] - (self.padding.longest if entry.slides else 0)
+        distance = queries[:, :, None] - keys[:, None]
+        seen = (keys >= 0)[:, None] & (distance >= 0)
+        if pattern.window is not None:
+            seen &= distance <= pattern.window
+        if chunk is not None:
+            seen &= queries[:, :, None] // chunk == keys[:, None] // chunk
+        if not seen.all():
+            self.mask = to_additive(torch.from_numpy(seen).to(entry.device), dtype)[:, None]
+        if pattern.bias is not None:
+            where = _gather(positions, queries), _gather(positions, keys)
+            bias = pattern.bias(*where).to(dtype)
+            self.mask = bias if self.mask is None else bias + self.mask
+
+    @torch.compiler.disable
+    def __call__(
+        self, q: Tensor, k: Tensor, v: Tensor, kept: tuple[Buffer, Buffer]
+    ) -> Float[Tensor, "N H d"]:
+        joined = []
+        for buffer, rows in zip(kept, (k, v), strict=True):
+            if self.entry.slides:
+                old = buffer.take(self.num_kept)
+                joined.append(torch.cat([old, self.padding.pad(rows)], dim=1).transpose(1, 2))
+            buffer.put(rows, self.entry)
+            if not self.entry.slides:
+                joined.append(buffer.take(self.num_kept).transpose(1, 2))
+        padded = self.padding.pad(q).transpose(1, 2)
+        keys, values = joined
+        out = dense(padded, keys, values, self.pattern, self.mask)
+        return self.padding.unpad(out.transpose(1, 2))
+
+
+def _gather(positions: Buffer, token_indices: np.ndarray) -> Float[Tensor, "S P L"]:
+    """The positions of tokens by their places in their sequences."""
+    rows = positions.rows
+    assert rows is not None
+    index = torch.from_numpy(token_indices.clip(0, rows.shape[1] - 1)).to(rows.device)
+    return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[2])).transpose(1, 2)
+
+
+class CrossCache:
+    """The keys and values of a memory for one block, padded; they are made once."""
+
+    def __init__(self) -> None:
+        self.joined: tuple[Tensor, Tensor] | None = None  # (M, longest, H, d) each
+        self.mask: Tensor | None = None
+
+    def prefill(self, kernel: Kernel, lengths: tuple[int, ...]) -> Kernel:
+        """Reads a memory by any kernel, and keeps it."""
+        return partial(self._fill, kernel, lengths)  # type: ignore (disable has no types)
+
+    def decode(self, pattern: AttentionSpec) -> Kernel:
+        """Attends to what was kept; called without keys and values."""
+        return partial(self._continue, pattern)  # type: ignore
+
+    def reorder(self, numbers: Sequence[int]) -> None:
+        """Other memories."""
+        if self.joined is None or [*numbers] == [*range(len(self.joined[0]))]:
+            return
+        index = torch.tensor(numbers, dtype=torch.long).to(self.joined[0].device, non_blocking=True)
+        keys, values = (rows.index_select(0, index) for rows in self.joined)
+        self.joined = keys, values
+        self.mask = None if self.mask is None else self.mask.index_select(0, index)
+
+    @torch.compiler.disable
+    def _fill(
+        self, kernel: Kernel, lengths: tuple[int, ...], q: Tensor, k: Tensor, v: Tensor
+    ) -> Float[Tensor, "N H d"]:
+        padding = Padding(lengths, k.device)
+        if padding.longest:
+            self.joined = padding.pad(k).detach(), padding.pad(v).detach()
+        if len(set(lengths)) > 1:
+            counts = torch.tensor(lengths).to(k.device, non_blocking=True)
+            real = torch.arange(padding.longest, device=k.device) < counts[:, None]
+            self.mask = to_additive(real, k.dtype)[:, None, None]
+        return kernel(q, k, v)
+
+    @torch.compiler.disable
+    def _continue(
+        self, pattern: AttentionSpec, q: Tensor, k: None, v: None
+    ) -> Float[Tensor, "N H d"]:
+        if self.joined is None:
+            return q * 0
+        padding = Padding(pattern.query_lengths, q.device)
+        # the queries of all sequences that share a memory are those of one
+        padded = padding.pad(q)
+        grouped = padded.reshape(len(self.joined[0]), -1, *q.shape[1:]).transpose(1, 2)
+        keys, values = (rows.transpose(1, 2) for rows in self.joined)
+        out = dense(grouped, keys, values, pattern, self.mask).transpose(1, 2)
+        return padding.unpad(out.reshape(padded.shape))

@@ -1,0 +1,58 @@
+"""Samples: those of one split of several sources, read one by one."""
+
+from collections.abc import Sequence
+
+from torch.utils.data import Dataset
+
+from unitf.batch import Sample
+from unitf.data.encoder import Item
+from unitf.data.epoch_sampler import SampleIndex
+
+
+class SampleDataset(Dataset):
+    """The samples of one split of several sources, as Items.
+
+    A sequence of samples may have `name(index)`, what a person calls a sample (a file), and
+    `at(index, seed, epoch)`, where a training sample is another one in each epoch.
+    """
+
+    def __init__(
+        self, split: str, sources: dict[str, Sequence[Sample]], seed: int = 0, train: bool = False
+    ) -> None:
+        self.train = train
+        self.seed = seed
+        self.counts = [len(sequence) for sequence in sources.values()]
+        self.offsets = [sum(self.counts[:i]) for i in range(len(self.counts))]
+        self._readers = [
+            (
+                f"{name}/{split}",
+                sequence,
+                getattr(sequence, "name", None),
+                getattr(sequence, "at", None) if train else None,
+            )
+            for name, sequence in sources.items()
+        ]
+
+    def __getitems__(self, indices: Sequence[SampleIndex]) -> list[Item]:
+        return [self[sample_index] for sample_index in indices]
+
+    def __getitem__(self, sample_index: SampleIndex) -> Item:
+        source, epoch, index = sample_index
+        name, sequence, file, at = self._readers[source]
+        name = f"{name}[{index}]"
+        sample: Sample = {}
+        error = ""
+        try:
+            if file is not None and (called := file(index)):
+                name = f"{name} ({called})"
+            sample = sequence[index] if at is None else at(index, self.seed, epoch)
+        except (ValueError, OSError) as caught:
+            error = str(caught) or type(caught).__name__
+        return Item(sample, name, self.offsets[source] + index, epoch, self.train, error)
+
+    def position_of(self, name: str) -> tuple[int, int]:
+        """The number of the source of the sample that an Item calls so, and its own in there."""
+        for source, (prefix, *_) in enumerate(self._readers):
+            if name.startswith(f"{prefix}["):
+                return source, int(name[len(prefix) + 1 :].partition("]")[0])
+        raise KeyError(name)

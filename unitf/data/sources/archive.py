@@ -1,0 +1,66 @@
+"""Paths that may lead into a .zip: `photos.zip/train/labels.json`."""
+
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from unitf.data.near import near
+from unitf.data.sources.file_source import DAMAGE, find, read_bytes
+from unitf.errors import UserError
+
+
+class ArchivePath:
+    """A file of a folder or of a .zip, and the files beside it."""
+
+    def __init__(self, path: str, root: Path) -> None:
+        self.path = root / path
+        self.archive: zipfile.ZipFile | None = None
+        self.member = PurePosixPath()
+        for parent in self.path.parents:
+            if parent.suffix.lower() == ".zip" and parent.is_file():
+                self.archive = _open(parent)
+                self.member = PurePosixPath(self.path.relative_to(parent).as_posix())
+                return
+        find(path, root)  # which says what is there instead
+
+    def read(self) -> bytes:
+        """The file's bytes."""
+        if self.archive is None:
+            return read_bytes(self.path)
+        return self._member(self.member)
+
+    def beside(self, name: str) -> str | bytes:
+        """A file by its path from this one's folder: its own path, or the bytes of a member.
+
+        Raises:
+            UserError: it is not there, or lies outside that folder.
+        """
+        if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+            raise UserError(f"{self.path}: {name!r} leads out of its folder")
+        if self.archive is not None:
+            return self._member(self.member.parent / name)
+        return str(find(name, self.path.parent))
+
+    def close(self) -> None:
+        if self.archive is not None:
+            self.archive.close()
+
+    def _member(self, member: PurePosixPath) -> bytes:
+        assert self.archive is not None
+        try:
+            return self.archive.read(str(member))
+        except KeyError:
+            names = self.archive.namelist()
+            raise UserError(
+                f"{self.archive.filename}: there is no {member} in it" + near(str(member), names)
+            ) from None
+        except DAMAGE as error:
+            raise UserError(
+                f"{self.archive.filename}, {member}: cannot be read, or is damaged: {error}"
+            ) from error
+
+
+def _open(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except DAMAGE as error:
+        raise UserError(f"{path} is no zip, or is damaged: {error}") from error

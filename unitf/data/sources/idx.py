@@ -1,0 +1,88 @@
+"""The classic idx files of MNIST and its kin."""
+
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitf.batch import Sample
+from unitf.data.near import near
+from unitf.data.sources.file_source import FileSource, find, read_bytes
+from unitf.data.split import Split
+from unitf.errors import UserError
+
+_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array of an idx file, gzipped or not."""
+    data = read_bytes(path)
+    try:
+        zero, kind, axes = struct.unpack(">HBB", data[:4])
+        shape = struct.unpack(f">{axes}I", data[4 : 4 + 4 * axes])
+        array = np.frombuffer(data, _TYPES[kind], offset=4 + 4 * axes)
+    except (struct.error, KeyError, ValueError) as error:
+        raise UserError(f"{path} is not an idx file, or is cut off ({error})") from error
+    if zero or array.size != math.prod(shape):
+        raise UserError(f"{path}: {array.size} numbers, expected {'×'.join(map(str, shape))}")
+    return array.reshape(shape).astype(array.dtype.newbyteorder("="), copy=False)
+
+
+class IdxFiles(FileSource):
+    """Columns that are idx files.
+
+    Args:
+        path: for each split the file of each column: `{train: {image: …, label: …}, test: …}`.
+        classes: the names of the classes, where the column "label" holds their numbers.
+        split, limit: as for every source of files.
+    """
+
+    def __init__(
+        self,
+        path: dict[str, dict[str, str]],
+        classes: list[str] | None = None,
+        split: Split | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(path, split, limit)
+        self.classes = classes
+
+    def load(self, path: dict[str, str], root: Path) -> Sequence[Sample]:
+        columns: dict[str, Any] = {
+            column: read_idx(find(file, root))[: self.limit] for column, file in path.items()
+        }
+        counts = {column: len(array) for column, array in columns.items()}
+        if len(set(counts.values())) != 1:
+            raise UserError(f"{self.location}: the columns have different lengths: {counts}")
+        for column, array in columns.items():
+            if array.ndim == 1:
+                columns[column] = array.tolist()
+        if self.classes is not None:
+            if "label" not in columns:
+                raise UserError(
+                    f"{self.location}: classes, but no column label" + near("label", path)
+                )
+            columns["label"] = [self._class(number, path["label"]) for number in columns["label"]]
+        return Columns(columns)
+
+    def _class(self, number: int, path: str) -> str:
+        assert self.classes is not None
+        if not 0 <= number < len(self.classes):
+            raise UserError(f"{path}: label {number}, but classes has {len(self.classes)} names")
+        return self.classes[number]
+
+
+class Columns(Sequence):
+    """Samples of columns that are arrays or lists of equal length."""
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, index: Any) -> Any:
+        return {name: values[index] for name, values in self.columns.items()}

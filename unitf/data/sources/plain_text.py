@@ -1,0 +1,99 @@
+"""A plain text for language models, in windows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unitf.batch import Sample
+from unitf.data.seeding import mix
+from unitf.data.source import Source
+from unitf.data.sources.file_source import find, read_text
+from unitf.data.split import check_names, overlapping
+from unitf.errors import UserError
+
+
+class PlainText(Source):
+    """Windows of a text. In training the windows begin elsewhere in each epoch.
+
+    Args:
+        path: the file.
+        length: of a window, in characters.
+        parts: for each split where in the text it begins and ends, as fractions; by default the
+            first nine tenths are for training, the rest for validation.
+        column: the column that holds a window.
+        encoding: of the file.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        length: int,
+        parts: dict[str, list[float]] | None = None,
+        column: str = "text",
+        encoding: str = "utf-8",
+    ) -> None:
+        self.path = path
+        self.length = length
+        self.parts = parts or {"train": [0.0, 0.9], "validation": [0.9, 1.0]}
+        self.column = column
+        self.encoding = encoding
+        if length < 2:
+            raise UserError(f"PlainText {path}: length {length}, expected at least 2 characters")
+        for split, part in self.parts.items():
+            if len(part) != 2 or not 0 <= part[0] < part[1] <= 1:
+                raise UserError(
+                    f"PlainText {path}: part {split} is {part}, expected two rising fractions"
+                )
+        check_names(self.parts, f"PlainText {path}")
+        for one, other in overlapping(self.parts):
+            (begin, end), (first, last) = self.parts[one], self.parts[other]
+            if begin < last and first < end:
+                raise UserError(f"PlainText {path}: parts {one} and {other} overlap")
+
+    def read(self, split: str, root: Path) -> Sequence[Sample]:
+        if split not in self.parts:
+            return []
+        path = find(self.path, root)
+        text = read_text(path, self.encoding)
+        begin, end = (int(share * len(text)) for share in self.parts[split])
+        if begin == end:
+            raise UserError(f"{path}: no character is left for split {split}")
+        kind = ShiftingWindows if split == "train" else Windows
+        return kind(text[begin:end], self.length, self.column)
+
+    def splits(self) -> list[str]:
+        return list(self.parts)
+
+
+class Windows(Sequence):
+    """A text cut into windows side by side; the last one may be shorter."""
+
+    def __init__(self, text: str, length: int, column: str) -> None:
+        self.text, self.length, self.column = text, length, column
+
+    def __len__(self) -> int:
+        return -(-len(self.text) // self.length)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        first = index * self.length
+        return {self.column: self.text[first : first + self.length]}
+
+
+class ShiftingWindows(Windows):
+    """Windows of equal length, side by side, that begin elsewhere in each epoch."""
+
+    def __len__(self) -> int:
+        return max(1, (len(self.text) - self.length + 1) // self.length)
+
+    @property
+    def all_windows(self) -> Windows:
+        """All of the text, so that a tokenizer is fitted on each of its characters."""
+        return Windows(self.text, self.length, self.column)
+
+    def at(self, index: int, seed: int, epoch: int) -> Sample:
+        """The window that stands for number `index` in an epoch."""
+        spare = max(0, len(self.text) - len(self) * self.length)
+        first = index * self.length + mix(seed, epoch) % (spare + 1)
+        return {self.column: self.text[first : first + self.length]}

@@ -1,0 +1,84 @@
+"""Tables: CSV, TSV, JSON lines, Parquet, Arrow and WebDataset files, read by `datasets`."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unitf.batch import Sample
+from unitf.data.near import near
+from unitf.data.sources.cells import is_quoted, load_cells
+from unitf.data.sources.dataset_rows import DatasetRows, reading
+from unitf.data.sources.file_source import FileSource, find, read_bytes
+from unitf.data.split import Split
+from unitf.errors import UserError
+
+# "NA", "null" and "None" are words of a text, not missing values
+_CELLS = {"keep_default_na": False, "na_values": [""], "index_col": False}
+# suffix → the name that `datasets` has for the format, and how it is to read it
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".csv": ("csv", {**_CELLS, "sep": ","}),
+    ".tsv": ("csv", {**_CELLS, "sep": "\t"}),
+    ".json": ("json", {}),
+    ".jsonl": ("json", {}),
+    ".ndjson": ("json", {}),
+    ".parquet": ("parquet", {}),
+    ".arrow": ("arrow", {}),
+    ".tar": ("webdataset", {}),
+}
+
+
+class Table(FileSource):
+    """A sample a row of a .csv, .tsv, .jsonl, .parquet or .arrow file, or of WebDataset's .tar.
+
+    Of a .csv or .tsv an empty cell is missing: its sample has no such column. A column is numbers
+    if all its cells are and none has zeros before it, as 0042 has. A quote in a .tsv is a character
+    like any other, unless all quotes of the file stand around cells that they hold together.
+
+    Args:
+        columns: the columns of a sample and what they are called in the file, as
+            `{text: sentence, label: category}`; by default all, as they are called.
+        path, split, limit: as for every source of files.
+    """
+
+    def __init__(
+        self,
+        path: str | dict[str, str],
+        columns: dict[str, str] | None = None,
+        split: Split | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(path, split, limit)
+        self.columns = columns
+
+    def load(self, path: str, root: Path) -> Sequence[Sample]:
+        file = find(path, root)
+        return DatasetRows(load_table(file), self.columns, str(file))
+
+
+def format_of(path: Path) -> tuple[str, dict[str, Any]]:
+    """What the `datasets` library calls the format of a file, and how it is to read it."""
+    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
+    suffix = suffixes[-2] if suffixes[-1] == ".gz" and len(suffixes) > 1 else suffixes[-1]
+    if suffix not in _FORMATS:
+        raise UserError(f"{path}: not a table" + near(suffix, _FORMATS, "known endings:"))
+    kind, arguments = _FORMATS[suffix]
+    if suffix == ".tsv" and not is_quoted(read_bytes(path)):
+        arguments = {**arguments, "quoting": csv.QUOTE_NONE}
+    return kind, arguments
+
+
+def load_table(path: Path) -> Any:
+    """A table as a `datasets.Dataset`."""
+    import datasets
+
+    kind, arguments = format_of(path)
+    if kind == "csv":
+        return load_cells(path, arguments)
+    with reading(str(path)):
+        return datasets.load_dataset(kind, data_files=[str(path)], split="train", **arguments)
+
+
+def read_table(path: str | Path) -> Sequence[Sample]:
+    """The rows of a table."""
+    return DatasetRows(load_table(find(str(path), Path())), None, str(path))

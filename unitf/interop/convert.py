@@ -1,0 +1,53 @@
+"""A peer as a Learner of unitf, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitf.errors import UserError
+from unitf.interop.architecture import Architecture
+from unitf.interop.weight_map import WeightMap
+from unitf.training.learner import Learner
+
+
+def to_learner(architecture: Architecture) -> Learner:
+    """The same model in unitf, with the peer's weights.
+
+    Raises:
+        UserError: a tensor is left over, left out or of another shape; it is named.
+    """
+    tokenizers = architecture.tokenizers()
+    learner = Learner(
+        architecture.core(),
+        {name: lambda dim, made=made: made for name, made in tokenizers.items()},
+        architecture.tasks(),
+    )
+    learner.build_components()
+    own = {k: v for k, v in learner.state_dict().items() if isinstance(v, Tensor)}
+    made = WeightMap(architecture.weight_map(), architecture.peer.state_dict()).to_unitf(own)
+    learner.load_state_dict({**learner.state_dict(), **made})
+    return learner.eval()
+
+
+def to_peer(architecture: Architecture, state: Mapping[str, Any]) -> nn.Module:
+    """The architecture's peer, filled with the weights of a Learner's `state`.
+
+    Raises:
+        UserError: a tensor is missing or of another shape; it is named.
+    """
+    peer = architecture.peer
+    theirs = peer.state_dict()
+    table = WeightMap(architecture.weight_map(), theirs)
+    made = table.from_unitf({k: v for k, v in state.items() if isinstance(v, Tensor)})
+    kept = {name: theirs[name] for name in theirs if name not in made}
+    if floating := [name for name in kept if _is_parameter(peer, name)]:
+        raise UserError(f"nothing in the model makes {', '.join(floating[:5])}")
+    with torch.no_grad():
+        peer.load_state_dict({**kept, **made})
+    return peer.eval()
+
+
+def _is_parameter(peer: nn.Module, name: str) -> bool:
+    return name in dict(peer.named_parameters(remove_duplicate=False))

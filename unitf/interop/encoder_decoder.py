@@ -1,0 +1,56 @@
+"""EncoderDecoderArchitecture: what published encoder-decoders have in common."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitf.interop.architecture import DummyInputs, TransformersArchitecture, random_texts
+from unitf.tokens import Features
+
+
+class EncoderDecoderArchitecture(TransformersArchitecture):
+    """A body with `encoder` and `decoder`, alone or with logits over the target's vocabulary."""
+
+    heads_known = ("", "ConditionalGeneration")
+
+    def unsupported(self) -> str | None:
+        config = self.config
+        if self.head not in self.heads_known:
+            return f"its head is {self.head}"
+        for ours, names in (("num_heads", "attention_heads"), ("hidden_dim", "ffn_dim")):
+            sizes = {getattr(config, f"{part}_{names}", 0) for part in ("encoder", "decoder")}
+            if len(sizes) > 1:
+                return f"its encoder and its decoder have another {ours} each: {sorted(sizes)}"
+        return None
+
+    @property
+    def generates(self) -> bool:
+        """Whether it has logits."""
+        return self.head == "ConditionalGeneration"
+
+    def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+        kept: dict[str, Tensor] = {}
+
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            kept["columns"] = dummy_inputs.packed(output[0])
+
+        handle = self.body.decoder.register_forward_hook(keep)
+        try:
+            output = self.peer(**dummy_inputs.inputs)
+        finally:
+            handle.remove()
+        kept["memory"] = dummy_inputs.packed(output.encoder_last_hidden_state, memory=True)
+        return kept | self.heads(output, dummy_inputs)
+
+    def trial_target(
+        self, vocabulary: int, longest: int, lengths: Sequence[int], padding: int | None
+    ) -> tuple[dict[str, Tensor], Features, Tensor]:
+        """What the peer's decoder is called with, the target, and the mask of its real tokens."""
+        avoid = [] if padding is None else [padding]
+        ids, mask, lengths = random_texts(vocabulary, longest, lengths, avoid)
+        before = torch.full_like(ids[:, :1], self.config.decoder_start_token_id)
+        moved = torch.cat([before, ids[:, :-1]], dim=1).masked_fill(~mask, padding or 0)
+        inputs = {"decoder_input_ids": moved, "decoder_attention_mask": mask.long()}
+        return inputs, Features(ids[mask], lengths=lengths), mask

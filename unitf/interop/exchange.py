@@ -1,0 +1,102 @@
+"""Import and export: published models as unitf's, and back, each with its proof."""
+
+from pathlib import Path
+from typing import Any
+
+from unitf.checkpoints.folder import save_folder
+from unitf.errors import UserError
+from unitf.interop.convert import to_learner, to_peer
+from unitf.interop.hub import describe, find_hub, find_prefix, hubs, open_model
+from unitf.interop.proof import TOLERANCE, Proof, compare
+from unitf.loading import load
+from unitf.training.learner import Learner
+
+
+def import_model(source: str) -> tuple[Learner, Proof]:
+    """A published model in unitf, and the proof that it computes the same.
+
+    Args:
+        source: `timm:NAME`, `hf:NAME` or `hf:FOLDER`; of a model with several towers one of them,
+            as `hf:NAME#PART`.
+
+    Raises:
+        UserError: there is no such model, unitf cannot say it, or a tensor has no counterpart.
+    """
+    hub, name = find_hub(source)
+    name, _, part = name.partition("#")
+    peer = open_model(hub, name, part or None)
+    architecture = describe(hub, peer, name)
+    learner = to_learner(architecture)
+    learner.origin = {"hub": hub.prefix, "source": name, "recipe": hub.recipe(peer)}
+    return learner, compare(architecture, learner)
+
+
+def from_pretrained(source: str) -> Learner:
+    """A published model, or one that unitf saved, ready to `predict` or to be trained further.
+
+    Args:
+        source: `timm:NAME`, `hf:NAME`, `hf:FOLDER`, or a run's folder, a checkpoint or an imported
+            folder.
+
+    Raises:
+        UserError: there is no such model, or unitf does not compute the same as its library.
+    """
+    if find_prefix(source) is None:
+        return load(source)
+    learner, proof = import_model(source)
+    check(proof, source)
+    return learner
+
+
+def check(proof: Proof, source: str) -> None:
+    """Refuses a model whose proof does not hold."""
+    if not proof.holds:
+        worst = proof.worst
+        raise UserError(
+            f"{source}: {worst.name} differs by {worst.relative:.1e} of its size, expected at "
+            f"most {TOLERANCE:.0e}: unitf does not compute the same, nothing is written"
+        )
+
+
+def as_checkpoint(learner: Learner) -> dict[str, Any]:
+    """What a checkpoint file holds of a model."""
+    checkpoint: dict[str, Any] = {"state_dict": learner.state_dict()}
+    learner.on_save_checkpoint(checkpoint)
+    return checkpoint
+
+
+def write_import(source: str, out: str | Path) -> Proof:
+    """Imports a published model into a new folder, if its proof holds."""
+    learner, proof = import_model(source)
+    check(proof, source)
+    save_folder(as_checkpoint(learner), out)
+    return proof
+
+
+def export_model(learner: Learner, to: str, out: str | Path) -> Proof:
+    """Writes a folder that another library opens, if both compute the same.
+
+    Args:
+        learner: a model that was imported from this library, and perhaps trained since.
+        to: the prefix of the hub: "timm" or "hf".
+
+    Raises:
+        UserError: the model comes from elsewhere, or its heads are no longer those of the peer.
+    """
+    known = hubs()
+    if to not in known:
+        raise UserError(f"--to {to}: expected {' or '.join(sorted(known))}")
+    origin = learner.origin
+    if origin is None or origin["hub"] != to:
+        found = "was trained by unitf from the start" if origin is None else f"is {origin['hub']}'s"
+        raise UserError(f"only a model that came from {to} can go back there; this one {found}")
+    out = Path(out).expanduser()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is there already, expected a new folder")
+    hub = known[to]
+    architecture = describe(hub, hub.make(origin["recipe"]), origin["source"])
+    peer = to_peer(architecture, learner.state_dict())
+    proof = compare(architecture, learner)
+    check(proof, str(out))
+    hub.save(peer, out, origin["source"])
+    return proof

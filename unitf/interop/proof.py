@@ -1,0 +1,176 @@
+"""Proof: a peer and unitf compute the same from the same random input."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitf.batch import TaskBatch
+from unitf.errors import UserError
+from unitf.interop.architecture import Architecture, DummyInputs
+from unitf.interop.weight_map import WeightMap
+from unitf.training.learner import Learner
+
+TOLERANCE = 1e-5  # relative; of outputs in float32
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two tensors are apart at most, absolutely and relative to the larger one's size."""
+
+    name: str
+    absolute: float
+    relative: float
+
+    @classmethod
+    def of(cls, name: str, theirs: Tensor, ours: Tensor, least: float = 0.0) -> "Difference":
+        """Compares two tensors of one shape.
+
+        Args:
+            least: the size of a tensor that ought to vanish, and is rounding alone.
+
+        Raises:
+            UserError: their shapes differ, or one of them is not finite.
+        """
+        if theirs.shape != ours.shape:
+            raise UserError(
+                f"{name}: the peer gives {tuple(theirs.shape)}, unitf {tuple(ours.shape)}"
+            )
+        absolute = (theirs - ours).abs().max().item() if theirs.numel() else 0.0
+        size = max(theirs.abs().max().item(), ours.abs().max().item()) if theirs.numel() else 1.0
+        size = max(size, least)
+        if not torch.isfinite(torch.tensor([absolute, size])).all():
+            raise UserError(f"{name}: not finite")
+        return cls(name, absolute, absolute / size if size else 0.0)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The differences block by block, of the columns, and of what each head makes of them."""
+
+    layers: Sequence[Difference]
+    outputs: Sequence[Difference]
+
+    @property
+    def worst(self) -> Difference:
+        return max(self.outputs, key=lambda difference: difference.relative)
+
+    @property
+    def holds(self) -> bool:
+        return self.worst.relative <= TOLERANCE
+
+
+def compare(architecture: Architecture, learner: Learner, seed: int = 0) -> Proof:
+    """Feeds a peer and unitf the same random input."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        dummy_inputs = architecture.dummy_inputs()
+        blocks = architecture.blocks()
+        stacks: dict[str, Any] = {name: getattr(learner.core, name) for name in blocks}
+        own = {name: list(stack.blocks) for name, stack in stacks.items()}
+        with _recording(blocks) as theirs, _recording(own) as ours:
+            peer_outputs = architecture.outputs(dummy_inputs)
+            own_outputs = outputs(learner, dummy_inputs)
+    layers = [
+        Difference.of(name, _packed(dummy_inputs, name, tensor), ours[name])
+        for name, tensor in theirs.items()
+    ]
+    return Proof(layers, _differences(peer_outputs, own_outputs))
+
+
+def compare_gradients(
+    architecture: Architecture, learner: Learner, seed: int = 0
+) -> list[Difference]:
+    """The differences of all parameters' gradients, for one random weighting of the outputs.
+
+    A gradient that is far smaller than the model's largest (that of a bias of keys is zero) is
+    compared with a hundredth of that one.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        dummy_inputs = architecture.dummy_inputs()
+        theirs, ours = architecture.outputs(dummy_inputs), outputs(learner, dummy_inputs)
+        names = [name for name in theirs if name in ours]
+        weights = {name: torch.randn_like(theirs[name]) for name in names}
+        for model, made in ((architecture.peer, theirs), (learner, ours)):
+            model.zero_grad()
+            torch.stack([(made[name] * weights[name]).sum() for name in names]).sum().backward()
+    table = WeightMap(architecture.weight_map(), architecture.peer.state_dict())
+    gradients = {
+        name: p.grad if p.grad is not None else torch.zeros_like(p)
+        for name, p in architecture.peer.named_parameters(remove_duplicate=False)
+    }
+    own = dict(learner.named_parameters())
+    largest = max(g.abs().max().item() for g in gradients.values() if g.numel())
+    recorded = []
+    for map_weight in table.lines:
+        parts = [gradients.get(name) for name in map_weight.theirs]
+        if map_weight.ours in own and any(part is not None for part in parts):
+            mine = own[map_weight.ours].grad
+            mine = torch.zeros_like(own[map_weight.ours]) if mine is None else mine
+            theirs_too = map_weight.change.to_unitf(parts).reshape(mine.shape)
+            recorded.append(Difference.of(map_weight.ours, theirs_too, mine, largest / 100))
+    return recorded
+
+
+def outputs(learner: Learner, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+    """What unitf makes of the input: "columns" (N, D), and for each task its logits."""
+    made: dict[str, Tensor] = {}
+    tokenizers = dict(learner.tokenizers.items())
+    for name, task in learner.tasks.items():
+        features = {column: dummy_inputs.features[used] for column, used in task.inputs.items()}
+        count = next(iter(features.values())).num_sequences
+        everyone = tuple(map(str, range(count)))
+        view = TaskBatch(
+            features, None, ("+".join(features),) * count, everyone, sequence=dummy_inputs.target
+        )
+        core_inputs = task.core_inputs(view, tokenizers)
+        if core_inputs.memory is None:
+            columns = learner.core(
+                core_inputs.tokens, causal=task.causal, prefix=core_inputs.prefix
+            )
+        else:
+            memory = learner.core.encode(core_inputs.memory)
+            columns = learner.core.decode(core_inputs.tokens, memory, task.causal)
+            made["memory"] = memory.rows
+        made.setdefault("columns", columns.rows)
+        made[name] = task.logits(columns, view, tokenizers)
+    return made
+
+
+def _packed(dummy_inputs: DummyInputs, block: str, columns: Tensor) -> Tensor:
+    memory = dummy_inputs.target is not None and block.startswith("encoder")
+    return dummy_inputs.packed(columns, memory) if columns.ndim > 2 else columns
+
+
+def _differences(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> list[Difference]:
+    names = [name for name in theirs if name in ours]
+    if not names:
+        raise UserError("nothing to compare: the peer and unitf give no output of one name")
+    return [Difference.of(name, theirs[name], ours[name]) for name in names]
+
+
+@contextmanager
+def _recording(stacks: Mapping[str, Sequence[nn.Module]]) -> Iterator[dict[str, Tensor]]:
+    """What each block gives, by "encoder 0" and so on."""
+    recorded: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            recorded[name] = output[0] if isinstance(output, tuple) else output
+
+        return keep
+
+    handles = [
+        block.register_forward_hook(keeper(f"{stack} {number}"))
+        for stack, blocks in stacks.items()
+        for number, block in enumerate(blocks)
+    ]
+    try:
+        yield recorded
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,1 @@
+"""Layers and functions of plain torch that know nothing else of unitf."""

@@ -1,0 +1,1 @@
+"""The registry: hooks, discovery, and the classes that plugins bring."""

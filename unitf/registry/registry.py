@@ -1,0 +1,266 @@
+"""The registry: keeps what plugins bring and says what is wrong with the broken ones.
+
+This file imports no torch, and no plugin beyond its entry point: a class that is registered as
+"module:Class" is imported when it is used.
+"""
+
+import os
+import pkgutil
+import sys
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pluggy
+
+from unitf.errors import UserError
+from unitf.registry import discovery, hookspecs
+from unitf.registry.discovery import KINDS, Record, close_names, to_record
+
+TASKS = (
+    "unitf.tasks.classification:Classification",
+    "unitf.tasks.classification:MultiLabelClassification",
+    "unitf.tasks.regression:Regression",
+    "unitf.tasks.next_token:NextToken",
+    "unitf.tasks.sequence_to_sequence:SequenceToSequence",
+    "unitf.tasks.embedding:Embedding",
+    "unitf.tasks.detection:Detection",
+    "unitf.tasks.masked_tokens:MaskedTokens",
+    "unitf.tasks.token_classification:TokenClassification",
+    "unitf.tasks.span_answer:SpanAnswer",
+    "unitf.tasks.transcription:Transcription",
+)
+AnyClass = TypeVar("AnyClass", bound=type)
+
+
+class Registry:
+    """What all plugins bring, and which of them are broken."""
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(discovery.GROUP)
+        self.manager.add_hookspecs(hookspecs)
+        self.discovered = False
+        self.entries: list[Record] = []
+        self.owned: set[str] = {"unitf"}  # modules whose classes may be named in YAML
+
+    def discover(self) -> None:
+        """Loads unitf's own classes and every installed plugin, one entry point at a time."""
+        if self.discovered:  # also while it goes on: a plugin may call `unitf.register`
+            return
+        self.discovered = True
+        # by name, because these stand on higher floors
+        own = Record("unitf", "unitf", import_module("unitf").__version__)
+        sources = import_module("unitf.data").SOURCES
+        self.entries += [to_record("tasks", target, own) for target in TASKS]
+        self.entries += [to_record("sources", target, own) for target in sources]
+
+        wanted, names = discovery.wanted_plugins(), set()
+        for origin, point in discovery.entry_points():
+            aliases = {origin.plugin, origin.package}
+            names |= aliases
+            if wanted is not None and not wanted & aliases:
+                continue
+            if point is None:
+                self.entries.append(origin)
+            else:
+                self.load(origin, point)
+        for name in sorted((wanted or set()) - names):
+            reason = f"UNITF_PLUGINS names it; installed: {', '.join(sorted(names))}"
+            self.entries.append(Record(name, "not installed", "", reason=reason))
+        discovery.mark_claims(self.entries)
+
+    def load(self, origin: Record, point: EntryPoint) -> None:
+        """Loads one plugin; whatever goes wrong becomes the reason of its record."""
+        try:
+            if point.pattern.match(point.value) is None:
+                raise UserError(f"its entry point names no module: {point.value!r}")
+            with redirect_stdout(sys.stderr):  # a plugin that prints must not spoil --json
+                entries = self.call(point.load(), origin)
+        except (Exception, SystemExit) as error:
+            self.entries.append(replace(origin, reason=discovery.one_line(error)))
+        else:
+            self.entries += entries
+            self.owned.add(point.module)
+
+    def load_file(self, path: Path) -> None:
+        """Loads a Python file as a plugin: by its hooks or, without any, the classes it defines.
+
+        Raises:
+            UserError: there is no such file, it cannot be imported or brings nothing.
+        """
+        origin = Record(path.stem, str(path), "")
+        try:
+            with redirect_stdout(sys.stderr):
+                module = discovery.import_file(path)
+                if any(self.manager.parse_hookimpl_opts(module, name) for name in dir(module)):
+                    entries = self.call(module, origin)
+                else:
+                    entries = [to_record(*found, origin) for found in discovery.classes_of(module)]
+            if not entries:
+                raise UserError(discovery.silence(module))
+        except (Exception, SystemExit) as error:
+            raise UserError(f"--plugin {path}: {discovery.one_line(error)}") from error
+        self.owned.add(module.__name__)
+        for entry in entries:
+            self.add(entry)
+
+    def call(self, plugin: Any, origin: Record) -> list[Record]:
+        """Registers a plugin with pluggy and asks its hooks, and no other's, what it brings."""
+        api = getattr(plugin, "unitf_api", hookspecs.API_VERSION)
+        if api != hookspecs.API_VERSION:
+            raise UserError(
+                f"made for version {api} of the plugin API, this unitf has {hookspecs.API_VERSION}"
+            )
+        if (name := self.manager.get_name(plugin)) is not None:
+            raise UserError(f"the same module is registered already, as {name}")
+        plugin = discovery.visible(plugin)
+        entries: list[Record] = []
+        try:
+            self.manager.register(plugin, f"{origin.package}:{origin.plugin}")
+            self.manager.check_pending()
+            others = [other for other in self.manager.get_plugins() if other is not plugin]
+            for kind in KINDS:
+
+                def register(target: Any, kind: str = kind) -> None:
+                    entries.append(to_record(kind, target, origin))
+
+                self.manager.subset_hook_caller(f"register_{kind}", others)(register=register)
+            if not entries:
+                raise UserError(discovery.silence(plugin))
+        except BaseException:
+            if self.manager.is_registered(plugin):
+                self.manager.unregister(plugin)
+            raise
+        return entries
+
+    def add(self, entry: Record) -> None:
+        """Adds one class by the wish of a person, to whom anything wrong with it is raised."""
+        if entry.reason:
+            raise UserError(f"{entry.owner}: {entry.reason}")
+        for other in list(self.entries):
+            if (other.kind, other.name) == (entry.kind, entry.name):
+                if other.path != entry.path:
+                    raise UserError(discovery.claim([other, entry]))
+                self.entries.remove(other)  # a notebook's cell that ran again
+        self.entries.append(entry)
+
+    def resolve(self, entry: Record) -> type | None:
+        """The class of an entry, imported if need be; None, and a reason, if it is broken."""
+        target = entry.target
+        if not entry.reason and isinstance(target, str):
+            try:
+                target = pkgutil.resolve_name(target)
+            except (Exception, SystemExit) as error:
+                entry.reason = discovery.one_line(error)
+            else:
+                entry.reason, entry.target = discovery.fault(entry.kind, target), target
+        return target if isinstance(target, type) and not entry.reason else None
+
+    def find(self, kind: str, name: str) -> type:
+        """The class of a short name or a dotted class path.
+
+        Raises:
+            UserError: nothing of that name is installed, or it is broken.
+        """
+        entries = [entry for entry in self.entries if entry.kind == kind]
+        for entry in entries:
+            if name in (entry.name, entry.path):
+                if (cls := self.resolve(entry)) is not None:
+                    return cls
+                if name == entry.name:
+                    reason = f"{kind[:-1]} {name} of {entry.owner} is broken: {entry.reason}"
+                    raise UserError(reason)
+        # what a checkpoint names must not import a stranger's module; one that is here already may
+        if self.owns(name) or name.rpartition(".")[0] in sys.modules:
+            return discovery.class_by_path(kind, name)
+        names = [entry.name for entry in entries if not entry.reason]
+        near = close_names(name.rpartition(".")[2], names)
+        broken = dict.fromkeys(entry.plugin for entry in self.entries if entry.reason)
+        raise UserError(
+            f"no {kind[:-1]} is called {name!r}"
+            + (f"; near: {', '.join(near)}" if near else "")
+            + f"; installed: {', '.join(sorted(names)) or 'none'}"
+            + (f"; broken plugins: {', '.join(broken)}" if broken else "")
+        )
+
+    def modules(self) -> set[str]:
+        """The modules of unitf and of plugins that could be loaded."""
+        paths = [entry.path for entry in self.entries if entry.path and not entry.reason]
+        return self.owned | {path.rpartition(".")[0] for path in paths}
+
+    def owns(self, path: str) -> bool:
+        """Whether a dotted path lies in one of these modules."""
+        return any(path.startswith(f"{module}.") for module in self.modules())
+
+
+@cache
+def _registry() -> Registry:
+    return Registry()
+
+
+def _installed() -> Registry:
+    registry = _registry()
+    registry.discover()
+    return registry
+
+
+def records() -> list[Record]:
+    """Everything that plugins bring, and the broken ones; imports no class."""
+    entries = _installed().entries
+    for entry in entries:
+        if isinstance(entry.target, str) and not entry.reason and entry.package != "unitf":
+            entry.reason = discovery.absence(*entry.target.split(":"))
+    return entries
+
+
+def resolve_all(kind: str) -> dict[str, type]:
+    """The classes of a kind (tokenizers, tasks, sources) by short name; broken ones are left out.
+
+    A class that turns out to be broken only now, when it is imported, is warned of.
+    """
+    registry = _installed()
+    entries = [entry for entry in registry.entries if entry.kind == kind and not entry.reason]
+    classes = {e.name: cls for e in entries if (cls := registry.resolve(e)) is not None}
+    if broken := [entry for entry in entries if entry.reason]:
+        warnings.warn(_summary(broken), stacklevel=2)
+    return classes
+
+
+def find(kind: str, name: str) -> type:
+    """The class of a kind, by its short name or class path; a UserError lists what is installed."""
+    return _installed().find(kind, name)
+
+
+def modules() -> set[str]:
+    """The modules of unitf and of plugins, whose classes a YAML or a checkpoint may name."""
+    return _installed().modules()
+
+
+def load_file(path: str | os.PathLike[str]) -> None:
+    """Loads a Python file as a plugin, for a modality that is not packaged yet."""
+    _installed().load_file(Path(path))
+
+
+def register(cls: AnyClass) -> AnyClass:
+    """Registers a Tokenizer, Task or Source of a notebook or script; also as a decorator."""
+    kind = discovery.kind_of(cls)
+    if kind is None:
+        raise UserError(f"register: expected a Tokenizer, Task or Source class, found {cls!r:.80}")
+    _installed().add(to_record(kind, cls, Record(cls.__module__, "this session", "")))
+    return cls
+
+
+def broken_summary() -> str | None:
+    """One line that names the broken plugins, if there are any."""
+    broken = [entry for entry in records() if entry.reason]
+    return _summary(broken) if broken else None
+
+
+def _summary(broken: list[Record]) -> str:
+    names = dict.fromkeys(f"{entry.name or entry.plugin} ({entry.owner})" for entry in broken)
+    return f"left out because broken: {', '.join(names)}; `unitf plugins list` says why"

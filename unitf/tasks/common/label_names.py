@@ -1,0 +1,90 @@
+"""LabelNames: the known classes of a task, given or learned from the training samples."""
+
+import difflib
+import math
+from abc import ABC
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from unitf.errors import UserError
+from unitf.tasks.task import Task
+
+Label = str | int | bool  # text first: to the parser "no" is else a boolean
+
+
+def as_label(value: Any) -> Label:
+    """A raw value as the name of a class: a text, a whole number or a boolean."""
+    if isinstance(value, np.generic | np.ndarray | Tensor) and math.prod(value.shape) == 1:
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, Label):
+        raise UserError(
+            "a class is a text, a whole number or a boolean, "
+            f"found {type(value).__name__} {str(value)[:80]!r}"
+        )
+    return value
+
+
+class LabelNames(Task, ABC):
+    """What tasks with named classes share.
+
+    Args:
+        classes: the names of the classes; by default those of the training samples, sorted.
+    """
+
+    def __init__(
+        self,
+        inputs: list[str] | dict[str, str],
+        target: str,
+        classes: Sequence[Label] | None = None,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, target, weight)
+        self.given_classes = classes
+        self._numbers: dict[Label, int] = {}
+        if classes is not None:
+            self._learn([as_label(name) for name in classes])
+
+    @property
+    def classes(self) -> list[Label]:
+        """The names of the classes, in the order of the logits."""
+        if "classes" not in self.fitted:
+            raise UserError(f"the classes of {self.target!r} are not known before fit()")
+        return self.fitted["classes"]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def _learn(self, names: list[Label]) -> None:
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise UserError(
+                f"target {self.target!r}: expected two or more different classes, found {names}"
+            )
+        self.fitted = {"classes": names}
+
+    def learn_from(self, labels: Iterable[Label]) -> None:
+        """Takes the classes from the labels that occur, unless they were given."""
+        if self.given_classes is None:
+            self._learn(sorted(set(labels), key=lambda name: (type(name).__name__, name)))
+
+    def number(self, label: Label) -> int:
+        """The place of a class among the logits.
+
+        Raises:
+            UserError: it is none of the known ones.
+        """
+        if len(self._numbers) != self.num_classes:
+            self._numbers = {name: index for index, name in enumerate(self.classes)}
+        if label in self._numbers:
+            return self._numbers[label]
+        names = [str(name) for name in self.classes]
+        near = difflib.get_close_matches(str(label), names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "known: "
+        if not near:
+            hint += ", ".join(names[:10]) + (f", … ({len(names)})" if len(names) > 10 else "")
+        raise UserError(f"target {self.target!r}: unknown class {label!r}; {hint}")

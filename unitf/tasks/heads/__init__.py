@@ -1,0 +1,1 @@
+"""Heads: from columns to what a task predicts."""

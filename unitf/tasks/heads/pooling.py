@@ -1,0 +1,163 @@
+"""Pooling: one vector for each sequence, from its columns."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from unitf.nn.initialisation import initialise
+from unitf.tokens import Tokens
+
+PoolingName = Literal[
+    "mean", "class_token", "attention", "first", "last", "first_and_mean", "latent"
+]
+
+
+def segments(columns: Tokens) -> Int[Tensor, " N"]:
+    """The number of the sequence that each token belongs to, without asking the device."""
+    numbers = torch.arange(columns.num_sequences, device=columns.matrix.device)
+    counts = columns.offsets.diff()
+    return torch.repeat_interleave(numbers, counts, output_size=columns.num_tokens)
+
+
+def segment_sum(rows: Float[Tensor, "N F"], columns: Tokens) -> Float[Tensor, "S F"]:
+    """The sum over the tokens of each sequence, in float32 (zero where there is no token)."""
+    rows = rows.float()  # bfloat16 loses a token's share in a sum of more than 256
+    sums = rows.new_zeros(columns.num_sequences, rows.shape[1])
+    return sums.index_add(0, segments(columns), rows)
+
+
+class Pooling(nn.Module):
+    """What is put before the sequences (`join_inputs`), and the vector of each (`forward`)."""
+
+    width: int = 1  # of the vector, in multiples of D
+    output_columns: tuple[int | None, int | None] | None = (
+        None  # [first, last) of a sequence; None: all
+    )
+
+    def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
+        return Tokens.concat(parts)
+
+
+class MeanPooling(Pooling):
+    """The mean over a sequence's tokens; zeros for a sequence without any."""
+
+    def forward(self, columns: Tokens) -> Float[Tensor, "S D"]:
+        counts = columns.offsets.diff().clamp(min=1)
+        return segment_sum(columns.rows, columns) / counts[:, None]
+
+
+class FirstPooling(Pooling):
+    """The first token of each sequence; zeros for a sequence without any."""
+
+    output_columns = (0, 1)
+
+    def column_indices(self, columns: Tokens) -> Int[Tensor, " S"]:
+        return columns.offsets[:-1]
+
+    def forward(self, columns: Tokens) -> Float[Tensor, "S D"]:
+        if columns.num_tokens == 0:
+            return columns.rows.new_zeros(columns.num_sequences, columns.dim)
+        index = self.column_indices(columns).clamp(0, columns.num_tokens - 1)
+        rows = columns.rows.index_select(0, index)
+        if 0 in columns.lengths:
+            rows = rows * (columns.offsets.diff() > 0)[:, None]
+        return rows
+
+
+class LastPooling(FirstPooling):
+    """The last token of each sequence, which is what a causal core has read all for."""
+
+    output_columns = (-1, None)
+
+    def column_indices(self, columns: Tokens) -> Int[Tensor, " S"]:
+        return columns.offsets[1:] - 1
+
+
+class FirstAndMeanPooling(Pooling):
+    """The first token of each sequence, and below it the mean over the others (DINOv2).
+
+    Args:
+        columns: [first, last) of each sequence: those that the mean is over.
+    """
+
+    width = 2
+
+    def __init__(self, columns: Sequence[int | None] = (1, None)) -> None:
+        super().__init__()
+        self.columns = columns
+        self.first, self.mean = FirstPooling(), MeanPooling()
+
+    def forward(self, columns: Tokens) -> Float[Tensor, "S D2"]:
+        mean = self.mean(columns.within(*self.columns))
+        return torch.cat([self.first(columns).to(mean.dtype), mean], dim=1)
+
+
+class ClassTokenPooling(FirstPooling):
+    """A learned token before every sequence, read again after the core (BERT, ViT)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.token = LearnedToken(dim)
+
+    def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
+        return Tokens.concat([self.token(parts[0].num_sequences), *parts])
+
+
+class AttentionPooling(Pooling):
+    """The mean over a sequence's tokens, weighted by a learned query per head (a softmax)."""
+
+    def __init__(self, dim: int, num_heads: int | None = None) -> None:
+        super().__init__()
+        self.num_heads = num_heads or default_heads(dim)
+        if dim % self.num_heads:
+            raise ValueError(f"width {dim} does not divide by {self.num_heads} pooling heads")
+        self.queries = nn.Linear(dim, self.num_heads, bias=False)
+        self.values = nn.Linear(dim, dim)
+        initialise(self)
+
+    def forward(self, columns: Tokens) -> Float[Tensor, "S D"]:
+        rows, members = columns.rows, segments(columns)
+        scores = self.queries(rows).float() * rows.shape[1] ** -0.5
+        with torch.no_grad():  # subtracted only so that exp() cannot overflow
+            highest = scores.new_full((columns.num_sequences, self.num_heads), -torch.inf)
+            highest.scatter_reduce_(0, members[:, None].expand_as(scores), scores, "amax")
+        weights = (scores - highest.index_select(0, members)).exp()
+        values = self.values(rows).float().unflatten(1, (self.num_heads, -1))
+        weighted = segment_sum((weights[:, :, None] * values).flatten(1), columns)
+        total = segment_sum(weights, columns).clamp(min=torch.finfo(torch.float32).tiny)
+        shares = weighted.unflatten(1, (self.num_heads, -1)) / total[:, :, None]
+        return shares.flatten(1)
+
+
+class LearnedToken(nn.Module):
+    """A learned D×1 column, given to each of S sequences as a sequence of its own."""
+
+    def __init__(self, dim: int, position: float = 0.0) -> None:
+        super().__init__()
+        self.position = position
+        self.column = nn.Parameter(torch.empty(dim, 1))
+        nn.init.trunc_normal_(self.column, std=0.02, a=-0.04, b=0.04)
+
+    def forward(self, num_sequences: int) -> Tokens:
+        # not its transpose, whose gradient would not lie as the column does (DDP warns of that)
+        rows = self.column.flatten().expand(num_sequences, -1)
+        positions = rows.new_full((1, num_sequences), self.position)
+        return Tokens.from_rows(rows, (1,) * num_sequences, positions)
+
+
+def default_heads(dim: int) -> int:
+    """Heads about 64 wide, as published models have them."""
+    return next(heads for heads in range(max(1, dim // 64), 0, -1) if dim % heads == 0)
+
+
+POOLINGS: dict[str, Callable[[int], Pooling]] = {
+    "mean": lambda dim: MeanPooling(),
+    "class_token": ClassTokenPooling,
+    "attention": AttentionPooling,
+    "first": lambda dim: FirstPooling(),
+    "last": lambda dim: LastPooling(),
+    "first_and_mean": lambda dim: FirstAndMeanPooling(),
+}

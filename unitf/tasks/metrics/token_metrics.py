@@ -1,0 +1,56 @@
+"""What is said of the losses of tokens: of a sequence, and over all of them."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+def loss_of_sequence(total: float, count: int, of_ids: bool) -> dict[str, Any]:
+    """The mean loss of a sequence (none: it has no token), and the perplexity of one of ids."""
+    if not count:
+        return {"loss": None}
+    loss = float(total / count)
+    # exp(700) is about what float64 holds
+    return {"loss": loss, **({"perplexity": math.exp(min(loss, 700.0))} if of_ids else {})}
+
+
+class TokenMetrics(Metric):
+    """Means over tokens: nats, perplexity and bits per byte of ids, squared error of numbers."""
+
+    full_state_update = False
+    nats: Tensor
+    num_ids: Tensor
+    text_nats: Tensor
+    num_bytes: Tensor
+    errors: Tensor
+    num_vectors: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("nats", "num_ids", "text_nats", "num_bytes", "errors", "num_vectors"):
+            # float64: an epoch has more tokens than float32 can count
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, sums: Tensor, num_tokens: int, num_bytes: Tensor, is_ids: bool) -> None:
+        """The losses of some samples, each the sum over its tokens, and their bytes of text."""
+        sums = sums.double()
+        if is_ids:
+            self.nats += sums.sum()
+            self.num_ids += num_tokens
+            self.text_nats += (sums * (num_bytes > 0)).sum()
+            self.num_bytes += num_bytes.sum()
+        else:
+            self.errors += sums.sum()
+            self.num_vectors += num_tokens
+
+    def compute(self) -> dict[str, Tensor]:
+        return {  # 0 / 0 is NaN, which Figures leaves out
+            "loss": (self.nats + self.errors) / (self.num_ids + self.num_vectors),
+            "nats_per_token": self.nats / self.num_ids,
+            "perplexity": (self.nats / self.num_ids).exp(),
+            "bits_per_byte": self.text_nats / math.log(2) / self.num_bytes,
+            "mse": self.errors / self.num_vectors,
+        }

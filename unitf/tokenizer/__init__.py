@@ -1,0 +1,1 @@
+"""Tokenizers: what a modality's plugin subclasses, and the modules of its embedding."""

@@ -1,0 +1,27 @@
+"""Adapters: those of a run's best checkpoint, in a folder of their own."""
+
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from unitf.checkpoints.read import read_checkpoint
+from unitf.training.finetuning import LoRA
+from unitf.training.finetuning.lora import save_adapters
+
+
+class Adapters(Callback):
+    """Writes `adapters/` at the end of a run, in the format of peft.
+
+    Args:
+        folder: the run's; by default the trainer's `default_root_dir`.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = folder
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        lora = getattr(pl_module, "lora", None)
+        if not trainer.is_global_zero or not isinstance(lora, LoRA):
+            return
+        folder = Path(self.folder or trainer.default_root_dir)
+        save_adapters(read_checkpoint(folder)["state_dict"], lora, folder / "adapters")
