@@ -20,7 +20,7 @@ _HOME = {
     "TaskBatch": "unitf.batch",
     "from_pretrained": "unitf.interop.exchange",
     "hookimpl": "unitf.registry.hookspecs",
-    "load": "unitf.checkpoints",
+    "load": "unitf.loading",
     "register": "unitf.registry.registry",
 }
 __all__ = sorted([*_HOME, "__version__"])

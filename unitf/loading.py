@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unitf.checkpoints.read import find_checkpoint, read_checkpoint, remake, tokenizer_factory
+from unitf.checkpoints.read import read_checkpoint, remake, tokenizer_factory
 from unitf.errors import UserError
 
 if TYPE_CHECKING:
     from unitf.training.learner import Learner
-
-__all__ = ["find_checkpoint", "load", "make", "read_checkpoint"]
 
 
 def load(path: str | Path) -> "Learner":

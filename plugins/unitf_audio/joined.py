@@ -80,7 +80,8 @@ class Strings(Sequence):
             labels = dict.fromkeys(clip[source.label] for clip in clips)
             if unknown := [label for label in labels if label not in words]:
                 raise UserError(
-                    f"{source.location}: words has nothing for {unknown[0]!r}, only {', '.join(words)}"
+                    f"{source.location}: words has nothing for {unknown[0]!r}, only "
+                    f"{', '.join(words)}"
                 )
         order = sorted(range(len(clips)), key=self._speaker)
         self.groups = [list(group) for _, group in groupby(order, key=self._speaker)]

@@ -5,8 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from unitf.data.near import near
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
 
@@ -46,5 +45,5 @@ def _find(tokenizer: Tokenizer, query: str, names: list[str]) -> int:
     ids = [i for i in ids if i not in (tokenizer.start_id, tokenizer.end_id)]
     if len(ids) != 1 or ids[0] == tokenizer.unknown_id:
         pieces = f" ({len(ids)} tokens: {' '.join(names[i] for i in ids)})" if ids[1:] else ""
-        raise UserError(f"{query!r} is no token{pieces}" + near(query, names))
+        raise UserError(f"{query!r} is no token{pieces}" + did_you_mean(query, names))
     return ids[0]

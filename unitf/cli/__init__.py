@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from unitf import __version__, registry
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
 from unitf.nn.reference_mode import reference_mode
 
 TRAINING = {
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
         return 0
     verbs = [*TRAINING, *OTHERS, *EXCHANGE]
     if verb not in verbs:
-        near = registry.close_names(verb, verbs)
+        near = close_names(verb, verbs)
         hint = f"near: {near[0]}" if near else f"expected one of {', '.join(verbs)}"
         raise UserError(f"there is no verb {verb!r}; {hint}")
     with reference_mode(options.plain):

@@ -24,8 +24,7 @@ from unitf.cli.pretrained import Inherited
 from unitf.cli.recipe import check_recipes
 from unitf.cli.run_folder import SaveConfig, SharedFolder
 from unitf.cli.writable import check_folder
-from unitf.data.near import near
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 from unitf.training import DataModule, RandomState
 from unitf.training.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunReport, Summary
 from unitf.training.callbacks.csv_logger import ContinuedCSVLogger
@@ -242,7 +241,7 @@ def _one_line(error: Exception) -> str:
         )
     if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
         known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()
-        return f"{key[1]}: {missing[1]} has no {missing[2]}{near(missing[2], known)}"
+        return f"{key[1]}: {missing[1]} has no {missing[2]}{did_you_mean(missing[2], known)}"
     return line
 
 

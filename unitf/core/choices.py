@@ -1,10 +1,9 @@
 """The names that a configuration chooses among."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
 
 ArchitectureKind = Literal["encoder", "decoder", "encoder-decoder"]
 NormName = Literal["layer", "rms", "rms_offset", "batch"]
@@ -48,6 +47,6 @@ def check_name(location: str, found: str, known: Iterable[str]) -> None:
     """Raises an error that lists the known names, and the nearest of them, if it is none."""
     known = list(known)
     if found not in known:
-        near = difflib.get_close_matches(str(found), known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        close = close_names(str(found), known)
+        hint = f"did you mean {close[0]!r}? " if close else ""
         raise UserError(f"{location}: unknown {found!r}; {hint}known are {', '.join(known)}")

@@ -19,11 +19,9 @@ SOURCES = (
 )
 
 _HOME = {path.split(":")[1]: path.split(":")[0] for path in SOURCES} | {
-    "DataModule": "unitf.training.data_module",
     "Encoder": "unitf.data.encoder",
     "Item": "unitf.data.encoder",
     "Mixing": "unitf.data.mixing",
-    "RandomState": "unitf.training.random_state",
     "Source": "unitf.data.source",
     "Split": "unitf.data.split",
     "StreamSource": "unitf.data.stream",

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
-from unitf.data.near import near
 from unitf.data.seeding import kept_random_state, mix, seed_host
-from unitf.errors import SampleError, UserError
+from unitf.errors import SampleError, UserError, did_you_mean
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
@@ -146,7 +145,7 @@ class Encoder:
                 if tokenizer not in self.tokenizers:
                     raise UserError(
                         f"task {name}: column {column} names the tokenizer {tokenizer!r}"
-                        + near(tokenizer, self.tokenizers, "there are")
+                        + did_you_mean(tokenizer, self.tokenizers, "there are")
                     )
         self._inputs = {name: list(task.inputs.items()) for name, task in self.tasks.items()}
         self._expected = {name: _Expected.of(t) for name, t in self.tokenizers.items()}

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from unitf.batch import Batch, TaskBatch
 from unitf.data.encoder import Item
-from unitf.data.near import near
 from unitf.data.seeding import mix
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tokens import Features
 
@@ -50,7 +49,7 @@ class BatchMixing:
             raise UserError("data.mix: give mixup, cutmix or both a number above 0")
         for name in mixing.tasks or []:
             if name not in tasks:
-                raise UserError(f"data.mix: unknown task {name!r}" + near(name, tasks))
+                raise UserError(f"data.mix: unknown task {name!r}" + did_you_mean(name, tasks))
             if not _can_blend(tasks[name]):
                 raise UserError(
                     f"data.mix: task {name} is a {type(tasks[name]).__name__}, expected a "
@@ -59,7 +58,7 @@ class BatchMixing:
         columns = dict.fromkeys(c for task in tasks.values() for c in task.inputs)
         for name in mixing.columns or []:
             if name not in columns:
-                raise UserError(f"data.mix: unknown column {name!r}" + near(name, columns))
+                raise UserError(f"data.mix: unknown column {name!r}" + did_you_mean(name, columns))
         self.mixing = mixing
         self.seed = seed
         wanted = list(tasks) if mixing.tasks is None else mixing.tasks

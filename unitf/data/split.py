@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from unitf.batch import Sample
-from unitf.data.near import near
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 Part = int | float | str | list[int] | list[str]
 
@@ -64,7 +63,7 @@ class Split:
                 if len(taken[name]) == 0:
                     raise UserError(
                         f"{location}: no sample has {self.column} {part} (split {name})"
-                        + near(str(part), values)
+                        + did_you_mean(str(part), values)
                     )
         # what is for training is what the other parts leave of it
         for one, other in overlapping([name for name in by_value if name != "train"]):
@@ -100,8 +99,8 @@ class Split:
             value = values[number]
             if not isinstance(value, Hashable):
                 raise UserError(
-                    f"{location}: split.per_class: {column} is a {type(value).__name__}, expected one "
-                    "label a sample"
+                    f"{location}: split.per_class: {column} is a {type(value).__name__}, "
+                    "expected one label a sample"
                 )
             seen[value] += 1
             if seen[value] <= count:
@@ -113,7 +112,7 @@ class Split:
             raise UserError(f"{location}: parts {self.parts} name values, but there is no column")
         if len(samples) and column not in samples[0]:
             raise UserError(
-                f"{location}: no column {column!r} to split by" + near(column, samples[0])
+                f"{location}: no column {column!r} to split by" + did_you_mean(column, samples[0])
             )
         return [sample[column] for sample in samples]
 
@@ -141,7 +140,7 @@ def check_names(names: Iterable[str], location: str) -> None:
     """Raises UserError if one is no name of a split."""
     for name in names:
         if name not in ("train", "validation") and not name.startswith("test"):
-            known = near(name, ("train", "validation", "test", "test_…"))
+            known = did_you_mean(name, ("train", "validation", "test", "test_…"))
             raise UserError(f"{location}: unknown split {name!r}{known}")
 
 

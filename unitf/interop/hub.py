@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from unitf import registry
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
 from unitf.interop.architecture import Architecture
 
 
@@ -129,7 +129,7 @@ def describe(hub: ModelHub, peer: nn.Module, source: str | None = None) -> Archi
         if kind in cls.kinds:
             return cls(peer, source)
     kinds = sorted(k for cls in known for k in cls.kinds)
-    near = registry.close_names(kind, kinds)
+    near = close_names(kind, kinds)
     raise UserError(
         f"{type(peer).__name__} (of kind {kind!r}) is not supported"
         + (f"; near: {', '.join(near)}" if near else "")

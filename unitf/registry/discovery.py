@@ -1,14 +1,13 @@
 """How plugins are found and judged, without importing torch; the registry keeps what is found."""
 
 import ast
-import difflib
 import inspect
 import os
 import pkgutil
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -18,7 +17,7 @@ from typing import Any
 
 import pluggy
 
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
 from unitf.registry.configurable import class_path
 
 GROUP = "unitf"
@@ -132,12 +131,6 @@ def class_by_path(kind: str, path: str) -> type:
     if reason := fault(kind, cls):
         raise UserError(f"{path}: {reason}")
     return cls
-
-
-def close_names(name: str, names: Iterable[str]) -> list[str]:
-    """The names that a misspelt one may mean, best first; upper and lower case are alike."""
-    known = {other.lower(): other for other in names}
-    return [known[near] for near in difflib.get_close_matches(name.lower(), known, cutoff=0.5)]
 
 
 # ---- judging ---------------------------------------------------------------------------

@@ -35,4 +35,4 @@ def register_hubs(register: Register) -> None:
 
 @hookspec
 def register_architectures(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.interop.Architecture` that the plugin can say in unitf."""
+    """Call `register(cls)` for each `unitf.interop.Architecture` of the plugin."""

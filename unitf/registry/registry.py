@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
 from unitf.registry import discovery, hookspecs
-from unitf.registry.discovery import KINDS, Record, close_names, to_record
+from unitf.registry.discovery import KINDS, Record, to_record
 
 TASKS = (
     "unitf.tasks.classification:Classification",

@@ -177,7 +177,7 @@ class Task(Component, ABC):
     def evaluate(
         self, output: Any, view: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
     ) -> Any:
-        """The reading, with what it takes longer to find out: before `update_metrics`, never in training.
+        """Completes an output with what takes longer to compute; never called in training.
 
         Args:
             testing: whether it is a test, which may take its time (else validation).

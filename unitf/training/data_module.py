@@ -16,11 +16,10 @@ from unitf.data.encoder import Encoder, Item, OnError
 from unitf.data.epoch_sampler import EpochSampler, SampleIndex
 from unitf.data.loader import Loader
 from unitf.data.mixing import BatchMixing, Mixing
-from unitf.data.near import near
 from unitf.data.sample_dataset import SampleDataset
 from unitf.data.source import Source
 from unitf.data.stream import StreamSampler, StreamShards, StreamSource
-from unitf.errors import SampleError, UserError
+from unitf.errors import SampleError, UserError, did_you_mean
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.training.random_state import batches_done
@@ -84,7 +83,9 @@ class DataModule(LightningDataModule):
         self._connected: tuple[Mapping, Mapping] | None = None
         for name in weights or {}:
             if name not in sources:
-                raise UserError(f"data: weights name the source {name!r}" + near(name, sources))
+                raise UserError(
+                    f"data: weights name the source {name!r}" + did_you_mean(name, sources)
+                )
 
     # ---- samples -----------------------------------------------------------------------
 

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from unitf.data.near import near
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 
 class LayerIds:
@@ -90,7 +89,8 @@ def _factors(names: Collection[str], rates: Mapping[str, float]) -> Callable[[st
         if not any(_begins(name, begin) for name in names):
             known = dict.fromkeys(".".join(name.split(".")[:2]) for name in names)
             raise UserError(
-                f"model.rates: no parameter's name begins with {begin!r}" + near(begin, known)
+                f"model.rates: no parameter's name begins with {begin!r}"
+                + did_you_mean(begin, known)
             )
     longest_first = sorted(rates, key=len, reverse=True)
     return lambda name: next((rates[b] for b in longest_first if _begins(name, b)), 1.0)

@@ -76,7 +76,7 @@ class PackedBatch:
     columns: Int[np.ndarray, " N"]
     names: Sequence[str]
     num_axes: Mapping[str, int]
-    memory: "Packed | None" = None
+    memory: "PackedBatch | None" = None
     attentions: list[AttentionPattern] = field(default_factory=list)
 
     @property

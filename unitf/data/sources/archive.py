@@ -3,9 +3,8 @@
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from unitf.data.near import near
 from unitf.data.sources.file_source import DAMAGE, find, read_bytes
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 
 class ArchivePath:
@@ -51,7 +50,8 @@ class ArchivePath:
         except KeyError:
             names = self.archive.namelist()
             raise UserError(
-                f"{self.archive.filename}: there is no {member} in it" + near(str(member), names)
+                f"{self.archive.filename}: there is no {member} in it"
+                + did_you_mean(str(member), names)
             ) from None
         except DAMAGE as error:
             raise UserError(

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.near import near
 from unitf.data.sources.records import Records
 from unitf.data.split import Split
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 
 class ComposedRecords(Records):
@@ -48,7 +47,9 @@ class ComposedRecords(Records):
         self.column = column
         for name in (by, answer):
             if name not in columns:
-                raise UserError(f"ComposedRecords: no column {name!r}" + near(name, columns))
+                raise UserError(
+                    f"ComposedRecords: no column {name!r}" + did_you_mean(name, columns)
+                )
         try:
             sentence.format_map(dict.fromkeys(fields, ""))
         except (KeyError, ValueError, IndexError) as error:

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.near import near
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 
 @contextmanager
@@ -58,7 +57,7 @@ def choose_columns(
     """The columns of a sample and what they are called in the table."""
     for theirs in (wanted or {}).values():
         if theirs not in known:
-            raise UserError(f"{location}: no column {theirs!r}" + near(theirs, known))
+            raise UserError(f"{location}: no column {theirs!r}" + did_you_mean(theirs, known))
     return wanted or {name: name for name in known}
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.near import near
 from unitf.data.sources.dataset_rows import (
     DatasetRows,
     choose_columns,
@@ -18,7 +17,7 @@ from unitf.data.sources.file_source import FileSource, find
 from unitf.data.sources.table import format_of
 from unitf.data.split import Split, check_names
 from unitf.data.stream import StreamSource
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 _USUAL = {"train": "train", "validation": "validation", "test": "test"}
 
@@ -68,7 +67,7 @@ class Hub(FileSource):
         opened = self._open(root)
         name, bracket, _ = path.partition("[")
         if name not in opened:
-            raise UserError(f"{self.location}: no split {name!r}" + near(name, opened))
+            raise UserError(f"{self.location}: no split {name!r}" + did_you_mean(name, opened))
         dataset = opened[name]
         if bracket:
             import datasets
@@ -163,7 +162,9 @@ class HubStream(StreamSource):
             if theirs not in names:
                 if self.split_names is _USUAL:
                     return None
-                raise UserError(f"{self.location}: no split {theirs!r}" + near(str(theirs), names))
+                raise UserError(
+                    f"{self.location}: no split {theirs!r}" + did_you_mean(str(theirs), names)
+                )
             return datasets.load_dataset(self.name, self.config, split=theirs, streaming=True)
         pattern = self.files[split]
         names = Path(pattern)

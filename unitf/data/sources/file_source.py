@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.near import near
 from unitf.data.source import Source
 from unitf.data.split import Split, Subset, check_names
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 # what reading a damaged or locked archive raises; RuntimeError: a password, or an unknown method
 DAMAGE = (
@@ -39,7 +38,9 @@ def find(path: str, root: Path) -> Path:
         return _fail(root / path, f"; {parent} is a file, expected a folder")
     if found != root / path:
         return _fail(root / path, f"; there is no {found.name} in {parent}")
-    return _fail(found, near(found.name, sorted(e.name for e in parent.iterdir()), "beside it:"))
+    return _fail(
+        found, did_you_mean(found.name, sorted(e.name for e in parent.iterdir()), "beside it:")
+    )
 
 
 def _fail(path: Path, why: str) -> Path:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from unitf.batch import Sample
-from unitf.data.near import near
 from unitf.data.sources.file_source import FileSource, find, read_bytes
 from unitf.data.split import Split
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
@@ -63,7 +62,7 @@ class IdxFiles(FileSource):
         if self.classes is not None:
             if "label" not in columns:
                 raise UserError(
-                    f"{self.location}: classes, but no column label" + near("label", path)
+                    f"{self.location}: classes, but no column label" + did_you_mean("label", path)
                 )
             columns["label"] = [self._class(number, path["label"]) for number in columns["label"]]
         return Columns(columns)

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from unitf.batch import Sample
-from unitf.data.near import near
 from unitf.data.sources.dataset_rows import DatasetRows
 from unitf.data.sources.file_source import DAMAGE, FileSource, find
 from unitf.data.sources.table import load_table
 from unitf.data.split import Split
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 
 class RaggedArrays(FileSource):
@@ -74,7 +73,7 @@ class RaggedArrays(FileSource):
                 for name in names:
                     if name not in archive:
                         raise UserError(
-                            f"{location}: no array {name!r}" + near(name, archive.files)
+                            f"{location}: no array {name!r}" + did_you_mean(name, archive.files)
                         )
                 return [archive[name] for name in names]
         except (*DAMAGE, ValueError, TypeError) as error:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.near import near
 from unitf.data.sources.archive import ArchivePath
 from unitf.data.sources.file_source import FileSource
 from unitf.data.split import Split
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 
 class Records(FileSource):
@@ -68,7 +67,7 @@ class Records(FileSource):
                 there = record if isinstance(record, dict) else []
                 raise UserError(
                     f"{archive.path}, record {number}: no {key!r} in {str(record)[:60]}"
-                    + near(str(key), there)
+                    + did_you_mean(str(key), there)
                 ) from None
         for column, template in self.files.items():
             try:
@@ -76,7 +75,7 @@ class Records(FileSource):
             except (KeyError, ValueError, IndexError, AttributeError) as error:
                 raise UserError(
                     f"{self.location}: file {template!r} needs a column {error}"
-                    + near(str(error).strip("'"), sample)
+                    + did_you_mean(str(error).strip("'"), sample)
                 ) from None
             sample[column] = read(name)
         return sample

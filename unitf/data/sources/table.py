@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from unitf.batch import Sample
-from unitf.data.near import near
 from unitf.data.sources.cells import is_quoted, load_cells
 from unitf.data.sources.dataset_rows import DatasetRows, reading
 from unitf.data.sources.file_source import FileSource, find, read_bytes
 from unitf.data.split import Split
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 
 # "NA", "null" and "None" are words of a text, not missing values
 _CELLS = {"keep_default_na": False, "na_values": [""], "index_col": False}
@@ -61,7 +60,7 @@ def format_of(path: Path) -> tuple[str, dict[str, Any]]:
     suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
     suffix = suffixes[-2] if suffixes[-1] == ".gz" and len(suffixes) > 1 else suffixes[-1]
     if suffix not in _FORMATS:
-        raise UserError(f"{path}: not a table" + near(suffix, _FORMATS, "known endings:"))
+        raise UserError(f"{path}: not a table" + did_you_mean(suffix, _FORMATS, "known endings:"))
     kind, arguments = _FORMATS[suffix]
     if suffix == ".tsv" and not is_quoted(read_bytes(path)):
         arguments = {**arguments, "quoting": csv.QUOTE_NONE}

@@ -1,6 +1,5 @@
 """LabelNames: the known classes of a task, given or learned from the training samples."""
 
-import difflib
 import math
 from abc import ABC
 from collections.abc import Iterable, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
 from unitf.tasks.task import Task
 
 Label = str | int | bool  # text first: to the parser "no" is else a boolean
@@ -83,7 +82,7 @@ class LabelNames(Task, ABC):
         if label in self._numbers:
             return self._numbers[label]
         names = [str(name) for name in self.classes]
-        near = difflib.get_close_matches(str(label), names, n=3, cutoff=0.5)
+        near = close_names(str(label), names)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "known: "
         if not near:
             hint += ", ".join(names[:10]) + (f", … ({len(names)})" if len(names) > 10 else "")
