@@ -8,13 +8,13 @@ from unitf.generation.sampling import GenerationStep, write
 from unitf.generation.writing import GeneratedSequence, StreamedText, generate
 
 __all__ = [
+    "GeneratedSequence",
     "Generation",
+    "GenerationStep",
     "Prompt",
     "Reader",
     "Rules",
-    "GenerationStep",
     "StreamedText",
-    "GeneratedSequence",
     "generate",
     "search",
     "write",

@@ -11,12 +11,12 @@ from unitf.interop.weight_map import ignore_weights, map_blocks, map_joined, map
 
 __all__ = [
     "Architecture",
+    "DummyInputs",
     "ModelHub",
     "TransformersArchitecture",
-    "DummyInputs",
+    "ignore_weights",
     "map_blocks",
     "map_joined",
     "map_weight",
     "random_texts",
-    "ignore_weights",
 ]

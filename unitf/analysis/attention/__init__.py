@@ -2,4 +2,4 @@
 
 from unitf.analysis.attention.maps import AttentionMap, SampleAttention, attend
 
-__all__ = ["SampleAttention", "AttentionMap", "attend"]
+__all__ = ["AttentionMap", "SampleAttention", "attend"]

@@ -4,4 +4,4 @@ from unitf.analysis.inspecting.packed import AttentionPattern, PackedBatch, obse
 from unitf.analysis.inspecting.picture import draw
 from unitf.analysis.inspecting.statistics import batch_statistics
 
-__all__ = ["AttentionPattern", "PackedBatch", "draw", "batch_statistics", "observe"]
+__all__ = ["AttentionPattern", "PackedBatch", "batch_statistics", "draw", "observe"]
