@@ -205,7 +205,7 @@ def test_plain_text_windows(tmp_path):
     assert {len(window) for window in held[:-1]} == {30}
     train = source.read("train", tmp_path)
     assert {len(sample["text"]) for sample in train} == {30}  # as they are measured
-    assert "".join(sample["text"] for sample in train.whole) == text[:900]
+    assert "".join(sample["text"] for sample in train.all_windows) == text[:900]
     epochs = [[train.at(i, 0, epoch)["text"] for i in range(len(train))] for epoch in range(200)]
     seen = [any("".join(epoch).endswith(text[n:900]) for epoch in epochs) for n in (899, 890)]
     assert seen == [True, True]  # no part of the text is never learned from

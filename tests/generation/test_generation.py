@@ -145,8 +145,8 @@ def test_a_batch_writes_what_its_samples_write_alone(name, settings):
 def test_packed_weights_change_no_token(options, name, monkeypatch):
     monkeypatch.setattr(projection, "_CACHED", 0)  # small weights, too
     model, packed = learner(*KINDS[name]), []
-    of = projection.Packed.of
-    monkeypatch.setattr(projection.Packed, "of", lambda *both: packed.append(1) or of(*both))
+    of = projection.PackedWeights.of
+    monkeypatch.setattr(projection.PackedWeights, "of", lambda *both: packed.append(1) or of(*both))
     found = model.generate(samples(), max_tokens=20, **options)
     assert packed
     with reference_mode():

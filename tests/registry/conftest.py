@@ -16,9 +16,9 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.syspath_prepend(folder)
     before = set(sys.modules)
-    registry._registry.cache_clear()
+    registry.registry._registry.cache_clear()
     yield folder
-    registry._registry.cache_clear()
+    registry.registry._registry.cache_clear()
     for name in set(sys.modules) - before:
         place = getattr(sys.modules[name], "__file__", None)
         if place is None or str(tmp_path) in place:

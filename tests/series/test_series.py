@@ -37,7 +37,7 @@ def test_it_keeps_to_the_contract(monkeypatch, options):
 def test_a_token_stands_where_encode_puts_it(channel_axis):
     tokenizer = SeriesPatches(8, 4, steps=20, channels=2, channel_axis=channel_axis)
     positions = tokenizer.encode(WALK).positions
-    assert [list(tokenizer.location(n)) for n in range(10)] == positions.mT.tolist()
+    assert [list(tokenizer.position_of(n)) for n in range(10)] == positions.mT.tolist()
 
 
 def test_every_channel_has_its_own_level_and_scale():

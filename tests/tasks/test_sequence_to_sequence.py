@@ -81,7 +81,12 @@ def learner(
     task = SequenceToSequence(["text", "image"], "target", "text", **settings)
     made = Learner(
         TransformerConfig(
-            dim=DIM, depth=2, num_heads=2, kind=kind, relative_positions=positions, dropout=dropout
+            dim=DIM,
+            depth=2,
+            num_heads=2,
+            kind=kind,
+            relative_positions=relative_positions,
+            dropout=dropout,
         ),
         {"text": Letters, "image": Triples},
         {"write": task, **(others or {})},

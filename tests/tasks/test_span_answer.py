@@ -61,7 +61,7 @@ def sure_of(places, lengths):
 def back_and_forth(model, samples):
     """What is predicted where the model is certain of the targets."""
     view = batch_of(model, samples).views["task"]
-    output = sure_of(view.target["place"].tolist(), [200 for _ in samples])
+    output = sure_of(view.target["token_range"].tolist(), [200 for _ in samples])
     return model.tasks["task"].predict(output, view, used(model)), view, output
 
 
@@ -93,7 +93,7 @@ def test_the_context_may_be_an_input_of_its_own():
     [said], view, _ = back_and_forth(model, [TWO])
     assert said["answer"] == TWO["answer"]
     # 2 + start who lives in york ? end, 2 + start anna lives in rome .
-    assert view.target["place"][0, 0] == 9 + 2 + 6
+    assert view.target["token_range"][0, 0] == 9 + 2 + 6
     assert not task.accepts({"question": QUESTION, "answer": "Anna"})
 
 
@@ -147,7 +147,7 @@ def test_what_was_cut_off_is_not_learned_and_no_answer_is_the_first_column():
     samples[1]["answer"] = {"text": [], "answer_start": []}
     batch = batch_of(model, samples)
     view = batch.views["task"]
-    assert view.target["place"].tolist() == [[-1, -1], [0, 0], [6, 6]]
+    assert view.target["token_range"].tolist() == [[-1, -1], [0, 0], [6, 6]]
     losses = model.tasks["task"].losses(model(batch)["task"], view, used(model))
     assert len(losses) == 2
 
@@ -160,7 +160,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_both_ends():
     losses = task.losses(model(batch)["task"], view, used(model))
     for number, part in enumerate(columns.split()):
         logits = task.head.linear(part.rows)
-        place = view.target["place"][number]
+        place = view.target["token_range"][number]
         expected = functional.cross_entropy(logits.mT, place)
         torch.testing.assert_close(losses[number], expected)
     losses.sum().backward()
@@ -202,7 +202,7 @@ def test_figures_are_those_of_squad():
         {**PAIR, "answer": "Anna lives in Rome"},
     ]
     _, view, output = back_and_forth(model, samples)
-    output[2] = sure_of([(view.target["place"][2, 0] + 3,) * 2], [200])[0]  # "Rome" alone
+    output[2] = sure_of([(view.target["token_range"][2, 0] + 3,) * 2], [200])[0]  # "Rome" alone
     metrics = task.metrics()
     task.update_metrics(metrics, output, view, used(model), [0, 1, 2])
     found = metrics.compute()
@@ -236,7 +236,7 @@ def test_the_answers_of_xquad_come_back():
     tokenizer.fit([text for sample in samples for text in sample["text"]])
     model = learner(tokenizer)
     view = batch_of(model, samples).views["task"]
-    output = sure_of(view.target["place"].tolist(), view.features["text"].lengths)
+    output = sure_of(view.target["token_range"].tolist(), view.features["text"].lengths)
     said = model.tasks["task"].predict(output, view, used(model))
     for one, sample in zip(said, samples, strict=True):
         assert one["answer"] == sample["answer"]["text"][0]
@@ -252,7 +252,10 @@ def test_an_answer_has_no_white_space_around_it():
     answer, begin = "lives", CONTEXT.index("lives")
     batch = batch_of(model, [{"text": [QUESTION, CONTEXT], "answer": answer}])
     view = batch.views["task"]
-    spans, place = tokenizer.spans([QUESTION, CONTEXT]).ranges, view.target["place"][0].tolist()
+    spans, place = (
+        tokenizer.spans([QUESTION, CONTEXT]).ranges,
+        view.target["token_range"][0].tolist(),
+    )
     assert CONTEXT[spans[1, place[0]]] == " "  # the token brings it
     [found] = model.tasks["task"].predict(sure_of([place], [spans.shape[1]]), view, used(model))
     assert (found["answer"], found["begin"], found["end"]) == (answer, begin, begin + 5)
@@ -265,7 +268,7 @@ def test_places_are_those_of_the_text_as_it_was_written():
     model = learner(tokenizer)
     sample = {"text": ["who?", context], "answer": "Ada Lovelace"}
     view = batch_of(model, [sample]).views["task"]
-    first, last = view.target["place"][0].tolist()
+    first, last = view.target["token_range"][0].tolist()
     output = sure_of([(first, last)], view.features["text"].lengths)
     (told,) = model.tasks["task"].predict(output, view, used(model))
     assert told["answer"] == "Ada Lovelace"

@@ -189,7 +189,7 @@ def test_every_modality_with_a_prefix_keeps_to_the_contract(modality, positions)
 
 
 def test_prefix_columns_stand_before_each_sequence_that_is_there():
-    prefix = Prefix(num_tokens=2, place=-1.0)
+    prefix = Prefix(num_tokens=2, position=-1.0)
     tokenizer, plain = built(Bytes, prefix=prefix), built(Bytes)
     plain.load_state_dict({k: v for k, v in tokenizer.state_dict().items() if "prefix" not in k})
     parts = [tokenizer.encode("abc"), tokenizer.empty(), tokenizer.encode("d")]
@@ -269,12 +269,12 @@ def test_the_next_token_is_predicted_past_a_prefix():
 def test_a_recipe_can_say_all_of_it(cls):
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "tokenizer")
-    given = {"dim": 8, "prefix": {"num_tokens": 2, "place": -1.0}}
+    given = {"dim": 8, "prefix": {"num_tokens": 2, "position": -1.0}}
     if cls in (Bytes, Words):
         given |= {"table": {"width": 4}, "position_embedding": "additive", "num_segments": 2}
         given |= {"max_tokens": 9, "position_offset": 2}
     made = parser.instantiate_classes(parser.parse_object({"tokenizer": given})).tokenizer
-    assert made.num_prefix == 2 and made.prefix_settings == Prefix(2, place=-1.0)
+    assert made.num_prefix == 2 and made.prefix_settings == Prefix(2, position=-1.0)
     assert made.embedding_dim == (4 if cls in (Bytes, Words) else 8)
 
 

@@ -262,7 +262,7 @@ def _filled(
             {"token": _spelled(tokenizer, number), "probability": p}
             for number, p in zip(*best, strict=True)
         ]
-        masks.append({"place": index, "tokens": tokens})
+        masks.append({"position": index, "tokens": tokens})
     filled = replace(features, values=values)
     return {"filled": _value_of(tokenizer, filled), "masks": masks}
 

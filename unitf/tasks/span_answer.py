@@ -141,13 +141,16 @@ class SpanAnswer(Task):
             if found.casefold() != text.casefold():
                 raise UserError(f"target {self.target!r}: {text[:40]!r} is not in the context")
             token_range = sample_info.covering(begin, begin + len(text))
-        return {"place": torch.tensor(token_range or (-1, -1)), "texts": answers.texts or [""]}
+        return {
+            "token_range": torch.tensor(token_range or (-1, -1)),
+            "texts": answers.texts or [""],
+        }
 
     def collate(self, targets: Sequence[Any]) -> Any:
         if not targets:
             return None
-        token_ranges = torch.stack([target["place"] for target in targets])
-        return {"place": token_ranges, "texts": [target["texts"] for target in targets]}
+        token_ranges = torch.stack([target["token_range"] for target in targets])
+        return {"token_range": token_ranges, "texts": [target["texts"] for target in targets]}
 
     # ---- on the device -----------------------------------------------------------------
 
@@ -173,7 +176,7 @@ class SpanAnswer(Task):
     ) -> Float[Tensor, " K"]:
         if not view.num_samples:
             return output.flatten(1).sum(1)
-        token_ranges: Int[Tensor, "S 2"] = view.target["place"]
+        token_ranges: Int[Tensor, "S 2"] = view.target["token_range"]
         whole = token_ranges[:, 0] >= 0
         chosen = output.gather(1, token_ranges.clamp(min=0)[:, None]).squeeze(1)
         return -chosen[whole].mean(1)
