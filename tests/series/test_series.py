@@ -259,7 +259,7 @@ def test_hidden_patches_are_normalised_without_their_level_and_scale():
     model = learner(task=MaskedTokens(["series"], share=0.5, normalise=True))
     view = view_of(model, [{"series": WALK + 1000}])
     [guess] = reading_of(model, view).values()
-    truth = view.features["series"].values[:4, guess.ranges]
+    truth = view.features["series"].values[:4, guess.indices]
     truth = (truth - truth.mean(0)) / truth.std(0, correction=0)
     expected = (guess.predicted[:4] - truth).square().mean(0)
     torch.testing.assert_close(guess.losses, expected, atol=1e-3, rtol=1e-3)
