@@ -1,5 +1,5 @@
 """Checkpoints: a trained model is one file, enough by itself."""
 
-from unitf.loading import find_checkpoint, load, read_checkpoint
+from unitf.checkpoints.read import find_checkpoint, read_checkpoint
 
-__all__ = ["find_checkpoint", "load", "read_checkpoint"]
+__all__ = ["find_checkpoint", "read_checkpoint"]

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
-from unitf.core.lora_weights import is_adapter
+from unitf.core.lora import is_adapter
 from unitf.errors import UserError
 from unitf.registry.discovery import close_names
 from unitf.training.optimization import LayerIds
