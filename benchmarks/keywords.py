@@ -52,7 +52,7 @@ def read_clips(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[byt
 
 
 @torch.inference_mode()
-def class_tokens(learner: unitf.Learner, sounds: list[bytes], size: int = 64) -> np.ndarray:
+def class_tokens(learner: unitf.Model, sounds: list[bytes], size: int = 64) -> np.ndarray:
     """What the last block makes of the class token."""
     tokenizer, rows = learner.tokenizers["sound"], []
     for first in range(0, len(sounds), size):

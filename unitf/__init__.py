@@ -9,6 +9,7 @@ _HOME = {
     "Batch": "unitf.batch",
     "Features": "unitf.tokens",
     "Learner": "unitf.training.learner",
+    "Model": "unitf.model",
     "SampleError": "unitf.errors",
     "Source": "unitf.data.source",
     "Task": "unitf.tasks.task",
@@ -18,7 +19,7 @@ _HOME = {
     "TransformerConfig": "unitf.core",
     "UserError": "unitf.errors",
     "TaskBatch": "unitf.batch",
-    "from_pretrained": "unitf.interop.exchange",
+    "from_pretrained": "unitf.loading",
     "hookimpl": "unitf.registry.hookspecs",
     "load": "unitf.loading",
     "register": "unitf.registry.registry",
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
     from unitf.errors import SampleError, UserError
-    from unitf.interop.exchange import from_pretrained
-    from unitf.loading import load
+    from unitf.loading import from_pretrained, load
+    from unitf.model import Model
     from unitf.registry.hookspecs import hookimpl
     from unitf.registry.registry import register
     from unitf.tasks.task import Task

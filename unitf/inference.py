@@ -170,10 +170,11 @@ def _nothing(value: Any) -> bool:
 
 @contextmanager
 def evaluating(learner: Any) -> Iterator[None]:
-    """Without dropout, and afterwards as before."""
-    training = learner.training
+    """Without dropout, and afterwards as before: parts may be frozen, or another model's too."""
+    modes = {module: module.training for module in learner.modules()}
     learner.eval()
     try:
         yield
     finally:
-        learner.train(training)
+        for module, training in modes.items():
+            module.training = training

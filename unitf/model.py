@@ -11,21 +11,23 @@ from torch import Tensor, nn
 from unitf import inference
 from unitf.batch import Batch, Sample
 from unitf.core import Transformer, TransformerConfig
+from unitf.core.lora import LoRA, add_adapters
 from unitf.generation import Generation
 from unitf.nn.reference_mode import is_reference_mode
 from unitf.registry.configurable import plain
 from unitf.tasks.task import CoreInputs, Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import ColumnIndices, Tokens
-from unitf.training.finetuning import LoRA
-from unitf.training.finetuning.lora import add_adapters
-from unitf.training.fitting import check_inputs
+from unitf.training.fitting import build_components, check_inputs
 
 TokenizerFactory = Callable[[int], Tokenizer]
 
 
 class Model(nn.Module):
-    """Tokenizers, one core, one or more tasks.
+    """Tokenizers, one core, one or more tasks: a plain torch module, which needs no Lightning.
+
+    `unitf.load` and `unitf.from_pretrained` give one that is trained; `Learner.of` trains it
+    further.
 
     Args:
         core: what the Transformer is.
@@ -51,6 +53,26 @@ class Model(nn.Module):
         self.tokenizers: Any = nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()})
         self.tasks: Any = nn.ModuleDict(tasks)
         check_inputs(self.tokenizers, self.tasks)
+        # drawn here, with the core's parameters: strategies may seed again before components are
+        # built, and these must not depend on how many processes there are
+        self._build_seed = int(torch.randint(2**31, (), device="cpu").item())
+        # the published model that the weights began as, so that they can go back to its library
+        self.origin: dict[str, Any] | None = None
+
+    def _share(self, model: "Model") -> None:
+        """Consists of the very modules of another model from here on."""
+        self.config, self.core, self.lora = model.config, model.core, model.lora
+        self.tokenizers, self.tasks = model.tokenizers, model.tasks
+        self._build_seed, self.origin = model._build_seed, model.origin
+
+    def build_components(self) -> None:
+        """Makes the parameters of tokenizers and tasks that have none yet, and are fitted."""
+        build_components(self.tokenizers, self.tasks, self.config.dim, self._build_seed)
+
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint says of this model, beside its weights, for `unitf.load`."""
+        origin = {} if self.origin is None else {"origin": self.origin}
+        return {"format": 1, "configuration": self.configuration(), **origin}
 
     def configuration(self) -> dict[str, Any]:
         """All that `unitf.load` needs to make this model again, as plain data."""

@@ -6,12 +6,12 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics import regression as scores
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
-from unitf.tasks.metrics.task_metrics import TaskMetrics, take
+from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.selection import take
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
@@ -135,6 +135,10 @@ class Forecast(Task):
         return error.square().sum(1) / known.sum(1).clamp(min=1)
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import regression as scores
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+
         return TaskMetrics(
             {"mae": scores.MeanAbsoluteError(), "rmse": scores.MeanSquaredError(squared=False)}
         )

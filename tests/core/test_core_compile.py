@@ -49,3 +49,48 @@ def test_compiled_blocks_equal_eager_ones(changes):
     script = f"CHANGES = {changes!r}\n{SCRIPT}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+LEFT_ALONE = """
+import sys
+import torch
+from unitf.core.uncompiled import uncompiled
+
+assert "torch._dynamo" not in sys.modules  # a second to import, for those who compile nothing
+
+
+def counts(mark):
+    compiling = []
+
+    def inner(rows):
+        compiling.append(torch.compiler.is_compiling())
+        return rows + 1
+
+    @mark
+    def left_alone(rows, length):
+        compiling.append(torch.compiler.is_compiling())
+        return inner(rows[:length])
+
+    def outer(rows, length):
+        return left_alone(rows * 2, length) * 3
+
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compiled, rows = torch.compile(outer, backend="eager"), torch.randn(9, 4)
+    for length in range(2, 9):
+        assert torch.equal(compiled(rows, length), outer(rows, length))
+    assert len(compiling) == 4 * 7 and not any(compiling)
+    return {kind: dict(torch._dynamo.utils.counters[kind]) for kind in ("stats", "frames")}
+
+
+import torch._dynamo
+
+found, expected = counts(uncompiled), counts(torch.compiler.disable)
+assert found == expected and found["stats"]["unique_graphs"] > 1, (found, expected)
+"""
+
+
+@pytest.mark.slow
+def test_what_is_left_alone_is_what_torch_would_leave_alone():
+    done = subprocess.run([sys.executable, "-c", LEFT_ALONE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from benchmarks.parity_cases import (
     text_to_text,
     whisper,
 )
-from unitf.interop.convert import to_learner
+from unitf.interop.convert import to_model
 from unitf.interop.hub import describe, hubs
 from unitf.interop.parity import randomise
 from unitf.interop.proof import TOLERANCE, compare
@@ -71,7 +71,7 @@ def test_each_share_is_of_the_same_numbers(module, case, name):
     shares = dict.fromkeys(FAMILIES[module][case], 0.0) | OTHERS.get(case, {}) | {name: ALL}
     peer = randomise(module.CASES[case](**shares))
     architecture = describe(hubs()["hf"], peer.eval())
-    learner = to_learner(architecture)
+    learner = to_model(architecture)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         trial = architecture.dummy_inputs()

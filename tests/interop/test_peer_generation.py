@@ -8,7 +8,7 @@ from benchmarks.parity_cases import text_decoders, text_to_text, whisper
 from unitf import Features, TaskBatch
 from unitf.generation import Generation, generate
 from unitf.generation.rules import likely
-from unitf.interop.convert import to_learner
+from unitf.interop.convert import to_model
 from unitf.interop.hub import describe, hubs
 from unitf.interop.parity import randomise
 
@@ -32,7 +32,7 @@ def made(make):
             if parameter.ndim > 1 and "embed" not in name and "shared" not in name:
                 parameter.mul_(1.7)
     architecture = describe(hubs()["hf"], peer)
-    return peer, to_learner(architecture), architecture.dummy_inputs()
+    return peer, to_model(architecture), architecture.dummy_inputs()
 
 
 def theirs(peer, settings, max_tokens, **inputs):

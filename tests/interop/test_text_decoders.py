@@ -16,7 +16,7 @@ from unitf import Features, TaskBatch, UserError, load
 from unitf.cli.import_export import main as exchange
 from unitf.cli.predict import main as predict
 from unitf.interop import DummyInputs
-from unitf.interop.convert import to_learner
+from unitf.interop.convert import to_model
 from unitf.interop.hub import describe, hubs
 from unitf.interop.parity import measure, randomise
 from unitf.interop.proof import TOLERANCE, compare
@@ -39,7 +39,7 @@ def test_unitf_computes_what_transformers_computes(name):
 @pytest.mark.parametrize("name", ["GPT2", "Phi", "Llama", "Gemma2"])
 def test_the_loss_is_that_of_the_peers_labels(name):
     architecture = described(name)
-    learner, trial = to_learner(architecture), architecture.dummy_inputs()
+    learner, trial = to_model(architecture), architecture.dummy_inputs()
     labels = trial.inputs["input_ids"].masked_fill(~trial.mask, -100)
     view = TaskBatch(trial.features, None, ("text",) * 3, ("a", "b", "c"))
     with torch.no_grad():
@@ -58,7 +58,7 @@ def test_angles_are_the_same_far_into_a_text(name, monkeypatch):
     inputs = {"input_ids": ids, "use_cache": False}
     trial = DummyInputs(inputs, {"text": Features(ids[0])}, torch.ones_like(ids, dtype=torch.bool))
     monkeypatch.setattr(architecture, "trial", lambda: trial)
-    assert compare(architecture, to_learner(architecture)).worst.relative < TOLERANCE
+    assert compare(architecture, to_model(architecture)).worst.relative < TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.timm_registry import make, names
 from unitf import UserError
-from unitf.interop.convert import to_learner
+from unitf.interop.convert import to_model
 from unitf.interop.hub import describe, hubs
 
 REFUSED = {
@@ -29,7 +29,7 @@ def test_every_name_maps_without_a_tensor_left_over_or_says_why_not():
             reasons.append(str(error))
             continue
         with torch.device("meta"):
-            to_learner(architecture)
+            to_model(architecture)
     found = {part: sum(part in reason for reason in reasons) for part in REFUSED}
     assert found == REFUSED
     assert sum(found.values()) == len(reasons)

@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    from unitf.atomic import write_text
+    from unitf.checkpoints.atomic import write_text
 
     try:
         write_text(path, text)

@@ -17,9 +17,9 @@ def main(argv: list[str]) -> int:
     check_folder("--out", Path(options.out))
     import torch
 
-    from unitf.atomic import replacing
+    from unitf.checkpoints.atomic import replacing
     from unitf.checkpoints.read import read_checkpoint
-    from unitf.checkpoints.source import without_adapters
+    from unitf.core.lora_weights import without_adapters
 
     checkpoint = read_checkpoint(options.checkpoint)
     if "lora" not in checkpoint["unitf"]["configuration"]:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from unitf.checkpoints.read import find_checkpoint
-from unitf.checkpoints.source import read_source
 from unitf.cli.recipe import configured
+from unitf.loading import read_source
 
 
 class Inherited:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,10 +16,8 @@ from torch import Tensor
 
 from unitf.core.attention.kernels import Kernel
 from unitf.core.attention.sdpa import AttentionSpec
+from unitf.core.uncompiled import uncompiled
 from unitf.tokens import to_offsets
-
-if TYPE_CHECKING:
-    from unitf.core.transformer import Transformer
 
 AttentionKind = Literal["self", "cross"]
 
@@ -104,6 +102,28 @@ class Captured:
         return scores.masked_fill(~seen, -torch.inf).softmax(-1)
 
 
+@runtime_checkable
+class WatchedStack(Protocol):
+    """What is watched: blocks one after the other, which tell `watch` what they were given."""
+
+    watch: "Watch | None"
+
+    @property
+    def drop_path(self) -> Sequence[float]:
+        """One number for each layer."""
+        ...
+
+
+@runtime_checkable
+class WatchedCore(Protocol):
+    """A Transformer, as far as it matters here."""
+
+    @property
+    def stacks(self) -> Sequence[WatchedStack]:
+        """Its encoder, its decoder, or both."""
+        ...
+
+
 class AttentionRecorder:
     """What the layers of one stack were given in its last forward pass.
 
@@ -134,7 +154,7 @@ class AttentionRecorder:
         scope = AttentionScope.of(kind, pattern, lengths, prefix)
         return partial(self._call, kind, kernel, scope)  # type: ignore[return-value]
 
-    @torch.compiler.disable
+    @uncompiled
     def _call(
         self,
         kind: AttentionKind,
@@ -169,7 +189,7 @@ class AttentionRecorder:
 
 @contextmanager
 def recording_attention(
-    core: "Transformer", layers: Collection[int] | None = None
+    core: WatchedCore, layers: Collection[int] | None = None
 ) -> Iterator[list[AttentionRecorder]]:
     """While it lasts, every forward pass is watched: a Watch for each stack of the core."""
     watches = [AttentionRecorder(len(stack.drop_path), layers) for stack in core.stacks]

@@ -3,31 +3,27 @@
 from importlib import import_module
 from typing import Any
 
-# The sources in the box, as the registry lists them: none is imported before it is used.
-SOURCES = (
-    "unitf.data.sources.composed:ComposedRecords",
-    "unitf.data.sources.files:Files",
-    "unitf.data.sources.datasets_hub:Hub",
-    "unitf.data.sources.datasets_hub:HubStream",
-    "unitf.data.sources.idx:IdxFiles",
-    "unitf.data.sources.lines:Lines",
-    "unitf.data.sources.parallel_text:ParallelText",
-    "unitf.data.sources.plain_text:PlainText",
-    "unitf.data.sources.ragged:RaggedArrays",
-    "unitf.data.sources.records:Records",
-    "unitf.data.sources.table:Table",
-)
-
-_HOME = {path.split(":")[1]: path.split(":")[0] for path in SOURCES} | {
+_HOME = {
+    "ComposedRecords": "unitf.data.sources.composed",
     "Encoder": "unitf.data.encoder",
+    "Files": "unitf.data.sources.files",
+    "Hub": "unitf.data.sources.datasets_hub",
+    "HubStream": "unitf.data.sources.datasets_hub",
+    "IdxFiles": "unitf.data.sources.idx",
     "Item": "unitf.data.encoder",
+    "Lines": "unitf.data.sources.lines",
     "Mixing": "unitf.data.mixing",
+    "ParallelText": "unitf.data.sources.parallel_text",
+    "PlainText": "unitf.data.sources.plain_text",
+    "RaggedArrays": "unitf.data.sources.ragged",
+    "Records": "unitf.data.sources.records",
     "Source": "unitf.data.source",
     "Split": "unitf.data.split",
     "StreamSource": "unitf.data.stream",
+    "Table": "unitf.data.sources.table",
     "read_table": "unitf.data.sources.table",
 }
-__all__ = sorted([*_HOME, "SOURCES"])
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

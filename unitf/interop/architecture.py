@@ -79,7 +79,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def weight_map(self) -> Sequence[WeightMapping]:
-        """Which tensors of the peer are which of unitf (as in `Learner.state_dict`)."""
+        """Which tensors of the peer are which of unitf (as in `Model.state_dict`)."""
 
     @abstractmethod
     def dummy_inputs(self) -> DummyInputs:

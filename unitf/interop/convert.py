@@ -1,4 +1,4 @@
-"""A peer as a Learner of unitf, and back."""
+"""A peer as a Model of unitf, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,30 +9,30 @@ from torch import Tensor, nn
 from unitf.errors import UserError
 from unitf.interop.architecture import Architecture
 from unitf.interop.weight_map import WeightMap
-from unitf.training.learner import Learner
+from unitf.model import Model
 
 
-def to_learner(architecture: Architecture) -> Learner:
+def to_model(architecture: Architecture) -> Model:
     """The same model in unitf, with the peer's weights.
 
     Raises:
         UserError: a tensor is left over, left out or of another shape; it is named.
     """
     tokenizers = architecture.tokenizers()
-    learner = Learner(
+    model = Model(
         architecture.core(),
         {name: lambda dim, made=made: made for name, made in tokenizers.items()},
         architecture.tasks(),
     )
-    learner.build_components()
-    own = {k: v for k, v in learner.state_dict().items() if isinstance(v, Tensor)}
+    model.build_components()
+    own = {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
     made = WeightMap(architecture.weight_map(), architecture.peer.state_dict()).to_unitf(own)
-    learner.load_state_dict({**learner.state_dict(), **made})
-    return learner.eval()
+    model.load_state_dict({**model.state_dict(), **made})
+    return model.eval()
 
 
 def to_peer(architecture: Architecture, state: Mapping[str, Any]) -> nn.Module:
-    """The architecture's peer, filled with the weights of a Learner's `state`.
+    """The architecture's peer, filled with the weights of a Model's `state`.
 
     Raises:
         UserError: a tensor is missing or of another shape; it is named.

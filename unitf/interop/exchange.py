@@ -5,14 +5,13 @@ from typing import Any
 
 from unitf.checkpoints.folder import save_folder
 from unitf.errors import UserError
-from unitf.interop.convert import to_learner, to_peer
-from unitf.interop.hub import describe, find_hub, find_prefix, hubs, open_model
+from unitf.interop.convert import to_model, to_peer
+from unitf.interop.hub import describe, find_hub, hubs, open_model
 from unitf.interop.proof import TOLERANCE, Proof, compare
-from unitf.loading import load
-from unitf.training.learner import Learner
+from unitf.model import Model
 
 
-def import_model(source: str) -> tuple[Learner, Proof]:
+def import_model(source: str) -> tuple[Model, Proof]:
     """A published model in unitf, and the proof that it computes the same.
 
     Args:
@@ -26,26 +25,23 @@ def import_model(source: str) -> tuple[Learner, Proof]:
     name, _, part = name.partition("#")
     peer = open_model(hub, name, part or None)
     architecture = describe(hub, peer, name)
-    learner = to_learner(architecture)
-    learner.origin = {"hub": hub.prefix, "source": name, "recipe": hub.recipe(peer)}
-    return learner, compare(architecture, learner)
+    model = to_model(architecture)
+    model.origin = {"hub": hub.prefix, "source": name, "recipe": hub.recipe(peer)}
+    return model, compare(architecture, model)
 
 
-def from_pretrained(source: str) -> Learner:
-    """A published model, or one that unitf saved, ready to `predict` or to be trained further.
+def import_proven(source: str) -> Model:
+    """A published model in unitf, if its proof holds.
 
     Args:
-        source: `timm:NAME`, `hf:NAME`, `hf:FOLDER`, or a run's folder, a checkpoint or an imported
-            folder.
+        source: see `import_model`.
 
     Raises:
-        UserError: there is no such model, or unitf does not compute the same as its library.
+        UserError: see `import_model`; or unitf does not compute the same.
     """
-    if find_prefix(source) is None:
-        return load(source)
-    learner, proof = import_model(source)
+    model, proof = import_model(source)
     check(proof, source)
-    return learner
+    return model
 
 
 def check(proof: Proof, source: str) -> None:
@@ -58,26 +54,24 @@ def check(proof: Proof, source: str) -> None:
         )
 
 
-def as_checkpoint(learner: Learner) -> dict[str, Any]:
+def as_checkpoint(model: Model) -> dict[str, Any]:
     """What a checkpoint file holds of a model."""
-    checkpoint: dict[str, Any] = {"state_dict": learner.state_dict()}
-    learner.on_save_checkpoint(checkpoint)
-    return checkpoint
+    return {"state_dict": model.state_dict(), "unitf": model.description()}
 
 
 def write_import(source: str, out: str | Path) -> Proof:
     """Imports a published model into a new folder, if its proof holds."""
-    learner, proof = import_model(source)
+    model, proof = import_model(source)
     check(proof, source)
-    save_folder(as_checkpoint(learner), out)
+    save_folder(as_checkpoint(model), out)
     return proof
 
 
-def export_model(learner: Learner, to: str, out: str | Path) -> Proof:
+def export_model(model: Model, to: str, out: str | Path) -> Proof:
     """Writes a folder that another library opens, if both compute the same.
 
     Args:
-        learner: a model that was imported from this library, and perhaps trained since.
+        model: a model that was imported from this library, and perhaps trained since.
         to: the prefix of the hub: "timm" or "hf".
 
     Raises:
@@ -86,7 +80,7 @@ def export_model(learner: Learner, to: str, out: str | Path) -> Proof:
     known = hubs()
     if to not in known:
         raise UserError(f"--to {to}: expected {' or '.join(sorted(known))}")
-    origin = learner.origin
+    origin = model.origin
     if origin is None or origin["hub"] != to:
         found = "was trained by unitf from the start" if origin is None else f"is {origin['hub']}'s"
         raise UserError(f"only a model that came from {to} can go back there; this one {found}")
@@ -95,8 +89,8 @@ def export_model(learner: Learner, to: str, out: str | Path) -> Proof:
         raise UserError(f"{out}: is there already, expected a new folder")
     hub = known[to]
     architecture = describe(hub, hub.make(origin["recipe"]), origin["source"])
-    peer = to_peer(architecture, learner.state_dict())
-    proof = compare(architecture, learner)
+    peer = to_peer(architecture, model.state_dict())
+    proof = compare(architecture, model)
     check(proof, str(out))
     hub.save(peer, out, origin["source"])
     return proof

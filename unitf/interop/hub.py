@@ -49,19 +49,6 @@ class ModelHub(ABC):
     def save(self, peer: nn.Module, folder: Path, source: str | None) -> None:
         """Writes what the library opens again."""
 
-    def checkpoint(self, name: str) -> dict[str, Any]:
-        """What a checkpoint of the same model in unitf holds, if its proof holds.
-
-        Raises:
-            UserError: there is no such model, or unitf does not compute the same.
-        """
-        from unitf.interop.exchange import as_checkpoint, check, import_model
-
-        source = f"{self.prefix}:{name}"
-        learner, proof = import_model(source)
-        check(proof, source)
-        return as_checkpoint(learner)
-
     @abstractmethod
     def cached(self) -> list[str]:
         """The names of the models that lie in the library's local cache."""

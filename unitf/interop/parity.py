@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from unitf.interop.convert import to_learner, to_peer
+from unitf.interop.convert import to_model, to_peer
 from unitf.interop.hub import ModelHub, describe
 from unitf.interop.proof import Difference, Proof, compare, compare_gradients
 
@@ -45,11 +45,11 @@ def measure(hub: ModelHub, peer: nn.Module, seed: int = 0) -> Parity:
     """Gives a peer random parameters, says it in unitf, compares both, and takes the way back."""
     peer = randomise(peer.eval(), seed)
     architecture = describe(hub, peer)
-    learner = to_learner(architecture)
-    proof = compare(architecture, learner, seed)
-    gradients = compare_gradients(architecture, learner, seed)
+    model = to_model(architecture)
+    proof = compare(architecture, model, seed)
+    gradients = compare_gradients(architecture, model, seed)
     empty = describe(hub, randomise(deepcopy(peer), seed + 1))
-    back = to_peer(empty, learner.state_dict()).state_dict()
+    back = to_peer(empty, model.state_dict()).state_dict()
     lost = [name for name, t in peer.state_dict().items() if not torch.equal(t, back[name])]
     return Parity(proof, gradients, lost)
 

@@ -12,7 +12,7 @@ from unitf.batch import TaskBatch
 from unitf.errors import UserError
 from unitf.interop.architecture import Architecture, DummyInputs
 from unitf.interop.weight_map import WeightMap
-from unitf.training.learner import Learner
+from unitf.model import Model
 
 TOLERANCE = 1e-5  # relative; of outputs in float32
 
@@ -63,17 +63,17 @@ class Proof:
         return self.worst.relative <= TOLERANCE
 
 
-def compare(architecture: Architecture, learner: Learner, seed: int = 0) -> Proof:
+def compare(architecture: Architecture, model: Model, seed: int = 0) -> Proof:
     """Feeds a peer and unitf the same random input."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         dummy_inputs = architecture.dummy_inputs()
         blocks = architecture.blocks()
-        stacks: dict[str, Any] = {name: getattr(learner.core, name) for name in blocks}
+        stacks: dict[str, Any] = {name: getattr(model.core, name) for name in blocks}
         own = {name: list(stack.blocks) for name, stack in stacks.items()}
         with _recording(blocks) as theirs, _recording(own) as ours:
             peer_outputs = architecture.outputs(dummy_inputs)
-            own_outputs = outputs(learner, dummy_inputs)
+            own_outputs = outputs(model, dummy_inputs)
     layers = [
         Difference.of(name, _packed(dummy_inputs, name, tensor), ours[name])
         for name, tensor in theirs.items()
@@ -81,9 +81,7 @@ def compare(architecture: Architecture, learner: Learner, seed: int = 0) -> Proo
     return Proof(layers, _differences(peer_outputs, own_outputs))
 
 
-def compare_gradients(
-    architecture: Architecture, learner: Learner, seed: int = 0
-) -> list[Difference]:
+def compare_gradients(architecture: Architecture, model: Model, seed: int = 0) -> list[Difference]:
     """The differences of all parameters' gradients, for one random weighting of the outputs.
 
     A gradient that is far smaller than the model's largest (that of a bias of keys is zero) is
@@ -92,18 +90,18 @@ def compare_gradients(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         dummy_inputs = architecture.dummy_inputs()
-        theirs, ours = architecture.outputs(dummy_inputs), outputs(learner, dummy_inputs)
+        theirs, ours = architecture.outputs(dummy_inputs), outputs(model, dummy_inputs)
         names = [name for name in theirs if name in ours]
         weights = {name: torch.randn_like(theirs[name]) for name in names}
-        for model, made in ((architecture.peer, theirs), (learner, ours)):
-            model.zero_grad()
+        for one, made in ((architecture.peer, theirs), (model, ours)):
+            one.zero_grad()
             torch.stack([(made[name] * weights[name]).sum() for name in names]).sum().backward()
     table = WeightMap(architecture.weight_map(), architecture.peer.state_dict())
     gradients = {
         name: p.grad if p.grad is not None else torch.zeros_like(p)
         for name, p in architecture.peer.named_parameters(remove_duplicate=False)
     }
-    own = dict(learner.named_parameters())
+    own = dict(model.named_parameters())
     largest = max(g.abs().max().item() for g in gradients.values() if g.numel())
     recorded = []
     for map_weight in table.lines:
@@ -116,11 +114,11 @@ def compare_gradients(
     return recorded
 
 
-def outputs(learner: Learner, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+def outputs(model: Model, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
     """What unitf makes of the input: "columns" (N, D), and for each task its logits."""
     made: dict[str, Tensor] = {}
-    tokenizers = dict(learner.tokenizers.items())
-    for name, task in learner.tasks.items():
+    tokenizers = dict(model.tokenizers.items())
+    for name, task in model.tasks.items():
         features = {column: dummy_inputs.features[used] for column, used in task.inputs.items()}
         count = next(iter(features.values())).num_sequences
         everyone = tuple(map(str, range(count)))
@@ -129,12 +127,10 @@ def outputs(learner: Learner, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         )
         core_inputs = task.core_inputs(view, tokenizers)
         if core_inputs.memory is None:
-            columns = learner.core(
-                core_inputs.tokens, causal=task.causal, prefix=core_inputs.prefix
-            )
+            columns = model.core(core_inputs.tokens, causal=task.causal, prefix=core_inputs.prefix)
         else:
-            memory = learner.core.encode(core_inputs.memory)
-            columns = learner.core.decode(core_inputs.tokens, memory, task.causal)
+            memory = model.core.encode(core_inputs.memory)
+            columns = model.core.decode(core_inputs.tokens, memory, task.causal)
             made["memory"] = memory.rows
         made.setdefault("columns", columns.rows)
         made[name] = task.logits(columns, view, tokenizers)

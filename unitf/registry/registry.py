@@ -19,22 +19,9 @@ from typing import Any, TypeVar
 import pluggy
 
 from unitf.errors import UserError, close_names
-from unitf.registry import discovery, hookspecs
+from unitf.registry import builtin, discovery, hookspecs
 from unitf.registry.discovery import KINDS, Record, to_record
 
-TASKS = (
-    "unitf.tasks.classification:Classification",
-    "unitf.tasks.classification:MultiLabelClassification",
-    "unitf.tasks.regression:Regression",
-    "unitf.tasks.next_token:NextToken",
-    "unitf.tasks.sequence_to_sequence:SequenceToSequence",
-    "unitf.tasks.embedding:Embedding",
-    "unitf.tasks.detection:Detection",
-    "unitf.tasks.masked_tokens:MaskedTokens",
-    "unitf.tasks.token_classification:TokenClassification",
-    "unitf.tasks.span_answer:SpanAnswer",
-    "unitf.tasks.transcription:Transcription",
-)
 AnyClass = TypeVar("AnyClass", bound=type)
 
 
@@ -53,12 +40,8 @@ class Registry:
         if self.discovered:  # also while it goes on: a plugin may call `unitf.register`
             return
         self.discovered = True
-        # by name, because these stand on higher floors
         own = Record("unitf", "unitf", import_module("unitf").__version__)
-        sources = import_module("unitf.data").SOURCES
-        self.entries += [to_record("tasks", target, own) for target in TASKS]
-        self.entries += [to_record("sources", target, own) for target in sources]
-
+        self.entries += self.call(builtin, own)
         wanted, names = discovery.wanted_plugins(), set()
         for origin, point in discovery.entry_points():
             aliases = {origin.plugin, origin.package}

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import classification as scores
 
 from unitf.batch import Sample, TaskBatch
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.pooled import Pooled
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
-from unitf.tasks.metrics.task_metrics import MacroAUROC, MacroLabelAUROC, TaskMetrics, take
+from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.selection import take
 from unitf.tasks.task import Tokenizers
 
 TOP = 5  # so many classes does a prediction name
@@ -119,6 +119,10 @@ class Classification(LabelledTask):
         )
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import classification as scores
+
+        from unitf.tasks.metrics.task_metrics import MacroAUROC, TaskMetrics
+
         size = self.num_classes
         return TaskMetrics(
             {
@@ -202,6 +206,10 @@ class MultiLabelClassification(LabelledTask):
         ).mean(1)
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import classification as scores
+
+        from unitf.tasks.metrics.task_metrics import MacroLabelAUROC, TaskMetrics
+
         size = self.num_classes
         return TaskMetrics(
             {

@@ -14,8 +14,7 @@ from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
 from unitf.tasks.classification import Label, LabelledTask, as_label
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
-from unitf.tasks.metrics.average_precision import AveragePrecision
-from unitf.tasks.metrics.task_metrics import TaskMetrics
+from unitf.tasks.metric_types import TaskMetrics
 from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 
@@ -228,6 +227,9 @@ class Detection(LabelledTask):
     # ---- for a person ------------------------------------------------------------------
 
     def metrics(self) -> TaskMetrics:
+        from unitf.tasks.metrics.average_precision import AveragePrecision
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+
         return TaskMetrics({"map": AveragePrecision()})
 
     def update_metrics(

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import MeanMetric
 
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.common.pooled import Pooled, by_head
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
-from unitf.tasks.metrics.task_metrics import TaskMetrics, take
+from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.selection import take
 from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 
@@ -119,6 +119,10 @@ class Embedding(Pooled):
         return (there + back) / 2
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import MeanMetric
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+
         return TaskMetrics({"accuracy": MeanMetric()})
 
     def update_metrics(

@@ -9,13 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics import MeanMetric
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.tasks.common.masking import Masking
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
-from unitf.tasks.metrics.task_metrics import TaskMetrics
+from unitf.tasks.metric_types import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
@@ -196,6 +195,10 @@ class MaskedTokens(Task):
     # ---- for a person ------------------------------------------------------------------
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import MeanMetric
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+
         return TaskMetrics({name: MeanMetric() for name in ("accuracy", "nats_per_token", "mse")})
 
     def update_metrics(

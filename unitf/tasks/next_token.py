@@ -16,8 +16,8 @@ from unitf.generation import Prompt
 from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of, without_end
 from unitf.tasks.common.token_offsets import lengths_of, runs, sums
 from unitf.tasks.heads.pooling import LearnedToken
-from unitf.tasks.metrics.task_metrics import TaskMetrics, take
-from unitf.tasks.metrics.token_metrics import TokenMetrics, loss_of_sequence
+from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.selection import loss_of_sequence, take
 from unitf.tasks.task import CoreInputs, Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
@@ -142,6 +142,9 @@ class NextToken(Task):
         return torch.cat(list(output.values()))
 
     def metrics(self) -> TaskMetrics:
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+        from unitf.tasks.metrics.token_metrics import TokenMetrics
+
         return TaskMetrics({"tokens": TokenMetrics()})
 
     def update_metrics(

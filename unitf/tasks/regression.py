@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import regression as scores
 
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.common.pooled import Pooled
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
-from unitf.tasks.metrics.task_metrics import TaskMetrics, take
+from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.selection import take
 from unitf.tasks.task import Tokenizers
 
 LOSSES = {
@@ -113,12 +113,17 @@ class Regression(Pooled):
         return LOSSES[self.loss](output, view.target, reduction="none").mean(1)
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import regression as scores
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+        from unitf.tasks.regression_metrics import R2, Pearson
+
         return TaskMetrics(
             {
                 "mae": scores.MeanAbsoluteError(),
                 "rmse": scores.MeanSquaredError(squared=False),
-                "r2": _R2(self.size),
-                "pearson": _Pearson(self.size),
+                "r2": R2(self.size),
+                "pearson": Pearson(self.size),
             }
         )
 
@@ -145,23 +150,3 @@ class Regression(Pooled):
         unit, mean = (torch.tensor(self.fitted[k]).double() for k in ("deviation", "mean"))
         values = (output.detach().cpu().double() * unit + mean).tolist()
         return [{"value": row[0] if self.size == 1 else row} for row in values]
-
-
-class _R2(scores.R2Score):
-    """R² of any number of samples: of fewer than two it is undefined, not an error."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        if size > 1:  # also before the first sample, for the processes that have one
-            for name in ("sum_squared_error", "sum_error", "residual"):
-                self.add_state(name, torch.zeros(size), dist_reduce_fx="sum")
-
-    def compute(self) -> Tensor:
-        return super().compute() if self.total > 1 else torch.tensor(torch.nan)
-
-
-class _Pearson(scores.PearsonCorrCoef):
-    """The mean correlation over the numbers of a vector."""
-
-    def compute(self) -> Tensor:
-        return super().compute().mean()

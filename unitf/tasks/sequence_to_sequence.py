@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
@@ -20,9 +19,8 @@ from unitf.tasks.common.r_drop import losses_of_two
 from unitf.tasks.common.target_sequence import TargetPositions, behind, ended, moved
 from unitf.tasks.common.token_offsets import lengths_of, runs, sums
 from unitf.tasks.heads.pooling import LearnedToken
-from unitf.tasks.metrics.task_metrics import TaskMetrics, take
-from unitf.tasks.metrics.text_metrics import TextMetric, text_metrics
-from unitf.tasks.metrics.token_metrics import TokenMetrics, loss_of_sequence
+from unitf.tasks.metric_types import TaskMetrics, TextMetric, check_text_figures
+from unitf.tasks.selection import loss_of_sequence, take
 from unitf.tasks.task import CoreInputs, Task, Tokenizers
 from unitf.tokenizer.position_embedding import LearnedPositions
 from unitf.tokenizer.tokenizer import Tokenizer
@@ -91,7 +89,7 @@ class SequenceToSequence(Task):
         if metrics and generate is None:
             raise UserError("metrics are of texts that were generated: expected generate with them")
         self.text_metrics = metrics or []
-        text_metrics(self.text_metrics)
+        check_text_figures(self.text_metrics)
         self.validate_by_generating = validate_by_generating
 
     @property
@@ -285,6 +283,12 @@ class SequenceToSequence(Task):
         return {**output, "texts": texts}
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import MeanMetric
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+        from unitf.tasks.metrics.text_metrics import text_metrics
+        from unitf.tasks.metrics.token_metrics import TokenMetrics
+
         figures = {"tokens": TokenMetrics(), "accuracy": MeanMetric()}
         return TaskMetrics({**figures, **text_metrics(self.text_metrics)})
 

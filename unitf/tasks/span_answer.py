@@ -14,7 +14,7 @@ from torch import Tensor
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.heads.head import ColumnHead, Head
-from unitf.tasks.metrics.task_metrics import TaskMetrics
+from unitf.tasks.metric_types import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tasks.token_classification import spans_of
 from unitf.tokens import Tokens
@@ -184,7 +184,9 @@ class SpanAnswer(Task):
     # ---- for a person ------------------------------------------------------------------
 
     def metrics(self) -> TaskMetrics:
-        from torchmetrics.text import SQuAD  # which imports nltk
+        from torchmetrics.text import SQuAD
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
 
         return TaskMetrics({"answers": SQuAD()})
 

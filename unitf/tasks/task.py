@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.component import Component
 from unitf.errors import UserError
 from unitf.generation import Prompt
 from unitf.tasks.heads.pooling import MeanPooling
+from unitf.tasks.metric_types import MetricCollection
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 

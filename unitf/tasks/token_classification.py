@@ -9,14 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics import classification as scores
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
-from unitf.tasks.metrics.task_metrics import TaskMetrics
+from unitf.tasks.metric_types import TaskMetrics
 from unitf.tasks.task import Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Spans, Tokens
@@ -165,6 +164,10 @@ class TokenClassification(LabelNames):
         return losses[view.target != IGNORED]
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics import classification as scores
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+
         size: Any = self.num_classes
         return TaskMetrics(
             {

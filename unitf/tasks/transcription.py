@@ -7,13 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.text import CharErrorRate, WordErrorRate
 
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
 from unitf.tasks.common.prefix_beam import prefix_beam
-from unitf.tasks.metrics.task_metrics import TaskMetrics
+from unitf.tasks.metric_types import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokens import Tokens
 
@@ -161,6 +160,10 @@ class Transcription(Task):
         return losses / counts.clamp_min(1)
 
     def metrics(self) -> TaskMetrics:
+        from torchmetrics.text import CharErrorRate, WordErrorRate
+
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
+
         return TaskMetrics({"cer": CharErrorRate(), "wer": WordErrorRate()})
 
     def update_metrics(

@@ -1,11 +1,11 @@
 """Learner: the one LightningModule, a Model that is trained."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -15,19 +15,21 @@ from unitf.batch import Batch
 from unitf.checkpoints.compare import check_same_model
 from unitf.checkpoints.read import read_checkpoint
 from unitf.core import TransformerConfig
+from unitf.core.lora import LoRA, add_adapters
 from unitf.errors import UserError
 from unitf.model import Model, TokenizerFactory
 from unitf.tasks.task import Task
 from unitf.training.clipping import clip_gradients
-from unitf.training.finetuning import Freeze, LoRA
+from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
 from unitf.training.finetuning.initial_weights import InitialWeights
-from unitf.training.fitting import build_components, fit_components, restore_components
+from unitf.training.fitting import fit_components, restore_components
 from unitf.training.metric_board import MetricBoard, flat_metrics
 from unitf.training.optimization import WarmupCosine, check_scaled, parameter_groups, scale_rates
 
 OptimizerFactory = Callable[[Iterable], Optimizer]
 ScheduleFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
+
 # what stands where nothing was given: an instance, so that the parser knows its fields (all open)
 NO_CORE: TransformerConfig = object.__new__(TransformerConfig)
 _NONE: dict[str, Any] = {}
@@ -75,15 +77,67 @@ class Learner(Model, L.LightningModule):
         core = start.core() if core is NO_CORE else core
         tasks = start.tasks(tasks)
         super().__init__(core, start.tokenizers(tokenizers, tasks), tasks, lora)
+        self._plan(start, optimizer, schedule, compile, freeze, layer_decay, rates)
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        optimizer: OptimizerFactory | None = None,
+        schedule: ScheduleFactory | None = None,
+        compile: bool = False,
+        freeze: Freeze | None = None,
+        layer_decay: float | None = None,
+        rates: dict[str, float] | None = None,
+        lora: LoRA | None = None,
+    ) -> "Learner":
+        """A Learner that trains the very modules of a model further; nothing is copied.
+
+        What the model's tokenizers and tasks were fitted to stays. The arguments are those of the
+        constructor, as are their defaults.
+
+        Args:
+            model: one that was loaded, imported or made.
+            lora: adapters that are put into the core of the model.
+
+        Raises:
+            UserError: the model has adapters already, and `lora` asks for others.
+        """
+        if lora is not None:
+            if model.lora is not None:
+                raise UserError("model.lora: the model has adapters, expected one without them")
+            add_adapters(model.core, lora)
+            model.lora = lora
+        usual = inspect.signature(cls.__init__).parameters
+        learner = cls.__new__(cls)
+        L.LightningModule.__init__(learner)
+        learner._share(model)
+        learner._plan(
+            InitialWeights(),
+            optimizer or usual["optimizer"].default,
+            schedule or usual["schedule"].default,
+            compile,
+            freeze,
+            layer_decay,
+            rates,
+        )
+        return learner.to(model.device).train()
+
+    def _plan(
+        self,
+        start: InitialWeights,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+        compile: bool,
+        freeze: Freeze | None,
+        layer_decay: float | None,
+        rates: dict[str, float] | None,
+    ) -> None:
+        """How it is trained."""
         self.start = start
-        # drawn here, with the core's parameters: strategies may seed again before `setup`, and
-        # what is built there must not depend on how many processes there are
-        self._build_seed = int(torch.randint(2**31, (), device="cpu").item())
         self.optimizer = optimizer
         self.schedule = schedule
         self.compile_core = compile
-        # the published model that the weights began as, so that they can go back to its library
-        self.origin: dict[str, Any] | None = None
         self.freeze_settings = freeze
         self.freezer: Freezer | None = None
         self.layer_decay = layer_decay
@@ -128,8 +182,8 @@ class Learner(Model, L.LightningModule):
         fit_components(self.tokenizers, self.tasks, data)
 
     def build_components(self) -> None:
-        """Makes the parameters of tokenizers and tasks."""
-        build_components(self.tokenizers, self.tasks, self.config.dim, self._build_seed)
+        """Makes the parameters of tokenizers and tasks; takes over those of a trained model."""
+        super().build_components()
         self.start.fill(self)
 
     def train(self, mode: bool = True) -> "Learner":
@@ -228,9 +282,7 @@ class Learner(Model, L.LightningModule):
         clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["unitf"] = {"format": 1, "configuration": self.configuration()}
-        if self.origin is not None:
-            checkpoint["unitf"]["origin"] = self.origin
+        checkpoint["unitf"] = self.description()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Says in what a checkpoint's model is another one."""

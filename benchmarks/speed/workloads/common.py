@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.workload import Side
-from unitf import Batch, Features, Learner, TaskBatch
-from unitf.interop.convert import to_learner
+from unitf import Batch, Features, Model, TaskBatch
+from unitf.interop.convert import to_model
 from unitf.interop.hub import describe, hubs
 
 DATA = Path(os.environ.get("UNITF_SHARED", Path(__file__).parents[4] / "shared")) / "data"
@@ -25,9 +25,9 @@ Losses = Sequence[Callable[[], Tensor]]
 VOCABULARY, CLS, SEP, PAD = 8_000, 2, 3, 0
 
 
-def learner_of(peer: nn.Module, hub: str = "hf") -> Learner:
+def learner_of(peer: nn.Module, hub: str = "hf") -> Model:
     """The same model, with the same weights, in unitf."""
-    return to_learner(describe(hubs()[hub], peer))
+    return to_model(describe(hubs()[hub], peer))
 
 
 @cache

@@ -12,7 +12,8 @@ from small_runs import STEPS, Cut, CutError, small_data
 from toys import make_learner, make_trainer
 
 import unitf
-from unitf import UserError, atomic
+from unitf import UserError
+from unitf.checkpoints import atomic
 from unitf.training import RandomState
 from unitf.training.callbacks import AtomicCheckpointIO, Checkpoint
 

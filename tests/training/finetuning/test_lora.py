@@ -1,6 +1,7 @@
 """LoRA: the core stays, its adapters are trained, kept, kept apart, and merged."""
 
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,11 +9,12 @@ from small_models import CORE, built, fit, fresh_learner, learner_from, samples,
 
 import unitf
 from unitf import UserError
-from unitf.checkpoints.source import read_source
 from unitf.core import Transformer, TransformerConfig
+from unitf.core.lora import LoRA, add_adapters
+from unitf.loading import read_source
 from unitf.tokens import Tokens
 from unitf.training.callbacks import Adapters
-from unitf.training.finetuning import Freeze, LoRA
+from unitf.training.finetuning import Freeze
 
 ALL = ("attention.qkv", "attention.out", "feedforward.inner", "feedforward.out")
 
@@ -108,9 +110,45 @@ def test_wrong_settings_are_named():
         LoRA(rank=0)
 
 
-def test_peft_is_imported_only_where_it_is_used():
-    import subprocess
-    import sys
+@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_adapters_are_trained_as_those_of_peft_bit_for_bit(dropout, autocast):
+    from peft import LoraConfig, inject_adapter_in_model
 
-    script = "import sys, unitf.training.learner; assert 'peft' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
+    lora = LoRA(rank=3, alpha=8, dropout=dropout, layers=ALL)
+    peft = LoraConfig(r=3, lora_alpha=8, lora_dropout=dropout, target_modules=list(ALL))
+    losses, states = [], []
+    for adapt in (
+        lambda core: add_adapters(core, lora),
+        lambda core: inject_adapter_in_model(peft, core),
+    ):
+        torch.manual_seed(0)
+        core = Transformer(TransformerConfig(**CORE))
+        adapt(core)
+        trained = [p for p in core.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=1e-2)
+        tokens = Tokens.from_rows(torch.randn(11, CORE["dim"]), (4, 7))
+        wanted = torch.randn(11, CORE["dim"])
+        for _ in range(3):
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                loss = (core(tokens).rows.float() - wanted).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        states.append(core.state_dict())
+    assert losses[:3] == losses[3:] and losses[0] > losses[2]
+    assert list(states[0]) == list(states[1])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_adapters_need_no_peft():
+    script = (
+        "import sys, unitf\n"
+        "from unitf.core.lora import LoRA, add_adapters\n"
+        "core = unitf.Transformer(unitf.TransformerConfig(dim=8, depth=1, num_heads=1))\n"
+        "add_adapters(core, LoRA())\n"
+        "import unitf.training.learner\n"
+        "assert 'peft' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -9,7 +9,7 @@ from toys import Beats, Waves
 
 import unitf
 from unitf import Learner, TransformerConfig, UserError
-from unitf.checkpoints.source import read_source
+from unitf.loading import read_source
 from unitf.tasks import Classification
 from unitf.training.finetuning.resize_positions import resize
 

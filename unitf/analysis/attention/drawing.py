@@ -10,7 +10,7 @@ from jaxtyping import Float
 from unitf.analysis.attention.maps import AttentionMap, SampleAttention
 from unitf.analysis.attention.panels import draw_matrix, draw_picture, draw_table, draw_words
 from unitf.analysis.attention.token_groups import LEARNED, Side, TokenGroup
-from unitf.atomic import replacing
+from unitf.checkpoints.atomic import replacing
 
 MOST_WORDS = 80  # on the axes of a picture
 MOST_PANELS = 48

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from unitf.analysis.attention.maps import AttentionMap, SampleAttention
 from unitf.analysis.attention.token_groups import Side, TokenGroup
-from unitf.atomic import write_text
+from unitf.checkpoints.atomic import write_text
 
 STEPS = 65_535  # a weight is kept in so many steps, two bytes each
 

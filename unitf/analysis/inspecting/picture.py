@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from unitf.analysis.inspecting.masks import MASKED, Mask, paint
 from unitf.analysis.inspecting.packed import LEARNED, PackedBatch
-from unitf.atomic import replacing
+from unitf.checkpoints.atomic import replacing
 from unitf.training.callbacks.plots import COLOURS, GREY
 
 WIDTH = 11.0  # inches

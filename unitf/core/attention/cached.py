@@ -12,6 +12,7 @@ from unitf.core.attention.kernels import Kernel
 from unitf.core.attention.kv_buffer import Buffer, Entry, token_indices_of
 from unitf.core.attention.packing import Padding
 from unitf.core.attention.sdpa import AttentionSpec, dense, to_additive
+from unitf.core.uncompiled import uncompiled
 from unitf.nn.reference_mode import is_reference_mode
 
 
@@ -21,7 +22,7 @@ class Prefill:
     def __init__(self, kernel: Kernel, entry: Entry) -> None:
         self.kernel, self.entry = kernel, entry
 
-    @torch.compiler.disable
+    @uncompiled
     def __call__(
         self, q: Tensor, k: Tensor, v: Tensor, kept: tuple[Buffer, Buffer]
     ) -> Float[Tensor, "N H d"]:
@@ -76,7 +77,7 @@ class Decode:
             bias = pattern.bias(*where).to(dtype)
             self.mask = bias if self.mask is None else bias + self.mask
 
-    @torch.compiler.disable
+    @uncompiled
     def __call__(
         self, q: Tensor, k: Tensor, v: Tensor, kept: tuple[Buffer, Buffer]
     ) -> Float[Tensor, "N H d"]:
@@ -126,7 +127,7 @@ class CrossCache:
         self.joined = keys, values
         self.mask = None if self.mask is None else self.mask.index_select(0, index)
 
-    @torch.compiler.disable
+    @uncompiled
     def _fill(
         self, kernel: Kernel, lengths: tuple[int, ...], q: Tensor, k: Tensor, v: Tensor
     ) -> Float[Tensor, "N H d"]:
@@ -139,7 +140,7 @@ class CrossCache:
             self.mask = to_additive(real, k.dtype)[:, None, None]
         return kernel(q, k, v)
 
-    @torch.compiler.disable
+    @uncompiled
     def _continue(
         self, pattern: AttentionSpec, q: Tensor, k: None, v: None
     ) -> Float[Tensor, "N H d"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from unitf.core.attention.packing import Padding, Sorting
 from unitf.core.attention.reference import ReferenceKernel
 from unitf.core.attention.sdpa import BLOCK, HALF, AttentionSpec, dense, make_mask, to_additive
+from unitf.core.uncompiled import uncompiled
 from unitf.nn.reference_mode import is_reference_mode
 from unitf.tokens import to_offsets
 
@@ -34,7 +35,7 @@ def make_kernel(
     if sum(pattern.query_lengths) == 0 or sum(pattern.key_lengths) == 0:
         return Nothing(pattern)
     if is_reference_mode():
-        return ReferenceKernel(pattern)  # type: ignore[return-value] (compiler.disable has no types)
+        return ReferenceKernel(pattern)
     longest = max(pattern.query_lengths), max(pattern.key_lengths)
     large_mask = pattern.masked and longest[0] > 2 * BLOCK
     if pattern.equal_lengths and not large_mask:
@@ -45,11 +46,11 @@ def make_kernel(
     separate = _cost_of_one_more(device)
     padded = len(pairs) * longest[0] * longest[1]
     if large_mask:
-        return Blockwise(pattern)  # type: ignore[return-value] (compiler.disable has no types)
+        return Blockwise(pattern)
     if not grouped and len(groups := group(pairs, separate)) > 1:
-        return Grouped(pattern, groups, device, dtype)  # type: ignore[return-value]
+        return Grouped(pattern, groups, device, dtype)
     if sum(q * k + separate for q, k in pairs) < padded:
-        return Blockwise(pattern)  # type: ignore[return-value]
+        return Blockwise(pattern)
     return Padded(pattern, device, dtype)
 
 
@@ -171,7 +172,7 @@ class Grouped:
             own = replace(pattern, query_lengths=lengths, key_lengths=key_lengths, positions=part)
             self.kernels.append(make_kernel(own, device, dtype, grouped=True))
 
-    @torch.compiler.disable  # every number of groups would be compiled anew
+    @uncompiled  # every number of groups would be compiled anew
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         parts = zip(self.queries.apart(q), self.keys.apart(k), self.keys.apart(v), strict=True)
         outs = [kernel(*part) for kernel, part in zip(self.kernels, parts, strict=True)]
@@ -188,7 +189,7 @@ class Blockwise:
             self.num_sequences = len(pattern.query_lengths)
             self.lengths = (sum(pattern.query_lengths),), (sum(pattern.key_lengths),)
 
-    @torch.compiler.disable  # every length would be compiled anew
+    @uncompiled  # every length would be compiled anew
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         positions = self.pattern.positions
         parts = zip(

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unitf.core.attention.sdpa import AttentionSpec, make_mask
+from unitf.core.uncompiled import uncompiled
 
 
 class ReferenceKernel:
@@ -13,7 +14,7 @@ class ReferenceKernel:
     def __init__(self, pattern: AttentionSpec) -> None:
         self.pattern = pattern
 
-    @torch.compiler.disable  # every length would be compiled anew
+    @uncompiled  # every length would be compiled anew
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         pattern = self.pattern
         parts = zip(

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
@@ -48,6 +47,8 @@ def match(costs: Float[Tensor, "Q n"]) -> tuple[Tensor, Tensor]:
 
     What is not finite is matched last.
     """
+    from scipy.optimize import linear_sum_assignment  # scipy: half a second
+
     highest = torch.finfo(torch.float32).max
     finite = costs.detach().float().nan_to_num(nan=highest, posinf=highest, neginf=highest)
     rows, columns = linear_sum_assignment(finite.cpu().numpy())

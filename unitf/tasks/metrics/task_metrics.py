@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -105,11 +104,3 @@ def _is_defined(value: Any) -> bool:
     if not isinstance(value, Tensor):
         return math.isfinite(value)
     return value.numel() > 0 and not bool(value.isnan().any())
-
-
-def take(rows: Tensor, sequences: Sequence[int]) -> Tensor:
-    """The rows of some samples; without a copy where they are all of them, in order."""
-    if list(sequences) == list(range(rows.shape[0])):
-        return rows
-    index = torch.tensor(list(sequences), dtype=torch.long, device=rows.device)
-    return rows.index_select(0, index)

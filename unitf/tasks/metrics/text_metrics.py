@@ -1,16 +1,14 @@
 """Figures of whole texts that were written, against what was to be written."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
 from torch import Tensor
 from torchmetrics import Metric
 
-from unitf.errors import UserError
-
-TextMetric = Literal["bleu", "chrf", "wer", "cer", "exact_match", "f1"]
+from unitf.tasks.metric_types import check_text_figures
 
 
 class CorpusScore(Metric):
@@ -72,10 +70,7 @@ def text_metrics(names: Sequence[str]) -> dict[str, Metric]:
     """The metrics of these names, each updated with texts that were written, and expected."""
     from torchmetrics.text import CharErrorRate, WordErrorRate
 
-    for name in names:
-        if name not in get_args(TextMetric):
-            known = ", ".join(get_args(TextMetric))
-            raise UserError(f"metrics: expected some of {known}, found {name!r}")
+    check_text_figures(names)
     made: dict[str, Any] = {
         "bleu": lambda: CorpusScore(BLEU, 10),
         "chrf": lambda: CorpusScore(CHRF, 18),

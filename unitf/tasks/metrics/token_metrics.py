@@ -1,20 +1,10 @@
 """What is said of the losses of tokens: of a sequence, and over all of them."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-
-
-def loss_of_sequence(total: float, count: int, of_ids: bool) -> dict[str, Any]:
-    """The mean loss of a sequence (none: it has no token), and the perplexity of one of ids."""
-    if not count:
-        return {"loss": None}
-    loss = float(total / count)
-    # exp(700) is about what float64 holds
-    return {"loss": loss, **({"perplexity": math.exp(min(loss, 700.0))} if of_ids else {})}
 
 
 class TokenMetrics(Metric):

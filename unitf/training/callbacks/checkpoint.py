@@ -12,7 +12,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer, callbacks
 
-from unitf.atomic import remove_parts, replacing
+from unitf.checkpoints.atomic import remove_parts, replacing
 from unitf.errors import UserError
 
 _MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unitf.atomic import write_text
+from unitf.checkpoints.atomic import write_text
 from unitf.training.callbacks.plots import (
     COLOURS,
     GREY,

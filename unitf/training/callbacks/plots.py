@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unitf.atomic import replacing
+from unitf.checkpoints.atomic import replacing
 
 COLOURS = ("#3b6fb6", "#e07b39", "#4a9d6b", "#b5476b", "#7d62b0", "#8c6d4f", "#2ba3a8", "#6b7280")
 GREY = "#6b7280"

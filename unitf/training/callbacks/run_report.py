@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from unitf.atomic import write_text
+from unitf.checkpoints.atomic import write_text
 from unitf.training.callbacks import gallery
 from unitf.training.callbacks.throughput import Throughput
 from unitf.training.callbacks.versions import versions

@@ -5,8 +5,8 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from unitf.checkpoints.read import read_checkpoint
-from unitf.training.finetuning import LoRA
-from unitf.training.finetuning.lora import save_adapters
+from unitf.core.lora import LoRA
+from unitf.core.lora_weights import save_adapters
 
 
 class Adapters(Callback):

@@ -1,6 +1,6 @@
 """Fine-tuning: where the first weights come from, what is frozen, adapters."""
 
+from unitf.core.lora import LoRA
 from unitf.training.finetuning.freeze import Freeze
-from unitf.training.finetuning.lora import LoRA
 
 __all__ = ["Freeze", "LoRA"]

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
-from unitf.core.lora_weights import is_adapter
+from unitf.core.lora import is_adapter
 from unitf.errors import UserError, close_names
 from unitf.training.optimization import LayerIds
 from unitf.training.random_state import batches_done

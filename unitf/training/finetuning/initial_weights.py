@@ -7,9 +7,9 @@ from typing import Any
 from torch import nn
 
 from unitf.checkpoints.read import remake, tokenizer_factory
-from unitf.checkpoints.source import read_source
 from unitf.core import TransformerConfig
 from unitf.errors import UserError
+from unitf.loading import read_source
 from unitf.registry.configurable import differences
 from unitf.training.finetuning.transfer import fitted_of, is_same_kind, transfer
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unitf.checkpoints.read import remake
-from unitf.core.lora_weights import is_adapter, plain_name
+from unitf.core.lora import is_adapter, plain_name
 from unitf.registry.configurable import class_path
 from unitf.tokenizer.position_embedding import LearnedPositions
 from unitf.training.finetuning.resize_positions import resize

@@ -1,0 +1,42 @@
+"""What unitf itself brings, as a plugin like any other. This file imports no torch."""
+
+from unitf.registry.hookspecs import Register, hookimpl
+
+_TASKS = (
+    "classification:Classification",
+    "classification:MultiLabelClassification",
+    "regression:Regression",
+    "next_token:NextToken",
+    "sequence_to_sequence:SequenceToSequence",
+    "embedding:Embedding",
+    "detection:Detection",
+    "masked_tokens:MaskedTokens",
+    "token_classification:TokenClassification",
+    "span_answer:SpanAnswer",
+    "transcription:Transcription",
+)
+_SOURCES = (
+    "composed:ComposedRecords",
+    "files:Files",
+    "hub:Hub",
+    "hub:HubStream",
+    "idx:IdxFiles",
+    "lines:Lines",
+    "parallel_text:ParallelText",
+    "plain_text:PlainText",
+    "ragged:RaggedArrays",
+    "records:Records",
+    "table:Table",
+)
+
+
+@hookimpl
+def register_tasks(register: Register) -> None:
+    for target in _TASKS:
+        register(f"unitf.tasks.{target}")
+
+
+@hookimpl
+def register_sources(register: Register) -> None:
+    for target in _SOURCES:
+        register(f"unitf.data.{target}")
