@@ -18,7 +18,7 @@ from unitf.registry.configurable import plain
 from unitf.tasks.task import CoreInputs, Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import ColumnIndices, Tokens
-from unitf.training.fitting import build_components, check_inputs
+from unitf.fitting import build_components, check_inputs
 
 TokenizerFactory = Callable[[int], Tokenizer]
 

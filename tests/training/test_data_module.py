@@ -12,7 +12,7 @@ from parts import Letters, Listed, Numbers, data, samples
 from unitf import SampleError, UserError
 from unitf.tasks import Classification, Regression
 from unitf.training import DataModule
-from unitf.training.fitting import fit_components
+from unitf.fitting import fit_components
 
 
 class Process:

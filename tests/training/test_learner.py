@@ -15,7 +15,7 @@ from unitf import Batch, UserError
 from unitf.checkpoints.folder import save_folder
 from unitf.data.encoder import Item
 from unitf.tasks import Classification
-from unitf.training.fitting import fit_components
+from unitf.fitting import fit_components
 
 HERE = Path(__file__).parent
 

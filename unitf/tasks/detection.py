@@ -14,7 +14,7 @@ from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
 from unitf.tasks.classification import Label, LabelledTask, as_label
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
-from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 

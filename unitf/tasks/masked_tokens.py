@@ -14,7 +14,7 @@ from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.tasks.common.masking import Masking
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
-from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens

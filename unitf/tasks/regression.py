@@ -14,8 +14,8 @@ from unitf.errors import UserError
 from unitf.tasks.common.pooled import Pooled
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
-from unitf.tasks.metric_types import TaskMetrics
-from unitf.tasks.selection import take
+from unitf.tasks.metrics.metric_types import TaskMetrics
+from unitf.tasks.common.selection import take
 from unitf.tasks.task import Tokenizers
 
 LOSSES = {
@@ -116,7 +116,7 @@ class Regression(Pooled):
         from torchmetrics import regression as scores
 
         from unitf.tasks.metrics.task_metrics import TaskMetrics
-        from unitf.tasks.regression_metrics import R2, Pearson
+        from unitf.tasks.metrics.regression_metrics import R2, Pearson
 
         return TaskMetrics(
             {

@@ -14,7 +14,7 @@ from torch import Tensor
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.heads.head import ColumnHead, Head
-from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tasks.token_classification import spans_of
 from unitf.tokens import Tokens

@@ -13,7 +13,7 @@ from unitf.component import Component
 from unitf.errors import UserError
 from unitf.generation import Prompt
 from unitf.tasks.heads.pooling import MeanPooling
-from unitf.tasks.metric_types import MetricCollection
+from unitf.tasks.metrics.metric_types import MetricCollection
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 

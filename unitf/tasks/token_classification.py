@@ -15,7 +15,7 @@ from unitf.errors import UserError
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
-from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Spans, Tokens

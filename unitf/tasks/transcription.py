@@ -12,7 +12,7 @@ from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
 from unitf.tasks.common.prefix_beam import prefix_beam
-from unitf.tasks.metric_types import TaskMetrics
+from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokens import Tokens
 

@@ -23,7 +23,7 @@ from unitf.training.clipping import clip_gradients
 from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
 from unitf.training.finetuning.initial_weights import InitialWeights
-from unitf.training.fitting import fit_components, restore_components
+from unitf.fitting import fit_components, restore_components
 from unitf.training.metric_board import MetricBoard, flat_metrics
 from unitf.training.optimization import WarmupCosine, check_scaled, parameter_groups, scale_rates
 

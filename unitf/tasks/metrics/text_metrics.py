@@ -8,7 +8,7 @@ from sacrebleu.metrics import BLEU, CHRF
 from torch import Tensor
 from torchmetrics import Metric
 
-from unitf.tasks.metric_types import check_text_figures
+from unitf.tasks.metrics.metric_types import check_text_figures
 
 
 class CorpusScore(Metric):
