@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import Any
 
-# The sources in the box, as the registry lists them: none is imported before it is used.
 SOURCES = (
     "unitf.data.sources.composed:ComposedRecords",
     "unitf.data.sources.files:Files",
@@ -17,6 +16,7 @@ SOURCES = (
     "unitf.data.sources.records:Records",
     "unitf.data.sources.table:Table",
 )
+"""The sources in the box, as `module:Class`; the registry imports none before it is used."""
 
 _HOME = {path.split(":")[1]: path.split(":")[0] for path in SOURCES} | {
     "DataModule": "unitf.training.data_module",
