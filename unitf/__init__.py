@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+"""The version of the installed distribution."""
 
 _HOME = {
     "Batch": "unitf.batch",

@@ -35,14 +35,17 @@ class TaskBatch:
 
     @property
     def num_samples(self) -> int:
+        """The number of samples that the task reads."""
         return len(self.modalities)
 
     @property
     def num_tokens(self) -> int:
+        """The number of tokens in all columns, and in the target where it is a sequence."""
         target = 0 if self.sequence is None else self.sequence.num_tokens
         return target + sum(features.num_tokens for features in self.features.values())
 
     def to(self, device: Any, non_blocking: bool = False) -> "TaskBatch":
+        """A copy whose tensors are on `device`."""
         return replace(
             self,
             features={k: f.to(device, non_blocking) for k, f in self.features.items()},
@@ -51,6 +54,7 @@ class TaskBatch:
         )
 
     def pin_memory(self) -> "TaskBatch":
+        """A copy whose tensors are in pinned memory."""
         return replace(
             self,
             features={k: f.pin_memory() for k, f in self.features.items()},
@@ -68,16 +72,20 @@ class Batch:
 
     @property
     def num_samples(self) -> int:
+        """The number of samples of all tasks."""
         return sum(view.num_samples for view in self.views.values())
 
     @property
     def num_tokens(self) -> int:
+        """The number of tokens of all tasks."""
         return sum(view.num_tokens for view in self.views.values())
 
     def to(self, device: Any, non_blocking: bool = False) -> "Batch":
+        """A copy whose tensors are on `device`."""
         return replace(self, views={k: v.to(device, non_blocking) for k, v in self.views.items()})
 
     def pin_memory(self) -> "Batch":
+        """A copy whose tensors are in pinned memory."""
         return replace(self, views={k: v.pin_memory() for k, v in self.views.items()})
 
 

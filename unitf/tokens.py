@@ -80,10 +80,12 @@ class Features:
 
     @property
     def num_tokens(self) -> int:
+        """N, the number of tokens of all sequences."""
         return self.values.shape[-1]
 
     @property
     def num_sequences(self) -> int:
+        """S, the number of sequences; some may be empty."""
         return len(self.lengths)
 
     @classmethod
@@ -109,6 +111,7 @@ class Features:
         ]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Features":
+        """A copy whose tensors are on `device`."""
         return replace(
             self,
             values=self.values.to(device, non_blocking=non_blocking),
@@ -116,6 +119,7 @@ class Features:
         )
 
     def pin_memory(self) -> "Features":
+        """A copy whose tensors are in pinned memory."""
         return replace(self, values=self.values.pin_memory(), positions=self.positions.pin_memory())
 
 
@@ -189,18 +193,22 @@ class Tokens:
 
     @property
     def dim(self) -> int:
+        """D, the width of a token."""
         return self.matrix.shape[0]
 
     @property
     def num_tokens(self) -> int:
+        """N, the number of tokens of all sequences."""
         return self.matrix.shape[1]
 
     @property
     def num_sequences(self) -> int:
+        """S, the number of sequences; some may be empty."""
         return len(self.lengths)
 
     @property
     def longest(self) -> int:
+        """The number of tokens of the longest sequence; 0 where there is none."""
         return max(self.lengths, default=0)
 
     @property

@@ -225,6 +225,7 @@ class Transformer(nn.Module):
 
     @property
     def stacks(self) -> Sequence[TransformerStack]:
+        """The encoder and the decoder, as far as the configuration has them."""
         return [stack for stack in (self.encoder, self.decoder) if stack is not None]
 
     def forward(

@@ -104,6 +104,7 @@ class TransformersArchitecture(Architecture):
 
     @property
     def config(self) -> Any:
+        """The configuration of the peer, as transformers has it."""
         return self.peer.config
 
     @property

@@ -8,6 +8,7 @@ import pluggy
 API_VERSION = 1  # a plugin may say `unitf_api = 1` to be told when it is too old or too new
 hookspec = pluggy.HookspecMarker("unitf")
 hookimpl = pluggy.HookimplMarker("unitf")
+"""A decorator that marks a function of a plugin as one of the hooks below."""
 
 # A class, or "package.module:Class", which is imported only when it is used.
 Register = Callable[[Any], None]

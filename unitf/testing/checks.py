@@ -228,6 +228,7 @@ CHECKS: dict[str, Callable[[Subject], str | None]] = {
     "state_dict restores a fresh one": state,
     "pickles to a spawned worker": spawned,
 }
+"""The checks of a tokenizer by name, in their order; each raises `CheckError` where it fails."""
 
 
 def _encode_there(parcel: bytes) -> bytes:

@@ -26,6 +26,8 @@ from unitf.tokenizer.token_embedding import (
 )
 from unitf.tokens import Features, Spans, Tokens
 
+__all__ = ["Tokenizer"]
+
 
 class Tokenizer(Component, ABC):
     """Makes tokens of the raw values of one modality, and raw values of tokens where it can.

@@ -131,6 +131,7 @@ class HubStream(StreamSource):
 
     @property
     def location(self) -> str:
+        """The name of the data set, for messages."""
         return f"HubStream {self.name or ', '.join((self.files or {}).values())}"
 
     def splits(self) -> list[str]:

@@ -70,14 +70,17 @@ class Checkpoint(callbacks.Checkpoint):
 
     @property
     def folder(self) -> Path:
+        """The folder of the checkpoints, within the run's."""
         return Path(self.run or ".") / "checkpoints"
 
     @property
     def best_path(self) -> Path:
+        """The file of the best checkpoint so far."""
         return self.folder / "best.ckpt"
 
     @property
     def last_path(self) -> Path:
+        """The file of the last checkpoint, from which a run goes on."""
         return self.folder / "last.ckpt"
 
     @property

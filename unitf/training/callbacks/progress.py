@@ -27,6 +27,7 @@ class Progress(TQDMProgressBar):
 
     @property
     def is_enabled(self) -> bool:
+        """Whether bars are shown: in the first process, unless the recipe turns them off."""
         return self._bars and super().is_enabled
 
     def on_train_start(self, trainer: Trainer, *rest: Any) -> None:
