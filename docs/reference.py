@@ -20,11 +20,11 @@ from mkdocs.structure.files import File, Files
 
 PUBLIC = (
     "unitf",
-    "unitf.tokenizer.tokenizer",
+    "unitf.tokenizer",
     "unitf.tasks",
     "unitf.data",
     "unitf.interop",
-    "unitf.training.callbacks",
+    "unitf.training",
     "unitf.testing",
 )
 OURS = "unitf"  # what the names of our modules begin with; other libraries document themselves

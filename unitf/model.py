@@ -12,13 +12,13 @@ from unitf import inference
 from unitf.batch import Batch, Sample
 from unitf.core import Transformer, TransformerConfig
 from unitf.core.lora import LoRA, add_adapters
+from unitf.fitting import build_components, check_inputs
 from unitf.generation import Generation
 from unitf.nn.reference_mode import is_reference_mode
 from unitf.registry.configurable import plain
 from unitf.tasks.task import CoreInputs, Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import ColumnIndices, Tokens
-from unitf.fitting import build_components, check_inputs
 
 TokenizerFactory = Callable[[int], Tokenizer]
 

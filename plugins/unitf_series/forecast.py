@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
-from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.common.selection import take
+from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens

@@ -10,9 +10,9 @@ import torch
 from parts import Letters, Listed, Numbers, data, samples
 
 from unitf import SampleError, UserError
+from unitf.fitting import fit_components
 from unitf.tasks import Classification, Regression
 from unitf.training import DataModule
-from unitf.fitting import fit_components
 
 
 class Process:

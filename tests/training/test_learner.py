@@ -14,8 +14,8 @@ import unitf
 from unitf import Batch, UserError
 from unitf.checkpoints.folder import save_folder
 from unitf.data.encoder import Item
-from unitf.tasks import Classification
 from unitf.fitting import fit_components
+from unitf.tasks import Classification
 
 HERE = Path(__file__).parent
 

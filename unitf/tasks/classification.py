@@ -13,10 +13,10 @@ from torch.nn import functional
 from unitf.batch import Sample, TaskBatch
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.pooled import Pooled
+from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.common.selection import take
 from unitf.tasks.task import Tokenizers
 
 TOP = 5  # so many classes does a prediction name

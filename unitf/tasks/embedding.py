@@ -11,10 +11,10 @@ from torch.nn import functional
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.common.pooled import Pooled, by_head
+from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.common.selection import take
 from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 

@@ -14,10 +14,10 @@ from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.generation import Prompt
 from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of, without_end
+from unitf.tasks.common.selection import loss_of_sequence, take
 from unitf.tasks.common.token_offsets import lengths_of, runs, sums
 from unitf.tasks.heads.pooling import LearnedToken
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.common.selection import loss_of_sequence, take
 from unitf.tasks.task import CoreInputs, Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens

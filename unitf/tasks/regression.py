@@ -12,10 +12,10 @@ from torch.nn import functional
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.common.pooled import Pooled
+from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.common.selection import take
 from unitf.tasks.task import Tokenizers
 
 LOSSES = {
@@ -115,8 +115,8 @@ class Regression(Pooled):
     def metrics(self) -> TaskMetrics:
         from torchmetrics import regression as scores
 
-        from unitf.tasks.metrics.task_metrics import TaskMetrics
         from unitf.tasks.metrics.regression_metrics import R2, Pearson
+        from unitf.tasks.metrics.task_metrics import TaskMetrics
 
         return TaskMetrics(
             {

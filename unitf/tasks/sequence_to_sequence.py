@@ -16,11 +16,11 @@ from unitf.generation import Generation, Prompt, Rules, generate
 from unitf.nn.cross_entropy import cross_entropy
 from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of
 from unitf.tasks.common.r_drop import losses_of_two
+from unitf.tasks.common.selection import loss_of_sequence, take
 from unitf.tasks.common.target_sequence import TargetPositions, behind, ended, moved
 from unitf.tasks.common.token_offsets import lengths_of, runs, sums
 from unitf.tasks.heads.pooling import LearnedToken
 from unitf.tasks.metrics.metric_types import TaskMetrics, TextMetric, check_text_figures
-from unitf.tasks.common.selection import loss_of_sequence, take
 from unitf.tasks.task import CoreInputs, Task, Tokenizers
 from unitf.tokenizer.position_embedding import LearnedPositions
 from unitf.tokenizer.tokenizer import Tokenizer

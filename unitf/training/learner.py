@@ -17,13 +17,13 @@ from unitf.checkpoints.read import read_checkpoint
 from unitf.core import TransformerConfig
 from unitf.core.lora import LoRA, add_adapters
 from unitf.errors import UserError
+from unitf.fitting import fit_components, restore_components
 from unitf.model import Model, TokenizerFactory
 from unitf.tasks.task import Task
 from unitf.training.clipping import clip_gradients
 from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
 from unitf.training.finetuning.initial_weights import InitialWeights
-from unitf.fitting import fit_components, restore_components
 from unitf.training.metric_board import MetricBoard, flat_metrics
 from unitf.training.optimization import WarmupCosine, check_scaled, parameter_groups, scale_rates
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:  # annotations are all that tasks use them for; `Task.metrics` imports what it makes
     MetricCollection = TaskMetrics = Any
 
-__all__ = ["Figures", "MetricCollection", "TextMetric", "check_text_figures"]
+__all__ = ["MetricCollection", "TaskMetrics", "TextMetric", "check_text_figures"]
 
 TextMetric = Literal["bleu", "chrf", "wer", "cer", "exact_match", "f1"]
 
