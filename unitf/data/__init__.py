@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from unitf.renamed import absent
+
 # The sources in the box, as the registry lists them: none is imported before it is used.
 SOURCES = (
     "unitf.data.sources.composed:ComposedRecords",
@@ -37,7 +39,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'unitf.data' has no attribute {name!r}")
+    raise absent("unitf.data", name)
 
 
 def __dir__() -> list[str]:

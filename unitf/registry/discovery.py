@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import hashlib
 import inspect
 import os
 import pkgutil
@@ -10,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +21,6 @@ from typing import Any
 import pluggy
 
 from unitf.errors import UserError
-from unitf.registry.configurable import class_path
 
 GROUP = "unitf"
 KINDS = {
@@ -45,6 +46,7 @@ class Record:
     path: str = ""  # the dotted path of the class
     reason: str = ""  # why it does not work
     target: Any = None  # the class, or "module:Class" until it is used
+    claimed: bool = False  # whether nothing but another package's claim to the name is wrong
 
     @property
     def status(self) -> str:
@@ -103,7 +105,17 @@ def import_file(path: Path) -> Any:
     taken_by = getattr(module, "__file__", None) or "Python"
     if Path(taken_by).resolve() != path:
         raise UserError(f"the name {path.stem} is taken by {taken_by}: rename the file")
+    content_hash(module)  # now, before somebody changes the file
     return module
+
+
+@cache
+def content_hash(module: ModuleType) -> str | None:
+    """The SHA-256 of a module's file when it was first asked for; None: it cannot be read."""
+    try:
+        return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def visible(plugin: Any) -> Any:
@@ -141,6 +153,11 @@ def close_names(name: str, names: Iterable[str]) -> list[str]:
 
 
 # ---- judging ---------------------------------------------------------------------------
+
+
+def class_path(cls: type) -> str:
+    """The dotted path under which a class can be imported."""
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def kind_of(cls: Any) -> str | None:
@@ -211,7 +228,7 @@ def mark_claims(entries: list[Record]) -> None:
         if len({entry.path for entry in claimants}) > 1:
             for entry in claimants:
                 if entry.package != "unitf":
-                    entry.reason = claim(claimants)
+                    entry.reason, entry.claimed = claim(claimants), True
 
 
 def claim(claimants: list[Record]) -> str:

@@ -17,6 +17,7 @@ from unitf.checkpoints.read import read_checkpoint
 from unitf.core import TransformerConfig
 from unitf.errors import UserError
 from unitf.model import Model, TokenizerFactory
+from unitf.registry.configurable import FORMAT
 from unitf.tasks.task import Task
 from unitf.training.clipping import clip_gradients
 from unitf.training.finetuning import Freeze, LoRA
@@ -228,7 +229,7 @@ class Learner(Model, L.LightningModule):
         clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["unitf"] = {"format": 1, "configuration": self.configuration()}
+        checkpoint["unitf"] = {"format": FORMAT, "configuration": self.configuration()}
         if self.origin is not None:
             checkpoint["unitf"]["origin"] = self.origin
 
