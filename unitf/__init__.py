@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from unitf.registry.renamed import absent
+
 __version__ = "0.1.0"
 """The version of the installed distribution."""
 
@@ -47,7 +49,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'unitf' has no attribute {name!r}")
+    raise absent("unitf", name)
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ from unitf.core.lora import LoRA, add_adapters
 from unitf.fitting import build_components, check_inputs
 from unitf.generation import Generation
 from unitf.nn.reference_mode import is_reference_mode
-from unitf.registry.configurable import plain
+from unitf.registry.configurable import FORMAT, plain
 from unitf.tasks.task import CoreInputs, Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import ColumnIndices, Tokens
@@ -72,7 +72,7 @@ class Model(nn.Module):
     def description(self) -> dict[str, Any]:
         """What a checkpoint says of this model, beside its weights, for `unitf.load`."""
         origin = {} if self.origin is None else {"origin": self.origin}
-        return {"format": 1, "configuration": self.configuration(), **origin}
+        return {"format": FORMAT, "configuration": self.configuration(), **origin}
 
     def configuration(self) -> dict[str, Any]:
         """All that `unitf.load` needs to make this model again, as plain data."""

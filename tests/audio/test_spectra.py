@@ -25,6 +25,7 @@ from unitf_audio import (
 from unitf_audio.spectrogram import FLOOR
 
 from unitf import Tokenizer, Tokens, UserError
+from unitf.checkpoints.read import remake
 
 SMALL = Spectrogram(sample_rate=8_000, num_mels=32)
 MAKERS: list[Callable[..., Tokenizer]] = [
@@ -351,7 +352,7 @@ def test_a_tokenizer_is_rebuilt_from_plain_data_and_its_state(make: Callable):
                      max_tokens=200)  # fmt: skip
     tokenizer.fit(iter([noise(0.5)]))
     tokenizer.build(unembed=True)
-    other = _remade(tokenizer.configuration(), dim=16)
+    other = remake(tokenizer.configuration(), dim=16)
     other.load_state_dict(tokenizer.state_dict())
     copy = pickle.loads(pickle.dumps(tokenizer))
     expected = _columns(tokenizer)
@@ -362,14 +363,6 @@ def test_a_tokenizer_is_rebuilt_from_plain_data_and_its_state(make: Callable):
 def _columns(tokenizer: Tokenizer) -> torch.Tensor:
     tokens: Tokens = tokenizer(tokenizer.encode(noise(0.25, seed=1)))
     return tokens.matrix
-
-
-def _remade(settings: Any, **extra: Any) -> Any:
-    if not isinstance(settings, dict) or "class_path" not in settings:
-        return settings
-    module, _, name = settings["class_path"].rpartition(".")
-    arguments = {key: _remade(value) for key, value in settings["init_args"].items()}
-    return getattr(__import__(module, fromlist=[name]), name)(**arguments, **extra)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_a_folder_is_imported_predicts_without_it_and_goes_back(family, tmp_path
     [prediction] = json.loads(capsys.readouterr().out)
     [mask] = prediction["masks"]
     with torch.no_grad():
-        likely = peer(**inputs).logits[0, mask["position"]].softmax(0)
-    assert inputs.input_ids[0, mask["position"]] == published.mask_token_id
+        likely = peer(**inputs).logits[0, mask["place"]].softmax(0)
+    assert inputs.input_ids[0, mask["place"]] == published.mask_token_id
     assert mask["tokens"][0]["probability"] == pytest.approx(likely.max().item(), rel=1e-4)
     shutil.move(tmp_path / "moved", tmp_path / "peer")
     arguments = [str(tmp_path / "ours"), "--to", "hf", "--out", str(tmp_path / "theirs")]

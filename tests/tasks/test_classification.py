@@ -248,7 +248,13 @@ def test_a_task_is_made_again_from_its_configuration():
     settings = {"label_smoothing": 0.1, "pooling": "attention", "classes": ["x", "y"]}
     task = Classification(inputs=BOTH, target="label", **settings)
     told = task.configuration()
-    assert told["class_path"] == "unitf.tasks.classification.Classification"
+    assert {**told, "version": "", "init_args": {}} == {
+        "class": "Classification",
+        "kind": "tasks",
+        "distribution": "unitf",
+        "version": "",
+        "init_args": {},
+    }
     assert Classification(**told["init_args"]).configuration() == told
 
 

@@ -171,10 +171,20 @@ def test_a_batch_has_a_sample_or_more(verb, size):
         getattr(make_learner(), verb)([{"waves": np.ones(8)}], batch_size=size)
 
 
-def test_a_checkpoint_that_names_a_foreign_class_does_not_import_it(trained, tmp_path):
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"class_path": "this.Tokenizer"},
+        {"class": "Tokenizer", "kind": "tokenizers", "distribution": "this"},
+        {"class": "Tokenizer", "kind": "tokenizers", "file": "this.py"},
+        {"class": "Tokenizer", "kind": "tokenizers", "module": "this"},
+    ],
+    ids=["format 1", "distribution", "file", "module"],
+)
+def test_a_checkpoint_that_names_a_foreign_class_does_not_import_it(trained, tmp_path, named):
     checkpoint = torch.load(trained[1], weights_only=True)
-    settings = checkpoint["unitf"]["configuration"]["tokenizers"]["waves"]
-    settings["class_path"] = "this.Tokenizer"
+    settings = checkpoint["unitf"]["configuration"]["tokenizers"]
+    settings["waves"] = {**named, "init_args": {}}
     torch.save(checkpoint, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="this"):
         unitf.load(tmp_path / "other.ckpt")

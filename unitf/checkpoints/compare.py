@@ -1,13 +1,14 @@
 """Whether a checkpoint is of a certain model."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
+from unitf.checkpoints.update import updated
 from unitf.errors import UserError
-from unitf.registry.configurable import differences
+from unitf.registry.configurable import comparable, differences, is_object
 
 
 def check_same_model(
@@ -20,12 +21,29 @@ def check_same_model(
     """
     if "unitf" not in checkpoint:
         raise UserError("the checkpoint was not made by unitf: it holds no configuration")
-    described = "; ".join(differences(checkpoint["unitf"]["configuration"], configuration))
+    theirs = updated(checkpoint["unitf"])["configuration"]
+    described = "; ".join(differences(comparable(theirs), comparable(configuration)))
     shapes, model_shapes = (
         {key: value.shape for key, value in each.items() if isinstance(value, Tensor)}
         for each in (checkpoint["state_dict"], state)
     )
     if shapes != model_shapes:
         raise UserError(f"the checkpoint is of another model: {described or 'other parameters'}")
+    for line in dict.fromkeys(_changed_files(theirs, configuration)):
+        warnings.warn(line, stacklevel=2)
     if described:
         warnings.warn(f"the checkpoint is of a model with {described}", stacklevel=2)
+
+
+def _changed_files(theirs: Any, model_shapes: Any) -> Iterator[str]:
+    """The plugin files that held something else when the checkpoint was written."""
+    if isinstance(theirs, dict) and isinstance(model_shapes, dict):
+        hashes = [each.get("sha256") for each in (theirs, model_shapes) if is_object(each)]
+        same = all(theirs.get(key) == model_shapes.get(key) for key in ("file", "class"))
+        if same and len(hashes) == 2 and all(hashes) and hashes[0] != hashes[1]:
+            yield f"{model_shapes['file'] or model_shapes['class']} has changed since the model was saved"
+        for key in theirs.keys() & model_shapes.keys():
+            yield from _changed_files(theirs[key], model_shapes[key])
+    elif isinstance(theirs, list) and isinstance(model_shapes, list):
+        for one, other in zip(theirs, model_shapes, strict=False):
+            yield from _changed_files(one, other)

@@ -2,16 +2,16 @@
 
 import pickle
 import re
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from unitf import registry
 from unitf.checkpoints.folder import is_saved, read_folder
+from unitf.checkpoints.update import updated
 from unitf.errors import UserError
-from unitf.registry.configurable import Configurable
+from unitf.registry.configurable import class_of, is_object, remade
+from unitf.registry.discovery import class_path
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -31,8 +31,11 @@ def find_checkpoint(path: str | Path) -> Path:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """What a checkpoint file, or a folder of `save_folder`, holds; no code in it is run.
 
+    What an earlier version wrote is brought to the format and the words of this one.
+
     Raises:
-        UserError: the file is missing, damaged, not a checkpoint, or not one of unitf.
+        UserError: the file is missing, damaged, not a checkpoint, not one of unitf, or of a later
+            version.
     """
     if is_saved(Path(path).expanduser()):
         return _checked(read_folder(Path(path).expanduser()), path)
@@ -55,33 +58,37 @@ def _checked(checkpoint: Any, file: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {file}: not made by unitf (it holds no configuration)")
     if not isinstance(state, dict):
         raise UserError(f"checkpoint {file}: not made by unitf (it holds no weights)")
-    return parts
+    try:
+        return {**parts, "unitf": updated(settings)}
+    except UserError as error:
+        raise UserError(f"checkpoint {file}: {error}") from error
 
 
 def tokenizer_factory(settings: dict[str, Any]) -> Any:
     """What makes the tokenizer whose `configuration()` `settings` are, given D."""
-    return lambda dim: remake(settings, "tokenizers", dim=dim)
+    return lambda dim: remade(settings, dim=dim)
 
 
 def remake(settings: Any, kind: str | None = None, **extra: Any) -> Any:
     """The object whose `configuration()` `settings` are; other plain data as it is."""
+    return remade(settings, **extra)
+
+
+def as_class_paths(settings: Any, argument: tuple[type, str] | None = None) -> Any:
+    """A configuration as a recipe says it: each object by the dotted path that its class has now.
+
+    Args:
+        argument: the class that takes it, and as which argument.
+    """
     if isinstance(settings, list):
-        return [remake(item) for item in settings]
+        return [as_class_paths(item, argument) for item in settings]
     if not isinstance(settings, dict):
         return settings
-    if set(settings) != {"class_path", "init_args"}:
-        return {key: remake(value) for key, value in settings.items()}
-    path = settings["class_path"]
-    cls = registry.find(kind, path) if kind else _configurable(path)
-    return cls(**{key: remake(value) for key, value in settings["init_args"].items()}, **extra)
-
-
-def _configurable(path: str) -> type:
-    """A class that belongs to unitf or an installed plugin; no other module is imported."""
-    module, _, name = path.rpartition(".")
-    if not any(module == own or module.startswith(f"{own}.") for own in registry.modules()):
-        raise UserError(f"the checkpoint needs {path}, which no installed plugin has")
-    cls = getattr(import_module(module), name, None)
-    if not (isinstance(cls, type) and issubclass(cls, Configurable)):
-        raise UserError(f"the checkpoint needs {path}, which is not a class of settings")
-    return cls
+    if not is_object(settings):
+        return {key: as_class_paths(value, argument) for key, value in settings.items()}
+    cls = class_of(settings, argument)
+    arguments = settings["init_args"].items()
+    return {
+        "class_path": class_path(cls),
+        "init_args": {key: as_class_paths(value, (cls, key)) for key, value in arguments},
+    }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unitf.checkpoints.read import find_checkpoint
+from unitf.checkpoints.read import as_class_paths, find_checkpoint
 from unitf.cli.recipe import configured
 from unitf.loading import read_source
 
@@ -30,11 +30,11 @@ class Inherited:
         core = self.configuration["core"]
         defaults = {f"model.core.{name}": value for name, value in core.items()}
         if self.whole is not None:
-            defaults["model.tokenizers"] = self.configuration["tokenizers"]
+            defaults["model.tokenizers"] = as_class_paths(self.configuration["tokenizers"])
         return defaults
 
     def tasks(self) -> dict[str, Any]:
         """For the parser, where none are given."""
         if self.whole is None or not self.configuration:
             return {}
-        return {"model.tasks": self.configuration["tasks"]}
+        return {"model.tasks": as_class_paths(self.configuration["tasks"])}

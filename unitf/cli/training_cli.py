@@ -22,6 +22,7 @@ from unitf.cli.overrides import spell_out
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
 from unitf.cli.recipe import check_recipes
+from unitf.cli.renamed import refuse_old_words, update_file
 from unitf.cli.run_folder import SaveConfig, SharedFolder
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError, did_you_mean
@@ -227,6 +228,7 @@ _DESCRIPTIONS = {
 }
 
 
+_OWNERS = {"model": Learner, "data": DataModule, "trainer": Trainer}  # of a recipe's parts
 _FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a recipe names
 
 
@@ -273,6 +275,8 @@ def _resume(argv: list[str]) -> list[str]:
     for file in (folder / "config.yaml", last):
         if not file.is_file():
             raise UserError(f"--resume {folder}: {file} is not there, so it cannot go on")
+    if lines := update_file(folder / "config.yaml", _OWNERS):
+        sys.stderr.write(f"unitf: {folder / 'config.yaml'}: {'; '.join(lines)}\n")
     begin = ["--config", str(folder / "config.yaml")]
     return [*begin, *argv[:at], *argv[at + 2 :], "--out", str(folder), "--ckpt_path", str(last)]
 
@@ -286,6 +290,7 @@ def prepare(argv: list[str]) -> list[str]:
     own = sorted(registry.modules() | set(_FOREIGN))
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
     argv = _resume(argv)
+    refuse_old_words(argv, _OWNERS)
     check_recipes(argv)
     argv = spell_out(argv)
     argv = ["--data.root" if word == "--data-root" else word for word in argv]

@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'unitf.data' has no attribute {name!r}")
+    raise absent("unitf.data", name)
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,10 @@ import inspect
 import textwrap
 from typing import Any, TypeVar
 
+from unitf.registry.class_names import KEYS, name_of, name_of_argument
+from unitf.registry.class_search import find_class, find_class_of_argument
+
+FORMAT = 2  # of what saved data says of a model; 1 named classes by where their files lay
 Made = TypeVar("Made", bound="Configurable")
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -29,22 +33,25 @@ class Configurable:
         return self
 
     def configuration(self) -> dict[str, Any]:
-        """`class_path` and `init_args` as plain data (text, numbers, lists, dictionaries)."""
+        """The class (see `unitf.registry.class_names`) and `init_args`, as plain data.
+
+        Plain data are text, numbers, lists and dictionaries.
+        """
+        cls = type(self)
         arguments = {
-            name: plain(value, f"{type(self).__name__}({name}=…)")
+            name: plain(value, f"{cls.__name__}({name}=…)", (cls, name))
             for name, value in self.__dict__.get("_arguments", {}).items()
             if name != "dim"  # written once, in the core's configuration
         }
-        return {"class_path": class_path(type(self)), "init_args": arguments}
+        return {**name_of(cls), "init_args": arguments}
 
 
-def class_path(cls: type) -> str:
-    """The dotted path under which a class can be imported."""
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def plain(value: Any, location: str) -> Any:
+def plain(value: Any, location: str, argument: tuple[type, str] | None = None) -> Any:
     """`value` as plain data.
+
+    Args:
+        place: what is said of it in an error.
+        argument: the class that was given it, and as which argument.
 
     Raises:
         TypeError: `value` holds something that a checkpoint cannot carry.
@@ -52,17 +59,66 @@ def plain(value: Any, location: str) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Configurable):
-        return value.configuration()
+        configuration = value.configuration()
+        if argument is None:
+            return configuration
+        arguments = {key: item for key, item in configuration.items() if key not in KEYS}
+        return {**name_of_argument(type(value), *argument), **arguments}
     if isinstance(value, dict):
-        return {str(key): plain(item, f"{location}[{key!r}]") for key, item in value.items()}
+        return {
+            str(key): plain(item, f"{location}[{key!r}]", argument) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [plain(item, location) for item in value]
+        return [plain(item, location, argument) for item in value]
     if hasattr(value, "__fspath__"):
         return str(value)
     raise TypeError(
         f"{location}: a checkpoint carries text, numbers, lists and dictionaries, "
         f"not {type(value).__name__}"
     )
+
+
+def remade(settings: Any, argument: tuple[type, str] | None = None, **extra: Any) -> Any:
+    """The object whose `configuration()` `settings` are; other plain data as they are.
+
+    Args:
+        argument: the class that takes it, and as which argument.
+        extra: what its constructor is given beside.
+
+    Raises:
+        UserError: a class is nowhere, or does not take what it is given.
+    """
+    if isinstance(settings, list):
+        return [remade(item, argument) for item in settings]
+    if not isinstance(settings, dict):
+        return settings
+    if not is_object(settings):
+        return {key: remade(value, argument) for key, value in settings.items()}
+    cls = class_of(settings, argument)
+    arguments = {key: remade(value, (cls, key)) for key, value in settings["init_args"].items()}
+    return cls(**arguments, **extra)
+
+
+def is_object(settings: Any) -> bool:
+    """Whether plain data are the `configuration()` of an object."""
+    return isinstance(settings, dict) and {"class", "init_args"} <= settings.keys()
+
+
+def class_of(settings: dict[str, Any], argument: tuple[type, str] | None = None) -> type:
+    """The class of the object whose `configuration()` `settings` are."""
+    if argument is None:
+        return find_class(settings, Configurable)
+    return find_class_of_argument(settings, *argument, Configurable)
+
+
+def comparable(settings: Any) -> Any:
+    """Plain data without the versions and the hashes of files that objects were saved with."""
+    if isinstance(settings, list):
+        return [comparable(item) for item in settings]
+    if not isinstance(settings, dict):
+        return settings
+    left_out = ("version", "sha256") if is_object(settings) else ()
+    return {key: comparable(value) for key, value in settings.items() if key not in left_out}
 
 
 def differences(one: Any, other: Any, location: str = "") -> list[str]:

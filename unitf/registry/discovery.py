@@ -1,6 +1,7 @@
 """How plugins are found and judged, without importing torch; the registry keeps what is found."""
 
 import ast
+import hashlib
 import inspect
 import os
 import pkgutil
@@ -9,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +20,6 @@ from typing import Any
 import pluggy
 
 from unitf.errors import UserError, close_names
-from unitf.registry.configurable import class_path
 
 GROUP = "unitf"
 KINDS = {
@@ -44,6 +45,7 @@ class Record:
     path: str = ""  # the dotted path of the class
     reason: str = ""  # why it does not work
     target: Any = None  # the class, or "module:Class" until it is used
+    claimed: bool = False  # whether nothing but another package's claim to the name is wrong
 
     @property
     def status(self) -> str:
@@ -102,7 +104,17 @@ def import_file(path: Path) -> Any:
     taken_by = getattr(module, "__file__", None) or "Python"
     if Path(taken_by).resolve() != path:
         raise UserError(f"the name {path.stem} is taken by {taken_by}: rename the file")
+    content_hash(module)  # now, before somebody changes the file
     return module
+
+
+@cache
+def content_hash(module: ModuleType) -> str | None:
+    """The SHA-256 of a module's file when it was first asked for; None: it cannot be read."""
+    try:
+        return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def visible(plugin: Any) -> Any:
@@ -134,6 +146,11 @@ def class_by_path(kind: str, path: str) -> type:
 
 
 # ---- judging ---------------------------------------------------------------------------
+
+
+def class_path(cls: type) -> str:
+    """The dotted path under which a class can be imported."""
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def kind_of(cls: Any) -> str | None:
@@ -204,7 +221,7 @@ def mark_claims(entries: list[Record]) -> None:
         if len({entry.path for entry in claimants}) > 1:
             for entry in claimants:
                 if entry.package != "unitf":
-                    entry.reason = claim(claimants)
+                    entry.reason, entry.claimed = claim(claimants), True
 
 
 def claim(claimants: list[Record]) -> str:

@@ -34,6 +34,7 @@ class Registry:
         self.discovered = False
         self.entries: list[Record] = []
         self.owned: set[str] = {"unitf"}  # modules whose classes may be named in YAML
+        self.homes: dict[str, Record] = {}  # by the module of an entry point: whose it is
 
     def discover(self) -> None:
         """Loads unitf's own classes and every installed plugin, one entry point at a time."""
@@ -41,11 +42,14 @@ class Registry:
             return
         self.discovered = True
         own = Record("unitf", "unitf", import_module("unitf").__version__)
+        self.homes["unitf"] = own
         self.entries += self.call(builtin, own)
         wanted, names = discovery.wanted_plugins(), set()
         for origin, point in discovery.entry_points():
             aliases = {origin.plugin, origin.package}
             names |= aliases
+            if point is not None and point.pattern.match(point.value) is not None:
+                self.homes[point.module] = origin
             if wanted is not None and not wanted & aliases:
                 continue
             if point is None:
@@ -222,6 +226,26 @@ def find(kind: str, name: str) -> type:
 def modules() -> set[str]:
     """The modules of unitf and of plugins, whose classes a YAML or a checkpoint may name."""
     return _installed().modules()
+
+
+def homes() -> dict[str, Record]:
+    """Of which distribution a module is, for each module that an entry point names."""
+    return _installed().homes
+
+
+def entries_of(kind: str) -> list[Record]:
+    """What is registered as this kind; imports nothing."""
+    return [entry for entry in _installed().entries if entry.kind == kind]
+
+
+def resolve(entry: Record) -> type | None:
+    """The class of an entry, imported if need be; None, and a reason, if it is broken.
+
+    Another package's claim to its name does not matter here.
+    """
+    if entry.claimed:
+        entry = replace(entry, reason="", claimed=False)
+    return _installed().resolve(entry)
 
 
 def load_file(path: str | os.PathLike[str]) -> None:

@@ -265,7 +265,7 @@ def _filled(
             {"token": _spelled(tokenizer, number), "probability": p}
             for number, p in zip(*best, strict=True)
         ]
-        masks.append({"position": index, "tokens": tokens})
+        masks.append({"place": index, "tokens": tokens})
     filled = replace(features, values=values)
     return {"filled": _value_of(tokenizer, filled), "masks": masks}
 

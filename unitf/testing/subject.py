@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import pkgutil
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unitf.registry.configurable import remade
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
 
@@ -44,7 +44,8 @@ class Subject:
         """A tokenizer from the configuration of this one, after a way through JSON."""
         settings = json.loads(json.dumps(self.tokenizer.configuration()))
         cls = type(self.tokenizer)
-        made: Any = cls(DIM, **{k: _instance(v) for k, v in settings["init_args"].items()})
+        arguments = settings["init_args"]
+        made: Any = cls(DIM, **{key: remade(item, (cls, key)) for key, item in arguments.items()})
         return made.eval()
 
     def expect_same(self, found: Sequence[Features], where: str) -> None:
@@ -112,13 +113,3 @@ def gap_between(one: Tensor, other: Tensor) -> float:
 
 def show(tensor: Tensor) -> str:
     return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
-
-
-def _instance(settings: Any) -> Any:
-    """What `configuration()` made plain, as an object again."""
-    if isinstance(settings, dict) and set(settings) == {"class_path", "init_args"}:
-        cls = pkgutil.resolve_name(settings["class_path"])
-        return cls(**{key: _instance(value) for key, value in settings["init_args"].items()})
-    if isinstance(settings, list):
-        return [_instance(item) for item in settings]
-    return settings

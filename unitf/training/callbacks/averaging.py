@@ -23,6 +23,11 @@ class EMA(WeightAveraging):
         self.decay = decay
         self._pairs: list[tuple[list[Tensor], list[Tensor]]] = []
 
+    @property
+    def state_key(self) -> str:
+        """The name of its state in a checkpoint, which stays if the class is renamed."""
+        return "EMA" if type(self) is EMA else super().state_key
+
     def weight_at(self, step: int) -> float:
         """How much of the weights after a step (the first is 0) enters the average."""
         return 1 - min(self.decay, (1 + step) / (10 + step)) if step else 1.0

@@ -168,6 +168,11 @@ class Checkpoint(callbacks.Checkpoint):
             _duplicate(self.best_path, self.last_path)
         self._saved_at = time.monotonic()
 
+    @property
+    def state_key(self) -> str:
+        """The name of its state in a checkpoint, which stays if the class is renamed."""
+        return "Checkpoint" if type(self) is Checkpoint else super().state_key
+
     def state_dict(self) -> dict[str, Any]:
         names = ("monitor", "mode", "best_model_score", "best_epoch", "best_step", "best_results")
         return {name: getattr(self, name) for name in names}

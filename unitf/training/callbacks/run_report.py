@@ -72,6 +72,11 @@ class RunReport(Callback):
         self.totals["tokens"] += self._meter.tokens
         self._meter.reset()
 
+    @property
+    def state_key(self) -> str:
+        """The name of its state in a checkpoint, which stays if the class is renamed."""
+        return "RunReport" if type(self) is RunReport else super().state_key
+
     def state_dict(self) -> dict[str, Any]:
         totals = {
             "seconds": self.totals["seconds"] + self._running(),

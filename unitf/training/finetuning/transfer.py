@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unitf.checkpoints.read import remake
 from unitf.core.lora import is_adapter, plain_name
-from unitf.registry.configurable import class_path
+from unitf.registry.class_names import has_been
 from unitf.tokenizer.position_embedding import LearnedPositions
 from unitf.training.finetuning.resize_positions import resize
 
@@ -140,7 +140,7 @@ def _origins(model: Any, source: Mapping[str, Any], parts: tuple[str, ...]) -> d
 
 def is_same_kind(component: Any, settings: Mapping[str, Any] | None) -> bool:
     """Whether a component is of the class that a configuration names."""
-    return settings is not None and settings["class_path"] == class_path(type(component))
+    return settings is not None and has_been(type(component), settings)
 
 
 def fitted_of(source: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:

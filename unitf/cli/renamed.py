@@ -1,0 +1,213 @@
+"""Old words in a recipe or on a command line, and what they are now."""
+
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from jsonargparse import get_loader
+
+from unitf import registry
+from unitf.checkpoints.atomic import write_text
+from unitf.checkpoints.moved import moved_arguments, new_class_name
+from unitf.checkpoints.update import named_by_path
+from unitf.cli.recipe import files_of, read_recipe
+from unitf.errors import UserError
+from unitf.registry import discovery
+from unitf.registry.arguments import annotations, classes_of
+from unitf.registry.class_names import distribution_of, with_subclasses
+from unitf.registry.class_search import locate
+
+Owners = Mapping[str, type]  # by a recipe's first key: the class that takes what stands there
+
+
+def refuse_old_words(argv: Sequence[str], owners: Owners) -> None:
+    """Looks at the recipes and the words of a command line.
+
+    Raises:
+        UserError: one of them has an old word; the line says the new one.
+    """
+    words = Renamed(owners)
+    for file in files_of(list(argv)):
+        words.recipe(read_recipe(file))
+        if words.lines:
+            raise UserError(f"{file}: {'; '.join(words.lines)}")
+    for number, word in enumerate(argv):
+        option, equals, text = word.partition("=")
+        keys = option.removeprefix("--").split(".")
+        if not option.startswith("--") or keys[0] not in owners or len(keys) < 2:
+            continue
+        given = text if equals else "".join(argv[number + 1 : number + 2])
+        words.recipe(_nested(keys, _parsed(given)))
+        if words.lines:
+            raise UserError("; ".join(f"--{line}" for line in words.lines))
+
+
+def update_file(file: Path, owners: Owners) -> list[str]:
+    """Brings a recipe that an earlier version wrote to the words of today, in its place.
+
+    Returns:
+        What was changed, a line each.
+    """
+    words = Renamed(owners)
+    recipe = words.recipe(read_recipe(file))
+    if words.lines:
+        text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+        write_text(file, text)
+    return words.lines
+
+
+class Renamed:
+    """The old words of recipes; `lines` says each of them with the new word."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+        self.lines: list[str] = []
+        self.named: dict[tuple[str, ...], type] = {}  # the classes that stand at these places
+
+    def recipe(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        """The recipe in the words of today."""
+        return {
+            part: self._arguments(self.owners[part], value, (str(part),))
+            if part in self.owners and isinstance(value, dict)
+            else value
+            for part, value in recipe.items()
+        }
+
+    def _arguments(self, cls: type, arguments: Any, way: tuple[str, ...]) -> Any:
+        if not isinstance(arguments, dict):
+            return arguments
+        moved = {each.argument: each for each in moved_arguments(cls, arguments)}
+        updated: dict[str, Any] = {}
+        place = ".".join(way)
+        for key, value in arguments.items():
+            name = key
+            if (found := moved.get(key)) is not None:
+                name = found.new_argument
+                if name != key:
+                    self.lines.append(f"{place}.{key} is now {place}.{name}")
+                if found.value is not None:
+                    self.lines.append(f"{place}.{name}: {value} is now {found.new_value}")
+                    value = found.new_value
+            updated[name] = self._value(value, (cls, name), (*way, str(key)))
+        return updated
+
+    def _value(self, value: Any, argument: tuple[type, str], way: tuple[str, ...]) -> Any:
+        classes = classes_of(*argument)
+        if isinstance(value, list):
+            return [self._value(item, argument, (*way, str(n))) for n, item in enumerate(value)]
+        if isinstance(value, str):
+            return self._class_name(value, classes, way)
+        if not isinstance(value, dict):
+            return value
+        if "class_path" in value or "init_args" in value:
+            return self._object(value, classes, way)
+        if way in self.named:  # a command line may leave init_args out
+            return self._arguments(self.named[way], value, way)
+        if _is_mapping(annotations(argument[0]).get(argument[1])):
+            return {key: self._value(v, argument, (*way, str(key))) for key, v in value.items()}
+        concrete = [cls for cls in classes if not inspect.isabstract(cls)]
+        return self._arguments(concrete[0], value, way) if len(concrete) == 1 else value
+
+    def _object(
+        self, value: dict[str, Any], classes: list[type], way: tuple[str, ...]
+    ) -> dict[str, Any]:
+        updated = dict(value)
+        if isinstance(path := value.get("class_path"), str):
+            updated["class_path"] = self._class_name(path, classes, way)
+        if way in self.named and "init_args" in value:
+            inner = (*way, "init_args")
+            updated["init_args"] = self._arguments(self.named[way], value["init_args"], inner)
+        return updated
+
+    def _class_name(self, path: str, classes: list[type], way: tuple[str, ...]) -> str:
+        """The name or path that a class has now."""
+        if not classes:
+            return path
+        kinds = [kind for cls in classes if (kind := discovery.kind_of(cls)) is not None]
+        cls = _present(path, classes, kinds)
+        if cls is None and (cls := _moved(path, classes, kinds)) is not None:
+            now = public_path(cls) if "." in path else cls.__name__
+            self.lines.append(f"{'.'.join(way)}: {path} is now {now}")
+            path = now
+        if cls is not None:
+            self.named[way] = cls
+        return path
+
+
+def public_path(cls: type) -> str:
+    """The shortest dotted path under which a class that was imported is found."""
+    parts = cls.__module__.split(".")
+    for length in range(1, len(parts)):
+        module = ".".join(parts[:length])
+        if getattr(sys.modules.get(module), cls.__name__, None) is cls:
+            return f"{module}.{cls.__name__}"
+    return discovery.class_path(cls)
+
+
+def _present(path: str, classes: list[type], kinds: list[str]) -> type | None:
+    """The class that a name or a path means as it stands."""
+    if "." not in path:
+        for kind in kinds:
+            for entry in registry.entries_of(kind):
+                if entry.name == path and (cls := registry.resolve(entry)) is not None:
+                    return cls
+        return next((cls for cls in with_subclasses(classes) if cls.__name__ == path), None)
+    module = path.rpartition(".")[0]
+    if distribution_of(module) is None and module not in sys.modules:
+        return None
+    try:
+        cls = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return cls if isinstance(cls, type) else None
+
+
+def _moved(path: str, classes: list[type], kinds: list[str]) -> type | None:
+    """The class that was called so, or lay there, before."""
+    for kind in kinds or [None]:
+        for named in _former(path, kind):
+            try:
+                cls = locate(named)
+            except UserError:
+                continue
+            if path not in (cls.__name__, discovery.class_path(cls)) and any(
+                issubclass(cls, each) for each in classes
+            ):
+                return cls
+    return None
+
+
+def _former(path: str, kind: str | None) -> Iterator[dict[str, Any]]:
+    """What a name or a path may have meant in an earlier version, of whatever package."""
+    if "." in path:
+        if "module" not in (named := named_by_path(path, kind)):
+            yield named
+        return
+    kinds = {} if kind is None else {"kind": kind}
+    for package in dict.fromkeys(home.package for home in registry.homes().values()):
+        yield {"class": new_class_name(path, package), **kinds, "distribution": package}
+    yield {"class": path, **kinds, "file": ""}
+
+
+def _is_mapping(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return True
+    return any(_is_mapping(part) for part in get_args(annotation))
+
+
+def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return get_loader("yaml")(text)
+    except yaml.YAMLError:
+        return text
