@@ -1,5 +1,6 @@
 """Models of transformers and timm, small, with random weights, taken over by `unitf import`."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -38,6 +39,7 @@ def randomise(peer: nn.Module) -> nn.Module:
 
 def peer_of(name: str, config: str | None = None, **options: Any) -> nn.Module:
     """A model of transformers with random weights."""
+    torch.manual_seed(0)
     cls: Any = getattr(transformers, name)
     settings = getattr(transformers, config)(**options) if config else cls.config_class(**options)
     settings._attn_implementation = "eager"
@@ -45,9 +47,10 @@ def peer_of(name: str, config: str | None = None, **options: Any) -> nn.Module:
 
 
 def take(folder: Path, source: str, name: str) -> None:
-    """`unitf import`, here, for it takes a while to start."""
-    if unitf_main(["import", source.replace(":", f":{folder}/"), "--out", str(folder / name)]):
-        raise SystemExit(f"{name} was not imported")
+    """`unitf import`, in this process, because a new one takes a while to start."""
+    with contextlib.chdir(folder):  # so that what is saved names no folder of this machine
+        if unitf_main(["import", source, "--out", name]):
+            raise SystemExit(f"{name} was not imported")
 
 
 def take_over(folder: Path, name: str, parts: list[Any], calls: list[dict[str, Any]]) -> None:
@@ -62,6 +65,7 @@ def timm_model(folder: Path, name: str, architecture: str, **options: Any) -> No
     """A model of timm, as unitf's."""
     settings = {"img_size": [24, 16], "patch_size": 8, "embed_dim": 24, "depth": 2}
     settings |= {"num_heads": 2, **options}
+    torch.manual_seed(0)
     peer: Any = randomise(timm.create_model(architecture, num_classes=5, **settings))
     cfg = {
         k: v for k, v in peer.pretrained_cfg.items()
