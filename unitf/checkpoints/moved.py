@@ -25,6 +25,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
         "checkpoint": "gradient_checkpointing",
     },
     "Tokenizer": {"positions": "position_embedding"},
+    "Prefix": {"place": "position"},
 }
 
 # of a class and its subclasses, by an argument's new name: its old values, and the new ones

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 
 # by package: the old name and the new one, with its package where that is another
 NAMES: Mapping[str, Mapping[str, str]] = {
-    "unitf": {"TaskBatch": "TaskBatch"},
+    "unitf": {"View": "TaskBatch"},
+    "unitf.data": {
+        "DataModule": "unitf.training.DataModule",
+        "RandomState": "unitf.training.RandomState",
+    },
 }
 
 
