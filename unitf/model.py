@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from unitf import inference
 from unitf.batch import Batch, Sample
 from unitf.core import Transformer, TransformerConfig
+from unitf.core.auxiliary import BlockAuxiliary
 from unitf.core.lora import LoRA, add_adapters
+from unitf.core.named import saved
 from unitf.fitting import build_components, check_inputs
 from unitf.generation import Generation
 from unitf.nn.reference_mode import is_reference_mode
@@ -21,6 +23,22 @@ from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import ColumnIndices, Tokens
 
 TokenizerFactory = Callable[[int], Tokenizer]
+
+
+class TrainingLoss(NamedTuple):
+    """The loss of a batch.
+
+    Args:
+        total: what is minimised: the loss of the tasks and the weighted terms of the core's blocks.
+        tasks: the loss of the tasks alone.
+        terms: the mean of each term over blocks and tokens, without its coefficient, by name.
+        auxiliary: all that the core's blocks returned beside their rows.
+    """
+
+    total: Float[Tensor, ""]
+    tasks: Float[Tensor, ""]
+    terms: dict[str, Tensor]
+    auxiliary: list[BlockAuxiliary]
 
 
 class Model(nn.Module):
@@ -77,7 +95,7 @@ class Model(nn.Module):
     def configuration(self) -> dict[str, Any]:
         """All that `unitf.load` needs to make this model again, as plain data."""
         return {
-            "core": asdict(self.config),
+            "core": saved(self.config),
             "tokenizers": {n: t.configuration() for n, t in self.tokenizers.items()},
             "tasks": {n: t.configuration() for n, t in self.tasks.items()},
             **({} if self.lora is None else {"lora": plain(asdict(self.lora), "lora")}),
@@ -100,6 +118,12 @@ class Model(nn.Module):
         Args:
             everything: also those that a task does not read.
         """
+        return self._columns(batch, everything)[0]
+
+    def _columns(
+        self, batch: Batch, everything: bool
+    ) -> tuple[dict[str, Tokens], list[BlockAuxiliary]]:
+        """The columns of each task, and what the blocks returned beside them in all passes."""
         views, tokenizers = batch.views, self._tokenizers
         core_inputs = {
             name: self.tasks[name].core_inputs(view, tokenizers) for name, view in views.items()
@@ -109,6 +133,7 @@ class Model(nn.Module):
             for name, one in core_inputs.items()
         }
         columns: dict[str, Tokens] = {}
+        auxiliary: list[BlockAuxiliary] = []
         for kind in dict.fromkeys(kinds.values()):
             names = [name for name in core_inputs if kinds[name] == kind]
             packed = CoreInputs.pack([core_inputs[name] for name in names])
@@ -118,11 +143,17 @@ class Model(nn.Module):
                     packed.tokens, {n: core_inputs[n].tokens.num_sequences for n in names}
                 )
             passed = self.core(
-                packed.tokens, packed.memory, kind[0], packed.prefix, output_columns=output_columns
+                packed.tokens,
+                packed.memory,
+                kind[0],
+                packed.prefix,
+                output_columns=output_columns,
+                auxiliary=True,
             )
-            parts = passed.unpack([core_inputs[name].tokens.num_sequences for name in names])
+            auxiliary += passed.auxiliary
+            parts = passed.tokens.unpack([core_inputs[name].tokens.num_sequences for name in names])
             columns.update(zip(names, parts, strict=True))
-        return columns
+        return columns, auxiliary
 
     def _output_columns(self, tokens: Tokens, counts: Mapping[str, int]) -> ColumnIndices | None:
         """The columns that some tasks read of their sequences; None: all of them."""
@@ -133,13 +164,18 @@ class Model(nn.Module):
             [slices[name] or (None, None) for name, count in counts.items() for _ in range(count)]
         )
 
-    def forward(self, batch: Batch) -> dict[str, Any]:
-        """For each task what its heads read."""
-        columns = self.columns(batch, everything=False)
-        return {
+    def forward(self, batch: Batch, auxiliary: bool = False) -> Any:
+        """For each task what its heads read.
+
+        Args:
+            auxiliary: whether to return also what the core's blocks return beside their rows.
+        """
+        columns, outputs = self._columns(batch, everything=False)
+        outputs = {
             name: self.tasks[name].outputs(columns[name], view, self._tokenizers)
             for name, view in batch.views.items()
         }
+        return (outputs, outputs) if auxiliary else outputs
 
     def _losses(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Tensor]:
         return {
@@ -148,8 +184,47 @@ class Model(nn.Module):
         }
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """The loss of a batch of labelled samples; see `total_loss`."""
-        return self.total_loss(batch, self._losses(batch, self(batch)))
+        """What is minimised of a batch of labelled samples; see `training_loss`."""
+        return self.training_loss(batch).total
+
+    def training_loss(self, batch: Batch) -> TrainingLoss:
+        """The loss of a batch of labelled samples, and its parts.
+
+        See `total_loss` for that of the tasks. To it come the terms that the core's blocks return,
+        each by its weight: summed over the blocks, and the mean over the tokens of all passes.
+        """
+        outputs, auxiliary = self(batch, auxiliary=True)
+        loss = self.total_loss(batch, self._losses(batch, outputs))
+        terms, means = self._terms(auxiliary)
+        return TrainingLoss(loss if terms is None else loss + terms, loss, means, auxiliary)
+
+    def _terms(
+        self, auxiliary: Sequence[BlockAuxiliary]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The weighted sum of all terms (None: there are none), and the mean of each by name.
+
+        A block counts by its share of all tokens that go through it, in all passes and processes.
+        """
+        if not any(block.losses() for block in auxiliary):
+            return None, {}
+        blocks = list(dict.fromkeys((block.stack, block.block) for block in auxiliary))
+        tokens = torch.zeros(len(blocks))
+        for block in auxiliary:
+            tokens[blocks.index((block.stack, block.block))] += block.num_tokens
+        counts, processes = self.over_processes(tokens)
+        total_tokens = dict(zip(blocks, counts.tolist(), strict=True))
+        total = torch.zeros((), device=self.device)
+        sums: dict[str, Tensor] = {}
+        having: dict[str, set[tuple[str, int]]] = {}
+        for block in auxiliary:
+            key = block.stack, block.block
+            sample_weight = block.num_tokens / max(total_tokens[key], 1) * processes
+            for name, term in block.losses().items():
+                value = term.value.float() * sample_weight
+                total = total + value * term.weight
+                sums[name] = sums.get(name, torch.zeros_like(total)) + value.detach()
+                having.setdefault(name, set()).add(key)
+        return total, {name: value / len(having[name]) for name, value in sums.items()}
 
     def total_loss(self, batch: Batch, losses: Mapping[str, Tensor]) -> Tensor:
         """The mean loss, each task by its weight and its share of the samples.

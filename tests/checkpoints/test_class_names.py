@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 from checkpoints.conftest import VALUE
-from plugins.broken import install
+from registry.broken import install
 
 import unitf
 from unitf import registry

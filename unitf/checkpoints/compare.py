@@ -35,15 +35,15 @@ def check_same_model(
         warnings.warn(f"the checkpoint is of a model with {described}", stacklevel=2)
 
 
-def _changed_files(theirs: Any, model_shapes: Any) -> Iterator[str]:
+def _changed_files(theirs: Any, ours: Any) -> Iterator[str]:
     """The plugin files that held something else when the checkpoint was written."""
-    if isinstance(theirs, dict) and isinstance(model_shapes, dict):
-        hashes = [each.get("sha256") for each in (theirs, model_shapes) if is_object(each)]
-        same = all(theirs.get(key) == model_shapes.get(key) for key in ("file", "class"))
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        hashes = [each.get("sha256") for each in (theirs, ours) if is_object(each)]
+        same = all(theirs.get(key) == ours.get(key) for key in ("file", "class"))
         if same and len(hashes) == 2 and all(hashes) and hashes[0] != hashes[1]:
-            yield f"{model_shapes['file'] or model_shapes['class']} has changed since the model was saved"
-        for key in theirs.keys() & model_shapes.keys():
-            yield from _changed_files(theirs[key], model_shapes[key])
-    elif isinstance(theirs, list) and isinstance(model_shapes, list):
-        for one, other in zip(theirs, model_shapes, strict=False):
+            yield f"{ours['file'] or ours['class']} has changed since the model was saved"
+        for key in theirs.keys() & ours.keys():
+            yield from _changed_files(theirs[key], ours[key])
+    elif isinstance(theirs, list) and isinstance(ours, list):
+        for one, other in zip(theirs, ours, strict=False):
             yield from _changed_files(one, other)

@@ -1,6 +1,7 @@
 """Overrides of single settings in the dictionaries of a recipe."""
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,29 +15,75 @@ def spell_out(argv: list[str]) -> list[str]:
     """`--….init_args.augment.erase.probability 0.5` as the whole of `augment`, with that in it.
 
     jsonargparse (4.53) overrides arguments of classes, but not what lies within a dictionary that
-    is such an argument.
+    is such an argument. The same holds for the parts of a core, which are plain data to the parser:
+    `--model.core.feedforward.init_args.num_experts 4`.
     """
     words, rest = [], list(argv)
     while rest:
         word = rest.pop(0)
         option, equals, text = word.partition("=")
         key_path, keys = _key_path(option)
+        value = text if equals else "".join(rest[:1])
+        if key_path[:2] == _CORE and not keys and value.startswith("{"):
+            words += _part_words(option, text if equals else rest.pop(0))
+            continue
+        if option in ("--config", "-c"):
+            words += _names_of_parts(next(files_of([word, *rest[:1]]), None))
         has_value = equals or (rest and not rest[0].startswith("--"))
-        settings = _Settings(words, key_path).found if keys and has_value else None
+        settings = None
+        if keys and has_value:
+            known = _Settings(words, key_path)
+            settings = known.part if key_path[:2] == _CORE else known.found
         if settings is None:
             words.append(word)
             continue
+        if key_path[:2] == _CORE and keys == ["class_path"]:
+            settings = {}  # another class has other arguments
         _put(settings, keys, _parsed(option, text if equals else rest.pop(0)), option)
         whole = yaml.safe_dump(
             settings, default_flow_style=True, width=float("inf"), allow_unicode=True
         )
-        words.append(f"--{'.'.join(key_path)}={whole.strip()}")
+        option = f"--{'.'.join(key_path)}"
+        if key_path[:2] == _CORE:
+            words += _part_words(option, whole.strip())
+        else:
+            words.append(f"{option}={whole.strip()}")
     return words
+
+
+def _part_words(option: str, text: str) -> list[str]:
+    """The words that give a part of the core.
+
+    jsonargparse (4.53) fails where a dictionary with `class_path` replaces another one, but not
+    where it replaces a name; so the name comes first.
+    """
+    value = _parsed(option, text)
+    words = [f"{option}={text}"]
+    if isinstance(value, dict) and isinstance(value.get("class_path"), str):
+        words.insert(0, f"{option}={value['class_path']}")
+    return words
+
+
+def _names_of_parts(file: Path | None) -> list[str]:
+    """The same for a file: the names of the parts that it is about to give."""
+    core: Any = {} if file is None else read_recipe(file)
+    for key in _CORE:
+        core = core.get(key) if isinstance(core, dict) else None
+    if not isinstance(core, dict):
+        return []
+    parts = {key: value for key, value in core.items() if isinstance(value, dict)}
+    names = {key: value["class_path"] for key, value in parts.items() if "class_path" in value}
+    return [f"--{'.'.join(_CORE)}.{key}={name}" for key, name in names.items()]
+
+
+_CORE = ["model", "core"]
 
 
 def _key_path(option: str) -> tuple[list[str], list[str]]:
     """The argument of a class that an option is about, and the keys within it."""
     parts = option.removeprefix("--").split(".")
+    if option.startswith("--") and parts[:2] == _CORE:
+        return parts[:3], parts[3:]
     if not option.startswith("--") or "init_args" not in parts:
         return [], []
     after = len(parts) - parts[::-1].index("init_args")
@@ -75,6 +122,13 @@ class _Settings:
         if self.value is not None and "class_path" in self.value:
             return None
         return deepcopy(self.value or {})
+
+    @property
+    def part(self) -> dict[Any, Any]:
+        """A part of the core, of which only the name may have been given."""
+        if isinstance(self.value, str):
+            return {"class_path": self.value}
+        return deepcopy(self.value) if isinstance(self.value, dict) else {}
 
     def _take(self, value: Any, way: list[str]) -> None:
         """Follows the way from something that is given, as far as it goes."""

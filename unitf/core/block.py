@@ -1,6 +1,5 @@
 """Block: the part of a Transformer that is repeated."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -8,22 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf.core.attention.attention import CrossAttention, SelfAttention
-from unitf.core.attention.kernels import Kernel
+from unitf.core.attention.context import BlockContext
+from unitf.core.auxiliary import Auxiliary, AuxiliaryLoss, Figure
 from unitf.core.config import TransformerConfig
 from unitf.core.feedforward import make_feedforward
-from unitf.core.relative_positions import Rotation
 from unitf.core.residual import make_residual
+from unitf.errors import UserError
 
-
-@dataclass(frozen=True, eq=False)
-class BlockContext:
-    """What blocks of one kind share in a forward pass: made once, read by each."""
-
-    attend: Kernel
-    rotation: Rotation | None = None
-    memory: Tensor | None = None  # (M, D)
-    attend_memory: Kernel | None = None
-    output_columns: Tensor | None = None  # (R,): only these rows are wanted, in the last block
+BlockOutput = Tensor | tuple[Tensor, Auxiliary]  # (R, D), and what else there is
 
 
 class Block(nn.Module):
@@ -50,11 +41,13 @@ class Block(nn.Module):
         rows: Float[Tensor, "N D"],
         context: BlockContext,
         keep: Float[Tensor, "3 N 1"] | None = None,
-    ) -> Float[Tensor, "R D"]:
+    ) -> BlockOutput:
         """`keep` scales what each of the layers adds to each token (drop path).
 
-        R is N, but for the last block, where `context.read` may want fewer rows.
+        R is N, but for the last block, where `context.read` may want fewer rows. What the
+        feed-forward returns beside its rows comes with them.
         """
+        auxiliary: dict[str, AuxiliaryLoss | Figure] = {}
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         rows = self.attention_residual(
             rows,
@@ -68,7 +61,21 @@ class Block(nn.Module):
                 keeps[1],
             )
         rows, kept = _wanted(context, rows, keeps[2])
-        return self.feedforward_residual(rows, self.feedforward, kept)
+        rows = self.feedforward_residual(rows, partial(self.computed, auxiliary), kept)
+        return (rows, auxiliary) if auxiliary else rows
+
+    def computed(
+        self, auxiliary: dict[str, AuxiliaryLoss | Figure], rows: Float[Tensor, "N D"]
+    ) -> Float[Tensor, "N D"]:
+        """The rows that the feed-forward returns; what else it returns goes into `auxiliary`."""
+        output = self.feedforward(rows)
+        if not isinstance(output, tuple):
+            return output
+        if not self.feedforward.has_auxiliary:
+            name = type(self.feedforward).__name__
+            raise UserError(f"{name} returns more than rows: expected has_auxiliary = True with it")
+        auxiliary.update(output[1])
+        return output[0]
 
 
 class ParallelBlock(Block):
@@ -79,13 +86,15 @@ class ParallelBlock(Block):
         rows: Float[Tensor, "N D"],
         context: BlockContext,
         keep: Float[Tensor, "3 N 1"] | None = None,
-    ) -> Float[Tensor, "R D"]:
+    ) -> BlockOutput:
+        auxiliary: dict[str, AuxiliaryLoss | Figure] = {}
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         first, second = self.attention_residual, self.feedforward_residual
         attended = self.attention(first.norm(rows), context.attend, context.rotation)
         rows, attended, *kept = _wanted(context, rows, attended, keeps[0], keeps[2])
-        computed = self.feedforward(second.norm(rows))
-        return rows + first.added(attended, kept[0]) + second.added(computed, kept[1])
+        computed = self.computed(auxiliary, second.norm(rows))
+        rows = rows + first.added(attended, kept[0]) + second.added(computed, kept[1])
+        return (rows, auxiliary) if auxiliary else rows
 
 
 class SharedNormBlock(Block):
@@ -96,14 +105,16 @@ class SharedNormBlock(Block):
         rows: Float[Tensor, "N D"],
         context: BlockContext,
         keep: Float[Tensor, "3 N 1"] | None = None,
-    ) -> Float[Tensor, "R D"]:
+    ) -> BlockOutput:
+        auxiliary: dict[str, AuxiliaryLoss | Figure] = {}
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         residual = self.attention_residual
         normed = residual.norm(rows)
         attended = self.attention(normed, context.attend, context.rotation)
         rows, normed, attended, *kept = _wanted(context, rows, normed, attended, keeps[0], keeps[2])
-        computed = self.feedforward(normed)
-        return rows + residual.added(attended, kept[0]) + residual.added(computed, kept[1])
+        computed = self.computed(auxiliary, normed)
+        rows = rows + residual.added(attended, kept[0]) + residual.added(computed, kept[1])
+        return (rows, auxiliary) if auxiliary else rows
 
 
 def _wanted(context: BlockContext, *parts: Any) -> list[Any]:

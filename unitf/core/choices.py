@@ -6,21 +6,8 @@ from typing import Literal, get_args
 from unitf.errors import UserError, close_names
 
 ArchitectureKind = Literal["encoder", "decoder", "encoder-decoder"]
-NormName = Literal["layer", "rms", "rms_offset", "batch"]
 NormPosition = Literal["pre", "post", "res_post", "sandwich"]
 Residuals = Literal["sequential", "parallel", "parallel_shared"]
-ActivationName = Literal[
-    "gelu",
-    "gelu_tanh",
-    "quick_gelu",
-    "relu",
-    "silu",
-    "geglu",
-    "geglu_tanh",
-    "reglu",
-    "swiglu",
-]
-RelativePositionsName = Literal["none", "rotary", "alibi", "t5", "beit", "rope_mixed"]
 PresetSize = Literal["tiny", "small", "base", "large"]
 
 # dim, depth, num_heads as in ViT (Dosovitskiy et al., 2021) and DeiT (Touvron et al., 2021)
@@ -30,16 +17,12 @@ SIZES: dict[str, tuple[int, int, int]] = {
     "base": (768, 12, 12),
     "large": (1024, 24, 16),
 }
-GATED = ("geglu", "geglu_tanh", "reglu", "swiglu")
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "size": get_args(PresetSize),
     "kind": get_args(ArchitectureKind),
-    "norm": get_args(NormName),
     "norm_position": get_args(NormPosition),
     "residual": get_args(Residuals),
-    "activation": get_args(ActivationName),
-    "relative_positions": get_args(RelativePositionsName),
 }
 
 

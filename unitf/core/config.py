@@ -3,19 +3,17 @@
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from unitf.core import named
 from unitf.core.choices import (
     CHOICES,
-    GATED,
     SIZES,
-    ActivationName,
     ArchitectureKind,
-    NormName,
     NormPosition,
     PresetSize,
-    RelativePositionsName,
     Residuals,
     check_name,
 )
+from unitf.core.named import Named
 from unitf.core.validation import broken
 from unitf.errors import UserError
 
@@ -33,6 +31,9 @@ else:
 class TransformerConfig:
     """What a Transformer is. Values that are None follow from the others.
 
+    `norm`, `activation`, `feedforward` and `positions` name registered classes, unitf's or a
+    plugin's: `rms`, or `{class_path: DynamicTanh, init_args: {alpha: 0.8}}`.
+
     Args:
         size: a published name for dim, depth and num_heads; each can still be given.
         dim: D, the width of a token.
@@ -47,8 +48,10 @@ class TransformerConfig:
         head_dim: width of a head; None: dim / num_heads.
         hidden_dim: width inside the feed-forward; None: 4 D, or 8/3 D where it is gated, so that
             both have as many parameters.
-        activation: of the feed-forward; those that end in "glu", or "glu_tanh", are gates.
-        norm: rms_offset is an RMSNorm whose scale is 1 + weight (Gemma).
+        feedforward: what a block computes for each token: dense, or MixtureOfExperts.
+        activation: of the feed-forward: gelu, gelu_tanh, quick_gelu, relu, silu, or a gate (geglu,
+            geglu_tanh, reglu, swiglu).
+        norm: layer, rms, rms_offset (an RMSNorm whose scale is 1 + weight: Gemma), or batch.
         norm_position: before each layer; after its residual sum ("post"); of what the layer adds
             ("res_post": EVA-giant, Swin v2); before the layer and of what it adds
             ("sandwich": Gemma 2).
@@ -65,8 +68,9 @@ class TransformerConfig:
         norm_bias: of layer norms; None: as `bias`.
         attention_scale: what scores are multiplied by; None: head_dim^-0.5.
         attention_softcap: scores lie between ± this, as cap·tanh(score / cap) (Gemma 2).
-        relative_positions: how attention knows where tokens stand, relative to each other;
-            "rope_mixed" is rotary, with angles that each head of each block learns (RoPE-Mixed).
+        relative_positions: how attention knows where tokens stand relative to each other: none,
+            rotary, alibi, t5, beit, or rope_mixed (rotary, with angles that each head of each block
+            learns: RoPE-Mixed).
         position_axes: how many axes of the positions rotary turns by: 1 in a text, 2 in an image.
         rotary_dim: how many numbers of a head turn, from its first; None: head_dim.
         rotary_frequencies: the angle per position of each pair that turns, of one axis after the
@@ -102,8 +106,9 @@ class TransformerConfig:
     num_kv_heads: Follows = None  # type: ignore[assignment]
     head_dim: Follows = None  # type: ignore[assignment]
     hidden_dim: Follows = None  # type: ignore[assignment]
-    activation: ActivationName = "gelu"
-    norm: NormName = "layer"
+    feedforward: Named = "dense"
+    activation: Named = "gelu"
+    norm: Named = "layer"
     norm_position: NormPosition = "pre"
     norm_eps: float = 1e-5
     input_norm: bool = False
@@ -119,7 +124,7 @@ class TransformerConfig:
     norm_bias: Decided = None  # type: ignore[assignment]
     attention_scale: float | None = None
     attention_softcap: float | None = None
-    relative_positions: RelativePositionsName = "none"
+    relative_positions: Named = "none"
     position_axes: int = 1
     rotary_base: float = 10_000.0
     rotary_dim: int | None = None
@@ -143,6 +148,8 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             check_name(f"TransformerConfig.{name}", getattr(self, name), choices)
+        for name in named.FIELDS:
+            object.__setattr__(self, name, named.normalised(name, getattr(self, name)))
         dim, depth, num_heads = SIZES[self.size]
         self._default("dim", dim)
         self._default("depth", depth)
@@ -177,7 +184,12 @@ class TransformerConfig:
     @property
     def gated(self) -> bool:
         """Whether the feed-forward multiplies by a gate."""
-        return self.activation in GATED
+        return named.class_of("activation", self.activation).num_inputs > 1
+
+    @property
+    def norm_over_tokens(self) -> bool:
+        """Whether a norm looks at several tokens at once."""
+        return named.class_of("norm", self.norm).over_tokens
 
     @property
     def global_rotary(self) -> bool:

@@ -1,21 +1,51 @@
 """Norms: of each token over its numbers, or of each number over the real tokens."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unitf.core import named
 from unitf.core.config import TransformerConfig
 from unitf.nn.batch_norm import BatchNorm
 
 
-class OffsetRMSNorm(nn.Module):
+class Norm(nn.Module):
+    """A normalisation of rows; the base class of all norms.
+
+    A subclass writes `forward`, which maps (*N, width) to (*N, width). It is made as
+    `cls(config, width, **init_args)`: `width` is D, or that of a head or of the feed-forward.
+    """
+
+    over_tokens: ClassVar[bool] = False  # whether a token's result depends on the other tokens
+
+    def forward(self, input: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
+        raise NotImplementedError
+
+
+class LayerNorm(nn.LayerNorm, Norm):
+    """Layer normalisation (Ba et al., 2016)."""
+
+    def __init__(self, config: TransformerConfig, width: int) -> None:
+        super().__init__(width, eps=config.norm_eps, bias=config.norm_bias)
+
+
+class RMSNorm(nn.RMSNorm, Norm):
+    """Root mean square normalisation (Zhang and Sennrich, 2019)."""
+
+    def __init__(self, config: TransformerConfig, width: int) -> None:
+        super().__init__(width, eps=config.norm_eps)
+
+
+class OffsetRMSNorm(Norm):
     """An RMSNorm whose scale is 1 + weight, so that no weight is no scale (Gemma)."""
 
-    def __init__(self, width: int, eps: float) -> None:
+    def __init__(self, config: TransformerConfig, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width))
-        self.eps = eps
+        self.eps = config.norm_eps
 
     def forward(self, input: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
         # 1 + weight in half precision would lose most of the weight
@@ -24,26 +54,15 @@ class OffsetRMSNorm(nn.Module):
         return F.rms_norm(input.to(kind), scale.shape, scale, self.eps).to(input.dtype)
 
 
-def _layer(config: TransformerConfig, width: int) -> nn.Module:
-    return nn.LayerNorm(width, eps=config.norm_eps, bias=config.norm_bias)
+class TokenBatchNorm(BatchNorm, Norm):
+    """Batch normalisation over all real tokens of the batch: packed rows hold no padding."""
+
+    over_tokens = True
+
+    def __init__(self, config: TransformerConfig, width: int) -> None:
+        super().__init__(width, eps=config.norm_eps)
 
 
-def _rms(config: TransformerConfig, width: int) -> nn.Module:
-    return nn.RMSNorm(width, eps=config.norm_eps)
-
-
-def _rms_offset(config: TransformerConfig, width: int) -> nn.Module:
-    return OffsetRMSNorm(width, eps=config.norm_eps)
-
-
-def _batch(config: TransformerConfig, width: int) -> nn.Module:
-    # over all real tokens of the batch: packed rows hold no padding
-    return BatchNorm(width, eps=config.norm_eps)
-
-
-_NORMS = {"layer": _layer, "rms": _rms, "rms_offset": _rms_offset, "batch": _batch}
-
-
-def make_norm(config: TransformerConfig, width: int | None = None) -> nn.Module:
+def make_norm(config: TransformerConfig, width: int | None = None) -> Norm:
     """A norm as `config.norm` says; None: of a whole token."""
-    return _NORMS[config.norm](config, config.dim if width is None else width)
+    return named.make("norm", config.norm, config, config.dim if width is None else width)

@@ -1,35 +1,49 @@
 """Relative positions: how attention knows where tokens stand towards each other."""
 
 import math
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unitf.core import named
 from unitf.core.config import TransformerConfig
 from unitf.errors import UserError
 
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (N, 1, pairs), or of each head
 
 
-class NoPositions(nn.Module):
-    """Attention knows tokens by their contents alone; the base of the other schemes."""
+class RelativePositions(nn.Module):
+    """How attention knows where tokens stand; the base class of all schemes.
+
+    A subclass writes `rotation`, or `forward` with `biased`, or both. It is made as
+    `cls(config, causal, **init_args)`, where `causal` says that no token sees a later one.
+    """
+
+    per_block: ClassVar[bool] = False  # whether each block has one of its own
+    biased: ClassVar[bool] = False  # whether `forward` returns something to add to the scores
+
+    def rotation(self, positions: Float[Tensor, "P N"]) -> Rotation | None:
+        """Cosines and sines by which queries and keys are turned: (N, 1 or H, pairs) each."""
+        return None
+
+    def forward(
+        self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
+    ) -> Float[Tensor, "*S H Lq Lk"]:
+        """What is added to the scores of tokens at these positions."""
+        raise NotImplementedError
+
+
+class NoPositions(RelativePositions):
+    """Attention knows tokens by their contents alone."""
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
         super().__init__()
 
-    def rotation(self, positions: Float[Tensor, "P N"]) -> Rotation | None:
-        """By how much queries and keys are turned before they meet."""
-        return None
 
-    @property
-    def biased(self) -> bool:
-        """Whether `forward` gives something to add to the scores."""
-        return False
-
-
-class RotaryPositions(NoPositions):
+class RotaryPositions(RelativePositions):
     """Pairs of numbers turn with the position (Su et al., 2021), each axis its share of them.
 
     Numbers i and i + rotary_dim/2 are a pair, as in GPT-NeoX and Llama. The axes take turns in
@@ -37,7 +51,7 @@ class RotaryPositions(NoPositions):
     """
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
-        super().__init__(config)
+        super().__init__()
         self.num_axes = config.position_axes
         self.pairs = (config.head_dim if config.rotary_dim is None else config.rotary_dim) // 2
         self.base = config.rotary_base
@@ -62,15 +76,17 @@ class RotaryPositions(NoPositions):
         return (1.0 / self.base ** (steps / pairs_per_axis))[None]  # so, for the last bit, as Llama
 
 
-class MixedRotaryPositions(NoPositions):
+class MixedRotaryPositions(RelativePositions):
     """Pairs of numbers turn with all axes at once, by learned angles (Heo et al., 2024).
 
     Each head has its own. They begin as those of rotary positions whose axes are turned in the
     plane, each head at random.
     """
 
+    per_block = True
+
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
-        super().__init__(config)
+        super().__init__()
         self.num_axes, pairs_per_axis = (
             config.position_axes,
             config.head_dim // 2 // config.position_axes,
@@ -88,21 +104,18 @@ class MixedRotaryPositions(NoPositions):
         return angles.cos(), angles.sin()
 
 
-class AlibiPositions(NoPositions):
+class AlibiPositions(RelativePositions):
     """Scores fall linearly with the distance (Press et al., 2022), each head at its own slope.
 
     Over several axes the distance is the sum of theirs.
     """
 
+    biased = True
     slopes: Tensor
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
-        super().__init__(config)
+        super().__init__()
         self.register_buffer("slopes", alibi_slopes(config.num_heads), persistent=False)
-
-    @property
-    def biased(self) -> bool:
-        return True
 
     def forward(
         self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
@@ -120,22 +133,20 @@ def alibi_slopes(num_heads: int) -> Float[Tensor, " H"]:
     return torch.tensor(slopes + extra[: num_heads - power])
 
 
-class T5Positions(NoPositions):
+class T5Positions(RelativePositions):
     """A learned number for each head and range of distances (T5: Raffel et al., 2020).
 
     Half of the ranges are one distance each, the others grow logarithmically. A causal stack has
     none for what comes later. Of several axes the first is read.
     """
 
+    biased = True
+
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
-        super().__init__(config)
+        super().__init__()
         self.causal = causal
         self.num_buckets, self.max_distance = config.num_buckets, config.max_distance
         self.table = nn.Embedding(config.num_buckets, config.num_heads)
-
-    @property
-    def biased(self) -> bool:
-        return True
 
     def forward(
         self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
@@ -156,7 +167,7 @@ class T5Positions(NoPositions):
         return bucket if self.causal else bucket + (ahead > 0) * buckets
 
 
-class BeitPositions(NoPositions):
+class BeitPositions(RelativePositions):
     """A learned number for each head and (row, column) distance (BEiT: Bao et al., 2022).
 
     Tokens whose row is negative stand outside the grid (class tokens): three more numbers are for
@@ -164,16 +175,15 @@ class BeitPositions(NoPositions):
     the grid's are as its largest.
     """
 
+    per_block = True
+    biased = True
+
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
-        super().__init__(config)
+        super().__init__()
         assert config.grid is not None
         self.size = config.grid
         height, width = (2 * length - 1 for length in self.size)
         self.table = nn.Embedding(height * width + 3, config.num_heads)
-
-    @property
-    def biased(self) -> bool:
-        return True
 
     def forward(
         self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
@@ -220,17 +230,25 @@ def _with_axes(
     return F.pad(positions, (0, 0, 0, missing)) if missing else positions
 
 
-_SHARED = {"rotary": RotaryPositions, "alibi": AlibiPositions, "t5": T5Positions}
-_OWN = {"beit": BeitPositions, "rope_mixed": MixedRotaryPositions}
+def make_positions(config: TransformerConfig, causal: bool = False) -> RelativePositions:
+    """The relative positions that all blocks of a stack share, as `relative_positions` says."""
+    if _per_block(config):
+        return NoPositions(config, causal)
+    return named.make("relative_positions", config.relative_positions, config, causal)
 
 
-def make_positions(config: TransformerConfig, causal: bool = False) -> NoPositions:
-    """The relative positions that all blocks of a stack share, as `config.positions` says."""
-    return _SHARED.get(config.relative_positions, NoPositions)(config, causal)
-
-
-def make_positions_per_block(config: TransformerConfig, num_blocks: int) -> list[NoPositions]:
+def make_positions_per_block(
+    config: TransformerConfig, num_blocks: int, causal: bool = False
+) -> list[RelativePositions]:
     """Those that each block has for itself: one for each, or none at all."""
-    if config.relative_positions not in _OWN:
+    if not _per_block(config):
         return []
-    return [_OWN[config.relative_positions](config) for _ in range(num_blocks)]
+    return [
+        named.make("relative_positions", config.relative_positions, config, causal)
+        for _ in range(num_blocks)
+    ]
+
+
+def _per_block(config: TransformerConfig) -> bool:
+    scheme = named.class_of("relative_positions", config.relative_positions)
+    return issubclass(scheme, RelativePositions) and scheme.per_block

@@ -1,6 +1,7 @@
 """Residuals: where a norm stands, and what else lies between a layer and the columns."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from unitf.core.dropout import dropout
 from unitf.core.norms import make_norm
 
 Sublayer = Callable[[Tensor], Tensor]
+AnyLayer = TypeVar("AnyLayer", bound=nn.Module)
 
 
 class PreNorm(nn.Module):
@@ -82,6 +84,21 @@ class SandwichNorm(PreNorm):
 
 
 _POSITIONS = {"pre": PreNorm, "post": PostNorm, "res_post": ResPostNorm, "sandwich": SandwichNorm}
+
+
+def mark_residual_output(layer: AnyLayer) -> AnyLayer:
+    """Marks a linear layer whose output is added to the columns, and returns it.
+
+    The core scales the initial weights of these layers, as GPT-2 does, so that the columns do not
+    grow with the number of blocks.
+    """
+    layer.is_residual_output = True  # type: ignore[assignment] (of any module)
+    return layer
+
+
+def is_residual_output(layer: nn.Module) -> bool:
+    """Whether `mark_residual_output` was called with this layer."""
+    return getattr(layer, "is_residual_output", False) is True
 
 
 def make_residual(config: TransformerConfig, normed: bool = True) -> PreNorm:

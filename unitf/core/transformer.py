@@ -10,15 +10,22 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from unitf.core.attention.cache import Cache, CacheCall
+from unitf.core.attention.context import BlockContext
 from unitf.core.attention.kernels import Kernel, make_kernel
 from unitf.core.attention.prefix import make_prefix_kernel
 from unitf.core.attention.sdpa import AttentionSpec
-from unitf.core.block import BlockContext, make_blocks
+from unitf.core.auxiliary import BlockAuxiliary, CoreOutputs
+from unitf.core.block import Block, BlockOutput, make_blocks
 from unitf.core.config import TransformerConfig
 from unitf.core.dropout import dropout
 from unitf.core.norms import make_norm
 from unitf.core.recorder import AttentionRecorder
-from unitf.core.relative_positions import NoPositions, make_positions, make_positions_per_block
+from unitf.core.relative_positions import (
+    RelativePositions,
+    make_positions,
+    make_positions_per_block,
+)
+from unitf.core.residual import is_residual_output
 from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
 from unitf.tokens import ColumnIndices, Tokens
@@ -41,7 +48,8 @@ class TransformerStack(nn.Module):
         self.input_norm = make_norm(config) if config.input_norm else None
         self.blocks = nn.ModuleList(make_blocks(config, depth, cross))
         # not in the blocks: they are read before a block runs (and FSDP has its parameters at hand)
-        self.own_positions = nn.ModuleList(make_positions_per_block(config, len(self.blocks)))
+        own = make_positions_per_block(config, len(self.blocks), causal)
+        self.own_positions = nn.ModuleList(own)
         self.final_norm = make_norm(config) if config.final_norm else None
         self.drop_path = [config.drop_path * i / max(1, depth - 1) for i in range(depth)]
 
@@ -53,7 +61,7 @@ class TransformerStack(nn.Module):
         prefix: Sequence[int] | None = None,
         cache: Cache | None = None,
         output_columns: ColumnIndices | None = None,
-    ) -> Tokens:
+    ) -> CoreOutputs:
         # a compiled block that once saw a view is compiled anew for what is none
         rows = tokens.rows.clone() if self.compiled else tokens.rows
         if self.input_norm is not None:
@@ -65,23 +73,37 @@ class TransformerStack(nn.Module):
         run = _run_twice if self.config.gradient_checkpointing and self.training else _run
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.drop_path[-1] > 0
-        # a batch norm counts all tokens; a compiled block would be compiled once more
-        spares = output_columns is not None and self.config.norm != "batch" and not self.compiled
+        spares = output_columns is not None and self._can_spare()
+        auxiliary: list[BlockAuxiliary] = []
         for number, (context, rate) in enumerate(zip(contexts, self.drop_path, strict=True)):
             block = self.blocks[number % len(self.blocks)]
             keep = self._keep(tokens, rate) if drop and block.training else None
             if output_columns is not None and spares and number == len(contexts) - 1:
                 context = replace(context, output_columns=output_columns.index)
-            rows = run(block, rows, context, keep)
+            output = run(block, rows, context, keep)
+            if isinstance(output, tuple):
+                rows, terms = output
+                name = "decoder" if self.causal else "encoder"
+                auxiliary.append(BlockAuxiliary(name, number, tokens.num_tokens, terms))
+            else:
+                rows = output
         if self.final_norm is not None:
             rows = self.final_norm(rows)
-        if output_columns is None or spares:
-            return (
-                tokens.with_rows(rows)
-                if output_columns is None
-                else tokens.at(output_columns, rows)
-            )
-        return tokens.with_rows(rows).at(output_columns)
+        if output_columns is None:
+            return CoreOutputs(tokens.with_rows(rows), auxiliary)
+        tokens = (
+            tokens.at(output_columns, rows) if spares else tokens.with_rows(rows).at(output_columns)
+        )
+        return CoreOutputs(tokens, auxiliary)
+
+    def _can_spare(self) -> bool:
+        """Whether the last block may leave out rows that nobody reads."""
+        # a batch norm counts all tokens, as do the terms of a feed-forward; a compiled block would
+        # be compiled once more
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        has_terms = last.training and last.feedforward.has_auxiliary
+        return not (self.config.norm_over_tokens or has_terms or self.compiled)
 
     def _call(
         self, cache: Cache, tokens: Tokens, causal: bool, prefix: Sequence[int] | None
@@ -101,7 +123,7 @@ class TransformerStack(nn.Module):
         call: CacheCall | None,
     ) -> list[BlockContext]:
         """Everything that depends on lengths and positions: for every block, once a kind."""
-        kinds: dict[tuple[bool, bool, NoPositions], BlockContext] = {}
+        kinds: dict[tuple[bool, bool, RelativePositions], BlockContext] = {}
         contexts = []
         for number in range(len(self.drop_path)):
             # a frozen block is in evaluation mode, among others that are not
@@ -132,11 +154,11 @@ class TransformerStack(nn.Module):
             contexts.append(context)
         return contexts
 
-    def _positions(self, number: int, everything: bool) -> NoPositions:
+    def _positions(self, number: int, everything: bool) -> RelativePositions:
         """By which the block of this number knows where tokens stand."""
         if self.own_positions:
             own = self.own_positions[number % len(self.own_positions)]
-            assert isinstance(own, NoPositions)
+            assert isinstance(own, RelativePositions)
             return own
         if everything and self.global_positions is not None:
             return self.global_positions
@@ -145,7 +167,7 @@ class TransformerStack(nn.Module):
     def _attend(
         self,
         tokens: Tokens,
-        positions: NoPositions,
+        positions: RelativePositions,
         everything: bool,
         causal: bool,
         training: bool,
@@ -217,11 +239,11 @@ class Transformer(nn.Module):
     def _scale_residual_outputs(self) -> None:
         """As in GPT-2: what the layers add to the columns does not grow with their number."""
         for stack in self.stacks if self.config.norm_position == "pre" else ():
-            outputs = [p for name, p in stack.named_parameters() if name.endswith(".out.weight")]
-            number = len(outputs) * len(stack.drop_path) // len(stack.blocks)
+            layers = 2 if stack.blocks[0].cross is None else 3
+            number = layers * len(stack.drop_path)
             with torch.no_grad():
-                for weight in outputs:
-                    weight.mul_(number**-0.5)
+                for layer in filter(is_residual_output, stack.modules()):
+                    layer.weight.mul_(number**-0.5)
 
     @property
     def stacks(self) -> Sequence[TransformerStack]:
@@ -236,7 +258,8 @@ class Transformer(nn.Module):
         prefix: Sequence[int] | None = None,
         cache: Cache | None = None,
         output_columns: ColumnIndices | None = None,
-    ) -> Tokens:
+        auxiliary: bool = False,
+    ) -> Tokens | CoreOutputs:
         """The columns of `tokens`, each after a look at its sequence.
 
         Args:
@@ -248,21 +271,30 @@ class Transformer(nn.Module):
             cache: what was read before, of which the tokens are the continuation; they are kept in
                 it too. A memory, or a prefix, is given in the first call alone.
             read: the columns that are wanted; only these are given. None: all.
+            auxiliary: whether to return also what the blocks return beside their rows.
         """
         if tokens.dim != self.config.dim:
             raise UserError(
                 f"tokens are {tokens.dim} wide, but the core's dim is {self.config.dim}"
             )
         if memory is None and (cache is None or not cache.memories):
-            return self.stacks[0](
+            found = self.stacks[0](
                 tokens, causal=causal, prefix=prefix, cache=cache, output_columns=output_columns
             )
+            return found if auxiliary else found.tokens
         if self.config.kind != "encoder-decoder":
             raise UserError(f"a core of kind {self.config.kind!r} cannot read a memory")
-        return self.decode(tokens, memory and self.encode(memory), causal, cache, output_columns)
+        encoded = None if memory is None else self._encode(memory)
+        found = self._decode(tokens, encoded and encoded.tokens, causal, cache, output_columns)
+        if encoded is not None:
+            found = CoreOutputs(found.tokens, [*encoded.auxiliary, *found.auxiliary])
+        return found if auxiliary else found.tokens
 
     def encode(self, tokens: Tokens) -> Tokens:
         """What the encoder of an encoder-decoder makes of a memory."""
+        return self._encode(tokens).tokens
+
+    def _encode(self, tokens: Tokens) -> CoreOutputs:
         assert self.encoder is not None
         return self.encoder(tokens)
 
@@ -275,6 +307,16 @@ class Transformer(nn.Module):
         output_columns: ColumnIndices | None = None,
     ) -> Tokens:
         """The decoder's columns over a memory that was encoded before, or lies in the cache."""
+        return self._decode(tokens, memory, causal, cache, output_columns).tokens
+
+    def _decode(
+        self,
+        tokens: Tokens,
+        memory: Tokens | None,
+        causal: bool | None,
+        cache: Cache | None,
+        output_columns: ColumnIndices | None,
+    ) -> CoreOutputs:
         assert self.decoder is not None
         if (memory is None) != (cache is not None and not cache.is_empty):
             raise UserError("a memory is read in the first call with a cache, and only then")
@@ -292,15 +334,14 @@ class Transformer(nn.Module):
                 block.compile(dynamic=True)
 
 
-def _run(block: nn.Module, *inputs: Any) -> Tensor:
+def _run(block: nn.Module, *inputs: Any) -> BlockOutput:
     return block(*inputs)
 
 
-def _run_twice(block: nn.Module, *inputs: Any) -> Tensor:
+def _run_twice(block: nn.Module, *inputs: Any) -> BlockOutput:
     """Keeps the inputs alone, and computes the rest again on the way back."""
-    rows = checkpoint(block, *inputs, use_reentrant=False)
-    assert isinstance(rows, Tensor)
-    return rows
+    output: Any = checkpoint(block, *inputs, use_reentrant=False)
+    return output
 
 
 def _computed_in(tensor: Tensor) -> torch.dtype:

@@ -39,14 +39,14 @@ def _heads(config: Any) -> Iterator[str]:
 
 
 def _norms(config: Any) -> Iterator[str]:
-    if config.norm == "batch":
+    if config.norm_over_tokens:
         if config.gradient_checkpointing:
             yield (
                 "gradient_checkpointing computes blocks twice, "
-                "and norm 'batch' would count their statistics twice"
+                f"and norm {config.norm!r} would count their statistics twice"
             )
         if config.qk_norm:
-            yield "qk_norm is over the numbers of a head, which norm 'batch' cannot be"
+            yield f"qk_norm is over the numbers of a head, which norm {config.norm!r} cannot be"
     if not config.first_norm:
         if config.norm_position != "pre":
             yield f"first_norm false needs norm_position 'pre', found {config.norm_position!r}"

@@ -80,11 +80,11 @@ class BatchNorm(nn.Module):
         parts = [_in_full(input) for input in inputs]
         sums = torch.stack([_over_positions(part) for part in parts]).sum(0)
         count = sum(part.numel() for part in parts) / self.num_features
-        totals = _of_all_processes(torch.cat([sums, sums.new_full((1,), count)]))
+        totals = sum_over_processes(torch.cat([sums, sums.new_full((1,), count)]))
         sums, count = totals.split([self.num_features, 1])
         mean = sums / count.clamp(min=1)
         squares = [_over_positions((part - _beside(mean, part)).square()) for part in parts]
-        variance = _of_all_processes(torch.stack(squares).sum(0)) / count.clamp(min=1)
+        variance = sum_over_processes(torch.stack(squares).sum(0)) / count.clamp(min=1)
         enough = count > 1  # not asked on the host, which would wait for the device
         kept = self.running_mean.dtype
         mean = torch.where(enough, mean.to(kept), self.running_mean)
@@ -124,7 +124,7 @@ class _Normalise(torch.autograd.Function):
         of_bias = torch.stack([_over_positions(g) for g, _ in parts]).sum(0)
         of_weight = torch.stack([_over_positions(g * x) for g, x in parts]).sum(0)
         # through mean and variance each place has moved all others, in all processes
-        both = _of_all_processes(torch.stack([of_bias, of_weight])) / count.clamp(min=1)
+        both = sum_over_processes(torch.stack([of_bias, of_weight])) / count.clamp(min=1)
         shift, tilt = torch.where(count > 0, both, 0.0)
         factor = weight * scale
         of_inputs = [
@@ -153,7 +153,7 @@ def _several_processes() -> bool:
     return there and distributed.get_world_size() > 1
 
 
-def _of_all_processes(own: Tensor) -> Tensor:
+def sum_over_processes(own: Tensor) -> Tensor:
     """The sum of what the processes have, in place."""
     if _several_processes():
         distributed.all_reduce(own)

@@ -20,6 +20,7 @@ from typing import Any
 import pluggy
 
 from unitf.errors import UserError, close_names
+from unitf.registry.core_parts import CORE_PARTS
 
 GROUP = "unitf"
 KINDS = {
@@ -28,6 +29,10 @@ KINDS = {
     "sources": "unitf.data.source.Source",
     "hubs": "unitf.interop.hub.Hub",
     "architectures": "unitf.interop.architecture.Architecture",
+    "norms": "unitf.core.norms.Norm",
+    "activations": "unitf.core.activations.Activation",
+    "feedforwards": "unitf.core.feedforward.FeedForward",
+    "relative_positions": "unitf.core.relative_positions.RelativePositions",
 }
 HOOKS = [f"register_{kind}" for kind in KINDS]
 _LAZY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -159,8 +164,12 @@ def kind_of(cls: Any) -> str | None:
     return next((kind for kind, base in KINDS.items() if base in bases), None)
 
 
-def to_record(kind: str, target: Any, origin: Record) -> Record:
-    """The record of what was given to `register`: a class, or "module:Class"."""
+def to_record(kind: str, target: Any, origin: Record, name: str | None = None) -> Record:
+    """The record of what was given to `register`: a class, or "module:Class".
+
+    Args:
+        name: the short name; None: that of the class.
+    """
     if isinstance(target, str):
         path = target.replace(":", ".")
         reason = "" if _LAZY.fullmatch(target) else f"expected 'module:Class', found {target!r}"
@@ -168,7 +177,9 @@ def to_record(kind: str, target: Any, origin: Record) -> Record:
         path, reason = class_path(target), fault(kind, target)
     else:
         path, reason = type(target).__name__, fault(kind, target)
-    name = path.rpartition(".")[2]
+    if name is not None and kind not in CORE_PARTS:
+        reason = reason or f"{kind} have the names of their classes, found name={name!r}"
+    name = name or path.rpartition(".")[2]
     return replace(origin, kind=kind, name=name, path=path, reason=reason, target=target)
 
 

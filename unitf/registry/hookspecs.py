@@ -1,7 +1,6 @@
 """The hooks of a plugin, one line each. This file imports no torch."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pluggy
 
@@ -11,7 +10,7 @@ hookimpl = pluggy.HookimplMarker("unitf")
 """A decorator that marks a function of a plugin as one of the hooks below."""
 
 # A class, or "package.module:Class", which is imported only when it is used.
-Register = Callable[[Any], None]
+Register = Callable[..., None]
 
 
 @hookspec
@@ -37,3 +36,23 @@ def register_hubs(register: Register) -> None:
 @hookspec
 def register_architectures(register: Register) -> None:
     """Call `register(cls)` for each `unitf.interop.Architecture` of the plugin."""
+
+
+@hookspec
+def register_norms(register: Register) -> None:
+    """Call `register(cls)` for each `unitf.core.Norm` of the plugin; `name="rms"` renames it."""
+
+
+@hookspec
+def register_activations(register: Register) -> None:
+    """Call `register(cls)` for each `unitf.core.Activation` of the plugin, as for norms."""
+
+
+@hookspec
+def register_feedforwards(register: Register) -> None:
+    """Call `register(cls)` for each `unitf.core.FeedForward` of the plugin, as for norms."""
+
+
+@hookspec
+def register_relative_positions(register: Register) -> None:
+    """Call `register(cls)` for each `unitf.core.RelativePositions` of the plugin, as for norms."""

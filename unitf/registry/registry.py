@@ -8,6 +8,7 @@ import os
 import pkgutil
 import sys
 import warnings
+from collections.abc import Iterable
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache
@@ -20,6 +21,7 @@ import pluggy
 
 from unitf.errors import UserError, close_names
 from unitf.registry import builtin, discovery, hookspecs
+from unitf.registry.core_parts import CORE_PARTS
 from unitf.registry.discovery import KINDS, Record, to_record
 
 AnyClass = TypeVar("AnyClass", bound=type)
@@ -44,6 +46,12 @@ class Registry:
         own = Record("unitf", "unitf", import_module("unitf").__version__)
         self.homes["unitf"] = own
         self.entries += self.call(builtin, own)
+        self.entries += [
+            to_record(kind, target, own, name)
+            for kind, parts in CORE_PARTS.items()
+            for name, target in parts.items()
+        ]
+
         wanted, names = discovery.wanted_plugins(), set()
         for origin, point in discovery.entry_points():
             aliases = {origin.plugin, origin.package}
@@ -113,8 +121,8 @@ class Registry:
             others = [other for other in self.manager.get_plugins() if other is not plugin]
             for kind in KINDS:
 
-                def register(target: Any, kind: str = kind) -> None:
-                    entries.append(to_record(kind, target, origin))
+                def register(target: Any, name: str | None = None, *, kind: str = kind) -> None:
+                    entries.append(to_record(kind, target, origin, name))
 
                 self.manager.subset_hook_caller(f"register_{kind}", others)(register=register)
             if not entries:
@@ -220,7 +228,35 @@ def resolve_all(kind: str) -> dict[str, type]:
 
 def find(kind: str, name: str) -> type:
     """The class of a kind, by its short name or class path; a UserError lists what is installed."""
+    if (target := CORE_PARTS.get(kind, {}).get(name)) is not None:  # ours: no need to look around
+        return pkgutil.resolve_name(target)
     return _installed().find(kind, name)
+
+
+def names(kind: str) -> dict[str, str]:
+    """The short names of a kind, each with the reason why it is broken, or none."""
+    return {entry.name: entry.reason for entry in _installed().entries if entry.kind == kind}
+
+
+def own_names(kind: str) -> Iterable[str]:
+    """The short names of the parts of a core that unitf itself brings."""
+    return CORE_PARTS.get(kind, {})
+
+
+def package_of(kind: str, name: str) -> str:
+    """The package, or the file, that brings what is registered under a short name, or ""."""
+    registered = (e for e in _installed().entries if (e.kind, e.name) == (kind, name))
+    return next((Path(entry.package).name for entry in registered), "")
+
+
+def name_of(kind: str, cls: type) -> str:
+    """The short name under which a class is registered; its path, if it is not."""
+    path = class_path(cls)
+    for name, target in CORE_PARTS.get(kind, {}).items():
+        if target.replace(":", ".") == path:
+            return name
+    registered = (e for e in _installed().entries if e.kind == kind and not e.reason)
+    return next((entry.name for entry in registered if entry.path == path), path)
 
 
 def modules() -> set[str]:
@@ -254,10 +290,13 @@ def load_file(path: str | os.PathLike[str]) -> None:
 
 
 def register(cls: AnyClass) -> AnyClass:
-    """Registers a Tokenizer, Task or Source of a notebook or script; also as a decorator."""
+    """Registers a class of a notebook or script (a Tokenizer, a Norm); also as a decorator."""
     kind = discovery.kind_of(cls)
     if kind is None:
-        raise UserError(f"register: expected a Tokenizer, Task or Source class, found {cls!r:.80}")
+        raise UserError(
+            f"register: expected a Tokenizer, Task or Source class, or a part of a core (Norm, "
+            f"Activation, FeedForward, RelativePositions), found {cls!r:.80}"
+        )
     _installed().add(to_record(kind, cls, Record(cls.__module__, "this session", "")))
     return cls
 

@@ -18,8 +18,9 @@ from unitf.core import TransformerConfig
 from unitf.core.lora import LoRA, add_adapters
 from unitf.errors import UserError
 from unitf.fitting import fit_components, restore_components
-from unitf.model import Model, TokenizerFactory
+from unitf.model import Model, TokenizerFactory, TrainingLoss
 from unitf.tasks.task import Task
+from unitf.training.block_figures import BlockFigures
 from unitf.training.clipping import clip_gradients
 from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
@@ -144,6 +145,7 @@ class Learner(Model, L.LightningModule):
         self.rates = rates
         self.results: dict[str, dict[str, dict[str, dict[str, float | list]]]] = {}
         self.scoreboards: dict[str, MetricBoard] = {}
+        self.block_figures = BlockFigures()
 
     # ---- Lightning ---------------------------------------------------------------------
 
@@ -201,17 +203,40 @@ class Learner(Model, L.LightningModule):
             self.freezer.begin_epoch(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.loss(batch)
+        loss = self.training_loss(batch)
         self.log(
             "train/loss",
-            loss.detach(),
+            loss.tasks.detach(),
             on_step=True,
             on_epoch=True,
             prog_bar=True,
             batch_size=max(batch.num_samples, 1),
             sync_dist=True,
         )
-        return loss
+        if loss.auxiliary:
+            self._log_auxiliary(loss, max(batch.num_samples, 1))
+        return loss.total
+
+    def _log_auxiliary(self, loss: TrainingLoss, batch_size: int) -> None:
+        """Logs what is minimised, and each term without its coefficient."""
+        told = dict(loss.terms)
+        if told:
+            told["total_loss"] = loss.total.detach()
+        for name, value in told.items():
+            self.log(
+                f"train/{name}",
+                value,
+                on_step=True,
+                on_epoch=True,
+                batch_size=batch_size,
+                sync_dist=True,
+            )
+        self.block_figures.update(loss.auxiliary)
+
+    def on_train_epoch_end(self) -> None:
+        figures = self.block_figures.compute(self.trainer.strategy)
+        if figures:
+            self.log_dict({f"train/{name}": value for name, value in figures.items()})
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._score("validation", batch)

@@ -10,6 +10,7 @@ from unitf.core.attention.kernels import Kernel
 from unitf.core.config import TransformerConfig
 from unitf.core.norms import make_norm
 from unitf.core.relative_positions import Rotation, rotate
+from unitf.core.residual import mark_residual_output
 from unitf.nn.projection import Projection
 
 
@@ -48,7 +49,8 @@ class Attention(nn.Module):
         inner = config.num_heads * config.head_dim
         self.head_norms = HeadNorms(config) if config.qk_norm else None
         self.norm = make_norm(config, inner) if config.attention_norm else None
-        self.out = Projection(inner, config.dim, bias=config.attention_out_bias)
+        out = Projection(inner, config.dim, bias=config.attention_out_bias)
+        self.out = mark_residual_output(out)
 
     def together(self, heads: Float[Tensor, "N H d"]) -> Float[Tensor, "N D"]:
         """What the heads attended to, as columns again."""

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from unitf.core.attention.cached import CrossCache, Decode, Prefill
+from unitf.core.attention.context import BlockContext
 from unitf.core.attention.kernels import Kernel
 from unitf.core.attention.kv_buffer import Buffer, Entry
 from unitf.core.attention.sdpa import AttentionSpec
-from unitf.core.block import BlockContext
 from unitf.errors import UserError
 from unitf.tokens import Tokens
 
