@@ -9,7 +9,7 @@ import torch
 from unitf_audio import WaveformFrames
 from unitf_text import Bytes
 
-from unitf import Learner, TransformerConfig, UserError, load
+from unitf import Learner, Model, TransformerConfig, UserError, load
 from unitf.cli import main
 from unitf.tasks import Classification, NextToken, SequenceToSequence
 
@@ -77,7 +77,7 @@ def test_a_chat_answers_line_by_line_and_remembers(checkpoint, capsys, monkeypat
 
 
 def test_a_chat_goes_on_after_a_line_that_it_cannot_answer(checkpoint, capsys, monkeypatch):
-    stream, calls = Learner.stream, []
+    stream, calls = Model.stream, []
 
     def once(self, *arguments):
         calls.append(arguments)
@@ -85,7 +85,7 @@ def test_a_chat_goes_on_after_a_line_that_it_cannot_answer(checkpoint, capsys, m
             raise UserError("nothing to go on from")
         return stream(self, *arguments)
 
-    monkeypatch.setattr(Learner, "stream", once)
+    monkeypatch.setattr(Model, "stream", once)
     monkeypatch.setattr("sys.stdin", io.StringIO("bad\nhello\n"))
     status, told = run(capsys, "chat", "--checkpoint", checkpoint, "--max-tokens", 4)
     assert (status, told.err) == (0, "unitf: nothing to go on from\n")

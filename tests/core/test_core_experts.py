@@ -6,10 +6,10 @@ import sys
 import pytest
 import torch
 from torch import nn
-from unitf.training.finetuning.lora import LoRA, add_adapters
 
 from unitf.core import Cache, Transformer, TransformerConfig
 from unitf.core.experts import MixtureOfExperts, multiply_at_once
+from unitf.core.lora import LoRA, add_adapters
 from unitf.errors import UserError
 from unitf.nn.reference_mode import reference_mode
 from unitf.tokens import Tokens

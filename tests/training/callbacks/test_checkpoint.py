@@ -12,7 +12,7 @@ from small_runs import STEPS, Cut, CutError, small_data
 from toys import make_learner, make_trainer
 
 import unitf
-from unitf import UserError
+from unitf import Learner, UserError
 from unitf.checkpoints import atomic
 from unitf.training import RandomState
 from unitf.training.callbacks import AtomicCheckpointIO, Checkpoint
@@ -71,7 +71,7 @@ def test_best_is_where_the_tasks_own_figure_was_best_and_last_is_the_end(whole):
 
 def test_the_best_file_measures_what_was_the_best(whole, tmp_path):
     keeper = whole[0]
-    learner = unitf.load(keeper.best_path)
+    learner = Learner.of(unitf.load(keeper.best_path))
     make_trainer(tmp_path).validate(learner, datamodule=small_data(), verbose=False)
     assert learner.results["validation"] == keeper.best_results
     assert keeper.best_results["speed"]["all"]["accuracy"] == keeper.best_model_score
@@ -121,7 +121,7 @@ def test_validations_within_an_epoch_are_judged_too(tmp_path):
 def test_weights_that_nobody_validated_are_not_the_best(tmp_path, settings):
     keeper = Checkpoint(str(tmp_path), monitor="validation/loss")
     fit(tmp_path, keeper, num_sanity_val_steps=0, **settings)
-    model = unitf.load(keeper.best_path)
+    model = Learner.of(unitf.load(keeper.best_path))
     trainer = make_trainer(tmp_path)
     trainer.validate(model, datamodule=small_data(), verbose=False)
     found = float(trainer.callback_metrics["validation/loss"])
