@@ -38,7 +38,7 @@ class HalfNorm(Norm):
 def half_norm():
     unitf.register(HalfNorm)
     yield
-    entries = registry._installed().entries
+    entries = registry.registry._installed().entries
     entries[:] = [entry for entry in entries if entry.name != "HalfNorm"]
 
 
@@ -183,9 +183,9 @@ def test_parts_of_a_plugin_file_train_and_predict(tmp_path, capsys, monkeypatch)
     [prediction] = json.loads(capsys.readouterr().out)
     assert prediction["task"] == "digit"
     # without the plugin: what is missing, and who had it
-    entries = registry._installed().entries
+    entries = registry.registry._installed().entries
     monkeypatch.setattr(
-        registry._installed(), "entries", [e for e in entries if e.plugin != "core_plugin"]
+        registry.registry._installed(), "entries", [e for e in entries if e.plugin != "core_plugin"]
     )
     assert main(argv) == 2
     error = capsys.readouterr().err
