@@ -124,7 +124,7 @@ class MixtureOfExperts(FeedForward):
         returned = computed.index_select(0, back).unflatten(0, (-1, self.top_k))
         return (returned * routing.weights[..., None].to(returned.dtype)).sum(1)
 
-    @torch.compiler.disable  # every load would be compiled anew
+    @uncompiled  # every load would be compiled anew
     def _each(self, rows: Float[Tensor, "M D"], counts: Int[Tensor, " E"]) -> Float[Tensor, "M D"]:
         """One expert after the other. Those without a token take part, with gradients of zero."""
         parts = rows.split(counts.tolist())

@@ -69,7 +69,7 @@ def saved(config: Any) -> dict[str, Any]:
     return values
 
 
-def class_of(field: str, value: Named) -> type[nn.Module]:
+def class_of(field: str, value: Named) -> Any:
     """The class that a setting names."""
     return registry.find(FIELDS[field], value if isinstance(value, str) else value["class_path"])
 

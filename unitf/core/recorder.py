@@ -106,7 +106,7 @@ class Captured:
 class WatchedStack(Protocol):
     """What is watched: blocks one after the other, which tell `watch` what they were given."""
 
-    watch: "Watch | None"
+    watch: "AttentionRecorder | None"
 
     @property
     def drop_path(self) -> Sequence[float]:

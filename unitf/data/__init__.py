@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from unitf.registry.renamed import absent
+
 _HOME = {
     "ComposedRecords": "unitf.data.sources.composed",
     "Encoder": "unitf.data.encoder",

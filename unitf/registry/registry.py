@@ -22,7 +22,7 @@ import pluggy
 from unitf.errors import UserError, close_names
 from unitf.registry import builtin, discovery, hookspecs
 from unitf.registry.core_parts import CORE_PARTS
-from unitf.registry.discovery import KINDS, Record, to_record
+from unitf.registry.discovery import KINDS, Record, class_path, to_record
 
 AnyClass = TypeVar("AnyClass", bound=type)
 

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from unitf.registry.renamed import absent
+
 _HOME = {
     "DataModule": "unitf.training.data_module",
     "Freeze": "unitf.training.finetuning",
@@ -19,7 +21,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOME[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'unitf.training' has no attribute {name!r}")
+    raise absent("unitf.training", name)
 
 
 def __dir__() -> list[str]:
