@@ -12,6 +12,7 @@ from unitf.core.auxiliary import Auxiliary, AuxiliaryLoss, Figure
 from unitf.core.config import TransformerConfig
 from unitf.core.dropout import dropout
 from unitf.core.feedforward import DenseFeedForward, FeedForward
+from unitf.core.uncompiled import uncompiled
 from unitf.errors import UserError
 from unitf.nn.batch_norm import sum_over_processes
 from unitf.nn.projection import Projection
