@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Augmentation": "unitf.augmentation",
     "Batch": "unitf.batch",
+    "Command": "unitf.cli.command",
     "Features": "unitf.tokens",
     "Learner": "unitf.training.learner",
     "SampleError": "unitf.errors",
@@ -26,7 +28,9 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from unitf.augmentation import Augmentation
     from unitf.batch import Batch, TaskBatch
+    from unitf.cli.command import Command
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
     from unitf.errors import SampleError, UserError

@@ -247,7 +247,7 @@ def test_the_reference_grid_is_that_of_the_size_or_the_median_of_what_was_seen()
     made.fit([image(8, 8), image(12, 20), image(400, 16)])
     assert made.reference_grid == (3, 4)
     for scheme in ("interpolated", "learned"):
-        with pytest.raises(UserError, match="need size or grid"):
+        with pytest.raises(UserError, match="needs size or grid"):
             ImagePatches(DIM, position_embedding=scheme).build()
 
 

@@ -21,7 +21,7 @@ from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulatio
 from unitf.cli.overrides import spell_out
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
-from unitf.cli.recipe import check_recipes
+from unitf.cli.recipe import check_recipes, mentioned_names
 from unitf.cli.run_folder import SaveConfig, SharedFolder
 from unitf.cli.writable import check_folder
 from unitf.data.near import near
@@ -239,6 +239,7 @@ def _one_line(error: Exception) -> str:
         return (
             f"{key[1]}: found {denied[1]}, expected a class of unitf, of a plugin, or of "
             + " or ".join(_FOREIGN)
+            + "; a class of your own that no package has: unitf --plugin FILE.py fit …"
         )
     if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
         known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()
@@ -278,6 +279,9 @@ def _resume(argv: list[str]) -> list[str]:
     return [*begin, *argv[:at], *argv[at + 2 :], "--out", str(folder), "--ckpt_path", str(last)]
 
 
+_BY_NAME = ("augmentations", "callbacks", "loggers", "optimizers", "schedules")
+
+
 def prepare(argv: list[str]) -> list[str]:
     """Arguments for the parser; the plugins' names are known before it reads them."""
     _quieten()
@@ -288,6 +292,8 @@ def prepare(argv: list[str]) -> list[str]:
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
     argv = _resume(argv)
     check_recipes(argv)
+    # the parser finds a class by its short name only once it is imported
+    registry.resolve_named(_BY_NAME, mentioned_names(argv))
     argv = spell_out(argv)
     argv = ["--data.root" if word == "--data-root" else word for word in argv]
     return [

@@ -225,7 +225,7 @@ _OWN = {"beit": BeitPositions, "rope_mixed": MixedRotaryPositions}
 
 
 def make_positions(config: TransformerConfig, causal: bool = False) -> NoPositions:
-    """The relative positions that all blocks of a stack share, as `config.positions` says."""
+    """The relative positions that all blocks of a stack share, as `relative_positions` says."""
     return _SHARED.get(config.relative_positions, NoPositions)(config, causal)
 
 

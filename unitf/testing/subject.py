@@ -44,7 +44,7 @@ class Subject:
         """A tokenizer from the configuration of this one, after a way through JSON."""
         settings = json.loads(json.dumps(self.tokenizer.configuration()))
         cls = type(self.tokenizer)
-        made: Any = cls(DIM, **{k: _instance(v) for k, v in settings["init_args"].items()})
+        made: Any = cls(DIM, **{k: instance(v) for k, v in settings["init_args"].items()})
         return made.eval()
 
     def expect_same(self, found: Sequence[Features], where: str) -> None:
@@ -114,11 +114,11 @@ def show(tensor: Tensor) -> str:
     return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
 
 
-def _instance(settings: Any) -> Any:
+def instance(settings: Any) -> Any:
     """What `configuration()` made plain, as an object again."""
     if isinstance(settings, dict) and set(settings) == {"class_path", "init_args"}:
         cls = pkgutil.resolve_name(settings["class_path"])
-        return cls(**{key: _instance(value) for key, value in settings["init_args"].items()})
+        return cls(**{key: instance(value) for key, value in settings["init_args"].items()})
     if isinstance(settings, list):
-        return [_instance(item) for item in settings]
+        return [instance(item) for item in settings]
     return settings

@@ -10,7 +10,7 @@ from torch import nn
 
 from unitf.core.lora_weights import is_adapter
 from unitf.errors import UserError
-from unitf.registry.discovery import close_names
+from unitf.plugin_errors import close_names
 from unitf.training.optimization import LayerIds
 from unitf.training.random_state import batches_done
 

@@ -1,0 +1,50 @@
+"""What is wrong with a plugin, as one line. This file imports no torch."""
+
+import difflib
+import re
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+import pluggy
+
+from unitf.errors import UserError
+from unitf.kinds import HOOKS
+
+# files that run a plugin's code: no error of a plugin is theirs
+_OWN = {str(Path(__file__).with_name(f"{name}.py")) for name in ("discovery", "registry")}
+
+
+def close_names(name: str, names: Iterable[str]) -> list[str]:
+    """The names that a misspelt one may mean, best first; upper and lower case are alike."""
+    known = {other.lower(): other for other in names}
+    return [known[near] for near in difflib.get_close_matches(name.lower(), known, cutoff=0.5)]
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: what it is and where in the plugin it was raised."""
+    text = " ".join(str(error).split())
+    if isinstance(error, pluggy.PluginValidationError):
+        return _hook_reason(text)
+    if isinstance(error, UserError):
+        return text
+    if isinstance(error, SystemExit):
+        text = f"it ends the program (sys.exit({text}))"
+    else:
+        text = f"{type(error).__name__}: {text[:300]}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")
+        and not {"importlib", "pluggy", "pkgutil.py"} & set(Path(frame.filename).parts)
+        and frame.filename not in _OWN
+    ]
+    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
+
+
+def _hook_reason(text: str) -> str:
+    """What pluggy says of a hook, without the repr of the plugin, and with near names."""
+    if unknown := re.match(r"unknown hook '(\w+)'", text):
+        near = close_names(unknown[1], HOOKS) or HOOKS
+        return f"there is no hook {unknown[1]}; near: {', '.join(near)}"
+    return re.sub(r"^Plugin '[^']*' for hook '\w+' hookimpl definition: ", "", text)
