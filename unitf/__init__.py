@@ -9,7 +9,9 @@ __version__ = "0.1.0"
 """The version of the installed distribution."""
 
 _HOME = {
+    "Augmentation": "unitf.tokenizer.augmentation",
     "Batch": "unitf.batch",
+    "Command": "unitf.registry.command",
     "Features": "unitf.tokens",
     "Learner": "unitf.training.learner",
     "Model": "unitf.model",
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
     from unitf.errors import SampleError, UserError
     from unitf.loading import from_pretrained, load
     from unitf.model import Model
+    from unitf.registry.command import Command
     from unitf.registry.hookspecs import hookimpl
     from unitf.registry.registry import register
     from unitf.tasks.task import Task
+    from unitf.tokenizer.augmentation import Augmentation
     from unitf.tokenizer.tokenizer import Tokenizer
     from unitf.tokens import Features, Tokens
     from unitf.training.learner import Learner

@@ -12,10 +12,12 @@ _HOME = {
     "HiddenSpans": "unitf_audio.convolution",
     "Perturbation": "unitf_audio.augmentation",
     "SampleConvolutions": "unitf_audio.convolution",
+    "SoundAugmentation": "unitf_audio.augmentation",
     "SpecAugment": "unitf_audio.augmentation",
     "SpectralPatches": "unitf_audio.spectral",
     "Spectrogram": "unitf_audio.spectrogram",
     "SpectrogramFrames": "unitf_audio.spectral",
+    "SpectrumAugmentation": "unitf_audio.augmentation",
     "TelephoneTones": "unitf_audio.tones",
     "WaveformConvolution": "unitf_audio.waveform_convolution",
     "WaveformFrames": "unitf_audio.waveform",
@@ -27,17 +29,24 @@ __all__ = [
     "LogMelFrames",
     "Perturbation",
     "SampleConvolutions",
+    "SoundAugmentation",
     "SpecAugment",
     "SpectralPatches",
     "Spectrogram",
     "SpectrogramFrames",
+    "SpectrumAugmentation",
     "TelephoneTones",
     "WaveformConvolution",
     "WaveformFrames",
 ]
 
 if TYPE_CHECKING:
-    from unitf_audio.augmentation import Perturbation, SpecAugment
+    from unitf_audio.augmentation import (
+        Perturbation,
+        SoundAugmentation,
+        SpecAugment,
+        SpectrumAugmentation,
+    )
     from unitf_audio.cepstra import CepstralFrames
     from unitf_audio.convolution import HiddenSpans, SampleConvolutions
     from unitf_audio.joined import JoinedClips

@@ -1,15 +1,32 @@
 """What is changed in a sound for training; drawn from the global generators."""
 
 import random
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf import UserError
+from unitf import Augmentation, UserError
 from unitf.registry.configurable import Configurable
 from unitf_audio.sound import resample
+
+
+class SoundAugmentation(Augmentation, ABC):
+    """A random change of a waveform that a plugin brings: `perturb: {class_path: NAME}`."""
+
+    @abstractmethod
+    def __call__(self, samples: Float[Tensor, " T"], sample_rate: int) -> Float[Tensor, " _"]:
+        """The changed waveform, of any length; the sample rate is in Hz."""
+
+
+class SpectrumAugmentation(Augmentation, ABC):
+    """A random change of a spectrogram that a plugin brings: `mask: {class_path: NAME}`."""
+
+    @abstractmethod
+    def __call__(self, spectrum: Float[Tensor, "M T"], mean: float = 0.0) -> Float[Tensor, "M T"]:
+        """The changed spectrogram of M bands and T frames, whose mean is given."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
-from unitf_audio.augmentation import SpecAugment
+from unitf_audio.augmentation import SpecAugment, SpectrumAugmentation
 from unitf_audio.moments import fit_moments
 
 
@@ -39,7 +39,7 @@ class CepstralFrames(Tokenizer):
         window: int = 9,
         step: int = 3,
         stretch: float = 0.0,
-        mask: SpecAugment | None = None,
+        mask: SpecAugment | SpectrumAugmentation | None = None,
         **options: Any,
     ) -> None:
         super().__init__(dim, **options)

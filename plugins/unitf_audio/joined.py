@@ -63,6 +63,15 @@ class JoinedClips(Files):
             if len(limits) != 2 or not least <= limits[0] <= limits[1]:
                 raise UserError(f"JoinedClips({name}): expected the least and most, found {limits}")
 
+    @staticmethod
+    def examples(root: Path) -> dict[str, Any]:
+        """Two speakers and two digits, for `unitf plugins check JoinedClips`."""
+        import soundfile
+
+        for name in ("0_ann", "1_ann", "0_bob", "1_bob"):
+            soundfile.write(root / f"{name}.wav", np.full(400, int(name[0]) / 10), 8_000)
+        return {"path": {"train": "."}, "pattern": "{label}_{speaker}.wav", "speaker": "speaker"}
+
     def read(self, split: str, root: Path) -> Sequence[Sample]:
         clips = super().read(split, root)
         return Strings(self, split, clips) if len(clips) else []

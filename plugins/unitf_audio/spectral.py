@@ -13,7 +13,12 @@ from torch.nn import functional
 from unitf import Features, Tokenizer, UserError
 from unitf.tokenizer.canvas import Canvas
 from unitf.tokenizer.position_embedding import PositionEmbeddingName
-from unitf_audio.augmentation import Perturbation, SpecAugment
+from unitf_audio.augmentation import (
+    Perturbation,
+    SoundAugmentation,
+    SpecAugment,
+    SpectrumAugmentation,
+)
 from unitf_audio.moments import fit_moments
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.spectrogram import Spectrogram
@@ -45,8 +50,8 @@ class SpectralTokenizer(Tokenizer, ABC):
         spectrogram: Spectrogram | None = None,
         normalise: Literal["bands", "global", "none"] = "bands",
         max_seconds: float | None = None,
-        perturb: Perturbation | None = None,
-        mask: SpecAugment | None = None,
+        perturb: Perturbation | SoundAugmentation | None = None,
+        mask: SpecAugment | SpectrumAugmentation | None = None,
         position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         min_seconds: float | None = None,
@@ -126,8 +131,8 @@ class SpectrogramFrames(SpectralTokenizer):
         frames_per_token: int = 1,
         normalise: Literal["bands", "global", "none"] = "bands",
         max_seconds: float | None = None,
-        perturb: Perturbation | None = None,
-        mask: SpecAugment | None = None,
+        perturb: Perturbation | SoundAugmentation | None = None,
+        mask: SpecAugment | SpectrumAugmentation | None = None,
         position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,
@@ -180,8 +185,8 @@ class SpectralPatches(SpectralTokenizer):
         band_step: int | None = None,
         normalise: Literal["bands", "global", "none"] = "bands",
         max_seconds: float | None = None,
-        perturb: Perturbation | None = None,
-        mask: SpecAugment | None = None,
+        perturb: Perturbation | SoundAugmentation | None = None,
+        mask: SpecAugment | SpectrumAugmentation | None = None,
         position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,

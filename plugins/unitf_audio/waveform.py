@@ -9,7 +9,7 @@ from einops import rearrange
 
 from unitf import Features, Tokenizer, UserError
 from unitf.tokenizer.tokenizer import PositionEmbeddingName
-from unitf_audio.augmentation import Perturbation
+from unitf_audio.augmentation import Perturbation, SoundAugmentation
 from unitf_audio.moments import fit_moments
 from unitf_audio.sound import example_sounds, read_sound
 
@@ -34,7 +34,7 @@ class WaveformFrames(Tokenizer):
         sample_rate: int = 16_000,
         window: float = 0.02,
         max_seconds: float | None = None,
-        perturb: Perturbation | None = None,
+        perturb: Perturbation | SoundAugmentation | None = None,
         position_embedding: PositionEmbeddingName = "sinusoidal",
         max_tokens: int | None = None,
         **options: Any,

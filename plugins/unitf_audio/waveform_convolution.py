@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from unitf import Features, Tokenizer
 from unitf.tokenizer.tokenizer import PositionEmbeddingName
-from unitf_audio.augmentation import Perturbation
+from unitf_audio.augmentation import Perturbation, SoundAugmentation
 from unitf_audio.convolution import HiddenSpans, SampleConvolutions, SampleEncoder
 from unitf_audio.sound import example_sounds, read_sound
 
@@ -39,7 +39,7 @@ class WaveformConvolution(Tokenizer):
         sample_rate: int = 16_000,
         normalise: bool = True,
         max_seconds: float | None = None,
-        perturb: Perturbation | None = None,
+        perturb: Perturbation | SoundAugmentation | None = None,
         hide: HiddenSpans | None = None,
         position_embedding: PositionEmbeddingName = "none",
         **options: Any,

@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from unitf.registry.hookspecs import Register, hookimpl
 
-_HOME = {"ImagePatches": "unitf_image.image_patches", "ScannedDigits": "unitf_image.digits"}
-__all__ = ["ImagePatches", "ScannedDigits"]
+_HOME = {
+    "ImageAugmentation": "unitf_image.augmentation_steps",
+    "ImagePatches": "unitf_image.image_patches",
+    "ScannedDigits": "unitf_image.digits",
+}
+__all__ = ["ImageAugmentation", "ImagePatches", "ScannedDigits"]
 
 if TYPE_CHECKING:
+    from unitf_image.augmentation_steps import ImageAugmentation
     from unitf_image.digits import ScannedDigits
     from unitf_image.image_patches import ImagePatches
 

@@ -2,14 +2,18 @@
 
 import difflib
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from unitf.errors import UserError
+from unitf.tokenizer.augmentation import augmentation_names, registered_augmentation
 from unitf_image.augmentation_steps import (
     Affine,
     AugmentStep,
@@ -17,10 +21,11 @@ from unitf_image.augmentation_steps import (
     Erase,
     Fill,
     Flip,
+    ImageAugmentation,
     Jitter,
     Rand,
     ResizedCrop,
-)
+)  # fmt: skip
 from unitf_image.image_files import Pixels
 
 Setting = bool | int | float | str | list[int | float] | None
@@ -86,12 +91,29 @@ def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[AugmentStep
     for name, setting in settings.items():
         if setting is None or setting is False:  # so that a YAML can take back another's step
             continue
-        step = _own(name, setting) if name in STEPS else _torchvision(name, setting)
+        if name in STEPS:
+            step = _own(name, setting)
+        elif (step := registered_augmentation(ImageAugmentation, name, setting)) is not None:
+            _refuse_two(name)
+        else:
+            step = _torchvision(name, setting)
         if isinstance(step, ResizedCrop):
             resized_crop = step
         else:
             steps.append(step)
     return resized_crop, steps
+
+
+def _refuse_two(name: str) -> None:
+    """Refuses a name that a plugin and torchvision both have; torchvision is not imported."""
+    spec = find_spec("torchvision")
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        text = Path(folder, "transforms", "v2", "__init__.py").read_text(encoding="utf-8")
+        if re.search(rf"\b{name}\b", text):
+            raise UserError(
+                f"augment: {name} is the name of a class of a plugin and of one of torchvision: "
+                "expected a name of its own (`register(…, name=…)`)"
+            )
 
 
 def _own(name: str, setting: Any) -> Any:
@@ -130,7 +152,7 @@ def _torchvision(name: str, setting: Any) -> Torchvision:
     from torchvision.transforms import v2
 
     known = [n for n, c in vars(v2).items() if isinstance(c, type) and issubclass(c, v2.Transform)]
-    _check_names("augment", [name], [*STEPS, *known])
+    _check_names("augment", [name], [*STEPS, *augmentation_names(), *known])
     setting = {} if setting is True else setting
     if not isinstance(setting, Mapping):
         raise UserError(f"augment: {name}: expected a dictionary of arguments, found {setting!r}")
@@ -151,4 +173,5 @@ def _check_names(location: str, found: Iterable[str], known: list[str]) -> None:
                 if near
                 else f"; there are {', '.join(known)}"
             )
-            raise UserError(f"{location}: unknown name {name!r}{hint}")
+            own = "; is it in a plugin that is not loaded?" if location == "augment" else ""
+            raise UserError(f"{location}: unknown name {name!r}{hint}{own}")

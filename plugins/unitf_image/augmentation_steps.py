@@ -6,6 +6,7 @@ from it costs a twentieth of one from torch or NumPy.
 
 import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,12 +19,26 @@ from PIL import Image
 from torch import Tensor
 
 from unitf.errors import UserError
+from unitf.tokenizer.augmentation import Augmentation
 from unitf_image.image_files import Pixels, to_channels
 from unitf_image.resizing import Size, resize
 
 Fill = Float[np.ndarray, " C"]  # the mean colour; 1 is white
 AugmentStep = Callable[[Pixels, Fill], Pixels]
 Range = tuple[float, float] | list[float]
+
+
+class ImageAugmentation(Augmentation, ABC):
+    """A random change of an image that a plugin brings: `augment: {NAME: {ARGUMENT: …}}`."""
+
+    @abstractmethod
+    def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
+        """The changed image, of the same number of channels and the same type.
+
+        Args:
+            pixels: C×H×W, of uint8 (0 to 255) or float32.
+            fill: the mean colour (C), where 1 is white.
+        """
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -171,6 +172,18 @@ class Forecast(Task):
         return [
             {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(view)
         ]
+
+    @staticmethod
+    def examples() -> dict[str, Any]:
+        """What `unitf plugins check Forecast` tries."""
+        random = np.random.default_rng(0)
+        samples = [
+            {"series": random.normal(size=(16, c)).cumsum(0), "next": random.normal(size=(3, c))}
+            for c in (1, 2, 3, 2)
+        ]
+        settings = {"inputs": ["series"], "target": "next", "horizon": 3, "num_patches": 4}
+        tokenizers = {"series": lambda dim: SeriesPatches(dim, patch=4)}
+        return {"init_args": settings, "samples": samples, "tokenizers": tokenizers}
 
     def _channels(self, view: TaskBatch) -> list[range]:
         """Of each sample the numbers of its channels among all."""

@@ -33,6 +33,19 @@ class SquadFiles(FileSource):
                 raise
             raise UserError(f"{file}: not JSON ({error})") from error
 
+    @staticmethod
+    def examples(root: Path) -> dict[str, Any]:
+        """One paragraph with two questions, for `unitf plugins check SquadFiles`."""
+        answers = {"Who lives here?": [{"text": "Anna", "answer_start": 0}], "Who left?": []}
+        asked = [
+            {"id": str(number), "question": question, "answers": some}
+            for number, (question, some) in enumerate(answers.items())
+        ]
+        paragraph = {"context": "Anna lives here.", "qas": asked}
+        content = {"data": [{"title": "A house", "paragraphs": [paragraph]}]}
+        (root / "squad.json").write_text(json.dumps(content), encoding="utf-8")
+        return {"path": {"train": "squad.json"}}
+
 
 def _questions(articles: list[Any]) -> Iterator[dict[str, Any]]:
     for number, article in enumerate(articles):

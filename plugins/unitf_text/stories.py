@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from unitf.batch import Sample
 from unitf.data.sources.file_source import FileSource, lines_of
@@ -33,6 +34,14 @@ class Stories(FileSource):
             data = value if isinstance(value, bytes) else Path(value).read_bytes()
             samples += [{**columns, **sample} for sample in read_stories(data, name)]
         return samples
+
+    @staticmethod
+    def examples(root: Path) -> dict[str, Any]:
+        """One story with two questions, for `unitf plugins check Stories`."""
+        lines = ["1 Mary went home.", "2 Where is Mary?\thome\t1", "3 John went out."]
+        text = "\n".join([*lines, "4 Where is John?\tout\t3"])
+        (root / "qa1_train.txt").write_text(text, encoding="utf-8")
+        return {"path": {"train": "qa1_train.txt"}}
 
 
 def _cut(path: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from importlib import import_module
 from unitf import __version__, registry
 from unitf.errors import UserError, close_names
 from unitf.nn.reference_mode import reference_mode
+from unitf.registry.command import Command
 
 TRAINING = {
     "fit": "train a model from a YAML file",
@@ -62,11 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, rest: list[str], parser: argparse.ArgumentParser) -> int:
     verb, arguments = (rest[0], rest[1:]) if rest else ("--help", [])
+    for path in options.plugin:
+        registry.load_file(path)
+    own = [*TRAINING, *OTHERS, *EXCHANGE]
     if verb in ("-h", "--help"):
+        parser.epilog = _epilog({c.name: _line(c) for c in registry.commands(own, quick=True)})
         parser.print_help()
         return 0
-    verbs = [*TRAINING, *OTHERS, *EXCHANGE]
-    if verb not in verbs:
+    if verb not in own and verb not in (
+        verbs := [*own, *(command.name for command in registry.commands(own))]
+    ):
         near = close_names(verb, verbs)
         hint = f"near: {near[0]}" if near else f"expected one of {', '.join(verbs)}"
         raise UserError(f"there is no verb {verb!r}; {hint}")
@@ -75,9 +81,9 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
 
 
 def _do(verb: str, arguments: list[str], options: argparse.Namespace) -> int:
-    for path in options.plugin:
-        registry.load_file(path)
     if verb == "plugins":
+        if arguments[:1] != ["new"]:  # the list says which names cannot be verbs
+            registry.commands([*TRAINING, *OTHERS, *EXCHANGE])
         return _call(OTHERS[verb][1], arguments)
     if (broken := registry.broken_summary()) is not None:
         print(f"unitf: warning: {broken}", file=sys.stderr)  # noqa: T201
@@ -87,23 +93,48 @@ def _do(verb: str, arguments: list[str], options: argparse.Namespace) -> int:
         return _call("unitf.cli.import_export", verb, arguments)
     if verb == "predict" and any(a.partition("=")[0] == "--checkpoint" for a in arguments):
         return _call("unitf.cli.predict", arguments)
-    return _call("unitf.cli.training_cli", verb, arguments)
+    if verb in TRAINING:
+        return _call("unitf.cli.training_cli", verb, arguments)
+    return _run_command(verb, arguments)
+
+
+def _run_command(verb: str, arguments: list[str]) -> int:
+    """Runs the command of a plugin."""
+    command: Command = registry.find("commands", verb)()
+    parser = argparse.ArgumentParser(
+        prog=f"unitf {verb}", description=type(command).__doc__, allow_abbrev=False
+    )
+    command.add_arguments(parser)
+    status = command.run(parser.parse_args(arguments))
+    if status is not None and not isinstance(status, int):
+        kind = type(command).__name__
+        raise UserError(f"{kind}.run gave {status!r:.80}, expected an exit status or None")
+    return status or 0
 
 
 def _call(module: str, *arguments: str | list[str]) -> int:
     return import_module(module).main(*arguments) or 0
 
 
+def _line(command: registry.Record) -> str:
+    return f"{command.help} ({command.plugin})".strip()
+
+
+def _epilog(others: dict[str, str]) -> str:
+    """The list of verbs, those of plugins after unitf's own."""
+    verbs = {**TRAINING, **{verb: line for verb, (line, _) in OTHERS.items()}, **EXCHANGE, **others}
+    width = max(10, *(len(verb) + 2 for verb in verbs))
+    lines = "\n".join(f"  {verb:<{width}}{line}" for verb, line in verbs.items())
+    return f"verbs:\n{lines}\n\n`unitf VERB --help` explains a verb."
+
+
 def _parser() -> argparse.ArgumentParser:
     """The options that stand before or after any verb; `--help` after a verb is the verb's own."""
-    verbs = {**TRAINING, **{verb: line for verb, (line, _) in OTHERS.items()}, **EXCHANGE}
     parser = argparse.ArgumentParser(
         prog="unitf",
         usage="unitf [--plugin FILE] [--plain] [--traceback] VERB …",
         description="One Transformer core for every modality.",
-        epilog="verbs:\n"
-        + "\n".join(f"  {verb:<10}{line}" for verb, line in verbs.items())
-        + "\n\n`unitf VERB --help` explains a verb.",
+        epilog=_epilog({}),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
         allow_abbrev=False,
@@ -114,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         action="append",
         default=[],
-        help="load a Python file with a Tokenizer, Task or Source (may be repeated)",
+        help="load a Python file with classes of your own (may be repeated)",
     )
     parser.add_argument(
         "--plain", action="store_true", help="compute without fast paths, to compare with them"

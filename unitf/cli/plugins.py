@@ -19,6 +19,7 @@ from rich.table import Table
 from unitf import registry
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError
+from unitf.registry.kinds import KINDS
 
 MARKS = {"passed": "[green]✓[/]", "skipped": "[yellow]–[/]", "failed": "[red]✗[/]"}
 
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unitf plugins", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|check|new")
     listing = verbs.add_parser("list", help="what is installed, and why something is broken")
-    check = verbs.add_parser("check", help="whether a tokenizer keeps to what unitf relies on")
+    check = verbs.add_parser("check", help="whether a class keeps to what unitf relies on")
     check.add_argument("name", help="of a class, a plugin or a package, as in the list")
     for verb in (listing, check):
         verb.add_argument("--json", action="store_true", help="as JSON")
@@ -67,7 +68,9 @@ def _list(console: Console) -> int:
     table = Table("name", "registers", "class", "package", "version", box=None, pad_edge=False)
     for entry in registry.records():
         if not entry.reason:
-            table.add_row(entry.name, entry.kind[:-1], entry.path, entry.package, entry.version)
+            table.add_row(
+                entry.name, KINDS[entry.kind].one, entry.path, entry.package, entry.version
+            )
     console.print(table)
     for entry in registry.records():
         if entry.reason:
@@ -98,7 +101,10 @@ def _check(name: str, console: Console | None) -> int:
 
 
 def _named(name: str) -> list[registry.Record]:
-    """The records of a class, a plugin or a package; of these, tokenizers have checks."""
+    """The records of a class, a plugin or a package.
+
+    Of these, tokenizers, tasks and sources have checks.
+    """
     entries = [e for e in registry.records() if name in (e.name, e.path, e.plugin, e.package)]
     if not entries:
         registry.find("tokenizers", name)  # raises, with near names
@@ -108,6 +114,7 @@ def _named(name: str) -> list[registry.Record]:
 def _outcomes(entry: registry.Record) -> Any:
     """Yields the outcome of each check of what a plugin registered."""
     from unitf import testing  # torch
+    from unitf.testing.registered import run_class_checks
 
     reason = entry.reason
     if not reason:
@@ -118,17 +125,8 @@ def _outcomes(entry: registry.Record) -> Any:
     if reason:
         yield testing.Outcome("loads", "failed", reason)
         return
-    yield testing.Outcome("loads", "passed", f"a {entry.kind[:-1]}")
-    if entry.kind != "tokenizers":
-        return
-    if not hasattr(cls, "examples"):
-        advice = (
-            f"{entry.name} has no examples(): give it a static method that returns a handful of "
-            "raw values, or call unitf.testing.check_tokenizer with values of your own"
-        )
-        yield testing.Outcome("has examples", "failed", advice)
-        return
-    yield from testing.run_checks(cls, list(cls.examples()))
+    yield testing.Outcome("loads", "passed", f"a {KINDS[entry.kind].one}")
+    yield from run_class_checks(entry.kind, cls)
 
 
 # ---- new -------------------------------------------------------------------------------

@@ -1,19 +1,17 @@
 """What is checked in a recipe (YAML) before the parser sees it: syntax, and names of classes."""
 
+import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import yaml
 
 from unitf import registry
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
+from unitf.registry.kinds import KINDS
 
-_CLASS_KEYS = {  # where a recipe names classes of ours, by name of its own choice
-    ("model", "tokenizers"): "tokenizers",
-    ("model", "tasks"): "tasks",
-    ("data", "sources"): "sources",
-}
 _LARGEST = 1_000_000  # characters
 _MOST_ALIASES = 100
 
@@ -71,24 +69,63 @@ def check_recipes(argv: list[str]) -> None:
     """
     for file in files_of(argv):
         recipe = read_recipe(file)
-        for (part, group), kind in _CLASS_KEYS.items():
-            named = (
-                (recipe.get(part) or {}).get(group) if isinstance(recipe.get(part), dict) else {}
-            )
-            for name, setting in (named or {}).items() if isinstance(named, dict) else ():
-                path = setting.get("class_path") if isinstance(setting, dict) else setting
-                if isinstance(path, str):
-                    _check_class(kind, path, f"{file}: {part}.{group}.{name}")
+        for kind, row in KINDS.items():
+            if row.place:
+                for place, path in _named_at(recipe, row.place.split(".")):
+                    _check_class(kind, path, f"{file}: {place}")
+
+
+def mentioned_names(argv: list[str]) -> set[str]:
+    """All words of a command line and of its recipes that can be the name of a class."""
+    texts = [file.read_text(encoding="utf-8", errors="replace") for file in files_of(argv)]
+    return set(re.findall(r"[^\W\d]\w*", " ".join([*argv, *texts])))
+
+
+def _named_at(value: Any, keys: list[str], place: str = "") -> Iterator[tuple[str, str]]:
+    """The class paths that a recipe gives below some keys, each with its place."""
+    if keys:
+        if isinstance(value, dict):
+            names = value if keys[0] == "*" else [name for name in value if name == keys[0]]
+            for name in names:
+                yield from _named_at(value[name], keys[1:], f"{place}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named_at(item, [], place)
+    else:
+        path = value.get("class_path") if isinstance(value, dict) else value
+        if isinstance(path, str):
+            yield place, path
 
 
 def _check_class(kind: str, path: str, location: str) -> None:
     try:
-        registry.find(kind, path)
+        if KINDS[kind].foreign and path not in registry.names(kind):
+            _check_foreign(kind, path)
+        else:
+            registry.find(kind, path)
     except UserError as error:
-        hint = ""
-        if "." in path:
-            hint = "; a class of your own that no package has: unitf --plugin FILE.py fit …"
-        raise UserError(f"{location}: {error}{hint}") from error
+        hint = "; a class of your own that no package has: unitf --plugin FILE.py fit …"
+        own = "." in path or KINDS[kind].foreign
+        raise UserError(f"{location}: {error}{hint if own else ''}") from error
+
+
+def _check_foreign(kind: str, name: str) -> None:
+    """Checks a short name where classes that nobody registered may be named as well."""
+    if "." in name:  # the parser refuses what is not allowed
+        return
+    known = {cls.__name__ for base in KINDS[kind].bases for cls in _subclasses(resolve_name(base))}
+    if name not in known:
+        near = close_names(name, known)
+        raise UserError(
+            f"no {KINDS[kind].one} is called {name!r}; "
+            + (f"near: {', '.join(near)}" if near else f"known: {', '.join(sorted(known))}")
+        )
+
+
+def _subclasses(base: type) -> Iterator[type]:
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _subclasses(cls)
 
 
 def read_recipe(file: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulatio
 from unitf.cli.overrides import spell_out
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.pretrained import Inherited
-from unitf.cli.recipe import check_recipes
+from unitf.cli.recipe import check_recipes, mentioned_names
 from unitf.cli.renamed import refuse_old_words, update_file
 from unitf.cli.run_folder import SaveConfig, SharedFolder
 from unitf.cli.writable import check_folder
@@ -240,6 +240,7 @@ def _one_line(error: Exception) -> str:
         return (
             f"{key[1]}: found {denied[1]}, expected a class of unitf, of a plugin, or of "
             + " or ".join(_FOREIGN)
+            + "; a class of your own that no package has: unitf --plugin FILE.py fit …"
         )
     if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
         known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()
@@ -281,6 +282,9 @@ def _resume(argv: list[str]) -> list[str]:
     return [*begin, *argv[:at], *argv[at + 2 :], "--out", str(folder), "--ckpt_path", str(last)]
 
 
+_BY_NAME = ("augmentations", "callbacks", "loggers", "optimizers", "schedules")
+
+
 def prepare(argv: list[str]) -> list[str]:
     """Arguments for the parser; the plugins' names are known before it reads them."""
     _quieten()
@@ -292,6 +296,8 @@ def prepare(argv: list[str]) -> list[str]:
     argv = _resume(argv)
     refuse_old_words(argv, _OWNERS)
     check_recipes(argv)
+    # the parser finds a class by its short name only once it is imported
+    registry.resolve_named(_BY_NAME, mentioned_names(argv))
     argv = spell_out(argv)
     argv = ["--data.root" if word == "--data-root" else word for word in argv]
     return [

@@ -4,6 +4,7 @@ from unitf.registry.discovery import Record
 from unitf.registry.registry import (
     Registry,
     broken_summary,
+    commands,
     entries_of,
     find,
     homes,
@@ -17,12 +18,14 @@ from unitf.registry.registry import (
     register,
     resolve,
     resolve_all,
+    resolve_named,
 )
 
 __all__ = [
     "Record",
     "Registry",
     "broken_summary",
+    "commands",
     "entries_of",
     "find",
     "homes",
@@ -36,4 +39,5 @@ __all__ = [
     "register",
     "resolve",
     "resolve_all",
+    "resolve_named",
 ]

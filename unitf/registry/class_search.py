@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from unitf import registry
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names
 from unitf.registry import discovery
 from unitf.registry.arguments import classes_of
 from unitf.registry.class_names import (
@@ -249,5 +249,5 @@ def _absent(named: Named, what: str) -> str:
     names = [entry.name for entry in entries if same_distribution(entry.package, package)]
     if kind and not names and discovery.wanted_plugins() is not None:
         return f"{package}, which UNITF_PLUGINS leaves out"
-    near = discovery.close_names(name, names)
+    near = close_names(name, names)
     return f"{told}, which has no {name}" + (f"; near: {', '.join(near)}" if near else "")

@@ -7,34 +7,24 @@ import os
 import pkgutil
 import re
 import sys
-import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-import pluggy
-
-from unitf.errors import UserError, close_names
-from unitf.registry.core_parts import CORE_PARTS
+from unitf.errors import UserError
+from unitf.registry.kinds import HOOKS, KINDS
+from unitf.registry.plugin_errors import one_line
 
 GROUP = "unitf"
-KINDS = {
-    "tokenizers": "unitf.tokenizer.tokenizer.Tokenizer",
-    "tasks": "unitf.tasks.task.Task",
-    "sources": "unitf.data.source.Source",
-    "hubs": "unitf.interop.hub.Hub",
-    "architectures": "unitf.interop.architecture.Architecture",
-    "norms": "unitf.core.norms.Norm",
-    "activations": "unitf.core.activations.Activation",
-    "feedforwards": "unitf.core.feedforward.FeedForward",
-    "relative_positions": "unitf.core.relative_positions.RelativePositions",
-}
-HOOKS = [f"register_{kind}" for kind in KINDS]
+# saved models and recipes know these by the names of their classes
+NAMED_BY_CLASS = ("tokenizers", "tasks", "sources", "hubs", "architectures")
 _LAZY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -51,6 +41,7 @@ class Record:
     reason: str = ""  # why it does not work
     target: Any = None  # the class, or "module:Class" until it is used
     claimed: bool = False  # whether nothing but another package's claim to the name is wrong
+    help: str = ""  # one line about it, if it has one
 
     @property
     def status(self) -> str:
@@ -59,6 +50,20 @@ class Record:
     @property
     def owner(self) -> str:
         return f"{self.package} {self.version}".strip()
+
+
+@runtime_checkable
+class EntryPoint(Protocol):
+    """What is used of `importlib.metadata.EntryPoint`, which takes long to import."""
+
+    name: str
+    value: str
+    pattern: Any
+
+    @property
+    def module(self) -> str: ...
+
+    def load(self) -> Any: ...
 
 
 # ---- finding ---------------------------------------------------------------------------
@@ -72,12 +77,31 @@ def wanted_plugins() -> set[str] | None:
     return {name.strip() for name in value.split(",")} - {"", "none"}
 
 
-def entry_points() -> list[tuple[Record, metadata.EntryPoint | None]]:
+def has_strangers() -> bool:
+    """Whether files on `sys.path` say that another package than unitf brings plugins.
+
+    It is quicker than `entry_points`, and blind to packages that lie in no folder.
+    """
+    for folder in sys.path:
+        with suppress(OSError), os.scandir(folder or ".") as entries:
+            for entry in entries:
+                name = entry.name
+                if name.endswith((".dist-info", ".egg-info")) and not name.startswith("unitf-"):
+                    with suppress(OSError):
+                        text = Path(entry.path, "entry_points.txt").read_bytes()
+                        if f"[{GROUP}]".encode() in text:
+                            return True
+    return False
+
+
+def entry_points() -> list[tuple[Record, EntryPoint | None]]:
     """Where each plugin comes from and its entry point: unitf's own first, then by package.
 
     Not `metadata.entry_points`, which one unreadable package spoils for all.
     """
-    found: dict[str, list[tuple[Record, metadata.EntryPoint | None]]] = {}
+    from importlib import metadata  # a third of the time of `unitf --help`, which needs none
+
+    found: dict[str, list[tuple[Record, EntryPoint | None]]] = {}
     for distribution in metadata.distributions():
         text = distribution.read_text("entry_points.txt") or ""
         if f"[{GROUP}]" not in text:
@@ -132,7 +156,7 @@ def visible(plugin: Any) -> Any:
 
 
 def classes_of(module: Any) -> Iterator[tuple[str, type]]:
-    """The tokenizers, tasks and sources that a module defines, each with its kind."""
+    """The classes of any kind that a module defines, each with its kind."""
     for value in vars(module).values():
         kind = kind_of(value)
         if kind and value.__module__ == module.__name__ and not inspect.isabstract(value):
@@ -161,15 +185,13 @@ def class_path(cls: type) -> str:
 def kind_of(cls: Any) -> str | None:
     """Of which kind a class is, told by its bases' paths: nothing is imported for it."""
     bases = {class_path(base) for base in getattr(cls, "__mro__", ())}
-    return next((kind for kind, base in KINDS.items() if base in bases), None)
+    return next((kind for kind, row in KINDS.items() if bases & {*row.bases}), None)
 
 
-def to_record(kind: str, target: Any, origin: Record, name: str | None = None) -> Record:
-    """The record of what was given to `register`: a class, or "module:Class".
-
-    Args:
-        name: the short name; None: that of the class.
-    """
+def to_record(
+    kind: str, target: Any, origin: Record, name: str | None = None, help: str = ""
+) -> Record:
+    """The record of what was given to `register`: a class, or "module:Class"."""
     if isinstance(target, str):
         path = target.replace(":", ".")
         reason = "" if _LAZY.fullmatch(target) else f"expected 'module:Class', found {target!r}"
@@ -177,15 +199,29 @@ def to_record(kind: str, target: Any, origin: Record, name: str | None = None) -
         path, reason = class_path(target), fault(kind, target)
     else:
         path, reason = type(target).__name__, fault(kind, target)
-    if name is not None and kind not in CORE_PARTS:
+    if name is not None and kind in NAMED_BY_CLASS:
         reason = reason or f"{kind} have the names of their classes, found name={name!r}"
-    name = name or path.rpartition(".")[2]
-    return replace(origin, kind=kind, name=name, path=path, reason=reason, target=target)
+    if kind == "commands":
+        name, help, fault_of_name = described_command(target, path, name, help)
+        reason = reason or fault_of_name
+    name = path.rpartition(".")[2] if name is None else name
+    return replace(origin, kind=kind, name=name, path=path, reason=reason, target=target, help=help)
+
+
+def described_command(target: Any, path: str, name: str | None, help: str) -> tuple[str, str, str]:
+    """The verb of a command, the line that `unitf --help` shows, and why it can be no verb."""
+    words = re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", path.rpartition(".")[2])
+    verb = name or getattr(target, "name", "") or "-".join(words).lower()
+    line = help or getattr(target, "help", "") or (getattr(target, "__doc__", "") or "")
+    line = line.strip().partition("\n")[0]
+    if not re.fullmatch("[a-z][a-z0-9-]*", verb):
+        return verb, line, f"expected a verb of lower-case letters and hyphens, found {verb!r}"
+    return verb, line, ""
 
 
 def fault(kind: str, target: Any) -> str:
     """Why an object is no usable class of a kind; empty if it is one."""
-    expected = f"expected a subclass of {KINDS[kind]}"
+    expected = f"expected a subclass of {' or '.join(KINDS[kind].bases)}"
     if not isinstance(target, type):
         return f"{expected}, found {target!r:.80}"
     if kind_of(target) != kind:
@@ -199,7 +235,7 @@ def fault(kind: str, target: Any) -> str:
 def absence(module: str, name: str) -> str:
     """Why module:name cannot be there, read from the source, not imported; empty if it may be."""
     try:
-        spec = find_spec(module)
+        spec = _specification(module)
         if spec is None:
             return f"there is no module {module}"
         if spec.origin is None or not spec.origin.endswith(".py"):
@@ -215,11 +251,24 @@ def absence(module: str, name: str) -> str:
     return f"module {module} has no {name}"
 
 
+def _specification(module: str) -> ModuleSpec | None:
+    """Where a module lies; unlike `find_spec` it imports none of the packages that it is in."""
+    top, *rest = module.split(".")
+    spec, name = find_spec(top), top
+    for part in rest:
+        if spec is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations or [])
+    return spec
+
+
 def silence(plugin: Any) -> str:
     """Why a plugin that registered nothing did not."""
     if present := [hook for hook in HOOKS if hasattr(plugin, hook)]:
         return f"{present[0]} registers nothing (is it marked with @unitf.hookimpl?)"
-    return f"it brings nothing: expected a hook {' or '.join(HOOKS)}"
+    kinds = ", ".join(row.one for row in KINDS.values())
+    return f"it brings nothing: expected a hook ({', '.join(HOOKS)}) or a class ({kinds})"
 
 
 def mark_claims(entries: list[Record]) -> None:
@@ -239,32 +288,3 @@ def claim(claimants: list[Record]) -> str:
     """That several packages have the same name, and which."""
     each = " and ".join(f"{entry.owner} ({entry.path})" for entry in claimants)
     return f"the name {claimants[0].name} is claimed by {each}"
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line: what it is and where in the plugin it was raised."""
-    text = " ".join(str(error).split())
-    if isinstance(error, pluggy.PluginValidationError):
-        return _hook_reason(text)
-    if isinstance(error, UserError):
-        return text
-    if isinstance(error, SystemExit):
-        text = f"it ends the program (sys.exit({text}))"
-    else:
-        text = f"{type(error).__name__}: {text[:300]}"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<")
-        and not {"importlib", "pluggy", "pkgutil.py"} & set(Path(frame.filename).parts)
-        and frame.filename not in (__file__, f"{Path(__file__).parent}/registry.py")
-    ]
-    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
-
-
-def _hook_reason(text: str) -> str:
-    """What pluggy says of a hook, without the repr of the plugin, and with near names."""
-    if unknown := re.match(r"unknown hook '(\w+)'", text):
-        near = close_names(unknown[1], HOOKS) or HOOKS
-        return f"there is no hook {unknown[1]}; near: {', '.join(near)}"
-    return re.sub(r"^Plugin '[^']*' for hook '\w+' hookimpl definition: ", "", text)

@@ -1,58 +1,41 @@
-"""The hooks of a plugin, one line each. This file imports no torch."""
+"""The hooks of a plugin: one for each kind of class. This file imports no torch."""
 
-from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Protocol, runtime_checkable
 
 import pluggy
+
+from unitf.registry.kinds import KINDS, Kind
 
 API_VERSION = 1  # a plugin may say `unitf_api = 1` to be told when it is too old or too new
 hookspec = pluggy.HookspecMarker("unitf")
 hookimpl = pluggy.HookimplMarker("unitf")
 """A decorator that marks a function of a plugin as one of the hooks below."""
 
-# A class, or "package.module:Class", which is imported only when it is used.
-Register = Callable[..., None]
+
+@runtime_checkable
+class Register(Protocol):
+    """What a hook is called with."""
+
+    def __call__(self, target: Any, name: str | None = None, help: str = "") -> None:
+        """Registers one class.
+
+        Args:
+            target: the class, or "package.module:Class", which is imported when it is used.
+            name: how recipes call it; by default the name of the class.
+            help: one line about it; `unitf --help` shows that of a command.
+        """
 
 
-@hookspec
-def register_tokenizers(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.Tokenizer` of the plugin."""
+def _specification(kind: str, row: Kind) -> Any:
+    def hook(register: Register) -> None: ...
+
+    hook.__name__ = hook.__qualname__ = f"register_{kind}"
+    hook.__doc__ = f"Call `register(cls)` for each {row.one} of the plugin ({row.bases[0]})."
+    return hookspec(hook)
 
 
-@hookspec
-def register_tasks(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.Task` of the plugin."""
-
-
-@hookspec
-def register_sources(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.Source` of samples of the plugin."""
-
-
-@hookspec
-def register_hubs(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.interop.Hub` of published models of the plugin."""
-
-
-@hookspec
-def register_architectures(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.interop.Architecture` of the plugin."""
-
-
-@hookspec
-def register_norms(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.core.Norm` of the plugin; `name="rms"` renames it."""
-
-
-@hookspec
-def register_activations(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.core.Activation` of the plugin, as for norms."""
-
-
-@hookspec
-def register_feedforwards(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.core.FeedForward` of the plugin, as for norms."""
-
-
-@hookspec
-def register_relative_positions(register: Register) -> None:
-    """Call `register(cls)` for each `unitf.core.RelativePositions` of the plugin, as for norms."""
+# pluggy looks for the specifications among the attributes of an object
+SPECIFICATIONS = SimpleNamespace(
+    **{f"register_{kind}": _specification(kind, row) for kind, row in KINDS.items()}
+)

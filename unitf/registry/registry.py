@@ -8,12 +8,11 @@ import os
 import pkgutil
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +21,9 @@ import pluggy
 from unitf.errors import UserError, close_names
 from unitf.registry import builtin, discovery, hookspecs
 from unitf.registry.core_parts import CORE_PARTS
-from unitf.registry.discovery import KINDS, Record, class_path, to_record
+from unitf.registry.discovery import EntryPoint, Record, class_path, to_record
+from unitf.registry.kinds import KINDS
+from unitf.registry.plugin_errors import one_line
 
 AnyClass = TypeVar("AnyClass", bound=type)
 
@@ -32,7 +33,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.manager = pluggy.PluginManager(discovery.GROUP)
-        self.manager.add_hookspecs(hookspecs)
+        self.manager.add_hookspecs(hookspecs.SPECIFICATIONS)
         self.discovered = False
         self.entries: list[Record] = []
         self.owned: set[str] = {"unitf"}  # modules whose classes may be named in YAML
@@ -72,15 +73,15 @@ class Registry:
     def load(self, origin: Record, point: EntryPoint) -> None:
         """Loads one plugin; whatever goes wrong becomes the reason of its record."""
         try:
-            if point.pattern.match(point.value) is None:
+            if (parts := point.pattern.match(point.value)) is None:
                 raise UserError(f"its entry point names no module: {point.value!r}")
             with redirect_stdout(sys.stderr):  # a plugin that prints must not spoil --json
                 entries = self.call(point.load(), origin)
         except (Exception, SystemExit) as error:
-            self.entries.append(replace(origin, reason=discovery.one_line(error)))
+            self.entries.append(replace(origin, reason=one_line(error)))
         else:
             self.entries += entries
-            self.owned.add(point.module)
+            self.owned.add(parts["module"])
 
     def load_file(self, path: Path) -> None:
         """Loads a Python file as a plugin: by its hooks or, without any, the classes it defines.
@@ -99,7 +100,7 @@ class Registry:
             if not entries:
                 raise UserError(discovery.silence(module))
         except (Exception, SystemExit) as error:
-            raise UserError(f"--plugin {path}: {discovery.one_line(error)}") from error
+            raise UserError(f"--plugin {path}: {one_line(error)}") from error
         self.owned.add(module.__name__)
         for entry in entries:
             self.add(entry)
@@ -120,11 +121,9 @@ class Registry:
             self.manager.check_pending()
             others = [other for other in self.manager.get_plugins() if other is not plugin]
             for kind in KINDS:
-
-                def register(target: Any, name: str | None = None, *, kind: str = kind) -> None:
-                    entries.append(to_record(kind, target, origin, name))
-
-                self.manager.subset_hook_caller(f"register_{kind}", others)(register=register)
+                self.manager.subset_hook_caller(f"register_{kind}", others)(
+                    register=_register_into(entries, kind, origin)
+                )
             if not entries:
                 raise UserError(discovery.silence(plugin))
         except BaseException:
@@ -151,7 +150,7 @@ class Registry:
             try:
                 target = pkgutil.resolve_name(target)
             except (Exception, SystemExit) as error:
-                entry.reason = discovery.one_line(error)
+                entry.reason = one_line(error)
             else:
                 entry.reason, entry.target = discovery.fault(entry.kind, target), target
         return target if isinstance(target, type) and not entry.reason else None
@@ -162,13 +161,14 @@ class Registry:
         Raises:
             UserError: nothing of that name is installed, or it is broken.
         """
+        one = KINDS[kind].one
         entries = [entry for entry in self.entries if entry.kind == kind]
         for entry in entries:
             if name in (entry.name, entry.path):
                 if (cls := self.resolve(entry)) is not None:
                     return cls
                 if name == entry.name:
-                    reason = f"{kind[:-1]} {name} of {entry.owner} is broken: {entry.reason}"
+                    reason = f"{one} {name} of {entry.owner} is broken: {entry.reason}"
                     raise UserError(reason)
         # what a checkpoint names must not import a stranger's module; one that is here already may
         if self.owns(name) or name.rpartition(".")[0] in sys.modules:
@@ -177,7 +177,7 @@ class Registry:
         near = close_names(name.rpartition(".")[2], names)
         broken = dict.fromkeys(entry.plugin for entry in self.entries if entry.reason)
         raise UserError(
-            f"no {kind[:-1]} is called {name!r}"
+            f"no {one} is called {name!r}"
             + (f"; near: {', '.join(near)}" if near else "")
             + f"; installed: {', '.join(sorted(names)) or 'none'}"
             + (f"; broken plugins: {', '.join(broken)}" if broken else "")
@@ -191,6 +191,15 @@ class Registry:
     def owns(self, path: str) -> bool:
         """Whether a dotted path lies in one of these modules."""
         return any(path.startswith(f"{module}.") for module in self.modules())
+
+
+def _register_into(entries: list[Record], kind: str, origin: Record) -> hookspecs.Register:
+    """What a hook of this kind is called with: it adds records to `entries`."""
+
+    def register(target: Any, name: str | None = None, help: str = "") -> None:
+        entries.append(to_record(kind, target, origin, name, help))
+
+    return register
 
 
 @cache
@@ -214,12 +223,25 @@ def records() -> list[Record]:
 
 
 def resolve_all(kind: str) -> dict[str, type]:
-    """The classes of a kind (tokenizers, tasks, sources) by short name; broken ones are left out.
+    """The classes of a kind (one of `KINDS`) by short name; broken ones are left out.
 
     A class that turns out to be broken only now, when it is imported, is warned of.
     """
+    return _resolve([entry for entry in _installed().entries if entry.kind == kind])
+
+
+def resolve_named(kinds: Collection[str], names: Collection[str]) -> dict[str, type]:
+    """The classes of these kinds that have one of these short names, imported if need be.
+
+    Others of their kinds are not imported. A broken one is warned of and left out.
+    """
+    entries = _installed().entries
+    return _resolve([entry for entry in entries if entry.kind in kinds and entry.name in names])
+
+
+def _resolve(entries: Sequence[Record]) -> dict[str, type]:
     registry = _installed()
-    entries = [entry for entry in registry.entries if entry.kind == kind and not entry.reason]
+    entries = [entry for entry in entries if not entry.reason]
     classes = {e.name: cls for e in entries if (cls := registry.resolve(e)) is not None}
     if broken := [entry for entry in entries if entry.reason]:
         warnings.warn(_summary(broken), stacklevel=2)
@@ -259,6 +281,22 @@ def name_of(kind: str, cls: type) -> str:
     return next((entry.name for entry in registered if entry.path == path), path)
 
 
+def commands(taken: Collection[str] = (), quick: bool = False) -> list[Record]:
+    """The verbs that plugins bring, by their names; imports none of their classes.
+
+    Args:
+        taken: names of unitf's own verbs. A command of such a name is broken from now on.
+        quick: whether to load no plugin where only unitf's own seem to be installed.
+    """
+    if quick and not _registry().discovered and not discovery.has_strangers():
+        return []  # unitf's own plugins bring none
+    found = [entry for entry in _installed().entries if entry.kind == "commands"]
+    for entry in found:
+        if entry.name in taken and not entry.reason:
+            entry.reason = f"the name {entry.name} is a verb of unitf itself"
+    return sorted((e for e in found if not e.reason), key=lambda entry: entry.name)
+
+
 def modules() -> set[str]:
     """The modules of unitf and of plugins, whose classes a YAML or a checkpoint may name."""
     return _installed().modules()
@@ -285,18 +323,22 @@ def resolve(entry: Record) -> type | None:
 
 
 def load_file(path: str | os.PathLike[str]) -> None:
-    """Loads a Python file as a plugin, for a modality that is not packaged yet."""
+    """Loads a Python file as a plugin: for what is not packaged yet."""
     _installed().load_file(Path(path))
 
 
 def register(cls: AnyClass) -> AnyClass:
-    """Registers a class of a notebook or script (a Tokenizer, a Norm); also as a decorator."""
+    """Registers a class of any kind (a Tokenizer, a Task, a Callback) of a notebook or script.
+
+    It also serves as a decorator.
+
+    Raises:
+        UserError: it is of no kind that a plugin can bring, or its name is taken.
+    """
     kind = discovery.kind_of(cls)
     if kind is None:
-        raise UserError(
-            f"register: expected a Tokenizer, Task or Source class, or a part of a core (Norm, "
-            f"Activation, FeedForward, RelativePositions), found {cls!r:.80}"
-        )
+        kinds = ", ".join(row.one for row in KINDS.values())
+        raise UserError(f"register: expected a class of one of {kinds}; found {cls!r:.80}")
     _installed().add(to_record(kind, cls, Record(cls.__module__, "this session", "")))
     return cls
 

@@ -1,15 +1,43 @@
-"""What a tokenizer must keep to, as checks: for a plugin's own tests and `unitf plugins check`."""
+"""What tokenizers, tasks and sources must keep to, as checks.
 
-from collections.abc import Callable, Iterator, Sequence
+They are for a plugin's own tests and for `unitf plugins check`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+from unitf.batch import Sample
+from unitf.data.source import Source
 from unitf.errors import UserError
+from unitf.model import TokenizerFactory
+from unitf.tasks.task import Task
 from unitf.testing.checks import CHECKS, Skip
+from unitf.testing.source_checks import SOURCE_CHECKS, SourceSubject
 from unitf.testing.subject import DIM, CheckError, Subject, seeded
+from unitf.testing.task_checks import TASK_CHECKS
+from unitf.testing.task_subject import TaskSubject
+from unitf.testing.toy_tokenizers import ToyNumbers, ToyText
 from unitf.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["CHECKS", "CheckError", "Outcome", "check_tokenizer", "run_checks", "seeded"]
+__all__ = [
+    "CHECKS",
+    "SOURCE_CHECKS",
+    "TASK_CHECKS",
+    "CheckError",
+    "Outcome",
+    "ToyNumbers",
+    "ToyText",
+    "check_source",
+    "check_task",
+    "check_tokenizer",
+    "run_checks",
+    "run_source_checks",
+    "run_task_checks",
+    "seeded",
+]
+AnySubject = TypeVar("AnySubject")
 
 
 @dataclass(frozen=True)
@@ -29,36 +57,118 @@ def check_tokenizer(
     Args:
         tokenizer: the class, or what makes one when it is called with `dim` and `init_args`.
         values: a handful of raw values of varied size.
+        init_args: further arguments of the class.
 
     Raises:
         CheckError: it does not; the message names the check.
     """
-    for outcome in run_checks(tokenizer, values, **init_args):
-        if outcome.status == "failed":
-            raise CheckError(f"{outcome.check}: {outcome.detail}")
+    _raise_first(run_checks(tokenizer, values, **init_args))
+
+
+def check_task(
+    task: Callable[[], Task],
+    samples: Sequence[Sample],
+    tokenizers: Mapping[str, TokenizerFactory] | None = None,
+    core: Mapping[str, Any] | None = None,
+) -> None:
+    """Checks that a task keeps to what the rest of unitf relies on.
+
+    Args:
+        task: what makes the task, when it is called without arguments.
+        samples: a handful (four or more) of raw samples with their targets. One at least has all
+            inputs.
+        tokenizers: makers of tokenizers by the names that the task calls them. For a name that is
+            missing a toy tokenizer is taken: a token for each character of a text, or for each two
+            numbers of an array.
+        core: settings of `unitf.TransformerConfig` beside a small size, such as
+            `{"kind": "encoder-decoder"}`.
+
+    Raises:
+        CheckError: it does not; the message names the check.
+    """
+    _raise_first(run_task_checks(task, samples, tokenizers, core))
+
+
+def check_source(
+    source: Callable[[], Source], root: str | Path = ".", columns: Sequence[str] = ()
+) -> None:
+    """Checks that a source keeps to what the rest of unitf relies on.
+
+    Args:
+        source: what makes the source, when it is called without arguments.
+        root: the folder to which its relative paths refer.
+        columns: the columns that its samples have between them.
+
+    Raises:
+        CheckError: it does not; the message names the check.
+    """
+    _raise_first(run_source_checks(source, root, columns))
 
 
 def run_checks(
     tokenizer: Callable[..., Tokenizer], values: Sequence[Any], **init_args: Any
 ) -> Iterator[Outcome]:
-    """The outcome of every check, one after the other."""
-    try:
+    """The outcome of every check of a tokenizer, one after the other."""
+
+    def prepare() -> Subject:
         if not len(values):
             raise CheckError("found no values, expected a handful of raw ones")
-        subject = Subject(lambda: tokenizer(DIM, **init_args), values)
+        return Subject(lambda: tokenizer(DIM, **init_args), values)
+
+    yield from _run("made, fitted, built", prepare, CHECKS)
+
+
+def run_task_checks(
+    task: Callable[[], Task],
+    samples: Sequence[Sample],
+    tokenizers: Mapping[str, TokenizerFactory] | None = None,
+    core: Mapping[str, Any] | None = None,
+) -> Iterator[Outcome]:
+    """The outcome of every check of a task, one after the other; see `check_task`."""
+
+    def prepare() -> TaskSubject:
+        if len(samples) < 2:
+            raise CheckError(f"found {len(samples)} samples, expected a handful of raw ones")
+        return TaskSubject(task, samples, tokenizers, core)
+
+    yield from _run("made, fitted, built", prepare, TASK_CHECKS)
+
+
+def run_source_checks(
+    source: Callable[[], Source], root: str | Path = ".", columns: Sequence[str] = ()
+) -> Iterator[Outcome]:
+    """The outcome of every check of a source, one after the other; see `check_source`."""
+    yield from _run("made", lambda: SourceSubject(source, Path(root), columns), SOURCE_CHECKS)
+
+
+def _run(
+    beginning: str,
+    prepare: Callable[[], AnySubject],
+    checks: Mapping[str, Callable[[AnySubject], str | None]],
+) -> Iterator[Outcome]:
+    try:
+        with seeded(0):
+            subject = prepare()
     except Exception as error:
-        yield Outcome("made, fitted, built", "failed", _said(error))
+        yield Outcome(beginning, "failed", _said(error))
         return
-    yield Outcome("made, fitted, built", "passed")
-    for name, check in CHECKS.items():
+    yield Outcome(beginning, "passed")
+    for name, check in checks.items():
         try:
-            detail = check(subject)
+            with seeded(0):
+                detail = check(subject)
         except Skip as reason:
             yield Outcome(name, "skipped", str(reason))
         except Exception as error:
             yield Outcome(name, "failed", _said(error))
         else:
             yield Outcome(name, "passed", detail or "")
+
+
+def _raise_first(outcomes: Iterator[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            raise CheckError(f"{outcome.check}: {outcome.detail}")
 
 
 def _said(error: Exception) -> str:

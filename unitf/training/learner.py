@@ -45,7 +45,9 @@ class Learner(Model, L.LightningModule):
         tasks: by name; they train together, over the same core.
         optimizer: any torch optimizer, given the parameter groups.
         schedule: any torch schedule, given the optimizer; it steps once an epoch, but
-            `WarmupCosine`, `OneCycleLR` and `CyclicLR` with every step of the optimizer.
+            `OneCycleLR`, `CyclicLR` and one whose attribute `interval` is "step" (`WarmupCosine`)
+            with every step of the optimizer. One that has `set_total_steps` is told how many
+            steps the run takes (0: nobody knows).
         compile: whether the core's blocks go through `torch.compile`.
         pretrained: a run's folder or a checkpoint, from which comes what is not given here (the
             core's configuration, tokenizers, tasks), and the weights of all that agrees.
@@ -290,12 +292,12 @@ class Learner(Model, L.LightningModule):
         rates = scale_rates(optimizer)
         schedule: Any = self.schedule(optimizer)
         check_scaled(optimizer, schedule, rates)
-        if isinstance(schedule, WarmupCosine):
+        if hasattr(schedule, "set_total_steps"):
             steps = self.trainer.estimated_stepping_batches
             schedule.set_total_steps(0 if math.isinf(steps) else int(steps))
         settings = {"scheduler": schedule, "monitor": getattr(schedule, "monitor", None)}
-        if isinstance(schedule, WarmupCosine | OneCycleLR | CyclicLR):
-            settings["interval"] = "step"
+        each_step = isinstance(schedule, OneCycleLR | CyclicLR)
+        settings["interval"] = "step" if each_step else getattr(schedule, "interval", "epoch")
         return [optimizer], [settings]
 
     def configure_gradient_clipping(

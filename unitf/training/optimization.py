@@ -128,6 +128,8 @@ class WarmupCosine(LRScheduler):
         warmup_steps: instead of `warmup`, a number of steps.
     """
 
+    interval = "step"  # of the optimizer, not an epoch
+
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,

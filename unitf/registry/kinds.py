@@ -1,0 +1,57 @@
+"""The kinds of classes that a plugin can bring: one row each. This file imports no torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of class that a plugin can bring.
+
+    Args:
+        one: the word for one such class, in messages.
+        bases: dotted paths of base classes. A class is of this kind if one of its bases has such
+            a path, so that nothing is imported to tell.
+        place: the key of a recipe that names such a class; `*` stands for a name of the
+            recipe's own choice. Empty: it is named elsewhere (in the arguments of another class,
+            or on the command line).
+        foreign: whether a recipe may also name classes there that nobody registered (those of
+            torch and Lightning).
+    """
+
+    one: str
+    bases: tuple[str, ...]
+    place: str = ""
+    foreign: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "tokenizers": Kind("tokenizer", ("unitf.tokenizer.tokenizer.Tokenizer",), "model.tokenizers.*"),
+    "tasks": Kind("task", ("unitf.tasks.task.Task",), "model.tasks.*"),
+    "sources": Kind("source", ("unitf.data.source.Source",), "data.sources.*"),
+    "hubs": Kind("hub", ("unitf.interop.hub.Hub",)),
+    "architectures": Kind("architecture", ("unitf.interop.architecture.Architecture",)),
+    "norms": Kind("norm", ("unitf.core.norms.Norm",)),
+    "activations": Kind("activation", ("unitf.core.activations.Activation",)),
+    "feedforwards": Kind("feed-forward", ("unitf.core.feedforward.FeedForward",)),
+    "relative_positions": Kind(
+        "scheme of relative positions", ("unitf.core.relative_positions.RelativePositions",)
+    ),
+    "augmentations": Kind("augmentation", ("unitf.tokenizer.augmentation.Augmentation",)),
+    "callbacks": Kind(
+        "callback",
+        ("lightning.pytorch.callbacks.callback.Callback",),
+        "trainer.callbacks",
+        foreign=True,
+    ),
+    "loggers": Kind(
+        "logger", ("lightning.pytorch.loggers.logger.Logger",), "trainer.logger", foreign=True
+    ),
+    "optimizers": Kind(
+        "optimizer", ("torch.optim.optimizer.Optimizer",), "model.optimizer", foreign=True
+    ),
+    "schedules": Kind(
+        "schedule", ("torch.optim.lr_scheduler.LRScheduler",), "model.schedule", foreign=True
+    ),
+    "commands": Kind("command", ("unitf.registry.command.Command",)),
+}
+HOOKS = [f"register_{kind}" for kind in KINDS]
