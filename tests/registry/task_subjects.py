@@ -43,18 +43,18 @@ class Good(unitf.Task):
         rows = torch.stack(means) if means else columns.rows[:0]
         return self.linear(rows)[:, 0] * self.scale
 
-    def losses(self, reading, view, tokenizers):
-        return (reading - view.target).square() if view.num_samples else reading
+    def losses(self, output, view, tokenizers):
+        return (output - view.target).square() if view.num_samples else output
 
     def metrics(self):
         return MetricCollection({"error": MeanMetric()})
 
-    def score(self, metrics, reading, view, tokenizers, sequences):
+    def update_metrics(self, metrics, output, view, tokenizers, sequences):
         if len(sequences):
-            metrics["error"].update((reading - view.target)[list(sequences)].abs())
+            metrics["error"].update((output - view.target)[list(sequences)].abs())
 
-    def predict(self, reading, view, tokenizers):
-        return [{"value": value + self.fitted["mean"]} for value in reading.tolist()]
+    def predict(self, output, view, tokenizers):
+        return [{"value": value + self.fitted["mean"]} for value in output.tolist()]
 
 
 class Empty(Good):
@@ -69,23 +69,23 @@ class Changes(Good):
 
 
 class Infinite(Good):
-    def losses(self, reading, view, tokenizers):
-        return super().losses(reading, view, tokenizers) / 0.0
+    def losses(self, output, view, tokenizers):
+        return super().losses(output, view, tokenizers) / 0.0
 
 
 class Scalar(Good):
-    def losses(self, reading, view, tokenizers):
-        return super().losses(reading, view, tokenizers).mean()
+    def losses(self, output, view, tokenizers):
+        return super().losses(output, view, tokenizers).mean()
 
 
 class Fewer(Good):
-    def losses(self, reading, view, tokenizers):
-        return super().losses(reading, view, tokenizers)[1:]
+    def losses(self, output, view, tokenizers):
+        return super().losses(output, view, tokenizers)[1:]
 
 
 class Detached(Good):
-    def losses(self, reading, view, tokenizers):
-        return super().losses(reading.detach(), view, tokenizers)
+    def losses(self, output, view, tokenizers):
+        return super().losses(output.detach(), view, tokenizers)
 
 
 class Idle(Good):
@@ -100,29 +100,29 @@ class Blind(Good):
 
 
 class Absent(Good):
-    def losses(self, reading, view, tokenizers):
-        return super().losses(reading, view, tokenizers) if view.num_samples else torch.zeros(0)
+    def losses(self, output, view, tokenizers):
+        return super().losses(output, view, tokenizers) if view.num_samples else torch.zeros(0)
 
 
 class Padded(Good):
-    def losses(self, reading, view, tokenizers):
-        return super().losses(reading, view, tokenizers) if view.num_samples else torch.zeros(1)
+    def losses(self, output, view, tokenizers):
+        return super().losses(output, view, tokenizers) if view.num_samples else torch.zeros(1)
 
 
 class Tensors(Good):
-    def predict(self, reading, view, tokenizers):
-        return [{"value": value} for value in reading]
+    def predict(self, output, view, tokenizers):
+        return [{"value": value} for value in output]
 
 
 class OneForAll(Good):
-    def predict(self, reading, view, tokenizers):
-        return super().predict(reading, view, tokenizers)[:1]
+    def predict(self, output, view, tokenizers):
+        return super().predict(output, view, tokenizers)[:1]
 
 
 class NeedsTarget(Good):
-    def predict(self, reading, view, tokenizers):
+    def predict(self, output, view, tokenizers):
         target = view.target if view.num_samples else 0
-        return [{"value": value} for value in (reading + 0 * target).tolist()]
+        return [{"value": value} for value in (output + 0 * target).tolist()]
 
 
 class Mixed(Good):
@@ -141,9 +141,9 @@ class Shared(Good):
 
 
 class WholeView(Good):
-    def score(self, metrics, reading, view, tokenizers, sequences):
+    def update_metrics(self, metrics, output, view, tokenizers, sequences):
         if len(sequences):
-            metrics["error"].update((reading - view.target)[1:].abs())
+            metrics["error"].update((output - view.target)[1:].abs())
             metrics["error"].update(torch.tensor(float(len(sequences))))
 
 
@@ -173,8 +173,8 @@ class Swallows(Good):
 
 
 class Stubborn(Good):
-    def losses(self, reading, view, tokenizers):
-        return super().losses(reading, view, tokenizers) * 1e-6 + 1.0
+    def losses(self, output, view, tokenizers):
+        return super().losses(output, view, tokenizers) * 1e-6 + 1.0
 
 
 class Forgetful(Good):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -243,7 +243,7 @@ class Transformer(nn.Module):
             number = layers * len(stack.drop_path)
             with torch.no_grad():
                 for layer in filter(is_residual_output, stack.modules()):
-                    layer.weight.mul_(number**-0.5)
+                    cast(nn.Linear, layer).weight.mul_(number**-0.5)
 
     @property
     def stacks(self) -> Sequence[TransformerStack]:

@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from unitf.errors import UserError
 from unitf.registry.kinds import HOOKS, KINDS
@@ -112,7 +112,7 @@ def entry_points() -> list[tuple[Record, EntryPoint | None]]:
         origin = Record("", package, distribution.version or "")
         try:
             points = [point for point in distribution.entry_points if point.group == GROUP]
-            found[package] = [(replace(origin, plugin=point.name), point) for point in points]
+            found[package] = [(replace(origin, plugin=p.name), cast(EntryPoint, p)) for p in points]
         except Exception as error:
             reason = f"its entry_points.txt cannot be read: {one_line(error)}"
             found[package] = [(replace(origin, plugin=package, reason=reason), None)]

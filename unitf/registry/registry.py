@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pluggy
 
@@ -33,7 +33,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.manager = pluggy.PluginManager(discovery.GROUP)
-        self.manager.add_hookspecs(hookspecs.SPECIFICATIONS)
+        self.manager.add_hookspecs(cast(Any, hookspecs.SPECIFICATIONS))
         self.discovered = False
         self.entries: list[Record] = []
         self.owned: set[str] = {"unitf"}  # modules whose classes may be named in YAML

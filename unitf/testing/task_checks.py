@@ -226,7 +226,7 @@ def spawned(subject: TaskSubject) -> None:
     here = subject.batch(subject.samples).views[NAME]
     for place, one, other in (
         ("target", there.target, here.target),
-        ("note", there.sample_infos, here.sample_infos),
+        ("sample_info", there.sample_infos, here.sample_infos),
     ):
         _expect_same(one, other, f"{place} in a spawned worker")
 
@@ -289,7 +289,7 @@ def _figures(subject: TaskSubject, parts: Sequence[Sequence[int]]) -> dict[str, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of too few samples for a figure
         for sequences in parts:
-            task.score(made, outputs, view, subject.tokenizers, sequences)
+            task.update_metrics(made, outputs, view, subject.tokenizers, sequences)
         found = {name: value.tolist() for name, value in made.compute().items()}
     expect(bool(found), "metrics", "no figure", "some")
     return found
