@@ -110,14 +110,14 @@ def validate(network: Recurrent, recipe: Recipe) -> float:
     total = count = 0
     for batch in recipe.data.val_dataloader()[0]:
         total += float(_loss(network, batch, recipe, 0.0, "sum"))
-        count += batch.views[recipe.name].sequence.num_tokens
+        count += batch.task_batches[recipe.name].sequence.num_tokens
     return total / count
 
 
 def _loss(
     network: Recurrent, batch: Any, recipe: Recipe, smoothing: float, reduction: str
 ) -> torch.Tensor:
-    view = batch.views[recipe.name]
+    view = batch.task_batches[recipe.name]
     with torch.autocast("cpu", torch.bfloat16):
         logits, words = network(
             view.features[recipe.column], view.sequence, recipe.tokenizer.start_id

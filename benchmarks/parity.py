@@ -76,9 +76,9 @@ def row(part: str, name: str, make: Callable[[], nn.Module], model: str = "{}") 
     kind = library = ""
     torch.manual_seed(0)  # libraries draw some biases when they make a model
     try:
-        peer = make()
-        kind, library = type(peer).__name__, type(peer).__module__.partition(".")[0]
-        parity: Parity | str = measure(hubs()[_HUBS[library]], peer)
+        published = make()
+        kind, library = type(published).__name__, type(published).__module__.partition(".")[0]
+        parity: Parity | str = measure(hubs()[_HUBS[library]], published)
     except Exception as error:  # one case says what went wrong, the others go on
         parity = f"**fails**: {str(error).strip().splitlines()[0][:200]}"
     gc.collect()
@@ -104,9 +104,9 @@ def registry(refused: dict[str, list[str]]) -> Iterator[Row]:
             refused[str(error).partition("; near")[0]].append(name)
             continue
         torch.manual_seed(0)
-        peer = reduced(name, whole.embed_dim)
-        blocks = f"{{}}, {len(peer.blocks)} of {len(whole.blocks)} blocks"
-        yield row(REGISTRY, name, lambda peer=peer: peer, blocks)
+        published = reduced(name, whole.embed_dim)
+        blocks = f"{{}}, {len(published.blocks)} of {len(whole.blocks)} blocks"
+        yield row(REGISTRY, name, lambda published=published: published, blocks)
 
 
 # ---- the page ------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ class Regressor(pl.LightningModule):
         self.losses = []
 
     def training_step(self, batch, batch_idx):
-        view = batch.views["class"]
+        view = batch.task_batches["class"]
         output = self.layers(view.features["numbers"].rows / 30)
         loss = (output.mean() - view.target.float().mean()).square()
         self.losses.append((batch_idx, loss.item(), view.names))

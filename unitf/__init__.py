@@ -1,60 +1,82 @@
 """unitf: one Transformer core for every modality. `import unitf` imports no torch."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from unitf.registry.renamed import absent
+from unitf.public import lazily
 
 __version__ = "0.1.0"
 """The version of the installed distribution."""
 
-_HOME = {
+_HOMES = {
     "Augmentation": "unitf.tokenizer.augmentation",
     "Batch": "unitf.batch",
     "Command": "unitf.registry.command",
+    "Configurable": "unitf.registry.configurable",
+    "EncodedSample": "unitf.batch",
     "Features": "unitf.tokens",
     "Learner": "unitf.training.learner",
     "Model": "unitf.model",
+    "Register": "unitf.registry.hookspecs",
+    "Sample": "unitf.batch",
     "SampleError": "unitf.errors",
     "Source": "unitf.data.source",
+    "Spans": "unitf.tokens",
     "Task": "unitf.tasks.task",
+    "TaskBatch": "unitf.batch",
     "Tokenizer": "unitf.tokenizer.tokenizer",
     "Tokens": "unitf.tokens",
     "Transformer": "unitf.core",
     "TransformerConfig": "unitf.core",
     "UserError": "unitf.errors",
-    "TaskBatch": "unitf.batch",
     "from_pretrained": "unitf.loading",
     "hookimpl": "unitf.registry.hookspecs",
     "load": "unitf.loading",
     "register": "unitf.registry.registry",
 }
-__all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
-    from unitf.batch import Batch, TaskBatch
+    from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
     from unitf.errors import SampleError, UserError
     from unitf.loading import from_pretrained, load
     from unitf.model import Model
     from unitf.registry.command import Command
-    from unitf.registry.hookspecs import hookimpl
+    from unitf.registry.configurable import Configurable
+    from unitf.registry.hookspecs import Register, hookimpl
     from unitf.registry.registry import register
     from unitf.tasks.task import Task
     from unitf.tokenizer.augmentation import Augmentation
     from unitf.tokenizer.tokenizer import Tokenizer
-    from unitf.tokens import Features, Tokens
+    from unitf.tokens import Features, Spans, Tokens
     from unitf.training.learner import Learner
 
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "Command",
+    "Configurable",
+    "EncodedSample",
+    "Features",
+    "Learner",
+    "Model",
+    "Register",
+    "Sample",
+    "SampleError",
+    "Source",
+    "Spans",
+    "Task",
+    "TaskBatch",
+    "Tokenizer",
+    "Tokens",
+    "Transformer",
+    "TransformerConfig",
+    "UserError",
+    "__version__",
+    "from_pretrained",
+    "hookimpl",
+    "load",
+    "register",
+]
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    raise absent("unitf", name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -67,26 +67,28 @@ class TaskBatch:
 class Batch:
     """A View for each task, by the task's name; a task without samples has a View of none."""
 
-    views: dict[str, TaskBatch]
+    task_batches: dict[str, TaskBatch]
     skipped: tuple[str, ...] = field(default=())  # the errors of samples left out (on_error: skip)
 
     @property
     def num_samples(self) -> int:
         """The number of samples of all tasks."""
-        return sum(view.num_samples for view in self.views.values())
+        return sum(batch.num_samples for batch in self.task_batches.values())
 
     @property
     def num_tokens(self) -> int:
         """The number of tokens of all tasks."""
-        return sum(view.num_tokens for view in self.views.values())
+        return sum(batch.num_tokens for batch in self.task_batches.values())
 
     def to(self, device: Any, non_blocking: bool = False) -> "Batch":
         """A copy whose tensors are on `device`."""
-        return replace(self, views={k: v.to(device, non_blocking) for k, v in self.views.items()})
+        return replace(
+            self, task_batches={k: v.to(device, non_blocking) for k, v in self.task_batches.items()}
+        )
 
     def pin_memory(self) -> "Batch":
         """A copy whose tensors are in pinned memory."""
-        return replace(self, views={k: v.pin_memory() for k, v in self.views.items()})
+        return replace(self, task_batches={k: v.pin_memory() for k, v in self.task_batches.items()})
 
 
 def _each(target: Any, function: Any) -> Any:

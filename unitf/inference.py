@@ -50,9 +50,11 @@ def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Ten
                 batch = encode([encode.item(i, samples[i]) for i in some]).to(learner.device)
                 assert name is not None  # else encoding has named the sample
                 task, tokenizers = learner.tasks[name], dict(learner.tokenizers.items())
-                view = task.unmasked(batch.views[name])
-                columns = learner.columns(replace(batch, views={**batch.views, name: view}))[name]
-                found = task.sample_vectors(columns, view, tokenizers)
+                task_batch = task.unmasked(batch.task_batches[name])
+                columns = learner.columns(
+                    replace(batch, task_batches={**batch.task_batches, name: task_batch})
+                )[name]
+                found = task.sample_vectors(columns, task_batch, tokenizers)
                 if vectors is None:
                     vectors = torch.zeros(len(samples), found.shape[1])
                 if vectors.shape[1] != found.shape[1]:
@@ -133,10 +135,10 @@ def _prompt(learner: Any, name: str, samples: Sequence[Sample], first: int = 0) 
     samples = [{c: s[c] for c in task.inputs if not _nothing(s.get(c))} for s in samples]
     encode = Encoder(learner.tokenizers, {name: task}, labelled=False)
     whole = [number for number, sample in enumerate(samples) if sample]
-    view = encode([encode.item(first + n, samples[n]) for n in whole]).views[name]
+    batch = encode([encode.item(first + n, samples[n]) for n in whole]).task_batches[name]
     if len(whole) < len(samples):
-        view = _with_empty(view, whole, len(samples))
-    return task.prompt(view.to(learner.device), dict(learner.tokenizers.items()))
+        batch = _with_empty(batch, whole, len(samples))
+    return task.prompt(batch.to(learner.device), dict(learner.tokenizers.items()))
 
 
 def _by_task(learner: Any, samples: Sequence[Sample]) -> dict[str | None, list[int]]:
@@ -148,10 +150,10 @@ def _by_task(learner: Any, samples: Sequence[Sample]) -> dict[str | None, list[i
     return groups
 
 
-def _with_empty(view: TaskBatch, whole: Sequence[int], count: int) -> TaskBatch:
+def _with_empty(batch: TaskBatch, whole: Sequence[int], count: int) -> TaskBatch:
     """The samples of a view under these numbers, among others that bring no token."""
     features = {}
-    for column, some in view.features.items():
+    for column, some in batch.features.items():
         lengths = np.zeros(count, np.int64)
         lengths[list(whole)] = some.lengths
         features[column] = Features(some.values, some.positions, tuple(lengths.tolist()))

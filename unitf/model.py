@@ -124,7 +124,7 @@ class Model(nn.Module):
         self, batch: Batch, everything: bool
     ) -> tuple[dict[str, Tokens], list[BlockAuxiliary]]:
         """The columns of each task, and what the blocks returned beside them in all passes."""
-        views, tokenizers = batch.views, self._tokenizers
+        views, tokenizers = batch.task_batches, self._tokenizers
         core_inputs = {
             name: self.tasks[name].core_inputs(view, tokenizers) for name, view in views.items()
         }
@@ -173,14 +173,14 @@ class Model(nn.Module):
         columns, outputs = self._columns(batch, everything=False)
         outputs = {
             name: self.tasks[name].outputs(columns[name], view, self._tokenizers)
-            for name, view in batch.views.items()
+            for name, view in batch.task_batches.items()
         }
         return (outputs, outputs) if auxiliary else outputs
 
     def _losses(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Tensor]:
         return {
             name: self.tasks[name].losses(outputs[name], view, self._tokenizers)
-            for name, view in batch.views.items()
+            for name, view in batch.task_batches.items()
         }
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
@@ -235,7 +235,7 @@ class Model(nn.Module):
         names = list(losses)
         counts = torch.tensor(
             [
-                [batch.views[n].num_samples for n in names],
+                [batch.task_batches[n].num_samples for n in names],
                 [len(losses[n]) for n in names],
             ],
             dtype=torch.float32,
@@ -257,7 +257,7 @@ class Model(nn.Module):
         outputs = self(batch)
         return [
             {"sample": sample, "task": name, **prediction}
-            for name, view in batch.views.items()
+            for name, view in batch.task_batches.items()
             if view.num_samples
             for sample, prediction in zip(
                 view.names,

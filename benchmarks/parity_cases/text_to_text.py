@@ -47,10 +47,10 @@ def _make(name: str, config: Any) -> nn.Module:
 def _t5(
     name: str = "T5ForConditionalGeneration", untied: bool = False, **options: Any
 ) -> nn.Module:
-    peer: Any = _make(name, transformers.T5Config(**{**_T5, **options}))
+    published: Any = _make(name, transformers.T5Config(**{**_T5, **options}))
     if untied:  # as it is after a checkpoint of version 1.1, whatever the configuration says
-        peer.lm_head.weight = nn.Parameter(peer.lm_head.weight.detach().clone())
-    return peer
+        published.lm_head.weight = nn.Parameter(published.lm_head.weight.detach().clone())
+    return published
 
 
 def _bart(name: str = "BartForConditionalGeneration", **options: Any) -> nn.Module:
@@ -61,12 +61,12 @@ def _marian(name: str = "MarianMTModel", **options: Any) -> nn.Module:
     return _with_bias(_make(name, transformers.MarianConfig(**{**_MARIAN, **options})))
 
 
-def _with_bias(peer: Any) -> nn.Module:
+def _with_bias(published: Any) -> nn.Module:
     """The bias of the logits is a buffer of zeros in a new model."""
-    if hasattr(peer, "final_logits_bias"):
+    if hasattr(published, "final_logits_bias"):
         generator = torch.Generator().manual_seed(0)
-        peer.final_logits_bias.normal_(generator=generator)
-    return peer
+        published.final_logits_bias.normal_(generator=generator)
+    return published
 
 
 CASES = {

@@ -54,7 +54,7 @@ class Workload:
     against: str
     unit: str
     unitf: Callable[[], Side]
-    peer: Callable[[], Side]
+    published: Callable[[], Side]
     must: float | None = None
     aim: float | None = None
     limit: Limit | None = None

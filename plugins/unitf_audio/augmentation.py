@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf import Augmentation, UserError
-from unitf.registry.configurable import Configurable
+from unitf import Configurable, UserError
+from unitf.tokenizer import Augmentation
 from unitf_audio.sound import resample
 
 

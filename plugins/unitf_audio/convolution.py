@@ -10,9 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitf import UserError
-from unitf.nn.initialisation import initialise
-from unitf.registry.configurable import Configurable
+from unitf import Configurable, UserError
+from unitf.tokenizer import initialise
 
 Activation = Literal["gelu", "relu", "silu"]
 ACTIVATIONS = {"gelu": functional.gelu, "relu": functional.relu, "silu": functional.silu}
@@ -81,24 +80,24 @@ class HiddenSpans(Configurable):
     """Spans of tokens that a learned vector replaces in training (SpecAugment, in tokens).
 
     Args:
-        share: of all tokens, if no two spans overlapped.
+        mask_ratio: of all tokens, if no two spans overlapped.
         length: of a span in tokens.
         least: so many spans are hidden at least.
     """
 
-    share: float = 0.05
+    mask_ratio: float = 0.05
     length: int = 10
     least: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1 or self.length < 1 or self.least < 0:
+        if not 0 <= self.mask_ratio <= 1 or self.length < 1 or self.least < 0:
             raise UserError(f"HiddenSpans: share is 0 to 1, length 1 or more; found {self}")
 
     def draw(self, tokens: int) -> list[int]:
         """The tokens of one sequence to hide; from torch's global generator."""
-        if not self.share or tokens < self.length:
+        if not self.mask_ratio or tokens < self.length:
             return []
-        exact = self.share * tokens / self.length
+        exact = self.mask_ratio * tokens / self.length
         count = max(self.least, int(exact + torch.rand(()).item()))
         starts = torch.randperm(tokens - self.length + 1)[:count].tolist()
         return sorted({start + index for start in starts for index in range(self.length)})

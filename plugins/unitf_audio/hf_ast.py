@@ -6,17 +6,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf import Features, UserError
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
-from unitf.interop.activations import label_task
-from unitf.interop.transforms import Part, Picked
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
-from unitf.tokenizer.token_embedding import Prefix
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Features, Task, Tokenizer, TransformerConfig, UserError
+from unitf.interop import (
+    DummyInputs,
+    Part,
+    Picked,
+    WeightMapping,
+    label_task,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Embedding, Head
+from unitf.tokenizer import Prefix
 from unitf_audio.hf_audio import SOUND, AudioArchitecture
 from unitf_audio.spectral import SpectralPatches
 from unitf_audio.spectrogram import Spectrogram

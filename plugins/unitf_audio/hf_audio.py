@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unitf import UserError
-from unitf.interop import TransformersArchitecture
-from unitf.interop.activations import ACTIVATIONS
+from unitf.interop import ACTIVATIONS, TransformersArchitecture
 
 SOUND = "tokenizers.sound"
 

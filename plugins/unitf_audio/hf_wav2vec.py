@@ -7,16 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf import Features, UserError
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
-from unitf.interop.activations import label_task
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
-from unitf.tasks.transcription import Transcription
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Features, Task, Tokenizer, TransformerConfig, UserError
+from unitf.interop import DummyInputs, WeightMapping, label_task, map_blocks, map_joined, map_weight
+from unitf.tasks import Embedding, Head, Transcription
 from unitf_audio.convolution import ACTIVATIONS, HiddenSpans, SampleConvolutions
 from unitf_audio.hf_audio import SOUND, AudioArchitecture
 from unitf_audio.waveform_convolution import WaveformConvolution

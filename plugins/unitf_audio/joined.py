@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from unitf import UserError
-from unitf.batch import Sample
-from unitf.data.seeding import mix
-from unitf.data.sources.files import Files
-from unitf.data.split import Split
+from unitf import Sample, UserError
+from unitf.data import Files, Split, mix
 from unitf_audio.sound import read_sound
 
 

@@ -5,22 +5,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from unitf import Features
-from unitf.core import TransformerConfig
+from unitf import Features, Task, Tokenizer, TransformerConfig
 from unitf.interop import (
     Architecture,
     DummyInputs,
+    Part,
+    WeightMapping,
     ignore_weights,
     map_blocks,
     map_joined,
     map_weight,
 )
-from unitf.interop.transforms import Part
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.classification import Classification
-from unitf.tasks.task import Task
-from unitf.tokenizer.token_embedding import Prefix
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf.tasks import Classification
+from unitf.tokenizer import Prefix
 from unitf_audio.kwt_model import spectrogram_of
 from unitf_audio.spectral import SpectrogramFrames
 
@@ -34,7 +31,7 @@ class KeywordTransformerArchitecture(Architecture):
     kinds = ("KeywordTransformer",)
 
     def core(self) -> TransformerConfig:
-        config = self.peer.config
+        config = self.published.config
         return TransformerConfig(
             dim=config["d_model"],
             depth=config["layers"],
@@ -47,7 +44,7 @@ class KeywordTransformerArchitecture(Architecture):
         )
 
     def tokenizers(self) -> dict[str, Tokenizer]:
-        config = self.peer.config
+        config = self.published.config
         seconds = config["input_samples"] / config["sample_rate"]
         sound = SpectrogramFrames(
             config["d_model"],
@@ -62,10 +59,10 @@ class KeywordTransformerArchitecture(Architecture):
         return {"sound": sound}
 
     def tasks(self) -> dict[str, Task]:
-        return {"keyword": Classification(["sound"], "keyword", self.peer.labels, "first")}
+        return {"keyword": Classification(["sound"], "keyword", self.published.labels, "first")}
 
     def weight_map(self) -> Sequence[WeightMapping]:
-        config, sound = self.peer.config, "tokenizers.sound"
+        config, sound = self.published.config, "tokenizers.sound"
         block = [
             map_joined(["attn.q", "attn.k", "attn.v"], "attention.qkv", [config["d_model"]] * 3),
             map_weight("attn.out", "attention.out"),
@@ -86,14 +83,14 @@ class KeywordTransformerArchitecture(Architecture):
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
-        return {"encoder": list(self.peer.layers)}
+        return {"encoder": list(self.published.layers)}
 
     def dummy_inputs(self) -> DummyInputs:
-        config = self.peer.config
+        config = self.published.config
         mfcc = torch.randn(2, config["n_frames"], config["n_mfcc"])
         features = Features.pack([Features(frames.mT) for frames in mfcc])
         return DummyInputs({"mfcc": mfcc}, {"sound": features})
 
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        columns = self.peer.columns(dummy_inputs.inputs["mfcc"])
-        return {"columns": columns.flatten(0, 1), "keyword": self.peer.head(columns[:, 0])}
+        columns = self.published.columns(dummy_inputs.inputs["mfcc"])
+        return {"columns": columns.flatten(0, 1), "keyword": self.published.head(columns[:, 0])}

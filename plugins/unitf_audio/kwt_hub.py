@@ -33,11 +33,13 @@ class KeywordHub(ModelHub):
         files = sorted(folder.glob("*.safetensors"))
         if len(files) != 1:
             raise UserError(f"{folder}: holds {len(files)} files *.safetensors, expected one")
-        peer = KeywordTransformer(_read_config(folder), _read_labels(folder))
-        filters = {k: t.clone() for k, t in peer.state_dict().items() if k.startswith("frontend.")}
+        published = KeywordTransformer(_read_config(folder), _read_labels(folder))
+        filters = {
+            k: t.clone() for k, t in published.state_dict().items() if k.startswith("frontend.")
+        }
         try:
             state = load_file(files[0])
-            peer.load_state_dict(state)
+            published.load_state_dict(state)
         except (SafetensorError, OSError) as error:
             raise UserError(f"{files[0]}: damaged or truncated ({error})") from error
         except RuntimeError as error:  # torch names the tensors, one a line
@@ -46,25 +48,25 @@ class KeywordHub(ModelHub):
         for key, own in filters.items():
             if not torch.allclose(own, state[key], atol=1e-6):
                 raise UserError(f"{files[0]}: {key} are other filters than unitf computes")
-        return peer.float().eval()
+        return published.float().eval()
 
-    def kind(self, peer: nn.Module) -> str:
-        return type(peer).__name__
+    def kind(self, published: nn.Module) -> str:
+        return type(published).__name__
 
-    def recipe(self, peer: Any) -> dict[str, Any]:
-        return {"config": peer.config, "labels": peer.labels}
+    def recipe(self, published: Any) -> dict[str, Any]:
+        return {"config": published.config, "labels": published.labels}
 
     def make(self, recipe: dict[str, Any]) -> nn.Module:
         return KeywordTransformer(recipe["config"], recipe["labels"]).eval()
 
-    def save(self, peer: Any, folder: Path, source: str | None) -> None:
+    def save(self, published: Any, folder: Path, source: str | None) -> None:
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(peer.config, indent=1)
+        text = json.dumps(published.config, indent=1)
         (folder / CONFIG).write_text(text, encoding="utf-8")
-        (folder / LABELS).write_text("\n".join([*peer.labels, ""]), encoding="utf-8")
-        state = {name: t.detach().contiguous() for name, t in peer.state_dict().items()}
+        (folder / LABELS).write_text("\n".join([*published.labels, ""]), encoding="utf-8")
+        state = {name: t.detach().contiguous() for name, t in published.state_dict().items()}
         save_file(state, folder / "kwt.safetensors", metadata={"format": "pt"})
 
     def cached(self) -> list[str]:

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
-from unitf.nn.initialisation import initialise
-from unitf.tokenizer.canvas import Canvas
-from unitf.tokenizer.tokenizer import PositionEmbeddingName
+from unitf.tokenizer import Canvas, PositionEmbeddingName, initialise
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.spectrum_canvas import draw_frames
 

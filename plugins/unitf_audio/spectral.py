@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
-from unitf.tokenizer.canvas import Canvas
-from unitf.tokenizer.position_embedding import PositionEmbeddingName
+from unitf.tokenizer import Canvas, PositionEmbeddingName
 from unitf_audio.augmentation import (
     Perturbation,
     SoundAugmentation,

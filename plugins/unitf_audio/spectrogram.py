@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf import UserError
-from unitf.registry.configurable import Configurable
+from unitf import Configurable, UserError
 
 FLOOR = 1e-6  # power: below it is silence, so that its logarithm stays finite
 TENSORFLOW_FLOOR = 1e-12  # magnitude: the same, in what TensorFlow's models are trained with

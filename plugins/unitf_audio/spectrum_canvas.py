@@ -4,7 +4,7 @@ import numpy as np
 from einops import rearrange
 
 from unitf import Features
-from unitf.tokenizer.canvas import Canvas, boxes_of, ranks, shade
+from unitf.tokenizer import Canvas, boxes_of, ranks, shade
 
 AXES = ("frame", "band")
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitf import Source, UserError
-from unitf.batch import Sample
+from unitf import Sample, Source, UserError
 
 SAMPLE_RATE = 8_000
 ROWS = (697.0, 770.0, 852.0, 941.0)  # Hz, the low group of Q.23

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 
 from unitf import Features, Tokenizer, UserError
-from unitf.tokenizer.tokenizer import PositionEmbeddingName
+from unitf.tokenizer import PositionEmbeddingName
 from unitf_audio.augmentation import Perturbation, SoundAugmentation
 from unitf_audio.moments import fit_moments
 from unitf_audio.sound import example_sounds, read_sound

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer
-from unitf.tokenizer.tokenizer import PositionEmbeddingName
+from unitf.tokenizer import PositionEmbeddingName
 from unitf_audio.augmentation import Perturbation, SoundAugmentation
 from unitf_audio.convolution import HiddenSpans, SampleConvolutions, SampleEncoder
 from unitf_audio.sound import example_sounds, read_sound

@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from unitf import Features, UserError, registry
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
-from unitf.interop.encoder_decoder import EncoderDecoderArchitecture
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.sequence_to_sequence import SequenceToSequence
-from unitf.tasks.task import Task
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Features, Task, Tokenizer, TransformerConfig, UserError, registry
+from unitf.interop import (
+    DummyInputs,
+    EncoderDecoderArchitecture,
+    WeightMapping,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import SequenceToSequence
 from unitf_audio.log_mel import LogMelFrames
 
 SOUND, TEXT = "tokenizers.sound", "tokenizers.text"

@@ -1,6 +1,6 @@
 """The libraries whose published models unitf opens: timm and transformers."""
 
-from unitf.registry.hookspecs import Register, hookimpl
+from unitf import Register, hookimpl
 
 
 @hookimpl

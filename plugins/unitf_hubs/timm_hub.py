@@ -31,49 +31,49 @@ class TimmHub(ModelHub):
         elif name.partition(".")[0] not in set(timm.list_models()):
             raise UserError(f"timm has no model {name!r}, and there is no such folder")
         with explained(f"timm:{name}"):
-            peer: Any = timm.create_model(name, pretrained=True).float().eval()
-        peer.unitf_arguments = arguments  # they are all that says how it was made
-        return peer
+            published: Any = timm.create_model(name, pretrained=True).float().eval()
+        published.unitf_arguments = arguments  # they are all that says how it was made
+        return published
 
-    def kind(self, peer: nn.Module) -> str:
-        return type(peer).__name__
+    def kind(self, published: nn.Module) -> str:
+        return type(published).__name__
 
-    def recipe(self, peer: Any) -> dict[str, Any]:
-        cfg = peer.pretrained_cfg
+    def recipe(self, published: Any) -> dict[str, Any]:
+        cfg = published.pretrained_cfg
         return {
             "architecture": cfg["architecture"],
-            "num_classes": peer.num_classes,
-            "arguments": _arguments(peer),
+            "num_classes": published.num_classes,
+            "arguments": _arguments(published),
             "pretrained_cfg": {k: v for k, v in cfg.items() if _is_plain(v)},
         }
 
     def make(self, recipe: dict[str, Any]) -> nn.Module:
         import timm
 
-        peer: Any = timm.create_model(
+        published: Any = timm.create_model(
             recipe["architecture"],
             num_classes=recipe["num_classes"],
             pretrained_cfg_overlay=recipe["pretrained_cfg"],
             **recipe["arguments"],
         ).eval()
-        peer.unitf_arguments = recipe["arguments"]
-        return peer
+        published.unitf_arguments = recipe["arguments"]
+        return published
 
-    def save(self, peer: Any, folder: Path, source: str | None) -> None:
+    def save(self, published: Any, folder: Path, source: str | None) -> None:
         from safetensors.torch import save_file
 
-        recipe = self.recipe(peer)
+        recipe = self.recipe(published)
         config = {
             "architecture": recipe["architecture"],
             "num_classes": recipe["num_classes"],
-            "num_features": peer.num_features,
-            "global_pool": getattr(peer, "global_pool", None),
+            "num_features": published.num_features,
+            "global_pool": getattr(published, "global_pool", None),
             "pretrained_cfg": recipe["pretrained_cfg"],
             "model_args": recipe["arguments"],
         }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-        state = {name: t.detach().contiguous() for name, t in peer.state_dict().items()}
+        state = {name: t.detach().contiguous() for name, t in published.state_dict().items()}
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
     def cached(self) -> list[str]:
@@ -82,11 +82,11 @@ class TimmHub(ModelHub):
         return [name for name in cached_repositories() if name.startswith("timm/")]
 
 
-def _arguments(peer: Any) -> dict[str, Any]:
+def _arguments(published: Any) -> dict[str, Any]:
     """What timm's entry points do not know by the name alone: its own arguments and its images."""
-    arguments = dict(getattr(peer, "unitf_arguments", {}))
+    arguments = dict(getattr(published, "unitf_arguments", {}))
     arguments.pop("num_classes", None)
-    embed = getattr(peer, "patch_embed", None)
+    embed = getattr(published, "patch_embed", None)
     if (size := getattr(embed, "img_size", None)) is not None:
         arguments["img_size"] = list(size)
     return arguments

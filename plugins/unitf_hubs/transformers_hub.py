@@ -44,44 +44,44 @@ class TransformersHub(ModelHub):
         with explained(f"hf:{name}"):
             config = transformers.AutoConfig.from_pretrained(name)
             cls = _class_of(config, name)
-            peer, report = cls.from_pretrained(
+            published, report = cls.from_pretrained(
                 name,
                 config=config,
                 dtype=torch.float32,
                 attn_implementation="eager",
                 output_loading_info=True,
             )
-        _check(report, peer, name)
-        return peer.eval()
+        _check(report, published, name)
+        return published.eval()
 
-    def parts(self, peer: Any) -> list[str]:
-        if not all(hasattr(peer, f"{tower}_model") for tower in _TOWERS):
+    def parts(self, published: Any) -> list[str]:
+        if not all(hasattr(published, f"{tower}_model") for tower in _TOWERS):
             return []
-        return [tower for tower in _TOWERS if _class_of_tower(peer, tower) is not None]
+        return [tower for tower in _TOWERS if _class_of_tower(published, tower) is not None]
 
-    def part(self, peer: Any, name: str) -> nn.Module:
-        cls = _class_of_tower(peer, name)
+    def part(self, published: Any, name: str) -> nn.Module:
+        cls = _class_of_tower(published, name)
         if cls is None:
-            return super().part(peer, name)
-        config = copy.deepcopy(getattr(peer.config, f"{name}_config"))
+            return super().part(published, name)
+        config = copy.deepcopy(getattr(published.config, f"{name}_config"))
         config._attn_implementation = "eager"
         if hasattr(config, "projection_dim"):
-            config.projection_dim = peer.config.projection_dim
+            config.projection_dim = published.config.projection_dim
         config.architectures = [cls.__name__]
-        config.logit_scale = peer.logit_scale.item()  # of both towers' similarity
-        tower, state = cls(config), peer.state_dict()
+        config.logit_scale = published.logit_scale.item()  # of both towers' similarity
+        tower, state = cls(config), published.state_dict()
         prefix = f"{name}_model."
         tower.load_state_dict({k: state.get(k, state.get(prefix + k)) for k in tower.state_dict()})
         return tower.float().eval()
 
-    def kind(self, peer: Any) -> str:
-        return peer.config.model_type
+    def kind(self, published: Any) -> str:
+        return published.config.model_type
 
-    def recipe(self, peer: Any) -> dict[str, Any]:
+    def recipe(self, published: Any) -> dict[str, Any]:
         return {
-            "class": type(peer).__name__,
-            "config": json.loads(peer.config.to_json_string(False)),
-            "untied": _untied(peer),
+            "class": type(published).__name__,
+            "config": json.loads(published.config.to_json_string(False)),
+            "untied": _untied(published),
         }
 
     def make(self, recipe: dict[str, Any]) -> nn.Module:
@@ -90,16 +90,16 @@ class TransformersHub(ModelHub):
         settings = dict(recipe["config"])
         config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
         config._attn_implementation = "eager"
-        peer = getattr(transformers, recipe["class"])(config)
+        published = getattr(transformers, recipe["class"])(config)
         for name in recipe.get("untied", ()):
             module, _, parameter = name.rpartition(".")
-            own = nn.Parameter(peer.get_parameter(name).detach().clone())
-            setattr(peer.get_submodule(module), parameter, own)
-            peer.all_tied_weights_keys.pop(name, None)
-        return peer.eval()
+            own = nn.Parameter(published.get_parameter(name).detach().clone())
+            setattr(published.get_submodule(module), parameter, own)
+            published.all_tied_weights_keys.pop(name, None)
+        return published.eval()
 
-    def save(self, peer: Any, folder: Path, source: str | None) -> None:
-        peer.save_pretrained(folder)
+    def save(self, published: Any, folder: Path, source: str | None) -> None:
+        published.save_pretrained(folder)
         if source is not None:  # the vocabulary, and how images or sounds are prepared
             _copy_preprocessing(source, folder)
 
@@ -107,11 +107,11 @@ class TransformersHub(ModelHub):
         return [name for name in cached_repositories() if not name.startswith("timm/")]
 
 
-def _class_of_tower(peer: Any, tower: str) -> Any:
+def _class_of_tower(published: Any, tower: str) -> Any:
     """The class of a tower, with the projection that follows it if there is one."""
     import transformers
 
-    base = type(peer).__name__.removesuffix("Model") + f"{tower.capitalize()}Model"
+    base = type(published).__name__.removesuffix("Model") + f"{tower.capitalize()}Model"
     return getattr(transformers, f"{base}WithProjection", getattr(transformers, base, None))
 
 
@@ -129,22 +129,22 @@ def _class_of(config: Any, name: str) -> Any:
     return cls
 
 
-def _untied(peer: Any) -> list[str]:
+def _untied(published: Any) -> list[str]:
     """Parameters that a new model of the same configuration would tie to others.
 
     Of T5 1.1, whose configuration no longer tells, only the weights know that they are not.
     """
-    tied = peer.get_expanded_tied_weights_keys(all_submodels=True)
+    tied = published.get_expanded_tied_weights_keys(all_submodels=True)
     return [
         name
         for name, source in tied.items()
-        if peer.get_parameter(name) is not peer.get_parameter(source)
+        if published.get_parameter(name) is not published.get_parameter(source)
     ]
 
 
-def _check(report: Any, peer: Any, name: str) -> None:
+def _check(report: Any, published: Any, name: str) -> None:
     """Refuses a file that lacks tensors or has others: the library would fill in random ones."""
-    ignored = set(getattr(peer, "_keys_to_ignore_on_load_unexpected", None) or ())
+    ignored = set(getattr(published, "_keys_to_ignore_on_load_unexpected", None) or ())
     problems = {
         "it lacks": sorted(report["missing_keys"]),
         "it also has": sorted(set(report["unexpected_keys"]) - ignored),
@@ -153,7 +153,7 @@ def _check(report: Any, peer: Any, name: str) -> None:
     problems_found = [f"{what} {', '.join(keys[:5])}" for what, keys in problems.items() if keys]
     if problems_found or report.get("error_msgs"):
         raise UserError(
-            f"hf:{name}: tensors do not fit {type(peer).__name__}: {'; '.join(problems_found)}"
+            f"hf:{name}: tensors do not fit {type(published).__name__}: {'; '.join(problems_found)}"
         )
 
 

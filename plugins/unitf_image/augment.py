@@ -12,8 +12,8 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from unitf.errors import UserError
-from unitf.tokenizer.augmentation import augmentation_names, registered_augmentation
+from unitf import UserError
+from unitf.tokenizer import augmentation_names, registered_augmentation
 from unitf_image.augmentation_steps import (
     Affine,
     AugmentStep,

@@ -18,8 +18,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from unitf.errors import UserError
-from unitf.tokenizer.augmentation import Augmentation
+from unitf import UserError
+from unitf.tokenizer import Augmentation
 from unitf_image.image_files import Pixels, to_channels
 from unitf_image.resizing import Size, resize
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitf.batch import Sample
-from unitf.data.source import Source
+from unitf import Sample, Source
 
 _SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 

@@ -5,12 +5,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
-from unitf.interop.activations import ACTIVATIONS
-from unitf.interop.transforms import Part
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
+from unitf import Task
+from unitf.interop import (
+    ACTIVATIONS,
+    DummyInputs,
+    Part,
+    WeightMapping,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Head
 from unitf_image.hf_vision import IMAGE, VisionArchitecture, vector_task
 
 BLOCK = {
@@ -77,7 +82,7 @@ class HFClipVision(VisionTower):
         return {"bias": False}
 
     def tasks(self) -> dict[str, Task]:
-        size = None if self.body is self.peer else self.config.projection_dim
+        size = None if self.body is self.published else self.config.projection_dim
         head = Head(norm_eps=self.config.layer_norm_eps, bias=False)
         return {"embedding": vector_task("first", head, size, self.logit_scale)}
 
@@ -90,7 +95,7 @@ class HFClipVision(VisionTower):
         ]
 
     def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        whole = self.body is self.peer
+        whole = self.body is self.published
         return {"embedding": output.pooler_output if whole else output.image_embeds}
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf import Features, UserError
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, TransformersArchitecture
-from unitf.interop.activations import ACTIVATIONS
-from unitf.interop.transforms import Joined, Part
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
-from unitf.tokenizer.token_embedding import Prefix
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Features, Task, Tokenizer, TransformerConfig, UserError
+from unitf.interop import (
+    ACTIVATIONS,
+    DummyInputs,
+    Joined,
+    Part,
+    TransformersArchitecture,
+    WeightMapping,
+)
+from unitf.tasks import Embedding, Head
+from unitf.tokenizer import Prefix
 from unitf_image.hf_preparation import preparation
 from unitf_image.image_patches import ImagePatches, grid_positions, to_grid, to_rows
 

@@ -5,12 +5,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
-from unitf.interop.activations import ACTIVATIONS, label_task
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.classification import Classification
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
+from unitf import Task
+from unitf.interop import (
+    ACTIVATIONS,
+    DummyInputs,
+    WeightMapping,
+    label_task,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Classification, Head
 from unitf_image.hf_preparation import enlarged
 from unitf_image.hf_vision import IMAGE, VisionArchitecture, vector_task
 
@@ -57,7 +62,7 @@ class HFViT(VisionArchitecture):
     def weight_map(self) -> Sequence[WeightMapping]:
         body, width = self.prefix, self.config.hidden_size
         names = ("classifier", "cls_classifier", "distillation_classifier")
-        heads = [name for name in names if hasattr(self.peer, name)]
+        heads = [name for name in names if hasattr(self.published, name)]
         return [
             map_weight(f"{body}embeddings.patch_embeddings.projection", f"{IMAGE}.embedding"),
             *self.prefix_mappings(),

@@ -7,12 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
-from unitf.interop.transforms import Part, Picked
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.detection import Detection
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
+from unitf import Task
+from unitf.interop import (
+    DummyInputs,
+    Part,
+    Picked,
+    WeightMapping,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Detection, Head
 from unitf_image.hf_preparation import stretched
 from unitf_image.hf_vision import IMAGE, VisionArchitecture, vector_task
 from unitf_image.image_patches import to_grid

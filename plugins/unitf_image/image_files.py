@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Shaped
 from PIL import Image, ImageOps
 
-from unitf.errors import UserError
-from unitf.nn.reference_mode import is_reference_mode
+from unitf import UserError
+from unitf.tokenizer import is_reference_mode
 
 Pixels = Shaped[np.ndarray, "_ _ _"]  # C×H×W
 

@@ -10,11 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf.errors import UserError
-from unitf.tokenizer.canvas import Canvas
-from unitf.tokenizer.position_embedding import PositionEmbeddingName
-from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
+from unitf import Features, Tokenizer, UserError
+from unitf.tokenizer import Canvas, PositionEmbeddingName
 from unitf_image.augment import Settings, make_steps
 from unitf_image.image_files import Pixels, read_image
 from unitf_image.patch_grid import Coordinates, grid_positions, patch_canvas, to_grid, whole_patches

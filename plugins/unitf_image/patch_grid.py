@@ -9,10 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf.errors import UserError
-from unitf.registry.configurable import Configurable
-from unitf.tokenizer.canvas import Canvas, boxes_of, ranks
-from unitf.tokens import Features
+from unitf import Configurable, Features, UserError
+from unitf.tokenizer import Canvas, boxes_of, ranks
 from unitf_image.resizing import Size
 
 

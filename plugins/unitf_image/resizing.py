@@ -5,8 +5,7 @@ from typing import Literal
 
 import torch
 
-from unitf.errors import UserError
-from unitf.registry.configurable import Configurable
+from unitf import Configurable, UserError
 from unitf_image.image_files import Pixels
 
 Size = tuple[int, int]  # (rows, columns)

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.errors import UserError
-from unitf.nn.batch_norm import BatchNorm
-from unitf.tokens import Features
+from unitf import Features, UserError
+from unitf.tokenizer import BatchNorm
 
 
 class ConvolutionalStem(nn.Module):

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from unitf.core import TransformerConfig
-from unitf.interop import map_weight
-from unitf.interop.transforms import Joined
-from unitf.interop.weight_map import WeightMapping
+from unitf import TransformerConfig
+from unitf.interop import Joined, WeightMapping, map_weight
 from unitf_image.timm_images import FEEDFORWARD, TimmImages
 from unitf_image.timm_parts import activation_of, is_there, norm_of
 
@@ -17,30 +15,30 @@ class TimmBeit(TimmImages):
     kinds = ("Beit",)
 
     def unsupported(self) -> str | None:
-        if self.peer.rel_pos_bias is not None:
+        if self.published.rel_pos_bias is not None:
             return "its blocks share one table of distances"
         return super().unsupported()
 
     @property
     def grid(self) -> Any:
-        return self.peer.blocks[0].attn.window_size
+        return self.published.blocks[0].attn.window_size
 
     @property
     def outside(self) -> float:
         return -1.0 if self.grid else 0.0
 
     def core(self) -> TransformerConfig:
-        peer, block = self.peer, self.peer.blocks[0]
+        published, block = self.published, self.published.blocks[0]
         attention = block.attn
         return TransformerConfig(
-            dim=peer.embed_dim,
-            depth=len(peer.blocks),
+            dim=published.embed_dim,
+            depth=len(published.blocks),
             num_heads=attention.num_heads,
             head_dim=attention.qkv.out_features // 3 // attention.num_heads,
             hidden_dim=block.mlp.fc2.in_features,
             activation=activation_of(block.mlp),  # type: ignore[arg-type]
             **norm_of(block.norm1),
-            final_norm=is_there(peer.norm),
+            final_norm=is_there(published.norm),
             hidden_norm=is_there(block.mlp.norm),
             qkv_bias=attention.q_bias is not None,
             key_bias=attention.q_bias is None,
@@ -58,14 +56,14 @@ class TimmBeit(TimmImages):
             map_weight("attn.proj", "attention.out"),
             map_weight("gamma_1", "attention_residual.scale"),
             map_weight("norm2", "feedforward_residual.norm"),
-            *gates(self.peer.blocks[0].mlp),
+            *gates(self.published.blocks[0].mlp),
             *FEEDFORWARD,
             map_weight("gamma_2", "feedforward_residual.scale"),
         ]
 
     def weight_map(self) -> Sequence[WeightMapping]:
         theirs, ours = "attn.relative_position_bias_table", "core.encoder.own_positions"
-        count = len(self.peer.blocks)
+        count = len(self.published.blocks)
         tables = [
             map_weight(f"blocks.{n}.{theirs}", f"{ours}.{n}.table.weight") for n in range(count)
         ]

@@ -7,10 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unitf.core import TransformerConfig
-from unitf.interop import map_weight
-from unitf.interop.transforms import Joined, Part, Rows, Same, Then
-from unitf.interop.weight_map import WeightMapping
+from unitf import TransformerConfig
+from unitf.interop import Joined, Part, Rows, Same, Then, WeightMapping, map_weight
 from unitf_image.patch_grid import Coordinates
 from unitf_image.timm_beit import gates
 from unitf_image.timm_images import FEEDFORWARD, TimmImages
@@ -25,7 +23,7 @@ class TimmEva(TimmImages):
     kinds = ("Eva",)
 
     def unsupported(self) -> str | None:
-        peer, block, rope = self.peer, self.peer.blocks[0], self.peer.rope
+        published, block, rope = self.published, self.published.blocks[0], self.published.rope
         if rope is not None:
             if type(rope).__name__ not in _ROTARY:
                 return f"its rotary positions are of class {type(rope).__name__}"
@@ -37,7 +35,7 @@ class TimmEva(TimmImages):
                 return f"its coordinates are normalised by {rope.normalize_coords!r}"
         if block.attn.gate is not None:
             return "its attention has a gate"
-        if len({getattr(b.attn, "num_kv_heads", None) for b in peer.blocks}) > 1:
+        if len({getattr(b.attn, "num_kv_heads", None) for b in published.blocks}) > 1:
             return "its blocks differ in their number of key and value heads"
         if (getattr(block, "gamma_1", None) is None) != (getattr(block, "gamma_2", None) is None):
             return "only its attention has a layer scale"
@@ -47,15 +45,15 @@ class TimmEva(TimmImages):
 
     @property
     def rope_kind(self) -> str:
-        return "" if self.peer.rope is None else type(self.peer.rope).__name__
+        return "" if self.published.rope is None else type(self.published.rope).__name__
 
     @property
     def columns_first(self) -> bool:
-        return getattr(self.peer.rope, "grid_indexing", "ij") == "xy"
+        return getattr(self.published.rope, "grid_indexing", "ij") == "xy"
 
     @property
     def coordinates(self) -> Coordinates | None:
-        rope = self.peer.rope
+        rope = self.published.rope
         if self.rope_kind == "RotaryEmbeddingDinoV3":
             return Coordinates(extent=[2.0, 2.0], shift=0.5 + rope.grid_offset, start=-1.0)
         if self.rope_kind == "RotaryEmbeddingCat" and rope.ref_feat_shape is not None:
@@ -65,7 +63,7 @@ class TimmEva(TimmImages):
         return None
 
     def _positions(self) -> dict[str, Any]:
-        rope = self.peer.rope
+        rope = self.published.rope
         if self.rope_kind == "RotaryEmbeddingMixed":
             return {
                 "relative_positions": "rope_mixed",
@@ -93,7 +91,7 @@ class TimmEva(TimmImages):
 
     def _order(self) -> Tensor | None:
         """In which order unitf has the rows of queries, and those of keys; None: in timm's."""
-        attention = self.peer.blocks[0].attn
+        attention = self.published.blocks[0].attn
         if not self.rope_kind:
             return None
         mixed = self.rope_kind == "RotaryEmbeddingMixed"  # whose pairs turn with both axes
@@ -107,12 +105,12 @@ class TimmEva(TimmImages):
     # ---- blocks
 
     def core(self) -> TransformerConfig:
-        peer, block = self.peer, self.peer.blocks[0]
+        published, block = self.published, self.published.blocks[0]
         attention = block.attn
         biased, keys_too = _biases(attention)
         return TransformerConfig(
-            dim=peer.embed_dim,
-            depth=len(peer.blocks),
+            dim=published.embed_dim,
+            depth=len(published.blocks),
             num_heads=attention.num_heads,
             num_kv_heads=getattr(attention, "num_kv_heads", attention.num_heads),
             head_dim=attention.head_dim,
@@ -120,8 +118,8 @@ class TimmEva(TimmImages):
             activation=activation_of(block.mlp),  # type: ignore[arg-type]
             **norm_of(block.norm1),
             norm_position="res_post" if type(block).__name__ == "EvaBlockPostNorm" else "pre",
-            input_norm=is_there(peer.norm_pre),
-            final_norm=is_there(peer.norm),
+            input_norm=is_there(published.norm_pre),
+            final_norm=is_there(published.norm),
             qk_norm=is_there(attention.q_norm),
             attention_norm=is_there(attention.norm),
             hidden_norm=is_there(block.mlp.norm),
@@ -139,13 +137,13 @@ class TimmEva(TimmImages):
             map_weight("attn.proj", "attention.out"),
             map_weight("gamma_1", "attention_residual.scale"),
             map_weight("norm2", "feedforward_residual.norm"),
-            *gates(self.peer.blocks[0].mlp),
+            *gates(self.published.blocks[0].mlp),
             *FEEDFORWARD,
             map_weight("gamma_2", "feedforward_residual.scale"),
         ]
 
     def _attention_mappings(self) -> list[WeightMapping]:
-        attention, order = self.peer.blocks[0].attn, self._order()
+        attention, order = self.published.blocks[0].attn, self._order()
         dim = attention.num_heads * attention.head_dim
         kv_dim = getattr(attention, "kv_dim", dim)
         whole, queries, head = Same(), Same(), Same()
@@ -174,7 +172,7 @@ class TimmEva(TimmImages):
         ]
 
     def weight_map(self) -> Sequence[WeightMapping]:
-        count = len(self.peer.blocks) if self.rope_kind == "RotaryEmbeddingMixed" else 0
+        count = len(self.published.blocks) if self.rope_kind == "RotaryEmbeddingMixed" else 0
         angles = "core.encoder.own_positions.{}.angles"
         return [
             *super().weight_map(),

@@ -6,15 +6,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unitf.interop import Architecture, DummyInputs, map_blocks, map_weight
-from unitf.interop.transforms import Joined, Part
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.classification import Classification
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
-from unitf.tokenizer.token_embedding import Prefix
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Task, Tokenizer
+from unitf.interop import (
+    Architecture,
+    DummyInputs,
+    Joined,
+    Part,
+    WeightMapping,
+    map_blocks,
+    map_weight,
+)
+from unitf.tasks import Classification, Embedding, Head
+from unitf.tokenizer import Prefix
 from unitf_image.image_patches import ImagePatches
 from unitf_image.patch_grid import Coordinates
 from unitf_image.timm_parts import activation_of, class_names, images, is_there, preparation
@@ -42,14 +45,14 @@ class TimmImages(Architecture):
     outside = 0.0  # where class and register tokens stand, on both axes
 
     def unsupported(self) -> str | None:
-        peer = self.peer
-        embed = type(peer.patch_embed).__name__
+        published = self.published
+        embed = type(published.patch_embed).__name__
         if embed != "PatchEmbed":
             return f"its patches are embedded by {embed}"
-        if is_there(peer.patch_embed.norm):
+        if is_there(published.patch_embed.norm):
             return "its patches are normalised before their positions are added"
-        if peer.global_pool not in ("token", "avg", "map"):
-            return f"global_pool is {peer.global_pool!r}"
+        if published.global_pool not in ("token", "avg", "map"):
+            return f"global_pool is {published.global_pool!r}"
         for norm in (self.fc_norm, getattr(self.attn_pool, "norm", None)):
             if is_there(norm) and not isinstance(norm, nn.LayerNorm):
                 return f"its head has a norm of class {type(norm).__name__}"
@@ -66,44 +69,48 @@ class TimmImages(Architecture):
 
     @property
     def attn_pool(self) -> Any:
-        return getattr(self.peer, "attn_pool", None)
+        return getattr(self.published, "attn_pool", None)
 
     @property
     def fc_norm(self) -> Any:
-        return getattr(self.peer, "fc_norm", None)
+        return getattr(self.published, "fc_norm", None)
 
     @property
     def prefixes(self) -> dict[str, int]:
         """The learned tokens before the patches, and how many each tensor holds."""
-        found = {n: getattr(self.peer, n, None) for n in ("cls_token", "dist_token", "reg_token")}
+        found = {
+            n: getattr(self.published, n, None) for n in ("cls_token", "dist_token", "reg_token")
+        }
         return {name: tensor.shape[1] for name, tensor in found.items() if tensor is not None}
 
     @property
     def prefixes_have_positions(self) -> bool:
-        return self.peer.pos_embed is not None and not getattr(self.peer, "no_embed_class", False)
+        return self.published.pos_embed is not None and not getattr(
+            self.published, "no_embed_class", False
+        )
 
     @property
     def pools_prefixes(self) -> bool:
-        return getattr(self.peer, "pool_include_prefix", False)
+        return getattr(self.published, "pool_include_prefix", False)
 
     @property
     def task(self) -> str:
         """The name of the first task."""
-        return "label" if self.peer.num_classes > 1 else "embedding"
+        return "label" if self.published.num_classes > 1 else "embedding"
 
     def tokenizers(self) -> dict[str, Tokenizer]:
-        peer, embed, prefix = self.peer, self.peer.patch_embed, None
+        published, embed, prefix = self.published, self.published.patch_embed, None
         if count := sum(self.prefixes.values()):
             prefix = Prefix(count, self.prefixes_have_positions, self.outside)
         tokenizer = ImagePatches(
-            peer.embed_dim,
+            published.embed_dim,
             patch=list(embed.patch_size),
-            position_embedding="none" if peer.pos_embed is None else "learned",
+            position_embedding="none" if published.pos_embed is None else "learned",
             coordinates=self.coordinates,
             bias=embed.proj.bias is not None,
             cut=True,
             prefix=prefix,
-            **preparation(peer),
+            **preparation(published),
         )
         return {"image": tokenizer}
 
@@ -112,18 +119,18 @@ class TimmImages(Architecture):
         task = (
             Embedding(["image"], pooling=pooling, normalise=False, head=head)
             if self.task == "embedding"
-            else Classification(["image"], "label", class_names(self.peer), pooling, head=head)
+            else Classification(["image"], "label", class_names(self.published), pooling, head=head)
         )
         return {self.task: task}
 
     def pooling(self) -> tuple[Any, Head]:
         """How columns become one, and what follows."""
-        peer, pool, columns = self.peer, self.attn_pool, None
-        if peer.global_pool != "token" and not self.pools_prefixes:
+        published, pool, columns = self.published, self.attn_pool, None
+        if published.global_pool != "token" and not self.pools_prefixes:
             columns = [sum(self.prefixes.values()), None]
         eps = self.fc_norm.eps if is_there(self.fc_norm) else None
         if pool is None:
-            name = "mean" if peer.global_pool == "avg" else "first"
+            name = "mean" if published.global_pool == "avg" else "first"
             return name, Head(columns=columns, norm_eps=eps)
         return "latent", Head(
             columns=columns,
@@ -135,18 +142,18 @@ class TimmImages(Architecture):
         )
 
     def weight_map(self) -> Sequence[WeightMapping]:
-        peer, image = self.peer, "tokenizers.image"
+        published, image = self.published, "tokenizers.image"
         lines = [map_weight("patch_embed.proj", f"{image}.embedding")]
         if self.prefixes:
             sizes = list(self.prefixes.values())
             lines.append(
                 WeightMapping(tuple(self.prefixes), f"{image}.prefix.tokens", Joined(sizes))
             )
-        if peer.pos_embed is not None:
+        if published.pos_embed is not None:
             inside = sum(self.prefixes.values()) if self.prefixes_have_positions else 0
             position_table = f"{image}.position_embedding.table"
             lines.append(
-                map_weight("pos_embed", position_table, Part(inside, peer.pos_embed.shape[1]))
+                map_weight("pos_embed", position_table, Part(inside, published.pos_embed.shape[1]))
             )
             if inside:
                 lines.append(map_weight("pos_embed", f"{image}.prefix.positions", Part(0, inside)))
@@ -155,7 +162,7 @@ class TimmImages(Architecture):
             *lines,
             map_weight("norm_pre", "core.encoder.input_norm"),
             *map_blocks(
-                len(peer.blocks), "blocks.{}", "core.encoder.blocks.{}", self.block_mappings()
+                len(published.blocks), "blocks.{}", "core.encoder.blocks.{}", self.block_mappings()
             ),
             map_weight("norm", "core.encoder.final_norm"),
             *(map_weight(f"attn_pool.{a}", f"{head}.pooling.{b}") for a, b in _POOL.items()),
@@ -164,16 +171,16 @@ class TimmImages(Architecture):
         ]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
-        return {"encoder": list(self.peer.blocks)}
+        return {"encoder": list(self.published.blocks)}
 
     def dummy_inputs(self) -> DummyInputs:
-        pixels, features = images(self.peer)
+        pixels, features = images(self.published)
         return DummyInputs({"x": pixels}, {"image": features})
 
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        tokens = self.peer.forward_features(dummy_inputs.inputs["x"])
+        tokens = self.published.forward_features(dummy_inputs.inputs["x"])
         return {"columns": tokens.flatten(0, 1), **self.heads(tokens)}
 
     def heads(self, tokens: Tensor) -> dict[str, Tensor]:
         """For each task the peer's logits."""
-        return {self.task: self.peer.forward_head(tokens)}
+        return {self.task: self.published.forward_head(tokens)}

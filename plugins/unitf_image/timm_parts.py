@@ -72,12 +72,12 @@ def turned(num_heads: int, head_dim: int, halves: bool, columns_first: bool) -> 
     return (torch.arange(num_heads)[:, None] * head_dim + torch.cat(both)).flatten()
 
 
-def preparation(peer: Any) -> dict[str, Any]:
+def preparation(published: Any) -> dict[str, Any]:
     """The arguments of ImagePatches that prepare an image as timm does when it measures a model."""
     from timm.data import resolve_data_config
 
-    cfg = resolve_data_config(pretrained_cfg=peer.pretrained_cfg or {})
-    size, channels = peer.patch_embed.img_size, peer.patch_embed.proj.in_channels
+    cfg = resolve_data_config(pretrained_cfg=published.pretrained_cfg or {})
+    size, channels = published.patch_embed.img_size, published.patch_embed.proj.in_channels
     if cfg["crop_mode"] not in ("center", "squash"):
         raise UserError(f"crop_mode {cfg['crop_mode']!r} cannot be said in unitf")
     if cfg["interpolation"] not in ("bilinear", "bicubic"):
@@ -93,15 +93,15 @@ def preparation(peer: Any) -> dict[str, Any]:
     return {"size": list(size), "channels": channels, "resizing": resizing, **colours}
 
 
-def class_names(peer: Any) -> list[int | str]:
+def class_names(published: Any) -> list[int | str]:
     """The names of a peer's classes: those that its file gives, ImageNet's, or numbers."""
     from timm.data import infer_imagenet_subset
 
-    given = (peer.pretrained_cfg or {}).get("label_names")
-    if given and len(set(given)) == peer.num_classes:
+    given = (published.pretrained_cfg or {}).get("label_names")
+    if given and len(set(given)) == published.num_classes:
         return [str(name) for name in given]
-    subset = infer_imagenet_subset({"num_classes": peer.num_classes})
-    return list(range(peer.num_classes)) if subset is None else list(_imagenet(subset))
+    subset = infer_imagenet_subset({"num_classes": published.num_classes})
+    return list(range(published.num_classes)) if subset is None else list(_imagenet(subset))
 
 
 @cache
@@ -116,9 +116,9 @@ def _imagenet(subset: str) -> tuple[str, ...]:
     return tuple(word if often[word] == 1 else f"{word} ({synset})" for word, synset in pairs)
 
 
-def images(peer: Any, count: int = 2) -> tuple[Tensor, Features]:
+def images(published: Any, count: int = 2) -> tuple[Tensor, Features]:
     """Random normalised images as pixels (S, C, H, W) and as the patches that unitf makes."""
-    embed = peer.patch_embed
+    embed = published.patch_embed
     pixels = torch.randn(count, embed.proj.in_channels, *embed.img_size)
     patch = tuple(embed.patch_size)
     rows, columns = whole_patches(embed.img_size, patch)

@@ -5,13 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from unitf.core import TransformerConfig
-from unitf.interop import map_weight
-from unitf.interop.transforms import Part
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.classification import Classification
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
+from unitf import Task, TransformerConfig
+from unitf.interop import Part, WeightMapping, map_weight
+from unitf.tasks import Classification, Head
 from unitf_image.timm_images import FEEDFORWARD, TimmImages
 from unitf_image.timm_parts import activation_name, activation_of, class_names, is_there, norm_of
 
@@ -35,7 +31,7 @@ class TimmVisionTransformer(TimmImages):
     kinds = ("VisionTransformer", "VisionTransformerDistilled")
 
     def unsupported(self) -> str | None:
-        block = self.peer.blocks[0]
+        block = self.published.blocks[0]
         kind = type(block).__name__
         if kind == "ParallelScalingBlock":
             if block.out_proj is not None or block.mlp_out_proj.bias is None:
@@ -50,22 +46,22 @@ class TimmVisionTransformer(TimmImages):
 
     @property
     def parallel(self) -> bool:
-        return type(self.peer.blocks[0]).__name__ == "ParallelScalingBlock"
+        return type(self.published.blocks[0]).__name__ == "ParallelScalingBlock"
 
     def core(self) -> TransformerConfig:
-        peer, block = self.peer, self.peer.blocks[0]
+        published, block = self.published, self.published.blocks[0]
         return TransformerConfig(
-            dim=peer.embed_dim,
-            depth=len(peer.blocks),
-            input_norm=is_there(peer.norm_pre),
-            final_norm=is_there(peer.norm),
+            dim=published.embed_dim,
+            depth=len(published.blocks),
+            input_norm=is_there(published.norm_pre),
+            final_norm=is_there(published.norm),
             **(_parallel(block) if self.parallel else _sequential(block)),
         )
 
     def block_mappings(self) -> list[WeightMapping]:
         if not self.parallel:
             return _BLOCK
-        first, last = self.peer.blocks[0].in_split[0], sum(self.peer.blocks[0].in_split)
+        first, last = self.published.blocks[0].in_split[0], sum(self.published.blocks[0].in_split)
         return [
             map_weight("in_norm", "attention_residual.norm"),
             map_weight("in_proj", "feedforward.inner", Part(0, first)),
@@ -82,19 +78,19 @@ class TimmVisionTransformer(TimmImages):
 
     @property
     def distilled(self) -> bool:
-        return hasattr(self.peer, "head_dist") and self.peer.num_classes > 1
+        return hasattr(self.published, "head_dist") and self.published.num_classes > 1
 
     def tasks(self) -> dict[str, Task]:
         if not self.distilled:
             return super().tasks()
-        classes = class_names(self.peer)
+        classes = class_names(self.published)
         return {
             name: Classification(["image"], name, classes, "mean", head=Head(columns=[n, n + 1]))
             for n, name in enumerate(("label", "distilled"))
         }
 
     def pooling(self) -> tuple[Any, Head]:
-        if hasattr(self.peer, "head_dist"):
+        if hasattr(self.published, "head_dist"):
             return "mean", Head(columns=[0, 2])
         return super().pooling()
 
@@ -104,8 +100,11 @@ class TimmVisionTransformer(TimmImages):
     def heads(self, tokens: Tensor) -> dict[str, Tensor]:
         if not self.distilled:
             return super().heads(tokens)
-        peer = self.peer
-        return {"label": peer.head(tokens[:, 0]), "distilled": peer.head_dist(tokens[:, 1])}
+        published = self.published
+        return {
+            "label": published.head(tokens[:, 0]),
+            "distilled": published.head_dist(tokens[:, 1]),
+        }
 
 
 def _sequential(block: Any) -> dict[str, Any]:

@@ -8,14 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.batch import EncodedSample, Sample, TaskBatch
-from unitf.errors import UserError
-from unitf.nn.initialisation import initialise
-from unitf.tasks.common.selection import take
-from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Task, Tokenizers
-from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf import EncodedSample, Features, Sample, Task, TaskBatch, Tokenizer, Tokens, UserError
+from unitf.tasks import TaskMetrics, Tokenizers, take
+from unitf.tokenizer import initialise
 from unitf_series.series_patches import SeriesPatches, read_series
 
 
@@ -103,11 +98,11 @@ class Forecast(Task):
         return {name: torch.cat([one[name] for one in targets]) for name in ("future", "scale")}
 
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "K L"]:
         """The next steps of the K channels of all samples, in units of each one's scale."""
-        [features] = view.features.values()
-        for name, found, own in zip(view.names, columns.lengths, features.lengths, strict=True):
+        [features] = batch.features.values()
+        for name, found, own in zip(batch.names, columns.lengths, features.lengths, strict=True):
             if found != own:
                 raise UserError(
                     f"{name}: Forecast reads {own} patches and nothing beside them (a prefix, a "
@@ -121,16 +116,16 @@ class Forecast(Task):
         return self.linear(self.dropout(pooled)).float()
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "K L"]:
-        return self._in_unit(self.outputs(columns, view, tokenizers), view, tokenizers).float()
+        return self._in_unit(self.outputs(columns, batch, tokenizers), batch, tokenizers).float()
 
     def losses(
-        self, output: Float[Tensor, "K L"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " K"]:
-        if not view.num_samples:
+        if not batch.num_samples:
             return output.sum(1)
-        future = view.target["future"]
+        future = batch.target["future"]
         known = ~future.isnan()
         error = torch.where(known, output - future, 0.0)
         return error.square().sum(1) / known.sum(1).clamp(min=1)
@@ -138,7 +133,7 @@ class Forecast(Task):
     def metrics(self) -> TaskMetrics:
         from torchmetrics import regression as scores
 
-        from unitf.tasks.metrics.task_metrics import TaskMetrics
+        from unitf.tasks import TaskMetrics
 
         return TaskMetrics(
             {"mae": scores.MeanAbsoluteError(), "rmse": scores.MeanSquaredError(squared=False)}
@@ -148,29 +143,29 @@ class Forecast(Task):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "K L"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Figures over all channels and steps; a sample of them is a channel."""
         if not len(sequences):
             return
-        runs = self._channels(view)
+        runs = self._channels(batch)
         rows = [row for sequence in sequences for row in runs[sequence]]
         # in the channel's unit, but around its level: float32 does not lose them to a large one
-        target = take(view.target["future"] * view.target["scale"], rows)
-        predicted = take(output * view.target["scale"], rows)
+        target = take(batch.target["future"] * batch.target["scale"], rows)
+        predicted = take(output * batch.target["scale"], rows)
         known = ~target.isnan()
         metrics["num_samples"].update(predicted, target)
         for name in ("mae", "rmse"):
             metrics[name].update(predicted[known], target[known])
 
     def predict(
-        self, output: Float[Tensor, "K L"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
-        values = self._in_unit(output.detach().cpu(), view.to("cpu"), tokenizers)
+        values = self._in_unit(output.detach().cpu(), batch.to("cpu"), tokenizers)
         return [
-            {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(view)
+            {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(batch)
         ]
 
     @staticmethod
@@ -185,9 +180,9 @@ class Forecast(Task):
         tokenizers = {"series": lambda dim: SeriesPatches(dim, patch=4)}
         return {"init_args": settings, "samples": samples, "tokenizers": tokenizers}
 
-    def _channels(self, view: TaskBatch) -> list[range]:
+    def _channels(self, batch: TaskBatch) -> list[range]:
         """Of each sample the numbers of its channels among all."""
-        [features] = view.features.values()
+        [features] = batch.features.values()
         runs, first = [], 0
         for length in features.lengths:
             runs.append(range(first, first + length // self.num_patches))
@@ -195,10 +190,10 @@ class Forecast(Task):
         return runs
 
     def _in_unit(
-        self, output: Float[Tensor, "K L"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "K L"]:
         """What was read, in the unit of the series and float64."""
-        [(column, features)] = view.features.items()
+        [(column, features)] = batch.features.items()
         level, scale = self._levels(features, tokenizers[self.inputs[column]])
         return output * scale + level
 

@@ -7,16 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf import Features, Tokenizer
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, TransformersArchitecture, map_blocks, map_joined, map_weight
-from unitf.interop.activations import ACTIVATIONS
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.classification import Classification
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.regression import Regression
-from unitf.tasks.task import Task
+from unitf import Features, Task, Tokenizer, TransformerConfig
+from unitf.interop import (
+    ACTIVATIONS,
+    DummyInputs,
+    TransformersArchitecture,
+    WeightMapping,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Classification, Embedding, Head, Regression
 from unitf_series.forecast import Forecast
 from unitf_series.series_patches import SeriesPatches
 

@@ -8,11 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.errors import UserError
-from unitf.nn.initialisation import initialise
-from unitf.tokenizer.position_embedding import PositionEmbeddingName
-from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
+from unitf import Features, Tokenizer, UserError
+from unitf.tokenizer import PositionEmbeddingName, initialise
 
 Series = Float[np.ndarray, "T C"]
 Scaling = Literal["deviation", "size", "none"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from unitf.registry.hookspecs import hookimpl
+from unitf import hookimpl
 
 _HOME = {
     "Bytes": "unitf_text.symbols",

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from unitf.core import TransformerConfig
-from unitf.interop import map_blocks, map_joined, map_weight
-from unitf.interop.activations import activation_of
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.common.target_sequence import TargetPositions
-from unitf.tokenizer.token_embedding import EmbeddingTable, Unembedding
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Tokenizer, TransformerConfig
+from unitf.interop import WeightMapping, activation_of, map_blocks, map_joined, map_weight
+from unitf.tasks import TargetPositions
+from unitf.tokenizer import EmbeddingTable, Unembedding
 from unitf_text.encoder_decoders import TASK, TextToText
 from unitf_text.published import make_text
 from unitf_text.token_ids import TokenIds
@@ -119,7 +116,7 @@ class Marian(Bart):
 
     @property
     def head(self) -> str:
-        return "MTModel" if type(self.peer).__name__ == "MarianMTModel" else super().head
+        return "MTModel" if type(self.published).__name__ == "MarianMTModel" else super().head
 
     @property
     def generates(self) -> bool:

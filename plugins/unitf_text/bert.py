@@ -6,13 +6,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight
-from unitf.interop.activations import ACTIVATIONS
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks import Head, Task, TokenClassification
-from unitf.tokenizer.token_embedding import EmbeddingTable
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Task, Tokenizer, TransformerConfig
+from unitf.interop import (
+    ACTIVATIONS,
+    DummyInputs,
+    WeightMapping,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Head, TokenClassification
+from unitf.tokenizer import EmbeddingTable
 from unitf_text.encoders import TEXT, TextEncoder
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from types import ModuleType
 
-from unitf.errors import UserError
+from unitf import UserError
 
 Ranks = dict[tuple[str, str], int]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unitf.errors import UserError
-from unitf.tasks.heads.pooling import PoolingName
+from unitf import UserError
+from unitf.tasks import PoolingName
 from unitf_text.subwords import Subwords
 from unitf_text.text import TextTokenizer
 from unitf_text.token_ids import TokenIds

@@ -6,23 +6,24 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from unitf import Features
+from unitf import Features, Task, Tokenizer
 from unitf.interop import (
     DummyInputs,
     TransformersArchitecture,
+    WeightMapping,
     map_blocks,
     map_weight,
     random_texts,
 )
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.classification import Classification, MultiLabelClassification
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.next_token import NextToken
-from unitf.tasks.regression import Regression
-from unitf.tasks.task import Task
-from unitf.tokenizer.token_embedding import Unembedding
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf.tasks import (
+    Classification,
+    Embedding,
+    Head,
+    MultiLabelClassification,
+    NextToken,
+    Regression,
+)
+from unitf.tokenizer import Unembedding
 from unitf_text.published import make_text
 
 TEXT = "tokenizers.text"
@@ -40,7 +41,7 @@ class TextDecoder(TransformersArchitecture):
 
     @property
     def head(self) -> str:
-        name = type(self.peer).__name__
+        name = type(self.published).__name__
         return "CausalLM" if name.endswith("LMHeadModel") else super().head
 
     @property
@@ -54,11 +55,11 @@ class TextDecoder(TransformersArchitecture):
     @property
     def tied(self) -> bool:
         """Whether the language model's logits are products with the table."""
-        return self.peer.lm_head.weight is self.embedding.weight
+        return self.published.lm_head.weight is self.embedding.weight
 
     def unsupported(self) -> str | None:
         known = ("Model", "LMHeadModel", "ForCausalLM", "ForSequenceClassification")
-        if not type(self.peer).__name__.endswith(known):
+        if not type(self.published).__name__.endswith(known):
             return "it has another head than a language model or a classifier of texts"
         return None
 
@@ -74,7 +75,7 @@ class TextDecoder(TransformersArchitecture):
             return None
         return Unembedding(
             tied=self.tied,
-            bias=self.peer.lm_head.bias is not None,
+            bias=self.published.lm_head.bias is not None,
             softcap=getattr(self.config, "final_logit_softcapping", None),
         )
 

@@ -4,13 +4,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from unitf import Features
-from unitf.interop import DummyInputs, random_texts
-from unitf.interop.encoder_decoder import EncoderDecoderArchitecture
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks import SequenceToSequence
-from unitf.tasks.common.target_sequence import TargetPositions
-from unitf.tasks.task import Task
+from unitf import Features, Task
+from unitf.interop import DummyInputs, EncoderDecoderArchitecture, WeightMapping, random_texts
+from unitf.tasks import SequenceToSequence, TargetPositions
 
 SOURCE, TARGET, TASK = "source", "target", "text_to_text"  # columns, and the task
 

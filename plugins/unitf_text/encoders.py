@@ -7,10 +7,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from unitf import Features
-from unitf.interop import DummyInputs, TransformersArchitecture, map_weight, random_texts
-from unitf.interop.activations import ACTIVATIONS
-from unitf.interop.weight_map import WeightMapping
+from unitf import Features, Task, Tokenizer
+from unitf.interop import (
+    ACTIVATIONS,
+    DummyInputs,
+    TransformersArchitecture,
+    WeightMapping,
+    map_weight,
+    random_texts,
+)
 from unitf.tasks import (
     Classification,
     Embedding,
@@ -19,11 +24,9 @@ from unitf.tasks import (
     MultiLabelClassification,
     Regression,
     SpanAnswer,
-    Task,
     TokenClassification,
 )
-from unitf.tokenizer.token_embedding import EmbeddingTable, Unembedding
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf.tokenizer import EmbeddingTable, Unembedding
 from unitf_text.companions import SentencePooling, sentence_pooling, text_tokenizer
 
 TEXT = "tokenizers.text"
@@ -82,7 +85,7 @@ class TextEncoder(TransformersArchitecture):
     def unsupported(self) -> str | None:
         config = self.config
         known = ", ".join(f"For{head}" for head in self.heads_known if head)
-        if self.head not in self.heads_known or (not self.head and self.body is not self.peer):
+        if self.head not in self.heads_known or (not self.head and self.body is not self.published):
             return f"its head is not one of {known}"
         if self.activation not in ACTIVATIONS:
             return f"its activation is {self.activation!r}"
@@ -163,7 +166,7 @@ class TextEncoder(TransformersArchitecture):
         sentence = self.sentence
         embedding = Embedding(["text"], sentence.pooling, normalise=sentence.normalise)
         tasks: dict[str, Task] = {"embedding": embedding}
-        if getattr(self.peer, "pooler", None) is not None:
+        if getattr(self.published, "pooler", None) is not None:
             head = Head(hidden="tanh")
             tasks["pooler"] = Embedding(["text"], "first", normalise=False, head=head)
         return tasks

@@ -7,15 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, map_joined, map_weight
-from unitf.interop.activations import activation_of
-from unitf.interop.transforms import Rows, Transposed
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
-from unitf.tokenizer.token_embedding import EmbeddingTable, Unembedding
+from unitf import Task, TransformerConfig
+from unitf.interop import (
+    DummyInputs,
+    Rows,
+    Transposed,
+    WeightMapping,
+    activation_of,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Embedding, Head
+from unitf.tokenizer import EmbeddingTable, Unembedding
 from unitf_text.decoders import TEXT, TextDecoder
 from unitf_text.published import rotary_of, rotary_unsupported
 
@@ -129,7 +132,7 @@ class OPT(TextDecoder):
 
     @property
     def prefix(self) -> str:
-        return "decoder." if hasattr(self.peer, "decoder") else "model.decoder."
+        return "decoder." if hasattr(self.published, "decoder") else "model.decoder."
 
     @property
     def narrow(self) -> bool:

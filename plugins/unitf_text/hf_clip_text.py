@@ -7,21 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf import Features, Tokenizer, UserError
-from unitf.core import TransformerConfig
+from unitf import Features, Task, Tokenizer, TransformerConfig, UserError
 from unitf.interop import (
+    ACTIVATIONS,
     DummyInputs,
     TransformersArchitecture,
+    WeightMapping,
     map_blocks,
     map_joined,
     map_weight,
     random_texts,
 )
-from unitf.interop.activations import ACTIVATIONS
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
+from unitf.tasks import Embedding, Head
 from unitf_text.subwords import Subwords
 from unitf_text.token_ids import TokenIds
 
@@ -123,7 +120,7 @@ class HFClipText(TextTower):
 
     def tasks(self) -> dict[str, Task]:
         return self.vector(
-            None if self.body is self.peer else self.config.projection_dim, bias=False
+            None if self.body is self.published else self.config.projection_dim, bias=False
         )
 
     def weight_map(self) -> Sequence[WeightMapping]:
@@ -141,7 +138,7 @@ class HFClipText(TextTower):
         return DummyInputs(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)
 
     def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        whole = self.body is self.peer
+        whole = self.body is self.published
         return {"embedding": output.pooler_output if whole else output.text_embeds}
 
 

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from unitf.core import TransformerConfig
-from unitf.interop import map_joined, map_weight
-from unitf.interop.activations import activation_of
-from unitf.interop.weight_map import WeightMapping
-from unitf.tokenizer.token_embedding import EmbeddingTable
+from unitf import TransformerConfig
+from unitf.interop import WeightMapping, activation_of, map_joined, map_weight
+from unitf.tokenizer import EmbeddingTable
 from unitf_text.decoders import TextDecoder
 from unitf_text.published import rotary_of, rotary_unsupported
 

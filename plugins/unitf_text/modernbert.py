@@ -5,12 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from unitf.core import TransformerConfig
-from unitf.interop import map_blocks, map_weight
-from unitf.interop.activations import ACTIVATIONS, GATES, activation_of
-from unitf.interop.weight_map import WeightMapping
+from unitf import Tokenizer, TransformerConfig
+from unitf.interop import ACTIVATIONS, GATES, WeightMapping, activation_of, map_blocks, map_weight
 from unitf.tasks import Head
-from unitf.tokenizer.tokenizer import Tokenizer
 from unitf_text.encoders import TextEncoder
 
 _BLOCK = [

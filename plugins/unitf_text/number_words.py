@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from unitf.batch import Sample
-from unitf.data.source import Source
-from unitf.errors import UserError
+from unitf import Sample, Source, UserError
 from unitf_text.spellings import (
     SHORTEST,
     has_relative,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from unitf.errors import UserError
+from unitf import UserError
 from unitf_text.subwords import Subwords
 from unitf_text.text import TextTokenizer
 from unitf_text.token_ids import TokenIds

@@ -7,9 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.errors import UserError
-from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
+from unitf import Features, Tokenizer, UserError
 from unitf_text.subword_training import learn
 from unitf_text.subwords import open_pieces
 from unitf_text.text import check_probability, read_text

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from unitf.batch import Sample
-from unitf.data.sources.file_source import FileSource, find, read_text
-from unitf.errors import UserError
+from unitf import Sample, UserError
+from unitf.data import FileSource, find, read_text
 
 
 class SquadFiles(FileSource):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from unitf.core import TransformerConfig
+from unitf import TransformerConfig
 from unitf_text.llama_line import LlamaLine
 from unitf_text.published import rotary_unsupported
 

@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from unitf.batch import Sample
-from unitf.data.sources.file_source import FileSource, lines_of
-from unitf.data.sources.files import Files
-from unitf.errors import UserError
+from unitf import Sample, UserError
+from unitf.data import Files, FileSource, lines_of
 
 
 class Stories(FileSource):

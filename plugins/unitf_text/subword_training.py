@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from unitf.errors import UserError
+from unitf import UserError
 from unitf_text.text import SPECIAL
 
 _IDS = {"unknown": 0, "start": 1, "end": 2, "mask": 3}

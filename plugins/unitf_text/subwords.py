@@ -11,7 +11,7 @@ import numpy as np
 import tokenizers
 import torch
 
-from unitf.errors import UserError
+from unitf import UserError
 from unitf_text.bpe_dropout import merge_ranks, segment_with_dropout
 from unitf_text.subword_training import add_words, learn
 from unitf_text.text import SPECIAL, TextTokenizer, check_probability

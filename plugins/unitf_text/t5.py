@@ -4,15 +4,18 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from unitf import Features
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, map_blocks, map_joined, map_weight, random_texts
-from unitf.interop.activations import activation_of
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.task import Task
-from unitf.tokenizer.token_embedding import Unembedding
-from unitf.tokenizer.tokenizer import Tokenizer
+from unitf import Features, Task, Tokenizer, TransformerConfig
+from unitf.interop import (
+    DummyInputs,
+    WeightMapping,
+    activation_of,
+    map_blocks,
+    map_joined,
+    map_weight,
+    random_texts,
+)
+from unitf.tasks import Embedding
+from unitf.tokenizer import Unembedding
 from unitf_text.encoder_decoders import TextToText
 from unitf_text.published import make_text
 
@@ -26,7 +29,7 @@ class T5(TextToText):
 
     @property
     def encoder_alone(self) -> bool:
-        return type(self.peer).__name__ == "T5EncoderModel"
+        return type(self.published).__name__ == "T5EncoderModel"
 
     def core(self) -> TransformerConfig:
         config = self.config
@@ -53,7 +56,7 @@ class T5(TextToText):
 
     @property
     def tied(self) -> bool:
-        return not self.generates or self.peer.lm_head.weight is self.peer.shared.weight
+        return not self.generates or self.published.lm_head.weight is self.published.shared.weight
 
     def tokenizers(self) -> dict[str, Tokenizer]:
         config = self.config
@@ -134,4 +137,6 @@ class T5(TextToText):
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         if not self.encoder_alone:
             return super().outputs(dummy_inputs)
-        return {"columns": dummy_inputs.packed(self.peer(**dummy_inputs.inputs).last_hidden_state)}
+        return {
+            "columns": dummy_inputs.packed(self.published(**dummy_inputs.inputs).last_hidden_state)
+        }

@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from unitf.errors import UserError
-from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Spans
+from unitf import Features, Spans, Tokenizer, UserError
 
 SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]  # the names of tokens that are no text
 Part = TypeVar("Part")

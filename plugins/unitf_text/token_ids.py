@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from unitf.errors import UserError
-from unitf.tokens import Features
+from unitf import Features, UserError
 from unitf_text.text import TextTokenizer
 
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unitf.errors import UserError
-from unitf.registry.configurable import Configurable
+from unitf import Configurable, UserError
 
 _WIDEST = 100_000  # numbers of a vector; more is no vector but a damaged header
 _CHUNK = 1 << 20  # bytes of a binary file that are read at once

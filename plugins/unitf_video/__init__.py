@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from unitf.registry.hookspecs import Register, hookimpl
+from unitf import Register, hookimpl
 
 _HOME = {"VideoTubelets": "unitf_video.tubelets"}
 __all__ = ["VideoTubelets"]

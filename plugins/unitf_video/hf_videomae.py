@@ -6,14 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitf import Features, Tokenizer, UserError
-from unitf.core import TransformerConfig
-from unitf.interop import DummyInputs, TransformersArchitecture, map_blocks, map_joined, map_weight
-from unitf.interop.activations import ACTIVATIONS, label_task
-from unitf.interop.weight_map import WeightMapping
-from unitf.tasks.embedding import Embedding
-from unitf.tasks.heads.head import Head
-from unitf.tasks.task import Task
+from unitf import Features, Task, Tokenizer, TransformerConfig, UserError
+from unitf.interop import (
+    ACTIVATIONS,
+    DummyInputs,
+    TransformersArchitecture,
+    WeightMapping,
+    label_task,
+    map_blocks,
+    map_joined,
+    map_weight,
+)
+from unitf.tasks import Embedding, Head
 from unitf_video.scaling import Scaling
 from unitf_video.tubelets import VideoTubelets, to_rows
 
@@ -66,7 +70,7 @@ class HFVideoMAE(TransformersArchitecture):
         pooling: Any = "mean" if self.config.use_mean_pooling else "first"
         if self.head == "":
             return {"embedding": Embedding(["video"], pooling, normalise=False)}
-        norm = self.peer.fc_norm
+        norm = self.published.fc_norm
         head = None if norm is None else Head(norm_eps=norm.eps)
         return {"label": label_task(self.config, ["video"], pooling, head)}
 

@@ -6,8 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from unitf.errors import UserError
-from unitf.registry.configurable import Configurable
+from unitf import Configurable, UserError
 from unitf_video.video_files import Frames
 
 Size = tuple[int, int]  # (rows, columns)

@@ -10,10 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.errors import UserError
-from unitf.tokenizer.canvas import Canvas, boxes_of, ranks
-from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
+from unitf import Features, Tokenizer, UserError
+from unitf.tokenizer import Canvas, boxes_of, ranks
 from unitf_video.scaling import Scaling
 from unitf_video.video_files import Frames, read_clip
 

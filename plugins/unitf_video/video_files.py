@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Shaped
 from PIL import Image
 
-from unitf.errors import UserError
+from unitf import UserError
 
 Frames = Shaped[np.ndarray, "_ _ _ _"]  # T×C×H×W
 _EXPECTED = (

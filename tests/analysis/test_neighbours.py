@@ -176,7 +176,7 @@ def test_nothing_is_hidden_from_a_masked_model_that_embeds():
     model = Learner(
         TransformerConfig(dim=16, depth=1, num_heads=2),
         {"image": partial(ImagePatches, patch=2, channels=1, mean=0.5, std=0.3)},
-        {"masked": MaskedTokens(["image"], share=0.6)},
+        {"masked": MaskedTokens(["image"], mask_ratio=0.6)},
     )
     model.build_components()
     generator = np.random.default_rng(0)

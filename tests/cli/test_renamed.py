@@ -4,7 +4,7 @@ import pytest
 
 import unitf
 from unitf.cli import main
-from unitf.registry.renamed import absent
+from unitf.public import absent
 from unitf.training import DataModule
 from unitf.training.learner import Learner
 

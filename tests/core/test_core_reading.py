@@ -89,7 +89,7 @@ def learner_of(**tasks):
     return learner
 
 
-def view(target):
+def batch(target):
     features = Features(torch.randint(11, (sum(LENGTHS),)), lengths=LENGTHS)
     count = len(LENGTHS)
     return TaskBatch({"ids": features}, target, ("ids",) * count, ("",) * count, (None,) * count)
@@ -102,7 +102,7 @@ def test_tasks_that_read_differently_share_a_pass(pooling):
         other=Classification(["ids"], "label", pooling="mean"),
     )
     labels = torch.tensor([0, 1, 1, 0])
-    batch = Batch({"one": view(labels), "other": view(labels)})
+    batch = Batch({"one": task_batch(labels), "other": task_batch(labels)})
     fast = learner.loss(batch)
     with reference_mode():
         slow = learner.loss(batch)
@@ -111,12 +111,12 @@ def test_tasks_that_read_differently_share_a_pass(pooling):
 
 def test_a_subclass_that_reads_by_itself_gets_all_columns():
     class Sum(Classification):
-        def outputs(self, columns, view, tokenizers):
+        def outputs(self, columns, batch, tokenizers):
             assert columns.lengths == tuple(n + 1 for n in LENGTHS)
-            return super().outputs(columns, view, tokenizers)
+            return super().outputs(columns, batch, tokenizers)
 
     learner = learner_of(one=Sum(["ids"], "label", pooling="class_token"))
-    learner(Batch({"one": view(torch.tensor([0, 1, 1, 0]))}))
+    learner(Batch({"one": batch(torch.tensor([0, 1, 1, 0]))}))
 
 
 def test_a_task_of_every_token_reads_all():

@@ -44,16 +44,16 @@ def test_rows_are_those_of_the_textbook_and_sum_to_one(variant, lengths):
     tokens, memory = given(config)
     if lengths == "alone":
         tokens, memory = (x if x is None else x.split()[2] for x in (tokens, memory))
-    with torch.no_grad(), recording_attention(core) as watches:
+    with torch.no_grad(), recording_attention(core) as recorders:
         core(tokens, memory)
         memories = [None] * tokens.num_sequences if memory is None else memory.split()
         for number, pair in enumerate(zip(tokens.split(), memories, strict=True)):
             if pair[0].num_tokens == 0:
                 continue
-            for watch, looks in zip(watches, textbook(config, core, *pair), strict=True):
+            for recorder, looks in zip(recorders, textbook(config, core, *pair), strict=True):
                 for kind, layers in looks.items():
                     for layer, expected in enumerate(layers):
-                        rows = watch.rows(layer, number, kind)
+                        rows = recorder.rows(layer, number, kind)
                         torch.testing.assert_close(rows, expected, rtol=0, atol=1e-5)
                         torch.testing.assert_close(rows.sum(-1), torch.ones_like(rows[..., 0]))
 
@@ -64,9 +64,9 @@ def test_a_prefix_is_seen_by_itself_and_by_what_follows(positions):
     config, core = make(kind="decoder", relative_positions=positions, depth=1)
     tokens, _ = given(config)
     prefix = (3, 0, 4, 1)
-    with torch.no_grad(), recording_attention(core) as (watch,):
+    with torch.no_grad(), recording_attention(core) as (recorder,):
         out = core(tokens, prefix=prefix)
-        rows = watch.rows(0, 2)
+        rows = recorder.rows(0, 2)
         seen = rows[0] > 0
     expected = torch.ones(7, 7, dtype=torch.bool).tril()
     expected[:4, :4] = True
@@ -92,18 +92,18 @@ def test_who_is_watched_computes_the_same_bit_for_bit(kind, dtype):
     plain = core(tokens, memory).matrix
     with recording_attention(core):
         assert torch.equal(core(tokens, memory).matrix, plain)
-    assert all(stack.watch is None for stack in core.stacks)
+    assert all(stack.recorder is None for stack in core.stacks)
 
 
 def test_only_the_chosen_layers_are_kept_and_the_last_pass_counts():
     config, core = make(depth=3)
     (_, first), (_, second) = random_tokens((4,), 1), random_tokens((6,), 1)
-    with torch.no_grad(), recording_attention(core, layers=[1]) as (watch,):
+    with torch.no_grad(), recording_attention(core, layers=[1]) as (recorder,):
         core(first)
         core(second)
-        assert watch.rows(1).shape == (config.num_heads, 6, 6)
+        assert recorder.rows(1).shape == (config.num_heads, 6, 6)
         with pytest.raises(KeyError):
-            watch.rows(0)
+            recorder.rows(0)
 
 
 def test_rollout_of_layers_that_look_at_one_token_is_known():

@@ -29,7 +29,7 @@ def test_samples_that_lack_columns_bring_no_tokens_of_them():
             item({"letters": "q", "numbers": [3.0], "label": 1}, "c"),
         ]
     )
-    view = batch.views["class"]
+    view = batch.task_batches["class"]
     assert view.features["numbers"].lengths == (2, 0, 1)
     assert view.features["numbers"].values[0].tolist() == [1, 2, 3]
     assert view.features["letters"].lengths == (0, 3, 1)
@@ -43,11 +43,11 @@ def test_a_task_without_samples_has_empty_features_of_every_column():
     tasks = {"class": fitted_task(["numbers"]), "other": fitted_task(["letters"])}
     encode = Encoder(TOKENIZERS, tasks)
     for items in ([], [item({"numbers": [1.0], "label": 1})]):
-        other = encode(items).views["other"]
+        other = encode(items).task_batches["other"]
         assert other.num_samples == other.num_tokens == 0
         assert other.features["letters"].lengths == ()
         assert other.features["letters"].values.shape == (0,)
-    assert encode([]).views["class"].features["numbers"].values.shape == (2, 0)
+    assert encode([]).task_batches["class"].features["numbers"].values.shape == (2, 0)
 
 
 def test_a_column_is_encoded_once_for_all_tasks():
@@ -62,7 +62,7 @@ def test_a_column_is_encoded_once_for_all_tasks():
     tasks = {"one": fitted_task(), "two": fitted_task()}
     batch = Encoder({"numbers": tokenizer}, tasks)([item(samples(1)[0])])
     assert tokenizer.calls == 1
-    assert batch.views["one"].num_samples == batch.views["two"].num_samples == 1
+    assert batch.task_batches["one"].num_samples == batch.task_batches["two"].num_samples == 1
 
 
 def test_augmentation_depends_on_the_sample_and_the_epoch_alone():
@@ -71,7 +71,7 @@ def test_augmentation_depends_on_the_sample_and_the_epoch_alone():
         items.append(item({"numbers": [1.0], "label": 0}, index=index, epoch=epoch, train=True))
         torch.manual_seed(before)
         batch = encoder(["numbers"], seed=seed)(items)
-        return float(batch.views["class"].features["numbers"].values[0, -1])
+        return float(batch.task_batches["class"].features["numbers"].values[0, -1])
 
     assert values(5, 1) == values(5, 1, before=3)
     assert len({values(5, 1), values(5, 2), values(6, 1), values(5, 1, seed=1)}) == 4
@@ -111,8 +111,8 @@ def test_a_bad_sample_is_named_or_skipped_and_counted(sample, message):
     with pytest.raises(SampleError, match=rf"^made/train\[3\]: .*{message}"):
         encoder()([good, item(sample)])
     batch = encoder(on_error="skip")([good, item(sample), good])
-    assert batch.views["class"].names == ("good", "good")
-    assert batch.views["class"].target.tolist() == [1, 1]
+    assert batch.task_batches["class"].names == ("good", "good")
+    assert batch.task_batches["class"].target.tolist() == [1, 1]
     assert len(batch.skipped) == 1
     assert batch.skipped[0].startswith("made/train[3]: ")
 
@@ -154,7 +154,7 @@ def test_a_mistake_in_a_tokenizer_is_no_bad_sample():
 
 def test_unlabelled_samples_are_for_prediction():
     encode = encoder(labelled=False)
-    view = encode([encode.item(4, {"letters": "ab"})]).views["class"]
+    view = encode([encode.item(4, {"letters": "ab"})]).task_batches["class"]
     assert view.target is None
     assert view.num_samples == 1
 

@@ -34,7 +34,7 @@ def views(mixing, count=16, batch_size=8, epoch=0, **more):
     )
     loader = module.train_dataloader()
     loader.position = lambda: (epoch, 0)
-    return [batch.views["class"] for batch in loader]
+    return [batch.task_batches["class"] for batch in loader]
 
 
 @pytest.mark.parametrize("mixing", [Mixing(mixup=1.0), Mixing(cutmix=1.0), Mixing(1.0, 1.0)])
@@ -106,7 +106,10 @@ def test_boxes_and_the_labels_of_tokens_are_left_as_they_are(task, target):
     task.build(dim=8)
     items = [Item({"grid": i, "target": target}, str(i), i) for i in range(4)]
     batch = Encoder({"grid": Grid(8)}, {"places": task})(items)
-    assert BatchMixing(Mixing(1.0), {"places": task}, 0)(batch, items).views == batch.views
+    assert (
+        BatchMixing(Mixing(1.0), {"places": task}, 0)(batch, items).task_batches
+        == batch.task_batches
+    )
     with pytest.raises(UserError, match=f"task places is a {type(task).__name__}, expected a"):
         BatchMixing(Mixing(1.0, tasks=["places"]), {"places": task}, 0)
 

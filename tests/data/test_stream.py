@@ -37,7 +37,7 @@ def stream_data(position=(0, 0), workers=0, source=None, **arguments):
 
 
 def names(loader):
-    return [batch.views["class"].names for batch in loader]
+    return [batch.task_batches["class"].names for batch in loader]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -90,7 +90,7 @@ def test_the_budget_holds_and_weights_mix():
     )
     batches = list(loader)
     assert all(14 <= batch.num_tokens <= 20 for batch in batches)
-    counts = Counter(name[:3] for batch in batches for name in batch.views["class"].names)
+    counts = Counter(name[:3] for batch in batches for name in batch.task_batches["class"].names)
     assert 0.4 < counts["tap"] / counts.total() < 0.6
 
 
@@ -137,7 +137,7 @@ def test_data_workers_read_all_of_a_streamed_data_set(tmp_path, num_files):
     source = HubStream(files={"train": str(tmp_path / "*.jsonl")})  # also an absolute path
     for workers in (0, 2):
         loader = stream_data(workers=workers, source=source)
-        batches = [batch.views["class"].features["numbers"].lengths for batch in loader]
+        batches = [batch.task_batches["class"].features["numbers"].lengths for batch in loader]
         assert sorted(sum(batches, ())) == list(range(1, 25))
 
 
@@ -170,7 +170,7 @@ def test_a_list_beside_a_stream_is_read_as_it_is_alone():
         steps_per_epoch=3,
         on_error="skip",
     )
-    views = [batch.views["class"] for batch in loader]
+    views = [batch.task_batches["class"] for batch in loader]
     drawn = [
         pair for v in views for pair in zip(v.names, v.features["numbers"].lengths, strict=True)
     ]

@@ -100,7 +100,7 @@ def publish(folder, family, head="Model", **options):
     special = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer) + 3}
     if family == "ModernBert":
         special |= {"cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3}
-    peer = randomise(make(family, head, **special, **options).eval())
-    peer.save_pretrained(folder)
+    published = randomise(make(family, head, **special, **options).eval())
+    published.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return peer, transformers.AutoTokenizer.from_pretrained(folder)
+    return published, transformers.AutoTokenizer.from_pretrained(folder)

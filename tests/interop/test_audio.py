@@ -40,10 +40,10 @@ def sounds() -> list[Any]:
 
 def published(name: str, extractor: Any, folder: Path) -> Any:
     """A peer with random weights, saved with how it wants its sounds."""
-    peer: Any = randomise(CASES[name]().eval())
-    peer.save_pretrained(folder)
+    published_model: Any = randomise(CASES[name]().eval())
+    published_model.save_pretrained(folder)
     extractor.save_pretrained(folder)
-    return peer
+    return published_model
 
 
 def travelled(folder: Path) -> tuple[unitf.Learner, Any]:
@@ -54,10 +54,10 @@ def travelled(folder: Path) -> tuple[unitf.Learner, Any]:
     return unitf.load(ours), back
 
 
-def assert_equal(peer: Any, other: Any) -> None:
+def assert_equal(published: Any, other: Any) -> None:
     theirs = other.state_dict()
-    assert peer.state_dict().keys() == theirs.keys()
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in peer.state_dict().items())
+    assert published.state_dict().keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in published.state_dict().items())
 
 
 @pytest.mark.parametrize("normal", [True, False])
@@ -65,17 +65,17 @@ def test_ast_hears_a_sound_file_as_its_feature_extractor_does(normal, sounds, tm
     extractor = transformers.ASTFeatureExtractor(
         num_mel_bins=20, max_length=40, mean=-6.0, std=3.0, do_normalize=normal
     )
-    peer = published("AST", extractor, tmp_path / "published")
+    published_model = published("AST", extractor, tmp_path / "published")
     learner, back = travelled(tmp_path / "published")
-    assert_equal(peer, transformers.ASTForAudioClassification.from_pretrained(back))
+    assert_equal(published_model, transformers.ASTForAudioClassification.from_pretrained(back))
     assert (back / "preprocessor_config.json").is_file()
     for sound in sounds:
         samples = read_sound(sound, 16_000).numpy()
         inputs = extractor(samples, sampling_rate=16_000, return_tensors="pt")
         with torch.no_grad():
-            expected = peer(**inputs).logits.softmax(1)[0]
+            expected = published_model(**inputs).logits.softmax(1)[0]
         [found] = learner.predict([{"sound": sound}])
-        assert found["label"] == peer.config.id2label[expected.argmax().item()]
+        assert found["label"] == published_model.config.id2label[expected.argmax().item()]
         assert found["probability"] == pytest.approx(expected.max().item(), abs=1e-5)
 
 
@@ -108,20 +108,20 @@ def test_a_sound_is_written_down_as_its_processor_does(name, normal, sounds, tmp
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=normal)
     folder = tmp_path / "published"
     vocabulary = with_vocabulary(folder, 9)
-    peer = published(name, extractor, folder)
+    published_model = published(name, extractor, folder)
     with torch.no_grad():  # louder logits, and none for what no text holds
-        peer.lm_head.weight *= 5
-        peer.lm_head.bias[1:4] -= 100
-    peer.save_pretrained(folder)
+        published_model.lm_head.weight *= 5
+        published_model.lm_head.bias[1:4] -= 100
+    published_model.save_pretrained(folder)
     learner, back = travelled(folder)
-    assert_equal(peer, type(peer).from_pretrained(back))
+    assert_equal(published_model, type(published_model).from_pretrained(back))
     assert transformers.AutoTokenizer.from_pretrained(back).get_vocab() == vocabulary.get_vocab()
     texts = []
     for sound in sounds:
         samples = read_sound(sound, 16_000).numpy()
         inputs = extractor(samples, sampling_rate=16_000, return_tensors="pt")
         with torch.no_grad():
-            logits = peer(inputs["input_values"]).logits
+            logits = published_model(inputs["input_values"]).logits
         [found] = learner.predict([{"sound": sound}])
         assert found["text"] == vocabulary.decode(logits[0].argmax(1))
         texts.append(found["text"])
@@ -132,13 +132,13 @@ def test_a_sound_is_written_down_as_its_processor_does(name, normal, sounds, tmp
 
 def test_classes_of_a_sound_are_those_of_the_peer(sounds, tmp_path):
     extractor = transformers.Wav2Vec2FeatureExtractor()
-    peer = published("wav2vec 2.0, classes", extractor, tmp_path / "published")
+    published_model = published("wav2vec 2.0, classes", extractor, tmp_path / "published")
     learner, _ = travelled(tmp_path / "published")
     for sound in sounds:
         samples = read_sound(sound, 16_000).numpy()
         inputs = extractor(samples, sampling_rate=16_000, return_tensors="pt")
         with torch.no_grad():
-            expected = peer(inputs["input_values"]).logits.softmax(1)[0]
+            expected = published_model(inputs["input_values"]).logits.softmax(1)[0]
         [found] = learner.predict([{"sound": sound}])
         assert found["probability"] == pytest.approx(expected.max().item(), abs=1e-5)
 
@@ -159,6 +159,6 @@ def test_classes_of_a_sound_are_those_of_the_peer(sounds, tmp_path):
 )
 def test_what_unitf_cannot_say_is_refused_in_one_line(cls, options, expected):
     size = LARGE if "adapter_attn_dim" in options else BASE
-    peer = cls(cls.config_class(**{**size, **options}))
+    published = cls(cls.config_class(**{**size, **options}))
     with pytest.raises(UserError, match=expected):
-        describe(hubs()["hf"], peer)
+        describe(hubs()["hf"], published)

@@ -19,9 +19,9 @@ from unitf.interop.parity import randomise
 @pytest.fixture
 def published(tmp_path):
     """A folder that timm opens, with random weights."""
-    peer = randomise(timm.create_model("vit_tiny_patch16_224", **SMALL).eval())
+    published_model = randomise(timm.create_model("vit_tiny_patch16_224", **SMALL).eval())
     folder = tmp_path / "published"
-    hubs()["timm"].save(peer, folder, None)
+    hubs()["timm"].save(published_model, folder, None)
     config = json.loads((folder / "config.json").read_text())
     config["model_args"] = {k: v for k, v in SMALL.items() if k != "num_classes"}
     config["pretrained_cfg"]["crop_pct"] = 1.0  # an image of the model's size stays as it is
@@ -48,10 +48,12 @@ def test_what_was_imported_predicts_and_goes_back_bit_for_bit(published, tmp_pat
     assert all(torch.equal(before[name], after[name]) for name in before)
 
     image = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
-    peer = timm.create_model(f"local-dir:{back}", pretrained=True).eval()
-    mean, std = (torch.tensor(peer.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
+    published_model = timm.create_model(f"local-dir:{back}", pretrained=True).eval()
+    mean, std = (
+        torch.tensor(published_model.pretrained_cfg[k])[:, None, None] for k in ("mean", "std")
+    )
     with torch.no_grad():
-        expected = peer(((image / 255 - mean) / std)[None]).softmax(1)[0]
+        expected = published_model(((image / 255 - mean) / std)[None]).softmax(1)[0]
     [found] = unitf.load(ours).predict([{"image": image}])
     assert found["label"] == expected.argmax().item()
     assert found["probability"] == pytest.approx(expected.max().item(), abs=1e-5)
@@ -92,9 +94,9 @@ def _change(**changes):
 def _another_family(folder):
     config = json.loads((folder / "config.json").read_text())
     config = {"architecture": "resnet18", "num_classes": 7}
-    peer = timm.create_model("resnet18", num_classes=7)
+    published = timm.create_model("resnet18", num_classes=7)
     (folder / "config.json").write_text(json.dumps(config))
-    save_file(peer.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(published.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
 
 
 @pytest.mark.parametrize(

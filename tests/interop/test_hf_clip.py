@@ -40,9 +40,9 @@ def save_words(folder, end_only: bool) -> transformers.PreTrainedTokenizerFast:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_two_imported_towers_give_the_peers_similarities(tmp_path, name):
-    peer = randomise(WHOLE[name]().eval())
+    published = randomise(WHOLE[name]().eval())
     folder = tmp_path / "peer"
-    peer.save_pretrained(folder)
+    published.save_pretrained(folder)
     words = save_words(folder, end_only=name == "SigLIP")
     sizes = {"size": {"height": 24, "width": 24}, "do_center_crop": False}
     processor = transformers.CLIPImageProcessor(**sizes)
@@ -56,7 +56,7 @@ def test_two_imported_towers_give_the_peers_similarities(tmp_path, name):
     inputs = dict(inputs) if name == "CLIP" else {"input_ids": inputs.input_ids}
     with torch.no_grad():
         pixels = processor(pictures, return_tensors="pt").pixel_values
-        expected = peer(pixel_values=pixels, **inputs).logits_per_image
+        expected = published(pixel_values=pixels, **inputs).logits_per_image
     vectors = {}
     for part, column, values in (("vision", "image", pictures), ("text", "text", TEXTS)):
         write_import(f"hf:{folder}#{part}", tmp_path / part)
@@ -65,18 +65,18 @@ def test_two_imported_towers_give_the_peers_similarities(tmp_path, name):
         found = torch.tensor([prediction["embedding"] for prediction in made])
         vectors[part] = torch.nn.functional.normalize(found, dim=1)
     similarity = vectors["vision"] @ vectors["text"].mT / learner.tasks["embedding"].temperature
-    similarity = similarity + getattr(peer, "logit_bias", 0.0)
+    similarity = similarity + getattr(published, "logit_bias", 0.0)
     torch.testing.assert_close(similarity, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_tower_goes_back_as_a_model_of_its_own(tmp_path):
-    peer = randomise(WHOLE["CLIP"]().eval())
-    peer.save_pretrained(tmp_path / "peer")
+    published = randomise(WHOLE["CLIP"]().eval())
+    published.save_pretrained(tmp_path / "peer")
     learner, proof = import_model(f"hf:{tmp_path / 'peer'}#vision")
     assert proof.holds
     export_model(learner, "hf", tmp_path / "back")
     back = transformers.CLIPVisionModelWithProjection.from_pretrained(tmp_path / "back")
-    state = peer.state_dict()
+    state = published.state_dict()
     assert back.state_dict().keys() < state.keys()
     for name, tensor in back.state_dict().items():
         assert torch.equal(tensor, state[name]), name

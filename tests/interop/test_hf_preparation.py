@@ -88,15 +88,15 @@ def test_registers_see_the_same_view_at_the_size_of_their_positions(tmp_path):
     kind(size={"shortest_edge": 16}, crop_size={"height": 12, "width": 12}).save_pretrained(
         tmp_path
     )
-    peer = CASES["DINOv2, registers"]().eval()
-    tokenizer = describe(hubs()["hf"], peer, str(tmp_path)).tokenizers()["image"]
+    published = CASES["DINOv2, registers"]().eval()
+    tokenizer = describe(hubs()["hf"], published, str(tmp_path)).tokenizers()["image"]
     assert (tokenizer.size, tokenizer.resizing.to) == ((24, 24), [32, 32])
 
 
 @pytest.mark.parametrize("name", ["ViT, classifier", "DINOv2, classifier"])
 def test_a_saved_folder_predicts_as_the_peer_and_goes_back(tmp_path, capsys, name):
-    peer = CASES[name]().eval()
-    peer.save_pretrained(tmp_path / "peer")
+    published = CASES[name]().eval()
+    published.save_pretrained(tmp_path / "peer")
     # for DINOv2 another size than the one its positions were learned for
     side = 24 if "ViT" in name else 16
     processor = transformers.ViTImageProcessor(size={"height": side, "width": side})
@@ -105,9 +105,9 @@ def test_a_saved_folder_predicts_as_the_peer_and_goes_back(tmp_path, capsys, nam
     assert main(["import", f"hf:{tmp_path / 'peer'}", "--out", str(ours)]) == 0
     picture = pictures()[0]
     with torch.no_grad():
-        expected = peer(**processor(picture, return_tensors="pt")).logits.softmax(1)[0]
+        expected = published(**processor(picture, return_tensors="pt")).logits.softmax(1)[0]
     [made] = load(ours).predict([{"image": picture}])
-    names = [peer.config.id2label[i] for i in range(5)]
+    names = [published.config.id2label[i] for i in range(5)]
     found = torch.tensor([made["probabilities"][name] for name in names])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     picture.save(tmp_path / "picture.png")
@@ -116,15 +116,15 @@ def test_a_saved_folder_predicts_as_the_peer_and_goes_back(tmp_path, capsys, nam
     assert main(["predict", *arguments, "--json"]) == 0
     assert names[int(expected.argmax())] in capsys.readouterr().out
     assert main(["export", str(ours), "--to", "hf", "--out", str(back)]) == 0
-    again = type(peer).from_pretrained(back)
+    again = type(published).from_pretrained(back)
     assert json.loads((back / "preprocessor_config.json").read_text())["size"]["height"] == side
-    for key, tensor in peer.state_dict().items():
+    for key, tensor in published.state_dict().items():
         assert torch.equal(again.state_dict()[key], tensor), key
 
 
 def test_a_detector_finds_what_the_peer_finds_in_an_image_of_any_aspect(tmp_path):
-    peer = randomise(CASES["YOLOS, objects"]().eval())
-    peer.save_pretrained(tmp_path / "peer")
+    published = randomise(CASES["YOLOS, objects"]().eval())
+    published.save_pretrained(tmp_path / "peer")
     means = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
     transformers.YolosImageProcessor(**means).save_pretrained(tmp_path / "peer")
     assert main(["import", f"hf:{tmp_path / 'peer'}", "--out", str(tmp_path / "ours")]) == 0
@@ -136,7 +136,7 @@ def test_a_detector_finds_what_the_peer_finds_in_an_image_of_any_aspect(tmp_path
         pictures(), learner.predict([{"image": picture} for picture in pictures()]), strict=True
     ):
         with torch.no_grad():
-            expected = peer(**same(picture, return_tensors="pt"))
+            expected = published(**same(picture, return_tensors="pt"))
         chances = expected.logits[0].softmax(1)[:, :-1].max(1).values.sort(descending=True)
         found = made["objects"]
         probabilities = torch.tensor([one["probability"] for one in found])

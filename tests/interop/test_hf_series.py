@@ -19,18 +19,18 @@ def test_unitf_computes_what_transformers_computes(name):
 
 
 def test_a_saved_folder_forecasts_as_the_peer_and_goes_back(tmp_path):
-    peer = randomise(CASES["PatchTST, forecast"]().eval())
-    peer.save_pretrained(tmp_path / "peer")
+    published = randomise(CASES["PatchTST, forecast"]().eval())
+    published.save_pretrained(tmp_path / "peer")
     series = np.random.default_rng(0).normal(size=(30, 3)).cumsum(0).astype(np.float32)
     ours, back = tmp_path / "ours", tmp_path / "back"
     assert main(["import", f"hf:{tmp_path / 'peer'}", "--out", str(ours)]) == 0
     with torch.no_grad():
-        expected = peer(torch.from_numpy(series[None, -22:])).prediction_outputs[0]
+        expected = published(torch.from_numpy(series[None, -22:])).prediction_outputs[0]
     [made] = load(ours).predict([{"series": series}])
     torch.testing.assert_close(torch.tensor(made["forecast"]), expected, rtol=1e-4, atol=1e-5)
     assert main(["export", str(ours), "--to", "hf", "--out", str(back)]) == 0
-    again = type(peer).from_pretrained(back)
-    for key, tensor in peer.state_dict().items():
+    again = type(published).from_pretrained(back)
+    for key, tensor in published.state_dict().items():
         assert torch.equal(again.state_dict()[key], tensor), key
 
 

@@ -19,8 +19,8 @@ def test_unitf_computes_what_transformers_computes(name):
 
 
 def test_a_saved_folder_predicts_as_the_peer_and_goes_back(tmp_path):
-    peer = CASES["VideoMAE, classifier"]().eval()
-    peer.save_pretrained(tmp_path / "peer")
+    published = CASES["VideoMAE, classifier"]().eval()
+    published.save_pretrained(tmp_path / "peer")
     processor = transformers.VideoMAEImageProcessor(
         size={"shortest_edge": 19}, crop_size={"height": 16, "width": 16}
     )
@@ -30,14 +30,14 @@ def test_a_saved_folder_predicts_as_the_peer_and_goes_back(tmp_path):
     assert main(["import", f"hf:{tmp_path / 'peer'}", "--out", str(ours)]) == 0
     pixels = processor(list(clip), return_tensors="pt").pixel_values
     with torch.no_grad():
-        expected = peer(pixels).logits.softmax(1)[0]
+        expected = published(pixels).logits.softmax(1)[0]
     [made] = load(ours).predict([{"video": clip}])
-    names = [peer.config.id2label[i] for i in range(5)]
+    names = [published.config.id2label[i] for i in range(5)]
     found = torch.tensor([made["probabilities"][name] for name in names])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     assert main(["export", str(ours), "--to", "hf", "--out", str(back)]) == 0
-    again = type(peer).from_pretrained(back)
-    for key, tensor in peer.state_dict().items():
+    again = type(published).from_pretrained(back)
+    for key, tensor in published.state_dict().items():
         assert torch.equal(again.state_dict()[key], tensor), key
 
 

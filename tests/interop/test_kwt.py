@@ -84,13 +84,13 @@ def test_real_clips_give_the_labels_of_the_reference(imported, reference, clips)
 
 @needs_weights
 def test_the_front_end_is_that_of_the_published_matrices(imported, clips):
-    peer: Any = hubs()["kwt"].open(str(WEIGHTS))
+    published: Any = hubs()["kwt"].open(str(WEIGHTS))
     tokenizer = unitf.load(imported).tokenizers["sound"]
     for clip in clips[:4]:
         samples, _ = soundfile.read(io.BytesIO(clip), dtype="float32")
         second = np.random.default_rng(0).normal(size=16_000).astype(np.float32) / 10
         second[: len(samples)] += samples
-        theirs = peer.frontend(torch.from_numpy(second)[None])[0]
+        theirs = published.frontend(torch.from_numpy(second)[None])[0]
         assert torch.allclose(tokenizer.encode((second, 16_000)).values.mT, theirs, atol=1e-4)
 
 

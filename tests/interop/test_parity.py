@@ -48,6 +48,6 @@ def test_a_reduced_model_has_the_width_of_the_whole(name):
     from benchmarks.timm_registry import make, reduced
 
     width = make(name, device="meta").embed_dim
-    peer = reduced(name, width)
-    assert peer.patch_embed.grid_size == (8, 8)
-    assert (peer.embed_dim, len(peer.blocks)) in ((192, 12), (768, 2))
+    published = reduced(name, width)
+    assert published.patch_embed.grid_size == (8, 8)
+    assert (published.embed_dim, len(published.blocks)) in ((192, 12), (768, 2))

@@ -69,14 +69,14 @@ TRIALS = [
 @pytest.mark.parametrize(("module", "case", "name"), TRIALS)
 def test_each_share_is_of_the_same_numbers(module, case, name):
     shares = dict.fromkeys(FAMILIES[module][case], 0.0) | OTHERS.get(case, {}) | {name: ALL}
-    peer = randomise(module.CASES[case](**shares))
-    architecture = describe(hubs()["hf"], peer.eval())
+    published = randomise(module.CASES[case](**shares))
+    architecture = describe(hubs()["hf"], published.eval())
     learner = to_model(architecture)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         trial = architecture.dummy_inputs()
         whole = architecture.outputs(trial)["columns"]
-        peer.train()
+        published.train()
         learner.train()
         assert (architecture.outputs(trial)["columns"] - whole).abs().max() > 1e-3
     with reference_mode():

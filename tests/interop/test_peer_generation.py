@@ -26,37 +26,37 @@ SETTINGS = {
 
 def made(make):
     torch.manual_seed(0)
-    peer = randomise(make().eval())
+    published = randomise(make().eval())
     with torch.no_grad():  # surer, so that what comes next depends on what came before
-        for name, parameter in peer.named_parameters():
+        for name, parameter in published.named_parameters():
             if parameter.ndim > 1 and "embed" not in name and "shared" not in name:
                 parameter.mul_(1.7)
-    architecture = describe(hubs()["hf"], peer)
-    return peer, to_model(architecture), architecture.dummy_inputs()
+    architecture = describe(hubs()["hf"], published)
+    return published, to_model(architecture), architecture.dummy_inputs()
 
 
-def theirs(peer, settings, max_tokens, **inputs):
+def theirs(published, settings, max_tokens, **inputs):
     """The new tokens of each sequence, up to the first end, and the scores of beams."""
-    peer.config._attn_implementation = "eager"
+    published.config._attn_implementation = "eager"
     options = {k: v for k, v in settings.items() if k != "num_returns"}
     config = transformers.GenerationConfig(
         max_new_tokens=max_tokens,
         do_sample=False,
         num_return_sequences=settings.get("num_returns", 1),
-        eos_token_id=peer.config.eos_token_id,
-        pad_token_id=peer.config.pad_token_id,
-        bos_token_id=getattr(peer.config, "bos_token_id", None),
-        decoder_start_token_id=getattr(peer.config, "decoder_start_token_id", None),
+        eos_token_id=published.config.eos_token_id,
+        pad_token_id=published.config.pad_token_id,
+        bos_token_id=getattr(published.config, "bos_token_id", None),
+        decoder_start_token_id=getattr(published.config, "decoder_start_token_id", None),
         return_dict_in_generate=True,
         output_scores=True,
         **options,
     )
     method = transformers.GenerationMixin.generate  # Whisper's own adds languages and times
-    peer.generation_config = config
+    published.generation_config = config
     with torch.no_grad():
-        found = method(peer, **inputs, generation_config=config)
-    skip = inputs["input_ids"].shape[1] if not peer.config.is_encoder_decoder else 1
-    rows = [cut(row[skip:].tolist(), peer.config.eos_token_id) for row in found.sequences]
+        found = method(published, **inputs, generation_config=config)
+    skip = inputs["input_ids"].shape[1] if not published.config.is_encoder_decoder else 1
+    rows = [cut(row[skip:].tolist(), published.config.eos_token_id) for row in found.sequences]
     scores = found.get("sequences_scores")
     return rows, None if scores is None else scores.tolist()
 
@@ -65,10 +65,10 @@ def cut(tokens, end):
     return tokens[: tokens.index(end) + 1] if end in tokens else tokens
 
 
-def compare(learner, view, settings, max_tokens, expected):
+def compare(learner, batch, settings, max_tokens, expected):
     [task] = learner.tasks.values()
     with torch.no_grad():
-        prompt = task.prompt(view, dict(learner.tokenizers.items()))
+        prompt = task.prompt(batch, dict(learner.tokenizers.items()))
     found = generate(learner.core, prompt, Generation(max_tokens=max_tokens, **settings))
     rows, scores = expected
     assert [one.tokens for one in found] == [row[:max_tokens] for row in rows]
@@ -79,7 +79,7 @@ def compare(learner, view, settings, max_tokens, expected):
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("name", DECODERS)
 def test_decoders_continue_prompts_of_different_lengths_as_transformers(name, settings):
-    peer, learner, trial = made(DECODERS[name])
+    published, learner, trial = made(DECODERS[name])
     count, options = len(trial.mask), SETTINGS[settings]
     # as transformers wants them: filled up on the left
     features = trial.features["text"]
@@ -88,7 +88,7 @@ def test_decoders_continue_prompts_of_different_lengths_as_transformers(name, se
         row[-one.num_tokens :] = one.values.clamp(min=3)
     mask = trial.mask.flip(1).long()
     clean = Features(features.values.clamp(min=3), lengths=features.lengths)
-    expected = theirs(peer, options, 12, input_ids=ids, attention_mask=mask)
+    expected = theirs(published, options, 12, input_ids=ids, attention_mask=mask)
     everyone = tuple(map(str, range(count)))
     compare(learner, TaskBatch({"text": clean}, None, everyone, everyone), options, 12, expected)
 
@@ -96,40 +96,40 @@ def test_decoders_continue_prompts_of_different_lengths_as_transformers(name, se
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("name", PAIRS)
 def test_encoder_decoders_write_as_transformers(name, settings):
-    peer, learner, trial = made(PAIRS[name])
+    published, learner, trial = made(PAIRS[name])
     inputs = {
         name: trial.inputs[name]
         for name in ("input_ids", "attention_mask", "input_features")
         if name in trial.inputs
     }
-    expected = theirs(peer, SETTINGS[settings], 10, **inputs)
+    expected = theirs(published, SETTINGS[settings], 10, **inputs)
     [task] = learner.tasks.values()
     [(column, tokenizer)] = task.inputs.items()
     everyone = tuple(map(str, range(3)))
-    view = TaskBatch({column: trial.features[tokenizer]}, None, everyone, everyone)
-    compare(learner, view, SETTINGS[settings], 10, expected)
+    batch = TaskBatch({column: trial.features[tokenizer]}, None, everyone, everyone)
+    compare(learner, batch, SETTINGS[settings], 10, expected)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("name", ["BART", "Whisper"])
 def test_what_is_given_to_begin_with_is_followed_as_transformers_follows_it(name, settings):
-    peer, learner, trial = made(PAIRS[name])
+    published, learner, trial = made(PAIRS[name])
     begin, count = [7, 11], 3
     inputs = {
         name: trial.inputs[name]
         for name in ("input_ids", "attention_mask", "input_features")
         if name in trial.inputs
     }
-    first = [peer.config.decoder_start_token_id, *begin]
+    first = [published.config.decoder_start_token_id, *begin]
     given = torch.tensor([first] * count)
-    rows, scores = theirs(peer, SETTINGS[settings], 8, decoder_input_ids=given, **inputs)
+    rows, scores = theirs(published, SETTINGS[settings], 8, decoder_input_ids=given, **inputs)
     [task] = learner.tasks.values()
     [(column, tokenizer)] = task.inputs.items()
     everyone = tuple(map(str, range(count)))
-    view = TaskBatch({column: trial.features[tokenizer]}, None, everyone, everyone)
+    batch = TaskBatch({column: trial.features[tokenizer]}, None, everyone, everyone)
     options = {"begin": begin, **SETTINGS[settings]}
     with torch.no_grad():
-        prompt = task.prompt(view, dict(learner.tokenizers.items()))
+        prompt = task.prompt(batch, dict(learner.tokenizers.items()))
     found = generate(learner.core, prompt, Generation(max_tokens=8, **options))
     assert [one.tokens for one in found] == rows
     assert all(row[:2] == begin for row in rows)

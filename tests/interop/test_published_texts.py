@@ -22,13 +22,13 @@ def imported(folder):
 
 @pytest.mark.parametrize("family", TOKENIZERS)
 def test_texts_and_pairs_become_the_ids_of_the_peer(family, tmp_path):
-    peer, published = publish(tmp_path / "peer", family)
+    published_model, published = publish(tmp_path / "peer", family)
     learner, proof = imported(tmp_path / "peer")
     assert proof.holds
     text = learner.tokenizers["text"]
     longest = LONGEST - (2 if family in ("Roberta", "XLMRoberta") else 0)
     assert text.max_tokens == longest
-    assert text.vocabulary_size == peer.config.vocab_size
+    assert text.vocabulary_size == published_model.config.vocab_size
     for value in [*TEXTS, *PAIRS]:
         parts = value if isinstance(value, tuple) else (value,)
         expected = published(
@@ -42,7 +42,7 @@ def test_texts_and_pairs_become_the_ids_of_the_peer(family, tmp_path):
 
 @pytest.mark.parametrize("family", TOKENIZERS)
 def test_a_folder_is_imported_predicts_without_it_and_goes_back(family, tmp_path, capsys):
-    peer, published = publish(tmp_path / "peer", family, "ForMaskedLM")
+    published_model, published = publish(tmp_path / "peer", family, "ForMaskedLM")
     assert main(["import", f"hf:{tmp_path / 'peer'}", "--out", str(tmp_path / "ours")]) == 0
     masked = f"the cat sat {published.mask_token} the mat"
     inputs = published(masked, return_tensors="pt")
@@ -55,30 +55,30 @@ def test_a_folder_is_imported_predicts_without_it_and_goes_back(family, tmp_path
     [prediction] = json.loads(capsys.readouterr().out)
     [mask] = prediction["masks"]
     with torch.no_grad():
-        likely = peer(**inputs).logits[0, mask["place"]].softmax(0)
+        likely = published_model(**inputs).logits[0, mask["place"]].softmax(0)
     assert inputs.input_ids[0, mask["place"]] == published.mask_token_id
     assert mask["tokens"][0]["probability"] == pytest.approx(likely.max().item(), rel=1e-4)
     shutil.move(tmp_path / "moved", tmp_path / "peer")
     arguments = [str(tmp_path / "ours"), "--to", "hf", "--out", str(tmp_path / "theirs")]
     assert main(["export", *arguments]) == 0
-    again = type(peer).from_pretrained(tmp_path / "theirs").state_dict()
-    assert again.keys() == peer.state_dict().keys()
-    assert all(torch.equal(again[name], t) for name, t in peer.state_dict().items())
+    again = type(published_model).from_pretrained(tmp_path / "theirs").state_dict()
+    assert again.keys() == published_model.state_dict().keys()
+    assert all(torch.equal(again[name], t) for name, t in published_model.state_dict().items())
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")(masked) == published(
         masked
     )
 
 
 def test_an_export_needs_the_folder_no_more(tmp_path):
-    peer, _ = publish(tmp_path / "peer", "Bert")
+    published, _ = publish(tmp_path / "peer", "Bert")
     write_sentence_files(tmp_path / "peer")
     main(["import", f"hf:{tmp_path / 'peer'}", "--out", str(tmp_path / "ours")])
     shutil.rmtree(tmp_path / "peer")
     arguments = [str(tmp_path / "ours"), "--to", "hf", "--out", str(tmp_path / "theirs")]
     with pytest.warns(UserWarning, match="is gone, so only the weights are written"):
         assert main(["export", *arguments]) == 0
-    again = type(peer).from_pretrained(tmp_path / "theirs").state_dict()
-    assert all(torch.equal(again[name], t) for name, t in peer.state_dict().items())
+    again = type(published).from_pretrained(tmp_path / "theirs").state_dict()
+    assert all(torch.equal(again[name], t) for name, t in published.state_dict().items())
 
 
 def write_sentence_files(folder, mode="cls_token", kinds=("Transformer", "Pooling", "Normalize")):
@@ -97,7 +97,7 @@ def write_sentence_files(folder, mode="cls_token", kinds=("Transformer", "Poolin
 @pytest.mark.parametrize("mode", ["cls_token", "mean_tokens", "lasttoken"])
 @pytest.mark.parametrize("last", [["Normalize"], []])
 def test_sentence_encoders_pool_and_cut_as_their_files_say(mode, last, tmp_path):
-    peer, published = publish(tmp_path, "Bert")
+    published_model, published = publish(tmp_path, "Bert")
     write_sentence_files(tmp_path, mode, ["Transformer", "Pooling", *last])
     learner, proof = imported(tmp_path)
     assert "embedding" in [difference.name for difference in proof.outputs]
@@ -107,7 +107,7 @@ def test_sentence_encoders_pool_and_cut_as_their_files_say(mode, last, tmp_path)
     for text, embedding in zip(TEXTS, found, strict=True):
         inputs = published(text, return_tensors="pt", truncation=True, max_length=12)
         with torch.no_grad():
-            columns = peer(**inputs).last_hidden_state[0]
+            columns = published_model(**inputs).last_hidden_state[0]
         places = {"cls_token": columns[0], "mean_tokens": columns.mean(0), "lasttoken": columns[-1]}
         vector = places[mode] / (places[mode].norm() if last else 1.0)
         torch.testing.assert_close(torch.tensor(embedding), vector, rtol=1e-4, atol=1e-5)
@@ -150,11 +150,13 @@ def test_labels_keep_their_names_and_a_single_one_is_a_number(tmp_path):
     learner, _ = imported(tmp_path / "a")
     [prediction] = learner.predict([{"text": ["a cat", "a dog"]}])
     assert set(prediction["probabilities"]) == {"good", "bad"}
-    peer, published = publish(tmp_path / "b", "Bert", "ForSequenceClassification", num_labels=1)
+    published_model, published = publish(
+        tmp_path / "b", "Bert", "ForSequenceClassification", num_labels=1
+    )
     learner, _ = imported(tmp_path / "b")
     [prediction] = learner.predict([{"text": ["a cat", "a dog"]}])
     with torch.no_grad():
-        expected = peer(**published("a cat", "a dog", return_tensors="pt")).logits.item()
+        expected = published_model(**published("a cat", "a dog", return_tensors="pt")).logits.item()
     assert prediction["value"] == pytest.approx(expected, rel=1e-4)
 
 

@@ -41,47 +41,49 @@ def bart_tokenizer():
     [("T5", t5_tokenizer), ("T5 1.1", t5_tokenizer), ("BART", bart_tokenizer)],
 )
 def test_a_text_has_the_loss_that_transformers_gives_it(case, make, tmp_path):
-    peer, texts = randomise(text_to_text.CASES[case]().eval()), make()
+    published, texts = randomise(text_to_text.CASES[case]().eval()), make()
     if case == "T5 1.1":  # as after opening a file in which the two differ
-        peer.all_tied_weights_keys.pop("lm_head.weight")
-    check(peer, tmp_path, [texts])
+        published.all_tied_weights_keys.pop("lm_head.weight")
+    check(published, tmp_path, [texts])
     samples = [{"source": "the dog", "target": "a fox jumps"}, {"source": "over", "target": "a"}]
     for sample, told in zip(samples, load(tmp_path / "ours").predict(samples), strict=True):
         labels = texts(sample["target"], return_tensors="pt").input_ids
-        expected = peer(texts(sample["source"], return_tensors="pt").input_ids, labels=labels).loss
+        expected = published(
+            texts(sample["source"], return_tensors="pt").input_ids, labels=labels
+        ).loss
         assert told["loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_sound_has_the_loss_that_transformers_gives_it(tmp_path):
-    peer = randomise(whisper.CASES["Whisper"](max_source_positions=50).eval())
+    published = randomise(whisper.CASES["Whisper"](max_source_positions=50).eval())
     texts = tokenizer("$A <eot>", eos="<eot>")
     hears = transformers.WhisperFeatureExtractor(10, chunk_length=1)
-    check(peer, tmp_path, [texts, hears])
+    check(published, tmp_path, [texts, hears])
     wave = np.sin(np.arange(5_000) * 0.3).astype(np.float32) / 2
     sample = {"sound": (wave, 16_000), "text": "a fox jumps"}
     inputs = hears(wave, sampling_rate=16_000, return_tensors="pt").input_features
-    expected = peer(inputs, labels=texts(sample["text"], return_tensors="pt").input_ids).loss
+    expected = published(inputs, labels=texts(sample["text"], return_tensors="pt").input_ids).loss
     told = load(tmp_path / "ours").predict([sample, {"sound": sample["sound"]}])
     assert told[0]["loss"] == pytest.approx(expected.item(), rel=1e-4)
     assert told[1]["loss"] is None
 
 
 def test_tokens_of_language_are_read_by_their_names(tmp_path):
-    peer = randomise(whisper.CASES["Whisper"](max_source_positions=50).eval())
+    published = randomise(whisper.CASES["Whisper"](max_source_positions=50).eval())
     texts = tokenizer("$A <eot>", eos="<eot>", pad="<|en|>", cls="<|write|>")
-    check(peer, tmp_path, [texts, transformers.WhisperFeatureExtractor(10, chunk_length=1)])
+    check(published, tmp_path, [texts, transformers.WhisperFeatureExtractor(10, chunk_length=1)])
     sample = {"sound": (np.zeros(5_000, np.float32), 16_000)}
     [found] = load(tmp_path / "ours").generate([sample], begin="<|en|><|write|>", max_tokens=2)
     wanted = texts.convert_tokens_to_ids(["<|en|>", "<|write|>"])
     assert found["tokens"][:2] == wanted
 
 
-def check(peer, folder, others):
+def check(published, folder, others):
     """Imports the peer from a folder, exports it again, and compares every tensor."""
-    for part in (peer, *others):
+    for part in (published, *others):
         part.save_pretrained(folder / "theirs")
     write_import(f"hf:{folder / 'theirs'}", folder / "ours")
     export_model(load(folder / "ours"), "hf", folder / "back")
-    back = type(peer).from_pretrained(folder / "back").state_dict()
-    lost = [name for name, t in peer.state_dict().items() if not torch.equal(t, back[name])]
+    back = type(published).from_pretrained(folder / "back").state_dict()
+    lost = [name for name, t in published.state_dict().items() if not torch.equal(t, back[name])]
     assert not lost

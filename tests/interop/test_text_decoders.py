@@ -25,10 +25,10 @@ TEXTS = ["the quick brown fox", "jumps over the lazy dog", "naïve café"]
 
 
 def described(name, **settings):
-    peer = randomise(CASES[name]().eval())
+    published = randomise(CASES[name]().eval())
     for setting, value in settings.items():
-        setattr(peer.config, setting, value)
-    return describe(hubs()["hf"], peer)
+        setattr(published.config, setting, value)
+    return describe(hubs()["hf"], published)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -41,13 +41,15 @@ def test_the_loss_is_that_of_the_peers_labels(name):
     architecture = described(name)
     learner, trial = to_model(architecture), architecture.dummy_inputs()
     labels = trial.inputs["input_ids"].masked_fill(~trial.mask, -100)
-    view = TaskBatch(trial.features, None, ("text",) * 3, ("a", "b", "c"))
+    batch = TaskBatch(trial.features, None, ("text",) * 3, ("a", "b", "c"))
     with torch.no_grad():
-        expected = architecture.peer(**trial.inputs, labels=labels).loss
+        expected = architecture.published(**trial.inputs, labels=labels).loss
         task, made = learner.tasks["next_token"], dict(learner.tokenizers.items())
-        columns = learner.core(task.join_inputs([made["text"](view.features["text"])]), causal=True)
-        losses = task.losses(task.outputs(columns, view, made), view, made)
-    assert losses.shape == (sum(view.features["text"].lengths) - 3,)
+        columns = learner.core(
+            task.join_inputs([made["text"](batch.features["text"])]), causal=True
+        )
+        losses = task.losses(task.outputs(columns, batch, made), batch, made)
+    assert losses.shape == (sum(batch.features["text"].lengths) - 3,)
     torch.testing.assert_close(losses.mean(), expected)
 
 
@@ -116,13 +118,17 @@ def published(request, tmp_path):
     """A saved model with its tokenizer: the model, the tokenizer, its folder."""
     make: partial = CASES[request.param]
     keywords = make.keywords | {"vocab_size": 300}
-    peer = randomise(make.func(*make.args, **keywords).eval())
-    peer.save_pretrained(tmp_path / "theirs")
-    return peer, save_tokenizer(tmp_path / "theirs", start="GPT2" not in request.param), tmp_path
+    published_model = randomise(make.func(*make.args, **keywords).eval())
+    published_model.save_pretrained(tmp_path / "theirs")
+    return (
+        published_model,
+        save_tokenizer(tmp_path / "theirs", start="GPT2" not in request.param),
+        tmp_path,
+    )
 
 
 def test_a_published_folder_comes_in_predicts_and_goes_back(published, capsys):
-    peer, vocabulary, folder = published
+    published_model, vocabulary, folder = published
     theirs, ours, back = (str(folder / name) for name in ("theirs", "ours", "back"))
     assert exchange("import", [f"hf:{theirs}", "--out", ours]) == 0
     (folder / "theirs").rename(folder / "gone")  # what was imported is enough by itself
@@ -138,20 +144,20 @@ def test_a_published_folder_comes_in_predicts_and_goes_back(published, capsys):
     for text, prediction in zip(TEXTS, told, strict=True):
         with torch.no_grad():
             ids = torch.tensor([vocabulary(text)["input_ids"]])
-            logits = peer(ids).logits[0]
+            logits = published_model(ids).logits[0]
         if "perplexity" in prediction:
             expected = functional.cross_entropy(logits[:-1], ids[0, 1:]).item()
             assert prediction["loss"] == pytest.approx(expected, rel=1e-4)
             assert prediction["perplexity"] == pytest.approx(math.exp(expected), rel=1e-3)
         else:
-            assert prediction["label"] == peer.config.id2label[int(logits.argmax())]
+            assert prediction["label"] == published_model.config.id2label[int(logits.argmax())]
             best = logits.softmax(0).max().item()
             assert prediction["probability"] == pytest.approx(best, rel=1e-4)
 
     (folder / "gone").rename(folder / "theirs")
     assert exchange("export", [ours, "--to", "hf", "--out", back]) == 0
-    again = type(peer).from_pretrained(back)
-    for name, tensor in peer.state_dict().items():
+    again = type(published_model).from_pretrained(back)
+    for name, tensor in published_model.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
     assert transformers.AutoTokenizer.from_pretrained(back)(TEXTS)["input_ids"] == [
         vocabulary(text)["input_ids"] for text in TEXTS
@@ -159,14 +165,14 @@ def test_a_published_folder_comes_in_predicts_and_goes_back(published, capsys):
 
 
 def test_a_folder_without_a_vocabulary_takes_ids(tmp_path):
-    peer = randomise(CASES["Qwen3"]().eval())
-    peer.save_pretrained(tmp_path / "theirs")
+    published = randomise(CASES["Qwen3"]().eval())
+    published.save_pretrained(tmp_path / "theirs")
     exchange("import", [f"hf:{tmp_path / 'theirs'}", "--out", str(tmp_path / "ours")])
     learner = load(tmp_path / "ours")
     told = learner.predict([{"text": [5, 6, 7, 8]}])
     with torch.no_grad():
         ids = torch.tensor([[5, 6, 7, 8]])
-        expected = peer(ids, labels=ids).loss.item()
+        expected = published(ids, labels=ids).loss.item()
     assert told[0]["loss"] == pytest.approx(expected, rel=1e-4)
     assert (learner.tokenizers["text"].start_id, learner.tokenizers["text"].end_id) == (1, 2)
 

@@ -22,9 +22,9 @@ REFUSED = {
 def test_every_name_maps_without_a_tensor_left_over_or_says_why_not():
     hub, reasons = hubs()["timm"], []
     for name in names():
-        peer = make(name, 1, device="meta")
+        published = make(name, 1, device="meta")
         try:
-            architecture = describe(hub, peer)
+            architecture = describe(hub, published)
         except UserError as error:
             reasons.append(str(error))
             continue
@@ -37,7 +37,7 @@ def test_every_name_maps_without_a_tensor_left_over_or_says_why_not():
 
 @pytest.mark.parametrize("name", ["vit_base_patch16_xp_224", "vit_tiny_patch16_224"])
 def test_refused_options_are_one_line(name):
-    peer = make(name, 1, device="meta")
-    peer.global_pool = "max"
+    published = make(name, 1, device="meta")
+    published.global_pool = "max"
     with pytest.raises(UserError, match="cannot be said in unitf: global_pool is 'max'"):
-        describe(hubs()["timm"], peer)
+        describe(hubs()["timm"], published)

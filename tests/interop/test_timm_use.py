@@ -51,11 +51,11 @@ def picture(height: int, width: int) -> Image.Image:
 )
 @pytest.mark.parametrize("size", [(300, 401), (500, 333), (97, 60)])
 def test_images_are_prepared_as_timm_prepares_them(name, options, size):
-    peer = timm.create_model(name, **SMALL, **options)
-    tokenizer = describe(hubs()["timm"], peer).tokenizers()["image"]
+    published = timm.create_model(name, **SMALL, **options)
+    tokenizer = describe(hubs()["timm"], published).tokenizers()["image"]
     assert isinstance(tokenizer, ImagePatches)
-    wanted = (3, *peer.patch_embed.img_size)
-    config = resolve_data_config({"input_size": wanted}, pretrained_cfg=peer.pretrained_cfg)
+    wanted = (3, *published.patch_embed.img_size)
+    config = resolve_data_config({"input_size": wanted}, pretrained_cfg=published.pretrained_cfg)
     rows, columns = (side // p * p for side, p in zip(wanted[1:], tokenizer.patch, strict=True))
     expected = create_transform(**config)(picture(*size))[:, :rows, :columns]
     features = tokenizer.encode(picture(*size))
@@ -71,10 +71,10 @@ def test_images_are_prepared_as_timm_prepares_them(name, options, size):
 
 
 def test_a_folder_that_timm_wrote_is_imported_predicts_and_goes_back(tmp_path, capsys):
-    peer = timm.create_model("vit_tiny_patch16_224", num_classes=3, **ARGUMENTS).eval()
-    torch.nn.init.normal_(peer.head.weight)
+    published = timm.create_model("vit_tiny_patch16_224", num_classes=3, **ARGUMENTS).eval()
+    torch.nn.init.normal_(published.head.weight)
     names = {"label_names": ["cat", "dog", "owl"], "model_args": ARGUMENTS}
-    save_for_hf(peer, str(tmp_path / "theirs"), model_config=names, safe_serialization=True)
+    save_for_hf(published, str(tmp_path / "theirs"), model_config=names, safe_serialization=True)
 
     assert main(["import", f"timm:{tmp_path / 'theirs'}", "--out", str(tmp_path / "ours")]) == 0
     picture(40, 50).save(tmp_path / "picture.png")
@@ -82,28 +82,30 @@ def test_a_folder_that_timm_wrote_is_imported_predicts_and_goes_back(tmp_path, c
     words = ["--checkpoint", str(tmp_path / "ours"), "--input", f"image={tmp_path / 'picture.png'}"]
     assert main(["predict", *words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    config = resolve_data_config({"input_size": (3, 32, 24)}, pretrained_cfg=peer.pretrained_cfg)
+    config = resolve_data_config(
+        {"input_size": (3, 32, 24)}, pretrained_cfg=published.pretrained_cfg
+    )
     pixels = create_transform(**config)(picture(40, 50))
     with torch.inference_mode():
-        expected = peer(pixels[None]).softmax(1)[0]
+        expected = published(pixels[None]).softmax(1)[0]
     assert told[0]["label"] == ["cat", "dog", "owl"][expected.argmax()]
     assert abs(told[0]["probability"] - expected.max().item()) < 0.01
 
     back = ["--to", "timm", "--out", str(tmp_path / "back")]
     assert main(["export", str(tmp_path / "ours"), *back]) == 0
     again = timm.create_model(f"local-dir:{tmp_path / 'back'}", pretrained=True).eval()
-    assert again.state_dict().keys() == peer.state_dict().keys()
-    for name, tensor in peer.state_dict().items():
+    assert again.state_dict().keys() == published.state_dict().keys()
+    for name, tensor in published.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
     with torch.inference_mode():
-        assert torch.equal(again(pixels[None]), peer(pixels[None]))
+        assert torch.equal(again(pixels[None]), published(pixels[None]))
 
 
 def test_coordinates_and_resizing_are_part_of_the_checkpoint(tmp_path):
-    peer = timm.create_model("vit_pe_spatial_tiny_patch16_512", **{**SMALL, "img_size": 64})
-    peer.pretrained_cfg["architecture"] = "vit_pe_spatial_tiny_patch16_512"
+    published = timm.create_model("vit_pe_spatial_tiny_patch16_512", **{**SMALL, "img_size": 64})
+    published.pretrained_cfg["architecture"] = "vit_pe_spatial_tiny_patch16_512"
     hub = hubs()["timm"]
-    hub.save(peer, tmp_path / "theirs", None)
+    hub.save(published, tmp_path / "theirs", None)
     config = json.loads((tmp_path / "theirs" / "config.json").read_text())
     config["model_args"] |= SMALL
     (tmp_path / "theirs" / "config.json").write_text(json.dumps(config))
@@ -116,8 +118,8 @@ def test_coordinates_and_resizing_are_part_of_the_checkpoint(tmp_path):
 
 
 def test_classes_of_imagenet_have_names():
-    peer = timm.create_model("vit_tiny_patch16_224", **SMALL)
-    [task] = describe(hubs()["timm"], peer).tasks().values()
+    published = timm.create_model("vit_tiny_patch16_224", **SMALL)
+    [task] = describe(hubs()["timm"], published).tasks().values()
     assert task.num_classes == 1000
     assert task.classes[1] == "goldfish, Carassius auratus"
     assert len({name for name in task.classes if name.startswith("crane")}) == 2

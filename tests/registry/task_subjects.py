@@ -38,22 +38,22 @@ class Good(unitf.Task):
         except TypeError as error:
             raise unitf.UserError(f"expected a number, found {type(error).__name__}") from None
 
-    def outputs(self, columns, view, tokenizers):
+    def outputs(self, columns, batch, tokenizers):
         means = [part.rows.mean(0) for part in columns.split()]
         rows = torch.stack(means) if means else columns.rows[:0]
         return self.linear(rows)[:, 0] * self.scale
 
-    def losses(self, output, view, tokenizers):
-        return (output - view.target).square() if view.num_samples else output
+    def losses(self, output, batch, tokenizers):
+        return (output - batch.target).square() if batch.num_samples else output
 
     def metrics(self):
         return MetricCollection({"error": MeanMetric()})
 
-    def update_metrics(self, metrics, output, view, tokenizers, sequences):
+    def update_metrics(self, metrics, output, batch, tokenizers, sequences):
         if len(sequences):
-            metrics["error"].update((output - view.target)[list(sequences)].abs())
+            metrics["error"].update((output - batch.target)[list(sequences)].abs())
 
-    def predict(self, output, view, tokenizers):
+    def predict(self, output, batch, tokenizers):
         return [{"value": value + self.fitted["mean"]} for value in output.tolist()]
 
 
@@ -69,23 +69,23 @@ class Changes(Good):
 
 
 class Infinite(Good):
-    def losses(self, output, view, tokenizers):
-        return super().losses(output, view, tokenizers) / 0.0
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output, batch, tokenizers) / 0.0
 
 
 class Scalar(Good):
-    def losses(self, output, view, tokenizers):
-        return super().losses(output, view, tokenizers).mean()
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output, batch, tokenizers).mean()
 
 
 class Fewer(Good):
-    def losses(self, output, view, tokenizers):
-        return super().losses(output, view, tokenizers)[1:]
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output, batch, tokenizers)[1:]
 
 
 class Detached(Good):
-    def losses(self, output, view, tokenizers):
-        return super().losses(output.detach(), view, tokenizers)
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output.detach(), batch, tokenizers)
 
 
 class Idle(Good):
@@ -95,39 +95,39 @@ class Idle(Good):
 
 
 class Blind(Good):
-    def outputs(self, columns, view, tokenizers):
-        return self.linear(torch.ones(view.num_samples, columns.matrix.shape[0]))[:, 0]
+    def outputs(self, columns, batch, tokenizers):
+        return self.linear(torch.ones(batch.num_samples, columns.matrix.shape[0]))[:, 0]
 
 
 class Absent(Good):
-    def losses(self, output, view, tokenizers):
-        return super().losses(output, view, tokenizers) if view.num_samples else torch.zeros(0)
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output, batch, tokenizers) if batch.num_samples else torch.zeros(0)
 
 
 class Padded(Good):
-    def losses(self, output, view, tokenizers):
-        return super().losses(output, view, tokenizers) if view.num_samples else torch.zeros(1)
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output, batch, tokenizers) if batch.num_samples else torch.zeros(1)
 
 
 class Tensors(Good):
-    def predict(self, output, view, tokenizers):
+    def predict(self, output, batch, tokenizers):
         return [{"value": value} for value in output]
 
 
 class OneForAll(Good):
-    def predict(self, output, view, tokenizers):
-        return super().predict(output, view, tokenizers)[:1]
+    def predict(self, output, batch, tokenizers):
+        return super().predict(output, batch, tokenizers)[:1]
 
 
 class NeedsTarget(Good):
-    def predict(self, output, view, tokenizers):
-        target = view.target if view.num_samples else 0
+    def predict(self, output, batch, tokenizers):
+        target = batch.target if batch.num_samples else 0
         return [{"value": value} for value in (output + 0 * target).tolist()]
 
 
 class Mixed(Good):
-    def outputs(self, columns, view, tokenizers):
-        found = super().outputs(columns, view, tokenizers)
+    def outputs(self, columns, batch, tokenizers):
+        found = super().outputs(columns, batch, tokenizers)
         return found + (found.detach().mean() if len(found) > 1 else 0.0)
 
 
@@ -141,9 +141,9 @@ class Shared(Good):
 
 
 class WholeView(Good):
-    def update_metrics(self, metrics, output, view, tokenizers, sequences):
+    def update_metrics(self, metrics, output, batch, tokenizers, sequences):
         if len(sequences):
-            metrics["error"].update((output - view.target)[1:].abs())
+            metrics["error"].update((output - batch.target)[1:].abs())
             metrics["error"].update(torch.tensor(float(len(sequences))))
 
 
@@ -173,8 +173,8 @@ class Swallows(Good):
 
 
 class Stubborn(Good):
-    def losses(self, output, view, tokenizers):
-        return super().losses(output, view, tokenizers) * 1e-6 + 1.0
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output, batch, tokenizers) * 1e-6 + 1.0
 
 
 class Forgetful(Good):

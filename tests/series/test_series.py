@@ -155,12 +155,14 @@ def test_a_forecast_is_in_the_unit_of_its_channel_alone():
 
 def view_of(model, samples) -> TaskBatch:
     encoder = Encoder(model.tokenizers, model.tasks)
-    return encoder([encoder.item(*numbered) for numbered in enumerate(samples)]).views["next"]
+    return encoder([encoder.item(*numbered) for numbered in enumerate(samples)]).task_batches[
+        "next"
+    ]
 
 
-def reading_of(model, view) -> torch.Tensor:
-    columns = model.core(model.tokenizers["series"](view.features["series"]))
-    return model.tasks["next"].outputs(columns, view, parts_of(model))
+def reading_of(model, batch) -> torch.Tensor:
+    columns = model.core(model.tokenizers["series"](batch.features["series"]))
+    return model.tasks["next"].outputs(columns, batch, parts_of(model))
 
 
 @pytest.mark.parametrize("pooling", ["flat", "mean", "max"])
@@ -170,18 +172,18 @@ def test_loss_and_figures_are_those_of_the_predictions(pooling):
         {"series": WALK, "future": WALK[:3] + 1},
         {"series": WALK[:, :1], "future": WALK[4:7, :1]},
     ]
-    view, task = view_of(model, samples), model.tasks["next"]
-    output = reading_of(model, view)
+    batch, task = view_of(model, samples), model.tasks["next"]
+    output = reading_of(model, batch)
     assert output.shape == (3, 3)
     made = [np.array(p["forecast"]) for p in model.predict(samples)]
     errors = [m - s["future"] for m, s in zip(made, samples, strict=True)]
     scales = np.concatenate([WALK.std(0), WALK[:, :1].std(0)])
     flat = np.concatenate([error.T for error in errors])
-    losses = task.losses(output, view, parts_of(model))
+    losses = task.losses(output, batch, parts_of(model))
     expected = ((flat / scales[:, None]) ** 2).mean(1)
     np.testing.assert_allclose(losses.detach(), expected, rtol=1e-3)
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, parts_of(model), [1])
+    task.update_metrics(metrics, output, batch, parts_of(model), [1])
     figures = metrics.compute()
     assert figures["rmse"].item() == pytest.approx(np.sqrt((errors[1] ** 2).mean()), rel=1e-3)
     assert figures["mae"].item() == pytest.approx(np.abs(errors[1]).mean(), rel=1e-3)
@@ -191,15 +193,15 @@ def test_loss_and_figures_are_those_of_the_predictions(pooling):
 def test_a_forecast_loses_nothing_to_a_large_level(offset):
     model, task = learner(), learner().tasks["next"]
     samples = [{"series": WALK + add, "future": WALK[:3] + 1 + add} for add in (0, offset)]
-    view = view_of(model, samples)
-    near, far = view.target["future"].split(2)
+    batch = view_of(model, samples)
+    near, far = batch.target["future"].split(2)
     torch.testing.assert_close(far, near, atol=1e-5, rtol=1e-5)
     predicted = [np.array(one["forecast"]) for one in model.predict(samples)]
     np.testing.assert_allclose(predicted[1] - offset, predicted[0], rtol=0, atol=1e-3)
     figures = []
     for sequence in (0, 1):
         metrics = task.metrics()
-        task.update_metrics(metrics, reading_of(model, view), view, parts_of(model), [sequence])
+        task.update_metrics(metrics, reading_of(model, batch), batch, parts_of(model), [sequence])
         figures.append(metrics.compute())
     assert figures[1]["mae"].item() == pytest.approx(figures[0]["mae"].item(), rel=1e-4)
 
@@ -208,9 +210,9 @@ def test_steps_that_are_not_known_count_in_no_loss_and_no_figure():
     model, task = learner(), learner().tasks["next"]
     future = WALK[:3] + 1
     future[1:, 0], future[:, 1] = np.nan, np.nan
-    view = view_of(model, [{"series": WALK, "future": future}])
-    output = reading_of(model, view)
-    losses = task.losses(output, view, parts_of(model))
+    batch = view_of(model, [{"series": WALK, "future": future}])
+    output = reading_of(model, batch)
+    losses = task.losses(output, batch, parts_of(model))
     [made] = model.predict([{"series": WALK}])
     error = made["forecast"][0][0] - future[0, 0]
     assert losses[0].item() == pytest.approx((error / WALK[:, 0].std()) ** 2, rel=1e-3)
@@ -218,7 +220,7 @@ def test_steps_that_are_not_known_count_in_no_loss_and_no_figure():
     [gradient] = torch.autograd.grad(losses.sum(), output)
     assert gradient.isfinite().all()
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, parts_of(model), [0])
+    task.update_metrics(metrics, output, batch, parts_of(model), [0])
     figures = metrics.compute()
     assert figures["mae"].item() == pytest.approx(abs(error), rel=1e-4)
     assert figures["rmse"].item() == pytest.approx(abs(error), rel=1e-4)
@@ -256,10 +258,10 @@ def test_columns_beside_the_patches_are_told():
 
 
 def test_hidden_patches_are_normalised_without_their_level_and_scale():
-    model = learner(task=MaskedTokens(["series"], share=0.5, normalise=True))
-    view = view_of(model, [{"series": WALK + 1000}])
-    [guess] = reading_of(model, view).values()
-    truth = view.features["series"].values[:4, guess.indices]
+    model = learner(task=MaskedTokens(["series"], mask_ratio=0.5, normalise=True))
+    batch = view_of(model, [{"series": WALK + 1000}])
+    [guess] = reading_of(model, batch).values()
+    truth = batch.features["series"].values[:4, guess.indices]
     truth = (truth - truth.mean(0)) / truth.std(0, correction=0)
     expected = (guess.predicted[:4] - truth).square().mean(0)
     torch.testing.assert_close(guess.losses, expected, atol=1e-3, rtol=1e-3)
@@ -270,12 +272,12 @@ def test_a_few_steps_of_training_learn_to_go_on():
     time = np.arange(24) / 3
     waves = [np.stack([np.sin(time + p), np.cos(time + p)], 1) for p in np.arange(16)]
     samples = [{"series": w[:20], "future": w[20:]} for w in waves]
-    view, task = view_of(model, samples), model.tasks["next"]
+    batch, task = view_of(model, samples), model.tasks["next"]
     optimizer, parts = torch.optim.AdamW(model.parameters(), 3e-3), dict(model.tokenizers.items())
     found = []
     for _ in range(60):
-        tokens = model.tokenizers["series"](view.features["series"])
-        loss = task.losses(task.outputs(model.core(tokens), view, parts), view, parts).mean()
+        tokens = model.tokenizers["series"](batch.features["series"])
+        loss = task.losses(task.outputs(model.core(tokens), batch, parts), batch, parts).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

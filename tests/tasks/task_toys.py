@@ -67,17 +67,17 @@ def view_of(task, samples, made, labelled=True):
     )
 
 
-def arranged(task, view, made):
-    return task.join_inputs([made[name](view.features[c]) for c, name in task.inputs.items()])
+def arranged(task, batch, made):
+    return task.join_inputs([made[name](batch.features[c]) for c, name in task.inputs.items()])
 
 
 def read(task, samples, made, core=None):
     """The view, and what the task reads from the columns of a core (by default: none)."""
-    view = view_of(task, samples, made)
-    columns = arranged(task, view, made)
+    batch = view_of(task, samples, made)
+    columns = arranged(task, batch, made)
     if core is not None:
         columns = core(columns, causal=task.causal)
-    return view, task.outputs(columns, view, made)
+    return batch, task.outputs(columns, batch, made)
 
 
 def ready(task, samples=SAMPLES, seed=0):
@@ -93,8 +93,8 @@ def random_tokens(lengths, seed=0, dim=DIM):
     return Tokens.from_rows(torch.randn(sum(lengths), dim, generator=generator), lengths)
 
 
-def figures(task, view, output, made, sequences=None):
+def figures(task, batch, output, made, sequences=None):
     metrics = task.metrics()
-    numbers = range(view.num_samples) if sequences is None else sequences
-    task.update_metrics(metrics, output, view, made, list(numbers))
+    numbers = range(batch.num_samples) if sequences is None else sequences
+    task.update_metrics(metrics, output, batch, made, list(numbers))
     return metrics.compute()

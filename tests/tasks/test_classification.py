@@ -97,22 +97,22 @@ def test_one_class_is_nothing_to_learn(labels):
 def test_the_loss_is_cross_entropy_of_each_sample(smoothing):
     task = Classification(BOTH, "label", label_smoothing=smoothing)
     task.fit(SAMPLES)
-    made, view, logits = logits_view(task, SAMPLES)
+    made, batch, logits = logits_view(task, SAMPLES)
     log_p = logits.log_softmax(1)
     wanted = torch.tensor([["cat", "cow", "dog"].index(s["label"]) for s in SAMPLES])
     one_hot = functional.one_hot(wanted, 3) * (1 - smoothing) + smoothing / 3
-    torch.testing.assert_close(task.losses(logits, view, made), -(one_hot * log_p).sum(1))
+    torch.testing.assert_close(task.losses(logits, batch, made), -(one_hot * log_p).sum(1))
 
 
 def test_soft_targets_are_a_distribution_and_scored_by_their_mode():
     task = Classification(BOTH, "label")
     task.fit(SAMPLES)
-    made, view, logits = logits_view(task, SAMPLES)
+    made, batch, logits = logits_view(task, SAMPLES)
     soft = torch.rand(5, 3, generator=torch.manual_seed(1)).softmax(1)
-    mixed = dataclasses.replace(view, target=soft)
+    mixed = dataclasses.replace(batch, target=soft)
     expected = -(soft * logits.log_softmax(1)).sum(1)
     torch.testing.assert_close(task.losses(logits, mixed, made), expected)
-    hard = dataclasses.replace(view, target=soft.argmax(1))
+    hard = dataclasses.replace(batch, target=soft.argmax(1))
     assert figures(task, mixed, logits, made)["accuracy"] == pytest.approx(
         figures(task, hard, logits, made)["accuracy"]
     )
@@ -122,8 +122,8 @@ def test_figures_equal_those_of_scikit_learn():
     samples = [{"text": "x", "label": "abc"[i % 7 % 3]} for i in range(40)]
     task = Classification(BOTH, "label")
     task.fit(samples)
-    made, view, logits = logits_view(task, samples)
-    found, truth = figures(task, view, logits, made), view.target.numpy()
+    made, batch, logits = logits_view(task, samples)
+    found, truth = figures(task, batch, logits, made), batch.target.numpy()
     predicted, p = logits.argmax(1).numpy(), logits.softmax(1).numpy()
     assert found["accuracy"] == pytest.approx((predicted == truth).mean())
     assert found["f1"] == pytest.approx(f1_score(truth, predicted, average="macro"))
@@ -136,8 +136,8 @@ def test_figures_equal_those_of_scikit_learn():
 
 def test_a_class_that_no_sample_has_is_not_held_against_the_figures():
     task = Classification(BOTH, "label", classes=["cat", "cow", "dog", "owl"])
-    made, view, logits = logits_view(task, SAMPLES * 4)
-    found, truth = figures(task, view, logits, made), view.target.numpy()
+    made, batch, logits = logits_view(task, SAMPLES * 4)
+    found, truth = figures(task, batch, logits, made), batch.target.numpy()
     p = logits.softmax(1).numpy()
     binary = [roc_auc_score(truth == c, p[:, c]) for c in range(3)]
     assert found["auroc"] == pytest.approx(np.mean(binary))
@@ -146,9 +146,9 @@ def test_a_class_that_no_sample_has_is_not_held_against_the_figures():
 def test_figures_of_some_samples_are_those_of_a_batch_of_them():
     task = Classification(BOTH, "label")
     task.fit(SAMPLES)
-    made, view, logits = logits_view(task, SAMPLES)
+    made, batch, logits = logits_view(task, SAMPLES)
     chosen = [3, 0]
-    some = figures(task, view, logits, made, chosen)
+    some = figures(task, batch, logits, made, chosen)
     _, part, _ = logits_view(task, [SAMPLES[s] for s in chosen])
     alone = figures(task, part, logits[chosen], made)
     assert some.keys() == alone.keys()
@@ -158,16 +158,16 @@ def test_figures_of_some_samples_are_those_of_a_batch_of_them():
 def test_without_samples_there_are_no_figures():
     task = Classification(BOTH, "label")
     task.fit(SAMPLES)
-    made, view, logits = logits_view(task, SAMPLES)
+    made, batch, logits = logits_view(task, SAMPLES)
     assert task.metrics().compute() == {}
-    assert figures(task, view, logits, made, []) == {}
+    assert figures(task, batch, logits, made, []) == {}
 
 
 def test_figures_of_one_class_leave_out_what_is_undefined():
     task = Classification(BOTH, "label")
     task.fit(SAMPLES)
-    made, view, logits = logits_view(task, SAMPLES)
-    found = figures(task, view, logits, made, [0, 3])  # both are cats
+    made, batch, logits = logits_view(task, SAMPLES)
+    found = figures(task, batch, logits, made, [0, 3])  # both are cats
     assert "auroc" not in found
     assert "accuracy" in found
 
@@ -176,8 +176,8 @@ def test_predictions_name_the_best_classes_with_their_probabilities():
     samples = [{"text": "x", "label": f"c{i}"} for i in range(8)]
     task = Classification(BOTH, "label")
     task.fit(samples)
-    made, view, logits = logits_view(task, samples)
-    for row, told in zip(logits.softmax(1), task.predict(logits, view, made), strict=True):
+    made, batch, logits = logits_view(task, samples)
+    for row, told in zip(logits.softmax(1), task.predict(logits, batch, made), strict=True):
         best = row.sort(descending=True)
         assert told["label"] == f"c{best.indices[0]}"
         assert told["probability"] == pytest.approx(best.values[0].item())
@@ -196,19 +196,19 @@ def test_a_sample_reads_the_same_alone_and_in_a_mixed_batch(pooling):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_batch_without_samples_has_no_loss_and_a_gradient(pooling):
     task, made = ready(Classification(BOTH, "label", pooling=pooling)), tokenizers()
-    view, output = read(task, [], made)
-    losses = task.losses(output, view, made)
+    batch, output = read(task, [], made)
+    losses = task.losses(output, batch, made)
     assert losses.shape == (0,)
     losses.sum().backward()
     assert task.head.linear.weight.grad.abs().sum() == 0
-    assert task.predict(output, view, made) == []
+    assert task.predict(output, batch, made) == []
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_parameter_learns(pooling):
     task, made = ready(Classification(BOTH, "label", pooling=pooling)), tokenizers()
-    view, output = read(task, SAMPLES, made)
-    task.losses(output, view, made).mean().backward()
+    batch, output = read(task, SAMPLES, made)
+    task.losses(output, batch, made).mean().backward()
     for name, parameter in task.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
@@ -219,20 +219,20 @@ def test_a_head_learns_to_tell_the_samples_apart():
     parameters = [*task.parameters(), *(p for t in made.values() for p in t.parameters())]
     optimizer = torch.optim.Adam(parameters, lr=0.05)
     for _ in range(60):
-        view, output = read(task, samples, made)
+        batch, output = read(task, samples, made)
         optimizer.zero_grad()
-        task.losses(output, view, made).mean().backward()
+        task.losses(output, batch, made).mean().backward()
         optimizer.step()
-    told = task.predict(read(task, samples, made)[1], view, made)
+    told = task.predict(read(task, samples, made)[1], batch, made)
     assert [p["label"] for p in told] == [sample["label"] for sample in samples]
 
 
 def test_unlabelled_samples_are_predicted():
     task, made = ready(Classification(BOTH, "label")), tokenizers()
     samples = [{"text": "hello"}]
-    view = view_of(task, samples, made, labelled=False)
-    output = task.outputs(arranged(task, view, made), view, made)
-    assert len(task.predict(output, view, made)) == 1
+    batch = view_of(task, samples, made, labelled=False)
+    output = task.outputs(arranged(task, batch, made), batch, made)
+    assert len(task.predict(output, batch, made)) == 1
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -277,30 +277,30 @@ def test_multi_label_loss_is_the_mean_binary_cross_entropy():
     task = MultiLabelClassification(["text"], "tags")
     task.fit(TAGGED)
     assert task.classes == ["big", "red"]
-    made, view, logits = logits_view(task, TAGGED)
-    assert view.target.tolist() == [[1, 1], [0, 0], [1, 0]]
-    p, y = logits.sigmoid(), view.target
+    made, batch, logits = logits_view(task, TAGGED)
+    assert batch.target.tolist() == [[1, 1], [0, 0], [1, 0]]
+    p, y = logits.sigmoid(), batch.target
     expected = -(y * p.log() + (1 - y) * (1 - p).log()).mean(1)
-    torch.testing.assert_close(task.losses(logits, view, made), expected)
+    torch.testing.assert_close(task.losses(logits, batch, made), expected)
 
 
 def test_multi_label_figures_and_predictions():
     task = MultiLabelClassification(["text"], "tags", classes=["big", "red", "unseen"])
-    made, view, _ = logits_view(task, TAGGED)
+    made, batch, _ = logits_view(task, TAGGED)
     logits = torch.tensor([[2.0, -2.0, -2.0], [-2.0, -2.0, -2.0], [2.0, -1.0, -2.0]])
-    found = figures(task, view, logits, made)
+    found = figures(task, batch, logits, made)
     assert found["accuracy"] == pytest.approx(2 / 3)  # the first lacks "red"
     assert found["auroc"] == pytest.approx((1.0 + 0.25) / 2)  # of "big" and "red"
-    told = task.predict(logits, view, made)
+    told = task.predict(logits, batch, made)
     assert [p["labels"] for p in told] == [["big"], [], ["big"]]
     assert told[0]["probabilities"]["big"] == pytest.approx(torch.tensor(2.0).sigmoid().item())
-    assert figures(task, view, logits, made, []) == {}
+    assert figures(task, batch, logits, made, []) == {}
 
 
 def test_multi_label_reads_batches_without_samples():
     task, made = ready(MultiLabelClassification(["text"], "tags"), TAGGED), tokenizers()
-    view, output = read(task, [], made)
-    assert task.losses(output, view, made).shape == (0,)
+    batch, output = read(task, [], made)
+    assert task.losses(output, batch, made).shape == (0,)
     assert output.shape == (0, 2)
     assert task.head.linear.in_features == DIM
 

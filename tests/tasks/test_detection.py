@@ -59,19 +59,19 @@ def test_pairs_are_the_cheapest():
 
 @pytest.mark.parametrize("samples", [SAMPLES, SAMPLES[1:2]])
 def test_the_loss_is_that_of_detr(samples):
-    task, view = ready(), view_of(ready(), samples)
+    task, batch = ready(), view_of(ready(), samples)
     torch.manual_seed(1)
     logits = torch.randn(len(samples), 4, 3, requires_grad=True)
     boxes = torch.rand(len(samples), 4, 4, requires_grad=True)
     output = torch.cat([logits, boxes], dim=2)
-    losses = task.losses(output, view, {})
+    losses = task.losses(output, batch, {})
     assert losses.shape == (len(samples),)
     config = SimpleNamespace(
         class_cost=1, bbox_cost=5, giou_cost=2, num_labels=2, eos_coefficient=0.1,
         bbox_loss_coefficient=5, giou_loss_coefficient=2, auxiliary_loss=False,
     )  # fmt: skip
     targets = [
-        {"class_labels": one["labels"], "boxes": one["boxes"]} for one in task._targets(view)
+        {"class_labels": one["labels"], "boxes": one["boxes"]} for one in task._targets(batch)
     ]
     expected, _, _ = ForObjectDetectionLoss(logits, targets, "cpu", boxes, config)
     torch.testing.assert_close(losses.mean(), expected)
@@ -117,8 +117,8 @@ def perfect(task, samples=SAMPLES):
 
 
 def test_predictions_are_the_objects():
-    task, view = ready(), view_of(ready())
-    found = task.predict(perfect(task), view, {})
+    task, batch = ready(), view_of(ready())
+    found = task.predict(perfect(task), batch, {})
     assert [[one["label"] for one in p["objects"]] for p in found] == [["dog", "cat"], [], ["dog"]]
     box = found[0]["objects"][1]["box"]
     np.testing.assert_allclose(box, SAMPLES[0]["objects"]["boxes"][0], atol=1e-6)
@@ -126,9 +126,9 @@ def test_predictions_are_the_objects():
 
 
 def test_average_precision_is_one_for_all_and_less_for_some():
-    task, view = ready(), view_of(ready())
+    task, batch = ready(), view_of(ready())
     metrics = task.metrics()
-    task.update_metrics(metrics, perfect(task), view, {}, [0, 1, 2])
+    task.update_metrics(metrics, perfect(task), batch, {}, [0, 1, 2])
     figures = metrics.compute()
     assert {n: round(float(v), 4) for n, v in figures.items()} == {
         "map": 1.0, "map_50": 1.0, "map_75": 1.0, "num_samples": 3,
@@ -136,13 +136,13 @@ def test_average_precision_is_one_for_all_and_less_for_some():
     output = perfect(task)
     output[2, 0, 3:] = torch.tensor([0.5, 0.5, 0.8, 0.8])  # an overlap of 0.64
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, {}, [2])
+    task.update_metrics(metrics, output, batch, {}, [2])
     figures = metrics.compute()
     assert float(figures["map_50"]) == pytest.approx(1.0)
     assert float(figures["map_75"]) == pytest.approx(0.0)
     assert float(figures["map"]) == pytest.approx(0.3)  # of 0.5, 0.55, … 0.95 three
     metrics = task.metrics()
-    task.update_metrics(metrics, perfect(task), view, {}, [1])  # no object: nothing to say
+    task.update_metrics(metrics, perfect(task), batch, {}, [1])  # no object: nothing to say
     assert set(metrics.compute()) == {"num_samples"}
 
 
@@ -166,21 +166,21 @@ def test_targets_that_do_not_fit_are_told(target, message):
 def test_a_batch_without_samples_touches_every_parameter():
     task = ready()
     nothing = Tokens.from_rows(torch.zeros(0, DIM), [])
-    view = TaskBatch({}, task.collate([]), (), ())
-    task.losses(task.outputs(task.join_inputs([nothing]), view, {}), view, {}).sum().backward()
+    batch = TaskBatch({}, task.collate([]), (), ())
+    task.losses(task.outputs(task.join_inputs([nothing]), batch, {}), batch, {}).sum().backward()
     assert all(parameter.grad is not None for parameter in task.parameters())
 
 
 def test_training_finds_the_objects():
     task = ready()
-    view, made = view_of(task), torch.nn.Parameter(torch.randn(12, DIM))
+    batch, made = view_of(task), torch.nn.Parameter(torch.randn(12, DIM))
     optimizer = torch.optim.Adam([made, *task.parameters()], 0.01)
     for _ in range(150):
-        output = task.outputs(Tokens.from_rows(made, [4, 4, 4]), view, {})
+        output = task.outputs(Tokens.from_rows(made, [4, 4, 4]), batch, {})
         optimizer.zero_grad()
-        task.losses(output, view, {}).mean().backward()
+        task.losses(output, batch, {}).mean().backward()
         optimizer.step()
-    found = task.predict(output, view, {})
+    found = task.predict(output, batch, {})
     assert [sorted(one["label"] for one in p["objects"]) for p in found] == [
         ["cat", "dog"], [], ["dog"],
     ]  # fmt: skip
@@ -207,5 +207,5 @@ def test_an_image_is_not_moved_under_its_boxes(augment):
         with pytest.raises(UserError, match=r"train\[7\]: image: its augmentation moves"):
             encoder([item])
     else:
-        assert encoder([item]).views["found"].target["counts"].tolist() == [2]
-    assert encoder([item._replace(train=False)]).views["found"].num_samples == 1
+        assert encoder([item]).task_batches["found"].target["counts"].tolist() == [2]
+    assert encoder([item._replace(train=False)]).task_batches["found"].num_samples == 1

@@ -43,30 +43,30 @@ def batch_of(model, samples, train=False, epoch=0, labelled=True):
 
 
 def view_of(model, samples, **options):
-    return batch_of(model, samples, **options).views["masked"]
+    return batch_of(model, samples, **options).task_batches["masked"]
 
 
 TEXTS = [{"text": list(range(4, 24))}, {"text": [40, 41, 42]}, {"text": [50]}]
 
 
 def test_a_share_of_each_text_is_hidden_at_least_one_token_and_none_that_was_added():
-    model = learner(MaskedTokens(["text"], share=0.25))
-    view = view_of(model, TEXTS, train=True)
-    hidden = view.target["text"]["hidden"].split(view.features["text"].lengths)
+    model = learner(MaskedTokens(["text"], mask_ratio=0.25))
+    batch = view_of(model, TEXTS, train=True)
+    hidden = batch.target["text"]["hidden"].split(batch.features["text"].lengths)
     assert [int(h.sum()) for h in hidden] == [5, 1, 1]
     assert not any(h[0] or h[-1] for h in hidden)
-    shown = view.target["text"]["shown"]
-    same = ~view.target["text"]["hidden"]
-    assert torch.equal(shown[same], view.features["text"].values[same])
+    shown = batch.target["text"]["shown"]
+    same = ~batch.target["text"]["hidden"]
+    assert torch.equal(shown[same], batch.features["text"].values[same])
 
 
 def test_of_hidden_ids_most_are_masked_some_are_random_some_are_kept():
-    model = learner(MaskedTokens(["text"], share=0.5, random=0.2, kept=0.3))
+    model = learner(MaskedTokens(["text"], mask_ratio=0.5, random=0.2, kept=0.3))
     texts = [{"text": [4 + (7 * i + n) % 50 for n in range(50)]} for i in range(60)]
-    view = view_of(model, texts, train=True)
-    choice = view.target["text"]
+    batch = view_of(model, texts, train=True)
+    choice = batch.target["text"]
     shown = choice["shown"][choice["hidden"]]
-    truth = view.features["text"].values[choice["hidden"]]
+    truth = batch.features["text"].values[choice["hidden"]]
     masked = (shown == MASK).float().mean().item()
     kept = (shown == truth).float().mean().item()
     assert len(shown) == 60 * 25
@@ -91,42 +91,48 @@ def test_the_choice_depends_on_sample_and_epoch_in_training_and_on_nothing_else_
 def test_the_loss_is_the_cross_entropy_of_the_hidden_ids_alone():
     model = learner(MaskedTokens(["text"], head=Head(hidden="gelu", norm_eps=1e-5)))
     batch = batch_of(model, TEXTS)
-    view, task, text = batch.views["masked"], model.tasks["masked"], model.tokenizers["text"]
-    losses = task.losses(model(batch)["masked"], view, used(model))
-    choice = view.target["text"]
-    shown = type(view.features["text"])(choice["shown"], lengths=view.features["text"].lengths)
+    task_batch, task, text = (
+        batch.task_batches["masked"],
+        model.tasks["masked"],
+        model.tokenizers["text"],
+    )
+    losses = task.losses(model(batch)["masked"], task_batch, used(model))
+    choice = task_batch.target["text"]
+    shown = type(task_batch.features["text"])(
+        choice["shown"], lengths=task_batch.features["text"].lengths
+    )
     rows = model.core(text(shown)).rows[choice["hidden"]]
     logits = task.head.norm(functional.gelu(task.head.hidden(rows))) @ text.embedding.weight.mT
-    truth = view.features["text"].values[choice["hidden"]]
+    truth = task_batch.features["text"].values[choice["hidden"]]
     torch.testing.assert_close(losses, functional.cross_entropy(logits, truth, reduction="none"))
 
 
 def test_hidden_numbers_are_not_seen_and_their_error_is_measured():
-    model = learner(MaskedTokens(["image"], share=0.5))
+    model = learner(MaskedTokens(["image"], mask_ratio=0.5))
     values = torch.tensor(triples(6))
-    view = view_of(model, [{"image": values.tolist()}])
-    hidden = view.target["image"]["hidden"]
+    batch = view_of(model, [{"image": values.tolist()}])
+    hidden = batch.target["image"]["hidden"]
     assert int(hidden.sum()) == 3
-    columns = model.core(model.tasks["masked"].embed(view, used(model))[0])
-    [guess] = model.tasks["masked"].outputs(columns, view, used(model)).values()
+    columns = model.core(model.tasks["masked"].embed(batch, used(model))[0])
+    [guess] = model.tasks["masked"].outputs(columns, batch, used(model)).values()
     torch.testing.assert_close(guess.losses, (guess.predicted - values[:, hidden]).square().mean(0))
-    shown = view.target["image"]["shown"]
+    shown = batch.target["image"]["shown"]
     assert (shown[hidden] == 0).all()
-    assert torch.equal(shown[~hidden], view.features["image"].rows[~hidden])
+    assert torch.equal(shown[~hidden], batch.features["image"].rows[~hidden])
     # the places of hidden tokens are known, their contents are the learned vector
-    tokens = model.tasks["masked"].embed(view, used(model))[0].rows
-    places = model.tokenizers["image"].position_embedding(view.features["image"].positions)
+    tokens = model.tasks["masked"].embed(batch, used(model))[0].rows
+    places = model.tokenizers["image"].position_embedding(batch.features["image"].positions)
     vector = model.tasks["masked"].vectors["image"]
     torch.testing.assert_close(tokens[hidden], vector + places[hidden])
 
 
 def test_hidden_tokens_lie_together_where_blocks_are_asked_for():
-    model = learner(MaskedTokens(["image"], share=0.5, block=4))
-    single = learner(MaskedTokens(["image"], share=0.5))
+    model = learner(MaskedTokens(["image"], mask_ratio=0.5, block=4))
+    single = learner(MaskedTokens(["image"], mask_ratio=0.5))
     edges = []
     for one in (model, single):
-        view = view_of(one, [{"image": triples(200)}] * 4, train=True)
-        hidden = view.target["image"]["hidden"].view(4, 200)
+        batch = view_of(one, [{"image": triples(200)}] * 4, train=True)
+        hidden = batch.target["image"]["hidden"].view(4, 200)
         assert hidden.sum(1).tolist() == [100] * 4
         assert not torch.equal(hidden[0], hidden[1])
         edges.append((hidden[:, 1:] != hidden[:, :-1]).sum().item() / 4)
@@ -135,12 +141,12 @@ def test_hidden_tokens_lie_together_where_blocks_are_asked_for():
 
 
 def test_normalised_numbers_to_predict_have_mean_0_and_deviation_1_in_each_token():
-    model = learner(MaskedTokens(["image"], share=0.5, normalise=True))
+    model = learner(MaskedTokens(["image"], mask_ratio=0.5, normalise=True))
     values = torch.tensor(triples(6)) * 3 + 7
-    view = view_of(model, [{"image": values.tolist()}])
-    columns = model.core(model.tasks["masked"].embed(view, used(model))[0])
-    [guess] = model.tasks["masked"].outputs(columns, view, used(model)).values()
-    truth = values[:, view.target["image"]["hidden"]]
+    batch = view_of(model, [{"image": values.tolist()}])
+    columns = model.core(model.tasks["masked"].embed(batch, used(model))[0])
+    [guess] = model.tasks["masked"].outputs(columns, batch, used(model)).values()
+    truth = values[:, batch.target["image"]["hidden"]]
     truth = (truth - truth.mean(0)) / truth.std(0, correction=0)
     expected = (guess.predicted - truth).square().mean(0)
     torch.testing.assert_close(guess.losses, expected, atol=1e-3, rtol=1e-3)
@@ -152,7 +158,7 @@ def test_inputs_are_predicted_together_and_every_parameter_takes_part_without_sa
     for some in (samples, samples[1:], []):
         batch = batch_of(model, some, train=True)
         losses = model.tasks["masked"].losses(
-            model(batch)["masked"], batch.views["masked"], used(model)
+            model(batch)["masked"], batch.task_batches["masked"], used(model)
         )
         assert len(losses) == sum(1 for s in some for _ in s)
         model.zero_grad()
@@ -163,17 +169,17 @@ def test_inputs_are_predicted_together_and_every_parameter_takes_part_without_sa
 def test_figures_are_accuracy_and_nats_of_ids_and_the_error_of_numbers():
     model = learner(MaskedTokens({"caption": "text", "image": "image"}))
     batch = batch_of(model, [{"caption": TEXTS[0]["text"]}, {"image": triples(4)}])
-    view, task = batch.views["masked"], model.tasks["masked"]
+    task_batch, task = batch.task_batches["masked"], model.tasks["masked"]
     output, metrics = model(batch)["masked"], task.metrics()
-    task.update_metrics(metrics, output, view, used(model), [0, 1])
+    task.update_metrics(metrics, output, task_batch, used(model), [0, 1])
     found = metrics.compute()
     guess = output["caption"]
-    hits = guess.predicted.argmax(0) == view.features["caption"].values[guess.indices]
+    hits = guess.predicted.argmax(0) == task_batch.features["caption"].values[guess.indices]
     assert found["accuracy"] == pytest.approx(hits.float().mean().item())
     assert found["nats_per_token"] == pytest.approx(guess.losses.mean().item())
     assert found["mse"] == pytest.approx(output["image"].losses.mean().item())
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, used(model), [1])
+    task.update_metrics(metrics, output, task_batch, used(model), [1])
     assert set(metrics.compute()) == {"mse", "num_samples"}
 
 
@@ -202,7 +208,7 @@ def test_a_saved_model_predicts_the_same(tmp_path):
 
 def test_what_cannot_be_is_said():
     with pytest.raises(UserError, match="share must be above 0 and below 1"):
-        MaskedTokens(["text"], share=1.0)
+        MaskedTokens(["text"], mask_ratio=1.0)
     with pytest.raises(UserError, match=r"random 0\.6 and kept 0\.5 must be shares of 1"):
         MaskedTokens(["text"], random=0.6, kept=0.5)
     with pytest.raises(UserError, match="block must be 1 or more, found 0"):
@@ -232,8 +238,8 @@ def test_characters_too_are_hidden_and_filled_as_text():
 
 
 def test_what_fills_a_text_up_is_not_hidden():
-    model = learner(MaskedTokens(["text"], share=0.5))
+    model = learner(MaskedTokens(["text"], mask_ratio=0.5))
     model.tokenizers["text"] = ids(max_tokens=40, padding_id=0)
-    view = view_of(model, [{"text": [7, 8, 9, 10]}], train=True)
-    hidden = view.target["text"]["hidden"]
+    batch = view_of(model, [{"text": [7, 8, 9, 10]}], train=True)
+    hidden = batch.target["text"]["hidden"]
     assert len(hidden) == 40 and int(hidden.sum()) == 2 and int(hidden[1:5].sum()) == 2

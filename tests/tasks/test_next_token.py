@@ -34,8 +34,8 @@ def core(**settings):
 
 def losses_of(task, samples, made, model):
     """The losses of each sample's tokens, by column."""
-    view, output = read(task, samples, made, model)
-    return {c: losses.split(view.features[c].lengths) for c, losses in output.items()}
+    batch, output = read(task, samples, made, model)
+    return {c: losses.split(batch.features[c].lengths) for c, losses in output.items()}
 
 
 def test_each_token_is_predicted_from_the_column_before_it():
@@ -74,9 +74,9 @@ def test_no_loss_depends_on_its_own_token_or_a_later_one(positions):
     before = losses_of(task, [{"text": "abcdefgh"}, {"text": "xyz"}], made, model)["text"]
     for place in range(8):
         changed = "abcdefgh"[:place] + "q" + "abcdefgh"[place + 1 :]
-        view = view_of(task, [{"text": changed}], made)
+        batch = view_of(task, [{"text": changed}], made)
         after = losses_of(task, [{"text": changed}, {"text": "xyz"}], made, model)["text"]
-        assert view.num_tokens == 8
+        assert batch.num_tokens == 8
         torch.testing.assert_close(after[0][:place], before[0][:place])
         torch.testing.assert_close(after[1], before[1])
         assert not torch.isclose(after[0][place:], before[0][place:]).all()
@@ -103,9 +103,9 @@ def test_a_sample_has_the_same_losses_alone_and_in_a_mixed_batch():
 
 def test_perplexity_is_the_exponential_of_the_mean_loss():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, output = read(task, TEXTS, made, model)
+    batch, output = read(task, TEXTS, made, model)
     mean = output["text"].mean().item()
-    found = figures(task, view, output, made)
+    found = figures(task, batch, output, made)
     assert found["nats_per_token"] == pytest.approx(mean)
     assert found["loss"] == pytest.approx(mean)
     assert found["perplexity"] == pytest.approx(math.exp(mean))
@@ -115,10 +115,10 @@ def test_perplexity_is_the_exponential_of_the_mean_loss():
 
 def test_bits_per_byte_count_the_bytes_of_the_raw_text():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, output = read(task, TEXTS, made, model)
+    batch, output = read(task, TEXTS, made, model)
     num_bytes = len("hello") + len("naïve".encode()) + len("a")
     bits = output["text"].sum().item() / math.log(2)
-    found = figures(task, view, output, made)
+    found = figures(task, batch, output, made)
     assert num_bytes == 12
     assert found["bits_per_byte"] == pytest.approx(bits / num_bytes)
 
@@ -128,19 +128,19 @@ def test_a_text_that_was_cut_has_no_bits_per_byte():
     made = {"text": Bytes(DIM, max_tokens=4, truncate=True)}
     made["text"].build()
     samples = [{"text": text} for text in ("hello", "four", "a")]
-    view, output = read(task, samples, made, model)
-    assert view.features["text"].lengths == (4, 4, 1)
+    batch, output = read(task, samples, made, model)
+    assert batch.features["text"].lengths == (4, 4, 1)
     bits = output["text"][-1].item() / math.log(2)
-    assert figures(task, view, output, made)["bits_per_byte"] == pytest.approx(bits)
+    assert figures(task, batch, output, made)["bits_per_byte"] == pytest.approx(bits)
 
 
 def test_figures_add_up_over_batches_and_choose_samples():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, output = read(task, TEXTS, made, model)
+    batch, output = read(task, TEXTS, made, model)
     metrics = task.metrics()
     for numbers in ([0], [1, 3]):
-        task.update_metrics(metrics, output, view, made, numbers)
-    losses = output["text"].split(view.features["text"].lengths)
+        task.update_metrics(metrics, output, batch, made, numbers)
+    losses = output["text"].split(batch.features["text"].lengths)
     expected = torch.cat([losses[0], losses[3]])
     found = metrics.compute()
     assert found["nats_per_token"] == pytest.approx(expected.mean().item())
@@ -150,8 +150,8 @@ def test_figures_add_up_over_batches_and_choose_samples():
 def test_numbers_are_measured_by_their_squared_error():
     task, made, model = ready(NextToken(["image"])), tokenizers(), core()
     samples = [{"image": triples(4)}, {"image": triples(2, seed=1)}]
-    view, output = read(task, samples, made, model)
-    found = figures(task, view, output, made)
+    batch, output = read(task, samples, made, model)
+    found = figures(task, batch, output, made)
     assert found["mse"] == pytest.approx(output["image"].mean().item())
     assert found["loss"] == pytest.approx(output["image"].mean().item())
     assert not {"perplexity", "bits_per_byte"} & set(found)
@@ -160,36 +160,36 @@ def test_numbers_are_measured_by_their_squared_error():
 def test_bytes_that_are_no_ids_are_no_text():
     task, made = ready(NextToken(["image"])), tokenizers()
     sample = {"image": torch.tensor(triples(2)).numpy()}
-    view, output = read(task, [sample], made)
-    view = view_of(task, [sample], made)
-    view.target.fill_(10)
-    assert "bits_per_byte" not in figures(task, view, output, made)
+    batch, output = read(task, [sample], made)
+    batch = view_of(task, [sample], made)
+    batch.target.fill_(10)
+    assert "bits_per_byte" not in figures(task, batch, output, made)
 
 
 def test_a_batch_without_samples_has_no_loss_and_a_gradient():
     task, made, model = ready(NextToken(["text", "image"])), tokenizers(), core()
-    view, output = read(task, [], made, model)
-    losses = task.losses(output, view, made)
+    batch, output = read(task, [], made, model)
+    losses = task.losses(output, batch, made)
     assert losses.shape == (0,)
     losses.sum().backward()
     assert task.start.column.grad.abs().sum() == 0
-    assert figures(task, view, output, made) == {}
+    assert figures(task, batch, output, made) == {}
     assert task.metrics().compute() == {}
-    assert task.predict(output, view, made) == []
+    assert task.predict(output, batch, made) == []
 
 
 def test_the_start_token_learns():
     task, made, model = ready(NextToken(["text"])), tokenizers(), core()
-    view, output = read(task, TEXTS, made, model)
-    task.losses(output, view, made).mean().backward()
+    batch, output = read(task, TEXTS, made, model)
+    task.losses(output, batch, made).mean().backward()
     assert task.start.column.grad.abs().sum() > 0
 
 
 def test_predictions_are_the_mean_loss_and_perplexity_of_each_sample():
     task, made, model = ready(NextToken(["text", "image"])), tokenizers(), core()
-    view, output = read(task, [*TEXTS, SAMPLES[1]], made, model)
-    told = task.predict(output, view, made)
-    losses = output["text"].split(view.features["text"].lengths)
+    batch, output = read(task, [*TEXTS, SAMPLES[1]], made, model)
+    told = task.predict(output, batch, made)
+    losses = output["text"].split(batch.features["text"].lengths)
     assert told[0]["loss"] == pytest.approx(losses[0].mean().item())
     assert told[0]["perplexity"] == pytest.approx(math.exp(losses[0].mean().item()))
     assert told[1] == {"loss": None}
@@ -213,11 +213,11 @@ def test_a_small_model_learns_a_text_by_heart():
     modules = torch.nn.ModuleList([task, *made.values(), model])
     optimizer = torch.optim.Adam(modules.parameters(), lr=0.01)
     for _ in range(75):
-        view, output = read(task, sample, made, model)
+        batch, output = read(task, sample, made, model)
         optimizer.zero_grad()
-        task.losses(output, view, made).mean().backward()
+        task.losses(output, batch, made).mean().backward()
         optimizer.step()
-    assert figures(task, view, output, made)["perplexity"] < 1.1
+    assert figures(task, batch, output, made)["perplexity"] < 1.1
 
 
 # ---- without a start token ---------------------------------------------------------------
@@ -270,18 +270,18 @@ def test_a_prefix_stands_before_the_first_token():
 
 def test_figures_without_a_start_token_are_those_of_the_predicted_tokens():
     task, made, model = without_start(), tokenizers(), core()
-    view, output = read(task, TEXTS, made, model)
+    batch, output = read(task, TEXTS, made, model)
     mean = output["text"].mean().item()
-    told = task.predict(output, view, made)
+    told = task.predict(output, batch, made)
     assert told[0]["loss"] == pytest.approx(output["text"][:4].mean().item())
     assert told[2]["perplexity"] == pytest.approx(math.exp(output["text"][4:].mean().item()))
     assert told[1] == told[3] == {"loss": None}
-    found = figures(task, view, output, made)
+    found = figures(task, batch, output, made)
     assert found["nats_per_token"] == pytest.approx(mean)
     assert found["perplexity"] == pytest.approx(math.exp(mean))
-    chosen = figures(task, view, output, made, [2, 3])
+    chosen = figures(task, batch, output, made, [2, 3])
     assert chosen["nats_per_token"] == pytest.approx(output["text"][4:].mean().item())
-    torch.testing.assert_close(task.losses(output, view, made), output["text"])
+    torch.testing.assert_close(task.losses(output, batch, made), output["text"])
 
 
 def test_bits_per_byte_leave_out_the_bytes_that_nobody_predicted():
@@ -298,26 +298,26 @@ def test_bits_per_byte_leave_out_the_bytes_that_nobody_predicted():
     task, made = without_start(), {"text": Syllables(DIM)}
     made["text"].build(unembed=True)
     samples = [{"text": "hélène"}, {"text": "hé"}]
-    view, output = read(task, samples, made)
+    batch, output = read(task, samples, made)
     bits = output["text"].sum().item() / math.log(2)
     assert output["text"].shape == (2,)
     num_bytes = len("lène".encode())
-    assert figures(task, view, output, made)["bits_per_byte"] == pytest.approx(bits / num_bytes)
+    assert figures(task, batch, output, made)["bits_per_byte"] == pytest.approx(bits / num_bytes)
 
 
 def test_a_text_whose_first_token_nobody_can_read_has_no_bits_per_byte():
     task, made, model = without_start(), tokenizers(), core()  # these letters have no way back
-    view, output = read(task, TEXTS, made, model)
-    assert "bits_per_byte" not in figures(task, view, output, made)
+    batch, output = read(task, TEXTS, made, model)
+    assert "bits_per_byte" not in figures(task, batch, output, made)
 
 
 def test_logits_are_those_of_every_column():
     made, model = tokenizers(), core()
     for task, more in ((without_start(), 0), (ready(NextToken(["text"])), 1)):
-        view = view_of(task, TEXTS, made)
-        columns = model(arranged(task, view, made), causal=True)
-        logits = task.logits(columns, view, made)
+        batch = view_of(task, TEXTS, made)
+        columns = model(arranged(task, batch, made), causal=True)
+        logits = task.logits(columns, batch, made)
         assert logits.shape == (11 + 4 * more, 27)
         torch.testing.assert_close(logits, columns.rows @ made["text"].embedding.weight.mT)
     with pytest.raises(UserError, match="one input, found text, image"):
-        NextToken(["text", "image"]).logits(columns, view, made)
+        NextToken(["text", "image"]).logits(columns, batch, made)

@@ -46,16 +46,16 @@ def states(metrics):
 @pytest.mark.parametrize("name", TASKS)
 def test_what_is_gathered_has_the_same_shape_and_type_with_and_without_samples(name):
     task, made = ready(TASKS[name](), TEXTS), tokenizers()
-    view, output = read(task, TEXTS, made)
+    batch, output = read(task, TEXTS, made)
     metrics = task.metrics()
     fresh = states(metrics)
-    task.update_metrics(metrics, output, view, made, range(len(TEXTS)))
+    task.update_metrics(metrics, output, batch, made, range(len(TEXTS)))
     first = metrics.compute()
     assert states(metrics) == fresh
     metrics.reset()
     assert states(metrics) == fresh
     assert metrics.compute() == {}
-    task.update_metrics(metrics, output, view, made, range(len(TEXTS)))
+    task.update_metrics(metrics, output, batch, made, range(len(TEXTS)))
     torch.testing.assert_close(metrics.compute(), first)
 
 

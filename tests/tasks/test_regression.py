@@ -48,10 +48,10 @@ def test_the_loss_is_the_mean_over_a_samples_numbers(loss, formula):
     task = Regression(BOTH, "value", loss=loss)
     task.fit(samples)
     made = tokenizers()
-    view = view_of(task, samples, made)
+    batch = view_of(task, samples, made)
     output = 3 * torch.randn(3, 2, generator=torch.manual_seed(0))
-    expected = formula(output - view.target).mean(1)
-    torch.testing.assert_close(task.losses(output, view, made), expected)
+    expected = formula(output - batch.target).mean(1)
+    torch.testing.assert_close(task.losses(output, batch, made), expected)
 
 
 def test_figures_are_in_the_targets_unit_and_equal_the_textbook():
@@ -61,9 +61,9 @@ def test_figures_are_in_the_targets_unit_and_equal_the_textbook():
     task = Regression(BOTH, "value")
     task.fit(numbers(truth))
     made = tokenizers()
-    view = view_of(task, numbers(truth), made)
+    batch = view_of(task, numbers(truth), made)
     output = (guess - task.fitted["mean"][0]) / task.fitted["deviation"][0]
-    found = figures(task, view, torch.tensor(output)[:, None].float(), made)
+    found = figures(task, batch, torch.tensor(output)[:, None].float(), made)
     assert found["mae"] == pytest.approx(np.abs(guess - truth).mean(), rel=1e-4)
     assert found["rmse"] == pytest.approx(np.sqrt(((guess - truth) ** 2).mean()), rel=1e-4)
     assert found["r2"] == pytest.approx(r2_score(truth, guess), rel=1e-4)
@@ -77,10 +77,10 @@ def test_figures_of_vectors_are_means():
     task = Regression(BOTH, "value")
     task.fit(numbers(truth.tolist()))
     made = tokenizers()
-    view = view_of(task, numbers(truth.tolist()), made)
+    batch = view_of(task, numbers(truth.tolist()), made)
     unit = np.array(task.fitted["deviation"])
     output = torch.tensor((guess - np.array(task.fitted["mean"])) / unit).float()
-    found = figures(task, view, output, made)
+    found = figures(task, batch, output, made)
     assert found["r2"] == pytest.approx(r2_score(truth, guess), rel=1e-4)
     each = [pearsonr(truth[:, k], guess[:, k])[0] for k in range(2)]
     assert found["pearson"] == pytest.approx(np.mean(each), rel=1e-4)
@@ -89,33 +89,33 @@ def test_figures_of_vectors_are_means():
 def test_predictions_are_in_the_targets_unit():
     samples = numbers([10.0, 20.0, 30.0])
     task, made = ready(Regression(BOTH, "value"), samples), tokenizers()
-    view = view_of(task, samples, made)
-    told = task.predict(view.target, view, made)  # as if the truth were predicted
+    batch = view_of(task, samples, made)
+    told = task.predict(batch.target, batch, made)  # as if the truth were predicted
     assert [p["value"] for p in told] == pytest.approx([10.0, 20.0, 30.0])
 
 
 def test_a_vector_is_predicted_as_a_list():
     samples = numbers([[1.0, 5.0], [3.0, 9.0]])
     task, made = ready(Regression(BOTH, "value"), samples), tokenizers()
-    view = view_of(task, samples, made)
-    assert task.predict(view.target, view, made)[1]["value"] == pytest.approx([3.0, 9.0])
+    batch = view_of(task, samples, made)
+    assert task.predict(batch.target, batch, made)[1]["value"] == pytest.approx([3.0, 9.0])
 
 
 def test_a_constant_target_is_predicted_as_it_is():
     task, made = ready(Regression(BOTH, "value"), numbers([4.0, 4.0])), tokenizers()
-    view = view_of(task, numbers([4.0]), made)
-    assert view.target.tolist() == [[0.0]]
-    assert task.predict(torch.zeros(1, 1), view, made) == [{"value": 4.0}]
+    batch = view_of(task, numbers([4.0]), made)
+    assert batch.target.tolist() == [[0.0]]
+    assert task.predict(torch.zeros(1, 1), batch, made) == [{"value": 4.0}]
 
 
 def test_few_samples_leave_out_what_is_undefined():
     task, made = ready(Regression(BOTH, "value")), tokenizers()
-    view, output = read(task, SAMPLES, made)
+    batch, output = read(task, SAMPLES, made)
     assert task.metrics().compute() == {}
-    assert figures(task, view, output, made, []) == {}
-    one = figures(task, view, output, made, [1])
+    assert figures(task, batch, output, made, []) == {}
+    one = figures(task, batch, output, made, [1])
     assert set(one) == {"mae", "rmse", "num_samples"}
-    assert set(figures(task, view, output, made)) == {*one, "r2", "pearson"}
+    assert set(figures(task, batch, output, made)) == {*one, "r2", "pearson"}
 
 
 @pytest.mark.parametrize("value", ["high", float("nan"), float("inf"), [], [[1.0]], {"a": 1}])
@@ -149,6 +149,6 @@ def test_a_fresh_task_is_restored_from_a_state():
 
 def test_a_batch_without_samples_has_no_loss():
     task, made = ready(Regression(BOTH, "value")), tokenizers()
-    view, output = read(task, [], made)
-    assert task.losses(output, view, made).shape == (0,)
-    assert task.predict(output, view, made) == []
+    batch, output = read(task, [], made)
+    assert task.losses(output, batch, made).shape == (0,)
+    assert task.predict(output, batch, made) == []

@@ -106,23 +106,23 @@ def batch_of(model, samples, **settings):
 def losses_of(model, samples):
     """The losses of each sample's target, token by token."""
     batch = batch_of(model, samples)
-    view = batch.views["write"]
-    return model(batch)["write"]["losses"].split(view.sequence.lengths)
+    task_batch = batch.task_batches["write"]
+    return model(batch)["write"]["losses"].split(task_batch.sequence.lengths)
 
 
 def test_the_target_ends_with_the_end_token_once_and_is_not_augmented():
     model = learner()
     encode = Encoder(model.tokenizers, model.tasks)
     item = encode.item(0, {"text": "ab", "target": "cd"})._replace(train=True)
-    view = encode([item]).views["write"]
-    assert view.features["text"].values.tolist() == [29, 29]
+    batch = encode([item]).task_batches["write"]
+    assert batch.features["text"].values.tolist() == [29, 29]
     plain = Letters(DIM).encode("cd").values.tolist()
-    assert view.sequence.values.tolist() == [*plain, 1]
-    assert view.sequence.positions.tolist() == [[0, 1, 2]]
+    assert batch.sequence.values.tolist() == [*plain, 1]
+    assert batch.sequence.positions.tolist() == [[0, 1, 2]]
     task = model.tasks["write"]
-    assert task.encode_sequence(view.sequence, model.tokenizers["text"]) is view.sequence
+    assert task.encode_sequence(batch.sequence, model.tokenizers["text"]) is batch.sequence
     assert encode.num_tokens(item) == 2 + 3
-    assert view.num_tokens == 5
+    assert batch.num_tokens == 5
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -199,7 +199,7 @@ def test_a_target_may_be_numbers():
     batch = batch_of(model.eval(), [{"text": "ab", "image": triples(4)}])
     output = model(batch)
     assert output["draw"]["losses"].shape == (4,)
-    told = task.predict(output["draw"], batch.views["draw"], dict(model.tokenizers))
+    told = task.predict(output["draw"], batch.task_batches["draw"], dict(model.tokenizers))
     assert told == [{"loss": pytest.approx(output["draw"]["losses"].mean().item())}]
 
 
@@ -226,7 +226,7 @@ def test_tasks_without_a_memory_share_a_core_and_a_batch_with_it(name):
     model = learner(kind, others, **settings)
     samples = [*SAMPLES, {"text": "ho", "label": 1}, {"image": triples(3), "label": 0}]
     batch = batch_of(model, samples)
-    assert [view.num_samples for view in batch.views.values()] == [3, 2, 1, 3]
+    assert [task_batch.num_samples for task_batch in batch.task_batches.values()] == [3, 2, 1, 3]
     together = model(batch)
     for task in model.tasks:
         alone = learner(kind, others, **settings)
@@ -251,12 +251,16 @@ def test_predictions_are_the_loss_of_what_the_sample_brings_and_nothing_else():
 def test_figures_count_tokens():
     model = learner()
     batch = batch_of(model, SAMPLES)
-    task, view, output = model.tasks["write"], batch.views["write"], model(batch)["write"]
+    task, task_batch, output = (
+        model.tasks["write"],
+        batch.task_batches["write"],
+        model(batch)["write"],
+    )
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, dict(model.tokenizers), [0, 2])
+    task.update_metrics(metrics, output, task_batch, dict(model.tokenizers), [0, 2])
     found = metrics.compute()
-    losses = output["losses"].split(view.sequence.lengths)
-    hits = output["hits"].split(view.sequence.lengths)
+    losses = output["losses"].split(task_batch.sequence.lengths)
+    hits = output["hits"].split(task_batch.sequence.lengths)
     mean = torch.cat([losses[0], losses[2]]).mean().item()
     assert found["loss"] == pytest.approx(mean)
     assert found["perplexity"] == pytest.approx(math.exp(mean))
@@ -277,11 +281,11 @@ def test_a_target_that_was_cut_has_no_end_and_no_bits_per_byte():
     model.build_components()
     samples = [{"text": "ab", "target": "c" * length} for length in (3, 5, 50)]
     batch = batch_of(model.eval(), samples)
-    view, output = batch.views["write"], model(batch)["write"]
-    assert view.sequence.lengths == (4, 5, 5)
-    assert view.sequence.values.tolist()[3] == model.tokenizers["text"].end_id
+    task_batch, output = batch.task_batches["write"], model(batch)["write"]
+    assert task_batch.sequence.lengths == (4, 5, 5)
+    assert task_batch.sequence.values.tolist()[3] == model.tokenizers["text"].end_id
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, dict(model.tokenizers), range(3))
+    task.update_metrics(metrics, output, task_batch, dict(model.tokenizers), range(3))
     bits = output["losses"][:4].sum().item() / math.log(2)
     assert metrics.compute()["bits_per_byte"] == pytest.approx(bits / 3)
 

@@ -60,9 +60,9 @@ def sure_of(places, lengths):
 
 def back_and_forth(model, samples):
     """What is predicted where the model is certain of the targets."""
-    view = batch_of(model, samples).views["task"]
-    output = sure_of(view.target["token_range"].tolist(), [200 for _ in samples])
-    return model.tasks["task"].predict(output, view, used(model)), view, output
+    batch = batch_of(model, samples).task_batches["task"]
+    output = sure_of(batch.target["token_range"].tolist(), [200 for _ in samples])
+    return model.tasks["task"].predict(output, batch, used(model)), batch, output
 
 
 @pytest.mark.parametrize(
@@ -79,21 +79,21 @@ def back_and_forth(model, samples):
 )
 @pytest.mark.parametrize("answer", ["Bert, an Ærø man", "Anna", "York"])
 def test_the_place_of_an_answer_is_that_answer(tokenizer, answer):
-    [said], view, _ = back_and_forth(learner(tokenizer), [{**PAIR, "answer": answer}])
+    [said], batch, _ = back_and_forth(learner(tokenizer), [{**PAIR, "answer": answer}])
     assert said["answer"].strip() == answer
     assert CONTEXT[said["begin"] : said["end"]] == said["answer"]
     assert said["probability"] == pytest.approx(1.0)
-    assert view.target["texts"] == [[answer]]
+    assert batch.target["texts"] == [[answer]]
 
 
 def test_the_context_may_be_an_input_of_its_own():
     tokenizer = fitted(Words, num_segments=0, prefix=Prefix(2))
     task = SpanAnswer({"question": "text", "context": "text"}, "answer")
     model = learner(tokenizer, task)
-    [said], view, _ = back_and_forth(model, [TWO])
+    [said], batch, _ = back_and_forth(model, [TWO])
     assert said["answer"] == TWO["answer"]
     # 2 + start who lives in york ? end, 2 + start anna lives in rome .
-    assert view.target["token_range"][0, 0] == 9 + 2 + 6
+    assert batch.target["token_range"][0, 0] == 9 + 2 + 6
     assert not task.accepts({"question": QUESTION, "answer": "Anna"})
 
 
@@ -146,40 +146,40 @@ def test_what_was_cut_off_is_not_learned_and_no_answer_is_the_first_column():
     samples = [PAIR, {**PAIR, "answer": ""}, {**PAIR, "answer": "Anna"}]
     samples[1]["answer"] = {"text": [], "answer_start": []}
     batch = batch_of(model, samples)
-    view = batch.views["task"]
-    assert view.target["token_range"].tolist() == [[-1, -1], [0, 0], [6, 6]]
-    losses = model.tasks["task"].losses(model(batch)["task"], view, used(model))
+    task_batch = batch.task_batches["task"]
+    assert task_batch.target["token_range"].tolist() == [[-1, -1], [0, 0], [6, 6]]
+    losses = model.tasks["task"].losses(model(batch)["task"], task_batch, used(model))
     assert len(losses) == 2
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_both_ends():
     model = learner(fitted(Words))
     batch = batch_of(model, [PAIR, {**PAIR, "text": ["Who?", CONTEXT]}])
-    view, task = batch.views["task"], model.tasks["task"]
-    columns = model.core(model.tokenizers["text"](view.features["text"]))
-    losses = task.losses(model(batch)["task"], view, used(model))
+    task_batch, task = batch.task_batches["task"], model.tasks["task"]
+    columns = model.core(model.tokenizers["text"](task_batch.features["text"]))
+    losses = task.losses(model(batch)["task"], task_batch, used(model))
     for number, part in enumerate(columns.split()):
         logits = task.head.linear(part.rows)
-        place = view.target["token_range"][number]
+        place = task_batch.target["token_range"][number]
         expected = functional.cross_entropy(logits.mT, place)
         torch.testing.assert_close(losses[number], expected)
     losses.sum().backward()
     model.zero_grad()
     batch = batch_of(model, [])
-    task.losses(model(batch)["task"], batch.views["task"], used(model)).sum().backward()
+    task.losses(model(batch)["task"], batch.task_batches["task"], used(model)).sum().backward()
     assert all(p.grad is not None for p in task.parameters())
 
 
 def test_an_answer_does_not_end_before_it_begins_and_is_no_longer_than_allowed():
     task = SpanAnswer(["text"], "answer", longest=3)
     model = learner(fitted(Words), task)
-    view = batch_of(model, [PAIR]).views["task"]
-    own = view.sample_infos[0].columns
+    batch = batch_of(model, [PAIR]).task_batches["task"]
+    own = batch.sample_infos[0].columns
     output = torch.full((1, 40, 2), -9.0)
     output[0, own[5], 0] = output[0, own[2], 1] = output[0, own[9], 1] = -1.0
     output[0, own[6], 1] = -3.0
     output[0, 1, 0] = output[0, 1, 1] = 0.0  # the question is no answer
-    [said] = task.predict(output, view, used(model))
+    [said] = task.predict(output, batch, used(model))
     assert said["answer"] == "Bert,"
     assert said["probability"] == pytest.approx(torch.tensor(-4.0).exp().item())
 
@@ -188,8 +188,8 @@ def test_no_answer_is_an_answer_only_where_it_may_be():
     for unanswerable in (True, False):
         task = SpanAnswer(["text"], "answer", unanswerable=unanswerable)
         model = learner(fitted(Words), task)
-        view = batch_of(model, [PAIR], labelled=False).views["task"]
-        [said] = task.predict(sure_of([(0, 0)], [40]), view, used(model))
+        batch = batch_of(model, [PAIR], labelled=False).task_batches["task"]
+        [said] = task.predict(sure_of([(0, 0)], [40]), batch, used(model))
         assert (said["answer"] == "") == unanswerable
 
 
@@ -201,17 +201,17 @@ def test_figures_are_those_of_squad():
         {**PAIR, "answer": {"text": ["in York", "York"], "answer_start": [44, 47]}},
         {**PAIR, "answer": "Anna lives in Rome"},
     ]
-    _, view, output = back_and_forth(model, samples)
-    output[2] = sure_of([(view.target["token_range"][2, 0] + 3,) * 2], [200])[0]  # "Rome" alone
+    _, batch, output = back_and_forth(model, samples)
+    output[2] = sure_of([(batch.target["token_range"][2, 0] + 3,) * 2], [200])[0]  # "Rome" alone
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, used(model), [0, 1, 2])
+    task.update_metrics(metrics, output, batch, used(model), [0, 1, 2])
     found = metrics.compute()
     f1 = 2 * 1 * 0.25 / 1.25  # all of what is said, a quarter of what is true
     assert found["exact_match"] == pytest.approx(200 / 3)
     assert found["f1"] == pytest.approx(100 * (1 + 1 + f1) / 3)
     assert found["num_samples"] == 3
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, used(model), [0])
+    task.update_metrics(metrics, output, batch, used(model), [0])
     assert metrics.compute()["f1"] == pytest.approx(100)
 
 
@@ -235,9 +235,9 @@ def test_the_answers_of_xquad_come_back():
     tokenizer = Subwords(DIM, algorithm="wordpiece", vocabulary_size=500, num_segments=2, **FRAME)
     tokenizer.fit([text for sample in samples for text in sample["text"]])
     model = learner(tokenizer)
-    view = batch_of(model, samples).views["task"]
-    output = sure_of(view.target["token_range"].tolist(), view.features["text"].lengths)
-    said = model.tasks["task"].predict(output, view, used(model))
+    batch = batch_of(model, samples).task_batches["task"]
+    output = sure_of(batch.target["token_range"].tolist(), batch.features["text"].lengths)
+    said = model.tasks["task"].predict(output, batch, used(model))
     for one, sample in zip(said, samples, strict=True):
         assert one["answer"] == sample["answer"]["text"][0]
 
@@ -251,13 +251,15 @@ def test_an_answer_has_no_white_space_around_it():
     model = learner(tokenizer)
     answer, begin = "lives", CONTEXT.index("lives")
     batch = batch_of(model, [{"text": [QUESTION, CONTEXT], "answer": answer}])
-    view = batch.views["task"]
+    task_batch = batch.task_batches["task"]
     spans, place = (
         tokenizer.spans([QUESTION, CONTEXT]).ranges,
-        view.target["token_range"][0].tolist(),
+        task_batch.target["token_range"][0].tolist(),
     )
     assert CONTEXT[spans[1, place[0]]] == " "  # the token brings it
-    [found] = model.tasks["task"].predict(sure_of([place], [spans.shape[1]]), view, used(model))
+    [found] = model.tasks["task"].predict(
+        sure_of([place], [spans.shape[1]]), task_batch, used(model)
+    )
     assert (found["answer"], found["begin"], found["end"]) == (answer, begin, begin + 5)
 
 
@@ -267,9 +269,9 @@ def test_places_are_those_of_the_text_as_it_was_written():
     tokenizer.fit([QUESTION, context])
     model = learner(tokenizer)
     sample = {"text": ["who?", context], "answer": "Ada Lovelace"}
-    view = batch_of(model, [sample]).views["task"]
-    first, last = view.target["token_range"][0].tolist()
-    output = sure_of([(first, last)], view.features["text"].lengths)
-    (told,) = model.tasks["task"].predict(output, view, used(model))
+    batch = batch_of(model, [sample]).task_batches["task"]
+    first, last = batch.target["token_range"][0].tolist()
+    output = sure_of([(first, last)], batch.features["text"].lengths)
+    (told,) = model.tasks["task"].predict(output, batch, used(model))
     assert told["answer"] == "Ada Lovelace"
     assert context[told["begin"] : told["end"]] == "Ada Lovelace"

@@ -50,7 +50,7 @@ def target_of(tokenizer, sample, **options):
     """The label of each token; None where there is none."""
     task = TokenClassification(["text"], "labels", ["LOC", "O", "PER"], **options)
     model = learner(tokenizer, task)
-    target = batch_of(model, [sample]).views["task"].target.tolist()
+    target = batch_of(model, [sample]).task_batches["task"].target.tolist()
     return [None if number == -100 else task.classes[number] for number in target]
 
 
@@ -134,14 +134,14 @@ def test_loss_and_figures_are_those_of_labelled_tokens():
     model = learner(fitted(Words, **FRAME), TokenClassification(["text"], "labels"))
     samples = [SAMPLE, {"text": "in York", "labels": [None, "LOC"]}]
     batch = batch_of(model, samples)
-    task, view, output = model.tasks["task"], batch.views["task"], model(batch)["task"]
-    rows = model.core(model.tokenizers["text"](view.features["text"])).rows
+    task, task_batch, output = model.tasks["task"], batch.task_batches["task"], model(batch)["task"]
+    rows = model.core(model.tokenizers["text"](task_batch.features["text"])).rows
     logits = task.head.linear(rows)[[1, 2, 3, 4, 5, 9]]
     truth = torch.tensor([2, 1, 1, 0, 0, 0])
-    losses = task.losses(output, view, used(model))
+    losses = task.losses(output, task_batch, used(model))
     torch.testing.assert_close(losses, functional.cross_entropy(logits, truth, reduction="none"))
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, used(model), [0, 1])
+    task.update_metrics(metrics, output, task_batch, used(model), [0, 1])
     found = metrics.compute()
     guess = logits.argmax(1)
     f1 = []
@@ -151,7 +151,7 @@ def test_loss_and_figures_are_those_of_labelled_tokens():
     assert found["accuracy"] == pytest.approx((guess == truth).float().mean().item())
     assert found["f1"] == pytest.approx(sum(f1) / len(f1))
     metrics = task.metrics()
-    task.update_metrics(metrics, output, view, used(model), [1])
+    task.update_metrics(metrics, output, task_batch, used(model), [1])
     assert metrics.compute()["num_samples"] == 1
 
 
@@ -160,10 +160,11 @@ def test_one_number_says_which_of_two_classes():
     model = learner(fitted(Words), task)
     batch = batch_of(model, [{"text": "Anna lives", "labels": [True, False]}])
     output = model(batch)["task"]
-    losses = task.losses(output, batch.views["task"], used(model))
-    rows = model.core(model.tokenizers["text"](batch.views["task"].features["text"])).rows
-    one = task.logits(model.core(model.tokenizers["text"](batch.views["task"].features["text"])),
-                      batch.views["task"], used(model))[:, 0]  # fmt: skip
+    losses = task.losses(output, batch.task_batches["task"], used(model))
+    rows = model.core(model.tokenizers["text"](batch.task_batches["task"].features["text"])).rows
+    task_batch = batch.task_batches["task"]
+    columns = model.core(model.tokenizers["text"](task_batch.features["text"]))
+    one = task.logits(columns, task_batch, used(model))[:, 0]
     assert rows.shape[0] == len(one) == 2
     truth = torch.tensor([1.0, 0.0])
     expected = functional.binary_cross_entropy_with_logits(one, truth, reduction="none")

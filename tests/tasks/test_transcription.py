@@ -24,8 +24,8 @@ def columns_of(symbols, texts):
 
 def test_the_loss_is_that_of_torch_for_each_text_by_itself():
     task, made = ready(Transcription(["text"], "written"), TEXTS), tokenizers()
-    view, output = read(task, TEXTS, made)
-    losses = task.losses(output, view, made)
+    batch, output = read(task, TEXTS, made)
+    losses = task.losses(output, batch, made)
     parts = output.logits.split(list(output.lengths))
     for sample, part, loss in zip(TEXTS, parts, losses, strict=True):
         target = task.encode_target(sample)
@@ -38,8 +38,8 @@ def test_the_loss_is_that_of_torch_for_each_text_by_itself():
 def test_a_text_too_long_for_its_sequence_costs_nothing_and_hurts_nothing():
     samples = [{"text": "ab", "written": "abcabc"}, *TEXTS]
     task, made = ready(Transcription(["text"], "written"), samples), tokenizers()
-    view, output = read(task, samples, made)
-    losses = task.losses(output, view, made)
+    batch, output = read(task, samples, made)
+    losses = task.losses(output, batch, made)
     assert losses[0] == 0 and bool((losses[1:] > 0).all())
     losses.sum().backward()
     assert bool(task.head.weight.grad.isfinite().all())
@@ -72,25 +72,25 @@ def test_error_rates_are_edits_per_character_and_per_word():
     symbols = ["", *"abcdefgh "]
     samples = [{"text": "x", "written": "ab cd"}, {"text": "y", "written": "efg"}]
     task, made = ready(Transcription(["text"], "written", symbols), samples), tokenizers()
-    view = view_of(task, samples, made)
+    batch = view_of(task, samples, made)
     output = columns_of(symbols, [list("ab c"), list("efh")])
-    found = figures(task, view, output, made)
+    found = figures(task, batch, output, made)
     assert found["cer"] == pytest.approx(2 / 8) and found["wer"] == pytest.approx(2 / 3)
-    assert figures(task, view, output, made, [0])["cer"] == pytest.approx(1 / 5)
-    assert figures(task, view, output, made, []) == {}
+    assert figures(task, batch, output, made, [0])["cer"] == pytest.approx(1 / 5)
+    assert figures(task, batch, output, made, []) == {}
 
 
 def test_sequences_without_columns_and_views_without_samples_have_finite_gradients():
     samples = [{"text": "", "written": "a"}, {"text": "", "written": ""}]
     task, made = ready(Transcription(["text"], "written"), TEXTS), tokenizers()
     for chosen in (samples, [*samples, *TEXTS], []):
-        view, output = read(task, chosen, made)
-        losses = task.losses(output, view, made)
+        batch, output = read(task, chosen, made)
+        losses = task.losses(output, batch, made)
         assert losses.shape == (len(chosen),) and bool(losses.isfinite().all())
         task.zero_grad()
         losses.sum().backward()
         assert bool(task.head.weight.grad.isfinite().all())
-        written = task.predict(output, view, made)
+        written = task.predict(output, batch, made)
         assert written[:2] == [{"text": ""}] * 2 if chosen else not written
 
 
@@ -102,13 +102,13 @@ def test_it_learns_to_write_every_other_letter():
         [*core.parameters(), *task.parameters(), *made["text"].parameters()], lr=0.02
     )
     for _ in range(120):
-        view, output = read(task, TEXTS, made, core)
-        loss = task.losses(output, view, made).mean()
+        batch, output = read(task, TEXTS, made, core)
+        loss = task.losses(output, batch, made).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    view, output = read(task, TEXTS, made, core)
-    assert figures(task, view, output, made)["cer"] < 0.1
+    batch, output = read(task, TEXTS, made, core)
+    assert figures(task, batch, output, made)["cer"] < 0.1
 
 
 def test_logits_are_a_row_for_every_column():
@@ -148,5 +148,5 @@ def test_white_space_around_a_target_is_neither_learned_nor_an_error():
     task.fit(samples)
     assert task.symbols == ["", "a", "b"]
     task.build(dim=DIM)
-    view = view_of(task, samples, made)
-    assert figures(task, view, columns_of(task.symbols, [list("ab")]), made)["cer"] == 0
+    batch = view_of(task, samples, made)
+    assert figures(task, batch, columns_of(task.symbols, [list("ab")]), made)["cer"] == 0

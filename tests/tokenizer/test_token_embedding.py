@@ -251,8 +251,8 @@ def test_the_next_token_is_predicted_past_a_prefix():
     task.build(dim=8)
     parts = [prefixed(features), prefixed(other)]
     columns = task.join_inputs(parts)
-    view = TaskBatch({"text": features, "other": other}, None, ("text",) * 3, ("a", "b", "c"))
-    read = task.outputs(columns, view, {"text": prefixed, "other": prefixed})
+    batch = TaskBatch({"text": features, "other": other}, None, ("text",) * 3, ("a", "b", "c"))
+    read = task.outputs(columns, batch, {"text": prefixed, "other": prefixed})
     # sample 0 is: start, 2 of the prefix, a, b, c, 2 of the prefix, x; so "a" is read from row 2
     rows = columns.split()[0].rows
     for place, target in ((2, 0), (3, 1), (4, 2)):

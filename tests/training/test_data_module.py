@@ -25,7 +25,7 @@ class Process:
 
 
 def names(loader):
-    return [name for batch in loader for name in batch.views["class"].names]
+    return [name for batch in loader for name in batch.task_batches["class"].names]
 
 
 @pytest.mark.parametrize("size", [{"batch_size": 4}, {"batch_size": None, "tokens_per_batch": 12}])
@@ -51,7 +51,7 @@ def test_training_shuffles_and_augments_and_validation_does_not():
     assert train != sorted(train, key=lambda name: int(name[11:-1]))
     assert len(set(train)) == 30
     (loader,) = module.val_dataloader()
-    values = torch.cat([b.views["class"].features["numbers"].values[0] for b in loader])
+    values = torch.cat([b.task_batches["class"].features["numbers"].values[0] for b in loader])
     assert torch.equal(values, values.round())
 
 
@@ -67,7 +67,7 @@ def test_sources_mix_in_a_batch_by_weight():
     sources = {"n": Listed(train=samples(95)), "l": Listed(train=letters)}
     tokenizers = {"numbers": Numbers(8), "letters": Letters(8)}
     module = data(sources, tokenizers, weights={"n": 1.0, "l": 3.0}, batch_size=20)
-    batches = [batch.views["class"].modalities for batch in module.train_dataloader()]
+    batches = [batch.task_batches["class"].modalities for batch in module.train_dataloader()]
     counts = Counter(modality for batch in batches for modality in batch)
     assert counts == {"numbers": 25, "letters": 75}
     assert all(len(set(batch)) == 2 for batch in batches)
@@ -120,7 +120,7 @@ def test_a_batch_of_nothing_but_bad_samples_is_empty():
     module = data(Listed(train=[{"numbers": "x", "label": 1}]), on_error="skip")
     (batch,) = module.train_dataloader()
     assert batch.num_samples == 0
-    assert batch.views["class"].features["numbers"].lengths == ()
+    assert batch.task_batches["class"].features["numbers"].lengths == ()
     assert len(batch.skipped) == 1
 
 

@@ -19,8 +19,8 @@ def losses_of(task, batches):
     task.score = lambda *_: None
     board = MetricBoard({"task": task})
     for modalities, losses in batches:
-        view = TaskBatch({}, None, modalities, names=())
-        board.update("task", task, None, view, {}, torch.tensor(losses))
+        batch = TaskBatch({}, None, modalities, names=())
+        board.update("task", task, None, batch, {}, torch.tensor(losses))
     figures = board.compute(ALONE)["task"]
     return {modality: figure["loss"] for modality, figure in figures.items() if "loss" in figure}
 

@@ -26,6 +26,8 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     },
     "Tokenizer": {"positions": "position_embedding"},
     "Prefix": {"place": "position"},
+    "MaskedTokens": {"share": "mask_ratio"},
+    "HiddenSpans": {"share": "mask_ratio"},
 }
 
 # of a class and its subclasses, by an argument's new name: its old values, and the new ones

@@ -106,7 +106,7 @@ class Captured:
 class WatchedStack(Protocol):
     """What is watched: blocks one after the other, which tell `watch` what they were given."""
 
-    watch: "AttentionRecorder | None"
+    recorder: "AttentionRecorder | None"
 
     @property
     def drop_path(self) -> Sequence[float]:
@@ -192,14 +192,14 @@ def recording_attention(
     core: WatchedCore, layers: Collection[int] | None = None
 ) -> Iterator[list[AttentionRecorder]]:
     """While it lasts, every forward pass is watched: a Watch for each stack of the core."""
-    watches = [AttentionRecorder(len(stack.drop_path), layers) for stack in core.stacks]
+    recorders = [AttentionRecorder(len(stack.drop_path), layers) for stack in core.stacks]
     try:
-        for stack, watch in zip(core.stacks, watches, strict=True):
-            stack.watch = watch
-        yield watches
+        for stack, recorder in zip(core.stacks, recorders, strict=True):
+            stack.recorder = recorder
+        yield recorders
     finally:
         for stack in core.stacks:
-            stack.watch = None
+            stack.recorder = None
 
 
 def rollout(layers: Sequence[Float[Tensor, "_ L L"]]) -> Float[Tensor, "L L"]:

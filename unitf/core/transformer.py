@@ -39,7 +39,7 @@ class TransformerStack(nn.Module):
         self.causal = causal
         self.config = config
         self.compiled = False
-        self.watch: AttentionRecorder | None = (
+        self.recorder: AttentionRecorder | None = (
             None  # who sees queries and keys, see `recording_attention`
         )
         self.positions, self.global_positions = make_positions(config, causal), None
@@ -136,8 +136,8 @@ class TransformerStack(nn.Module):
                 if memory is not None:
                     pattern = self._pattern(tokens.lengths, memory.lengths, training)
                     attend_memory = self._kernel(pattern, tokens)
-                    if self.watch is not None:
-                        attend_memory = self.watch.over(
+                    if self.recorder is not None:
+                        attend_memory = self.recorder.over(
                             "cross", attend_memory, pattern, tokens.lengths
                         )
                 kinds[kind] = BlockContext(
@@ -192,8 +192,8 @@ class TransformerStack(nn.Module):
         else:
             device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
             kernel = make_prefix_kernel(pattern, prefix, device, dtype)
-        if self.watch is not None:
-            kernel = self.watch.over("self", kernel, pattern, tokens.lengths, prefix)
+        if self.recorder is not None:
+            kernel = self.recorder.over("self", kernel, pattern, tokens.lengths, prefix)
         return kernel if call is None else call.prefill(kernel, pattern, chunk)
 
     def _pattern(

@@ -1,13 +1,13 @@
-"""Data: sources of samples, their order, their encoding, their way to the device."""
+"""Data: sources of samples, and how these become batches."""
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-from unitf.registry.renamed import absent
+from unitf.public import lazily
 
-_HOME = {
+_HOMES = {
     "ComposedRecords": "unitf.data.sources.composed",
     "Encoder": "unitf.data.encoder",
+    "FileSource": "unitf.data.sources.file_source",
     "Files": "unitf.data.sources.files",
     "Hub": "unitf.data.sources.datasets_hub",
     "HubStream": "unitf.data.sources.datasets_hub",
@@ -23,18 +23,56 @@ _HOME = {
     "Split": "unitf.data.split",
     "StreamSource": "unitf.data.stream",
     "Table": "unitf.data.sources.table",
+    "find": "unitf.data.sources.file_source",
+    "lines_of": "unitf.data.sources.file_source",
+    "mix": "unitf.data.seeding",
     "read_table": "unitf.data.sources.table",
+    "read_text": "unitf.data.sources.file_source",
 }
-__all__ = sorted(_HOME)
 
+if TYPE_CHECKING:
+    from unitf.data.encoder import Encoder, Item
+    from unitf.data.mixing import Mixing
+    from unitf.data.seeding import mix
+    from unitf.data.source import Source
+    from unitf.data.sources.composed import ComposedRecords
+    from unitf.data.sources.datasets_hub import Hub, HubStream
+    from unitf.data.sources.file_source import FileSource, find, lines_of, read_text
+    from unitf.data.sources.files import Files
+    from unitf.data.sources.idx import IdxFiles
+    from unitf.data.sources.lines import Lines
+    from unitf.data.sources.parallel_text import ParallelText
+    from unitf.data.sources.plain_text import PlainText
+    from unitf.data.sources.ragged import RaggedArrays
+    from unitf.data.sources.records import Records
+    from unitf.data.sources.table import Table, read_table
+    from unitf.data.split import Split
+    from unitf.data.stream import StreamSource
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    raise absent("unitf.data", name)
+__all__ = [
+    "ComposedRecords",
+    "Encoder",
+    "FileSource",
+    "Files",
+    "Hub",
+    "HubStream",
+    "IdxFiles",
+    "Item",
+    "Lines",
+    "Mixing",
+    "ParallelText",
+    "PlainText",
+    "RaggedArrays",
+    "Records",
+    "Source",
+    "Split",
+    "StreamSource",
+    "Table",
+    "find",
+    "lines_of",
+    "mix",
+    "read_table",
+    "read_text",
+]
 
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -159,16 +159,16 @@ class Encoder:
                     encoded.append(self._encode(item))
                 except ValueError as error:
                     skipped.append(self._fail(item, error))
-        views = self._views(encoded)
-        if self._faulty(views):
+        task_batches = self._views(encoded)
+        if self._faulty(task_batches):
             sound = []
             for sample in encoded:
                 if fault := self._fault(sample):
                     skipped.append(self._fail(sample.item, UserError(fault)))
                 else:
                     sound.append(sample)
-            views = self._views(sound)
-        return Batch(views, tuple(skipped))
+            task_batches = self._views(sound)
+        return Batch(task_batches, tuple(skipped))
 
     def item(self, index: int, sample: Sample) -> Item:
         """A raw sample that comes from no source, as an Item."""
@@ -288,15 +288,15 @@ class Encoder:
             sequence=sequence,
         )
 
-    def _faulty(self, views: Mapping[str, TaskBatch]) -> bool:
+    def _faulty(self, task_batches: Mapping[str, TaskBatch]) -> bool:
         return any(
-            self._expected[tokenizer].fault(views[name].features[column])
+            self._expected[tokenizer].fault(task_batches[name].features[column])
             for name, inputs in self._inputs.items()
             for column, tokenizer in inputs
         ) or any(
-            self._expected[self.tasks[name].target_tokenizer].fault(view.sequence)
-            for name, view in views.items()
-            if view.sequence is not None
+            self._expected[self.tasks[name].target_tokenizer].fault(batch.sequence)
+            for name, batch in task_batches.items()
+            if batch.sequence is not None
         )
 
     def _fault(self, encoded: _Encoded) -> str:

@@ -70,24 +70,24 @@ class BatchMixing:
         if not items:
             return batch
         generator = np.random.default_rng(mix(self.seed, items[0].epoch, items[0].index))
-        views = dict(batch.views)
+        task_batches = dict(batch.task_batches)
         for name, num_classes in self.num_classes.items():
-            views[name] = self._mix(views[name], num_classes, generator)
-        return replace(batch, views=views)
+            task_batches[name] = self._mix(task_batches[name], num_classes, generator)
+        return replace(batch, task_batches=task_batches)
 
-    def _mix(self, view: TaskBatch, num_classes: int, generator: np.random.Generator) -> TaskBatch:
-        features, target = dict(view.features), view.target
-        for column, packed in view.features.items():
+    def _mix(self, batch: TaskBatch, num_classes: int, generator: np.random.Generator) -> TaskBatch:
+        features, target = dict(batch.features), batch.target
+        for column, packed in batch.features.items():
             if packed.is_ids or (self.mixing.columns and column not in self.mixing.columns):
                 continue
-            chosen = alike(packed, [m == column for m in view.modalities])
+            chosen = alike(packed, [m == column for m in batch.modalities])
             if len(chosen) < 2 or generator.random() >= self.mixing.probability:
                 continue
             partners = generator.permutation(chosen).tolist()
             share, mask = self._draw(packed, chosen[0], generator)
             features[column] = blend(packed, chosen, partners, mask)
             target = blend_targets(target, num_classes, chosen, partners, share)
-        return replace(view, features=features, target=target)
+        return replace(batch, features=features, target=target)
 
     def _draw(
         self, packed: Features, sequence: int, generator: np.random.Generator

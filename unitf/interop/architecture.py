@@ -55,11 +55,11 @@ class Architecture(ABC):
     hub: ClassVar[str]  # "hf" or "timm"
     kinds: ClassVar[tuple[str, ...]]  # what the hub calls the models that this class describes
 
-    def __init__(self, peer: nn.Module, source: str | None = None) -> None:
-        self.peer: Any = peer
+    def __init__(self, published: nn.Module, source: str | None = None) -> None:
+        self.published: Any = published
         self.source = source
         if reason := self.unsupported():
-            raise UserError(f"{type(peer).__name__} cannot be said in unitf: {reason}")
+            raise UserError(f"{type(published).__name__} cannot be said in unitf: {reason}")
 
     def unsupported(self) -> str | None:
         """Which option of the peer unitf lacks; None: it has them all."""
@@ -105,22 +105,22 @@ class TransformersArchitecture(Architecture):
     @property
     def config(self) -> Any:
         """The configuration of the peer, as transformers has it."""
-        return self.peer.config
+        return self.published.config
 
     @property
     def body(self) -> Any:
         """The model below the heads."""
-        return getattr(self.peer, self.peer.base_model_prefix, self.peer)
+        return getattr(self.published, self.published.base_model_prefix, self.published)
 
     @property
     def prefix(self) -> str:
         """What stands before the names of the body's tensors."""
-        return "" if self.body is self.peer else f"{self.peer.base_model_prefix}."
+        return "" if self.body is self.published else f"{self.published.base_model_prefix}."
 
     @property
     def head(self) -> str:
         """What follows "For" in the name of the peer's class; empty for a body alone."""
-        return type(self.peer).__name__.partition("For")[2]
+        return type(self.published).__name__.partition("For")[2]
 
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         kept: dict[str, Tensor] = {}
@@ -130,7 +130,7 @@ class TransformersArchitecture(Architecture):
 
         handle = self.body.register_forward_hook(keep)
         try:
-            output = self.peer(**dummy_inputs.inputs)
+            output = self.published(**dummy_inputs.inputs)
         finally:
             handle.remove()
         return kept | self.heads(output, dummy_inputs)

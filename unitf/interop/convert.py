@@ -26,7 +26,7 @@ def to_model(architecture: Architecture) -> Model:
     )
     model.build_components()
     own = {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
-    made = WeightMap(architecture.weight_map(), architecture.peer.state_dict()).to_unitf(own)
+    made = WeightMap(architecture.weight_map(), architecture.published.state_dict()).to_unitf(own)
     model.load_state_dict({**model.state_dict(), **made})
     return model.eval()
 
@@ -37,17 +37,17 @@ def to_peer(architecture: Architecture, state: Mapping[str, Any]) -> nn.Module:
     Raises:
         UserError: a tensor is missing or of another shape; it is named.
     """
-    peer = architecture.peer
-    theirs = peer.state_dict()
+    published = architecture.published
+    theirs = published.state_dict()
     table = WeightMap(architecture.weight_map(), theirs)
     made = table.from_unitf({k: v for k, v in state.items() if isinstance(v, Tensor)})
     kept = {name: theirs[name] for name in theirs if name not in made}
-    if floating := [name for name in kept if _is_parameter(peer, name)]:
+    if floating := [name for name in kept if _is_parameter(published, name)]:
         raise UserError(f"nothing in the model makes {', '.join(floating[:5])}")
     with torch.no_grad():
-        peer.load_state_dict({**kept, **made})
-    return peer.eval()
+        published.load_state_dict({**kept, **made})
+    return published.eval()
 
 
-def _is_parameter(peer: nn.Module, name: str) -> bool:
-    return name in dict(peer.named_parameters(remove_duplicate=False))
+def _is_parameter(published: nn.Module, name: str) -> bool:
+    return name in dict(published.named_parameters(remove_duplicate=False))

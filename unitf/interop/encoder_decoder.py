@@ -38,7 +38,7 @@ class EncoderDecoderArchitecture(TransformersArchitecture):
 
         handle = self.body.decoder.register_forward_hook(keep)
         try:
-            output = self.peer(**dummy_inputs.inputs)
+            output = self.published(**dummy_inputs.inputs)
         finally:
             handle.remove()
         kept["memory"] = dummy_inputs.packed(output.encoder_last_hidden_state, memory=True)

@@ -23,10 +23,10 @@ def import_model(source: str) -> tuple[Model, Proof]:
     """
     hub, name = find_hub(source)
     name, _, part = name.partition("#")
-    peer = open_model(hub, name, part or None)
-    architecture = describe(hub, peer, name)
+    published = open_model(hub, name, part or None)
+    architecture = describe(hub, published, name)
     model = to_model(architecture)
-    model.origin = {"hub": hub.prefix, "source": name, "recipe": hub.recipe(peer)}
+    model.origin = {"hub": hub.prefix, "source": name, "recipe": hub.recipe(published)}
     return model, compare(architecture, model)
 
 
@@ -89,8 +89,8 @@ def export_model(model: Model, to: str, out: str | Path) -> Proof:
         raise UserError(f"{out}: is there already, expected a new folder")
     hub = known[to]
     architecture = describe(hub, hub.make(origin["recipe"]), origin["source"])
-    peer = to_peer(architecture, model.state_dict())
+    published = to_peer(architecture, model.state_dict())
     proof = compare(architecture, model)
     check(proof, str(out))
-    hub.save(peer, out, origin["source"])
+    hub.save(published, out, origin["source"])
     return proof

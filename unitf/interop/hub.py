@@ -25,20 +25,20 @@ class ModelHub(ABC):
             UserError: there is none, its files are damaged, hold code, lack tensors or have others.
         """
 
-    def parts(self, peer: nn.Module) -> Sequence[str]:
+    def parts(self, published: nn.Module) -> Sequence[str]:
         """The names of the towers of a model that has several, each of which is imported alone."""
         return ()
 
-    def part(self, peer: nn.Module, name: str) -> nn.Module:
+    def part(self, published: nn.Module, name: str) -> nn.Module:
         """One of the towers, as a model of its own with the same weights."""
-        raise UserError(f"{type(peer).__name__} has no part {name!r}")
+        raise UserError(f"{type(published).__name__} has no part {name!r}")
 
     @abstractmethod
-    def kind(self, peer: nn.Module) -> str:
+    def kind(self, published: nn.Module) -> str:
         """What the library calls this family of models."""
 
     @abstractmethod
-    def recipe(self, peer: nn.Module) -> dict[str, Any]:
+    def recipe(self, published: nn.Module) -> dict[str, Any]:
         """What `make` needs to make an equal model without weights, as plain data."""
 
     @abstractmethod
@@ -46,7 +46,7 @@ class ModelHub(ABC):
         """A model with random weights."""
 
     @abstractmethod
-    def save(self, peer: nn.Module, folder: Path, source: str | None) -> None:
+    def save(self, published: nn.Module, folder: Path, source: str | None) -> None:
         """Writes what the library opens again."""
 
     @abstractmethod
@@ -87,15 +87,15 @@ def open_model(hub: ModelHub, name: str, part: str | None = None) -> nn.Module:
     Raises:
         UserError: there is none, or it has several towers of which none was named.
     """
-    peer = hub.open(name)
-    parts = hub.parts(peer)
+    published = hub.open(name)
+    parts = hub.parts(published)
     if part is not None and part not in parts:
         found = ", ".join(parts) or "none"
-        raise UserError(f"{type(peer).__name__} has no part {part!r}; its parts are: {found}")
+        raise UserError(f"{type(published).__name__} has no part {part!r}; its parts are: {found}")
     if part is None and parts:
         named = " or ".join(f"{hub.prefix}:{name}#{one}" for one in parts)
-        raise UserError(f"{type(peer).__name__} has several towers: import {named}")
-    return peer if part is None else hub.part(peer, part)
+        raise UserError(f"{type(published).__name__} has several towers: import {named}")
+    return published if part is None else hub.part(published, part)
 
 
 def architectures() -> list[type[Architecture]]:
@@ -103,22 +103,22 @@ def architectures() -> list[type[Architecture]]:
     return list(registry.resolve_all("architectures").values())  # type: ignore[arg-type]
 
 
-def describe(hub: ModelHub, peer: nn.Module, source: str | None = None) -> Architecture:
+def describe(hub: ModelHub, published: nn.Module, source: str | None = None) -> Architecture:
     """How a peer is said in unitf.
 
     Raises:
         UserError: no installed architecture is of its kind, or the peer has an option that unitf
             lacks.
     """
-    kind = hub.kind(peer)
+    kind = hub.kind(published)
     known = [cls for cls in architectures() if cls.hub == hub.prefix]
     for cls in known:
         if kind in cls.kinds:
-            return cls(peer, source)
+            return cls(published, source)
     kinds = sorted(k for cls in known for k in cls.kinds)
     near = close_names(kind, kinds)
     raise UserError(
-        f"{type(peer).__name__} (of kind {kind!r}) is not supported"
+        f"{type(published).__name__} (of kind {kind!r}) is not supported"
         + (f"; near: {', '.join(near)}" if near else "")
         + f"; known are {', '.join(kinds) or 'none'}"
     )

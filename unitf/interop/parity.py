@@ -41,33 +41,33 @@ class Parity:
         assert not self.lost, f"do not come back: {', '.join(self.lost)}"
 
 
-def measure(hub: ModelHub, peer: nn.Module, seed: int = 0) -> Parity:
+def measure(hub: ModelHub, published: nn.Module, seed: int = 0) -> Parity:
     """Gives a peer random parameters, says it in unitf, compares both, and takes the way back."""
-    peer = randomise(peer.eval(), seed)
-    architecture = describe(hub, peer)
+    published = randomise(published.eval(), seed)
+    architecture = describe(hub, published)
     model = to_model(architecture)
     proof = compare(architecture, model, seed)
     gradients = compare_gradients(architecture, model, seed)
-    empty = describe(hub, randomise(deepcopy(peer), seed + 1))
+    empty = describe(hub, randomise(deepcopy(published), seed + 1))
     back = to_peer(empty, model.state_dict()).state_dict()
-    lost = [name for name, t in peer.state_dict().items() if not torch.equal(t, back[name])]
+    lost = [name for name, t in published.state_dict().items() if not torch.equal(t, back[name])]
     return Parity(proof, gradients, lost)
 
 
-def randomise(peer: nn.Module, seed: int = 0) -> nn.Module:
+def randomise(published: nn.Module, seed: int = 0) -> nn.Module:
     """Makes every parameter and statistic random, so that none is left at zero or one."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        for parameter in peer.parameters():
+        for parameter in published.parameters():
             if not parameter.requires_grad:  # a constant of the family: tables of sinusoids
                 continue
             if parameter.ndim > 1 and parameter[0].numel() > 1:
                 parameter.normal_(std=parameter[0].numel() ** -0.5)
             else:
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
-        for name, buffer in peer.named_buffers():
+        for name, buffer in published.named_buffers():
             if name.endswith("running_mean"):
                 buffer.normal_(std=0.1)
             elif name.endswith("running_var"):
                 buffer.uniform_(0.5, 1.5)
-    return peer
+    return published

@@ -93,13 +93,13 @@ def compare_gradients(architecture: Architecture, model: Model, seed: int = 0) -
         theirs, ours = architecture.outputs(dummy_inputs), outputs(model, dummy_inputs)
         names = [name for name in theirs if name in ours]
         weights = {name: torch.randn_like(theirs[name]) for name in names}
-        for one, made in ((architecture.peer, theirs), (model, ours)):
+        for one, made in ((architecture.published, theirs), (model, ours)):
             one.zero_grad()
             torch.stack([(made[name] * weights[name]).sum() for name in names]).sum().backward()
-    table = WeightMap(architecture.weight_map(), architecture.peer.state_dict())
+    table = WeightMap(architecture.weight_map(), architecture.published.state_dict())
     gradients = {
         name: p.grad if p.grad is not None else torch.zeros_like(p)
-        for name, p in architecture.peer.named_parameters(remove_duplicate=False)
+        for name, p in architecture.published.named_parameters(remove_duplicate=False)
     }
     own = dict(model.named_parameters())
     largest = max(g.abs().max().item() for g in gradients.values() if g.numel())
@@ -122,10 +122,10 @@ def outputs(model: Model, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         features = {column: dummy_inputs.features[used] for column, used in task.inputs.items()}
         count = next(iter(features.values())).num_sequences
         everyone = tuple(map(str, range(count)))
-        view = TaskBatch(
+        batch = TaskBatch(
             features, None, ("+".join(features),) * count, everyone, sequence=dummy_inputs.target
         )
-        core_inputs = task.core_inputs(view, tokenizers)
+        core_inputs = task.core_inputs(batch, tokenizers)
         if core_inputs.memory is None:
             columns = model.core(core_inputs.tokens, causal=task.causal, prefix=core_inputs.prefix)
         else:
@@ -133,7 +133,7 @@ def outputs(model: Model, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
             columns = model.core.decode(core_inputs.tokens, memory, task.causal)
             made["memory"] = memory.rows
         made.setdefault("columns", columns.rows)
-        made[name] = task.logits(columns, view, tokenizers)
+        made[name] = task.logits(columns, batch, tokenizers)
     return made
 
 

@@ -18,8 +18,8 @@ _TASKS = (
 _SOURCES = (
     "composed:ComposedRecords",
     "files:Files",
-    "hub:Hub",
-    "hub:HubStream",
+    "datasets_hub:Hub",
+    "datasets_hub:HubStream",
     "idx:IdxFiles",
     "lines:Lines",
     "parallel_text:ParallelText",
@@ -39,4 +39,4 @@ def register_tasks(register: Register) -> None:
 @hookimpl
 def register_sources(register: Register) -> None:
     for target in _SOURCES:
-        register(f"unitf.data.{target}")
+        register(f"unitf.data.sources.{target}")

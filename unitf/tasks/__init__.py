@@ -1,58 +1,67 @@
-"""Tasks: what is learned from the core's columns."""
+"""Tasks: what is learned from the columns of the core."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_HOME = {
+from unitf.public import lazily
+
+_HOMES = {
     "Classification": "unitf.tasks.classification",
+    "Detection": "unitf.tasks.detection",
     "Embedding": "unitf.tasks.embedding",
     "Head": "unitf.tasks.heads.head",
     "MaskedTokens": "unitf.tasks.masked_tokens",
     "MultiLabelClassification": "unitf.tasks.classification",
     "NextToken": "unitf.tasks.next_token",
+    "PoolingName": "unitf.tasks.heads.pooling",
     "Regression": "unitf.tasks.regression",
     "SequenceToSequence": "unitf.tasks.sequence_to_sequence",
     "SpanAnswer": "unitf.tasks.span_answer",
+    "TargetPositions": "unitf.tasks.common.target_sequence",
     "Task": "unitf.tasks.task",
+    "TaskMetrics": "unitf.tasks.metrics.metric_types",
     "TokenClassification": "unitf.tasks.token_classification",
+    "Tokenizers": "unitf.tasks.task",
     "Transcription": "unitf.tasks.transcription",
+    "take": "unitf.tasks.common.selection",
 }
+
+if TYPE_CHECKING:
+    from unitf.tasks.classification import Classification, MultiLabelClassification
+    from unitf.tasks.common.selection import take
+    from unitf.tasks.common.target_sequence import TargetPositions
+    from unitf.tasks.detection import Detection
+    from unitf.tasks.embedding import Embedding
+    from unitf.tasks.heads.head import Head
+    from unitf.tasks.heads.pooling import PoolingName
+    from unitf.tasks.masked_tokens import MaskedTokens
+    from unitf.tasks.metrics.metric_types import TaskMetrics
+    from unitf.tasks.next_token import NextToken
+    from unitf.tasks.regression import Regression
+    from unitf.tasks.sequence_to_sequence import SequenceToSequence
+    from unitf.tasks.span_answer import SpanAnswer
+    from unitf.tasks.task import Task, Tokenizers
+    from unitf.tasks.token_classification import TokenClassification
+    from unitf.tasks.transcription import Transcription
+
 __all__ = [
     "Classification",
+    "Detection",
     "Embedding",
     "Head",
     "MaskedTokens",
     "MultiLabelClassification",
     "NextToken",
+    "PoolingName",
     "Regression",
     "SequenceToSequence",
     "SpanAnswer",
+    "TargetPositions",
     "Task",
+    "TaskMetrics",
     "TokenClassification",
+    "Tokenizers",
     "Transcription",
+    "take",
 ]
 
-if TYPE_CHECKING:
-    from unitf.tasks.classification import Classification, MultiLabelClassification
-    from unitf.tasks.embedding import Embedding
-    from unitf.tasks.heads.head import Head
-    from unitf.tasks.masked_tokens import MaskedTokens
-    from unitf.tasks.next_token import NextToken
-    from unitf.tasks.regression import Regression
-    from unitf.tasks.sequence_to_sequence import SequenceToSequence
-    from unitf.tasks.span_answer import SpanAnswer
-    from unitf.tasks.task import Task
-    from unitf.tasks.token_classification import TokenClassification
-    from unitf.tasks.transcription import Transcription
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'unitf.tasks' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

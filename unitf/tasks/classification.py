@@ -109,13 +109,13 @@ class Classification(LabelledTask):
         return torch.tensor(self.number(as_label(sample[self.target])))  # type: ignore[index]
 
     def losses(
-        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
         """Cross-entropy with `view.target`: classes (S,), or a distribution (S, C) from mixup."""
-        if not view.num_samples:
+        if not batch.num_samples:
             return output.sum(1)
         return functional.cross_entropy(
-            output, view.target, reduction="none", label_smoothing=self.label_smoothing
+            output, batch.target, reduction="none", label_smoothing=self.label_smoothing
         )
 
     def metrics(self) -> TaskMetrics:
@@ -137,16 +137,16 @@ class Classification(LabelledTask):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "S C"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         if len(sequences):
-            target = view.target.argmax(1) if view.target.ndim == 2 else view.target
+            target = batch.target.argmax(1) if batch.target.ndim == 2 else batch.target
             metrics.update(take(output.softmax(1), sequences), take(target, sequences))
 
     def predict(
-        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         probabilities = output.softmax(1)
         highest, indices = probabilities.max(1)
@@ -197,12 +197,12 @@ class MultiLabelClassification(LabelledTask):
         return target
 
     def losses(
-        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
-        if not view.num_samples:
+        if not batch.num_samples:
             return output.sum(1)
         return functional.binary_cross_entropy_with_logits(
-            output, view.target, reduction="none"
+            output, batch.target, reduction="none"
         ).mean(1)
 
     def metrics(self) -> TaskMetrics:
@@ -224,16 +224,16 @@ class MultiLabelClassification(LabelledTask):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "S C"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         if len(sequences):
-            target = (view.target > 0.5).long()
+            target = (batch.target > 0.5).long()
             metrics.update(take(output.sigmoid(), sequences), take(target, sequences))
 
     def predict(
-        self, output: Float[Tensor, "S C"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         probabilities = output.sigmoid()
         return [

@@ -167,7 +167,7 @@ class Detection(LabelledTask):
         return Tokens.concat([own, *parts])
 
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S Q C5"]:
         """For each column the logits of the classes, that of no object, and the box."""
         first, last = self.columns or (0, self.num_objects)
@@ -183,16 +183,16 @@ class Detection(LabelledTask):
         return read_all.unflatten(0, (-1, self.num_objects))
 
     def losses(
-        self, output: Float[Tensor, "S Q C5"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S Q C5"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
         """DETR's loss is the mean of these: both are weighted by all objects of the batch."""
-        if not view.num_samples:
+        if not batch.num_samples:
             return output.flatten(1).sum(1)
         logits, boxes = output[..., :-4], output[..., -4:]
         size = len(output)
         wanted = torch.full(logits.shape[:2], self.num_classes, device=logits.device)
         distances = []
-        for number, target in enumerate(self._targets(view)):
+        for number, target in enumerate(self._targets(batch)):
             which, objects = match(self._costs(logits[number], boxes[number], target))
             wanted[number, which] = target["labels"][objects]
             found, true = boxes[number, which], target["boxes"][objects]
@@ -202,7 +202,7 @@ class Detection(LabelledTask):
         weights = torch.ones(self.num_classes + 1, device=logits.device)
         weights[-1] = self.nothing_weight
         entropy = functional.cross_entropy(logits.mT, wanted, weights, reduction="none").sum(1)
-        num_objects = max(1, len(view.target["labels"]))
+        num_objects = max(1, len(batch.target["labels"]))
         return size * (entropy / weights[wanted].sum() + torch.stack(distances) / num_objects)
 
     def _costs(
@@ -218,10 +218,10 @@ class Detection(LabelledTask):
         overlap = generalised_overlap(*torch.broadcast_tensors(to_corners(found), to_corners(true)))
         return self.box_weight * distance - self.overlap_weight * overlap - probable
 
-    def _targets(self, view: TaskBatch) -> list[dict[str, Tensor]]:
+    def _targets(self, batch: TaskBatch) -> list[dict[str, Tensor]]:
         """The objects of each sample."""
-        counts = view.target["counts"].tolist()
-        labels, boxes = (view.target[name].split(counts) for name in ("labels", "boxes"))
+        counts = batch.target["counts"].tolist()
+        labels, boxes = (batch.target[name].split(counts) for name in ("labels", "boxes"))
         return [{"labels": one, "boxes": two} for one, two in zip(labels, boxes, strict=True)]
 
     # ---- for a person ------------------------------------------------------------------
@@ -236,7 +236,7 @@ class Detection(LabelledTask):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "S Q C5"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -245,7 +245,7 @@ class Detection(LabelledTask):
             return
         probabilities, boxes = self._found(output)
         highest, indices = probabilities.max(-1)
-        targets = self._targets(view)
+        targets = self._targets(batch)
         metrics["map"].update(
             [{"boxes": boxes[s], "scores": highest[s], "labels": indices[s]} for s in sequences],
             [
@@ -257,7 +257,7 @@ class Detection(LabelledTask):
         metrics["num_samples"].update(everyone, everyone)
 
     def predict(
-        self, output: Float[Tensor, "S Q C5"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S Q C5"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """The objects of each sample, the most probable first."""
         probabilities, boxes = self._found(output)

@@ -74,7 +74,7 @@ class Embedding(Pooled):
 
     @by_head
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S I E"]:
         """For each sample the vector of each input."""
         vectors = self.head(columns).float()
@@ -83,34 +83,36 @@ class Embedding(Pooled):
         return vectors.unflatten(0, (len(self.inputs), -1)).transpose(0, 1)
 
     def sample_vectors(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S E"]:
         """The task's own: of a sample with both inputs the mean of their vectors."""
-        read = self.outputs(columns, view, tokenizers)
-        lengths = [features.lengths for features in view.features.values()]
+        read = self.outputs(columns, batch, tokenizers)
+        lengths = [features.lengths for features in batch.features.values()]
         brought = torch.tensor(lengths, device=read.device).mT[..., None] > 0
         return (read * brought).sum(1) / brought.sum(1).clamp(min=1)
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S E"]:
-        return self.outputs(columns, view, tokenizers).flatten(1)
+        return self.outputs(columns, batch, tokenizers).flatten(1)
 
-    def _scores(self, vectors: Float[Tensor, "S I E"], view: TaskBatch) -> tuple[Tensor, list[int]]:
+    def _scores(
+        self, vectors: Float[Tensor, "S I E"], batch: TaskBatch
+    ) -> tuple[Tensor, list[int]]:
         """The cosines of all pairs of the samples that have both, and which samples those are."""
         if len(self.inputs) != 2:
             raise UserError(
                 f"Embedding learns from pairs: expected two inputs, found {', '.join(self.inputs)}"
             )
-        lengths = [features.lengths for features in view.features.values()]
+        lengths = [features.lengths for features in batch.features.values()]
         whole = [number for number, both in enumerate(zip(*lengths, strict=True)) if all(both)]
         first, second = take(vectors, whole).unbind(1)
         return first @ second.mT / self.temperature, whole
 
     def losses(
-        self, output: Float[Tensor, "S I E"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S I E"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " L"]:
-        scores, whole = self._scores(output, view)
+        scores, whole = self._scores(output, batch)
         if not whole:
             return output.flatten(1).sum(1)[:0]
         partners = torch.arange(len(whole), device=scores.device)
@@ -129,14 +131,14 @@ class Embedding(Pooled):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "S I E"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Accuracy: how often the partner is the nearest of the batch."""
         if not len(sequences):
             return
-        scores, whole = self._scores(output, view)
+        scores, whole = self._scores(output, batch)
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
         found = scores.argmax(1).tolist() if whole else []
@@ -145,9 +147,9 @@ class Embedding(Pooled):
             metrics["accuracy"].update(torch.tensor(hits, dtype=torch.float32))
 
     def predict(
-        self, output: Float[Tensor, "S I E"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S I E"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
-        lengths = [features.lengths for features in view.features.values()]
+        lengths = [features.lengths for features in batch.features.values()]
         predictions = []
         for vectors, counts in zip(output, zip(*lengths, strict=True), strict=True):
             present = {

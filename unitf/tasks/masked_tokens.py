@@ -41,7 +41,7 @@ class MaskedTokens(Task):
     the mask token are filled in; of F×N a share is hidden.
 
     Args:
-        share: of the tokens of each sample that are hidden, at least one.
+        mask_ratio: of the tokens of each sample that are hidden, at least one.
         random: share of hidden ids that become a random one.
         kept: share of hidden ids that stay what they are.
         head: what lies between a column and the table that predicts it.
@@ -56,7 +56,7 @@ class MaskedTokens(Task):
     def __init__(
         self,
         inputs: list[str] | dict[str, str],
-        share: float = 0.15,
+        mask_ratio: float = 0.15,
         random: float = 0.1,
         kept: float = 0.1,
         weight: float = 1.0,
@@ -65,7 +65,7 @@ class MaskedTokens(Task):
         normalise: bool = False,
     ) -> None:
         super().__init__(inputs, None, weight)
-        self.hiding = Masking(share, random, kept, block)
+        self.hiding = Masking(mask_ratio, random, kept, block)
         self.head_settings = head
         self.normalise = normalise
 
@@ -115,29 +115,29 @@ class MaskedTokens(Task):
             self.vectors[column] = nn.Parameter(torch.empty(width))
             nn.init.trunc_normal_(self.vectors[column], std=0.02, a=-0.04, b=0.04)
 
-    def embed(self, view: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
+    def embed(self, batch: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
         """The tokens of each input as they are shown."""
         parts = []
         for column, name in self.inputs.items():
-            features, choice = view.features[column], self._choice(column, view, tokenizers)
+            features, choice = batch.features[column], self._choice(column, batch, tokenizers)
             shown = choice["shown"] if features.is_ids else choice["shown"].mT
             vector = self.vectors.get(column)
             hidden = None if vector is None else choice["hidden"]
             parts.append(tokenizers[name](replace(features, values=shown), hidden, vector))
         return parts
 
-    def unmasked(self, view: TaskBatch) -> TaskBatch:
+    def unmasked(self, batch: TaskBatch) -> TaskBatch:
         none = {
             column: {"hidden": torch.zeros_like(f.positions[0], dtype=torch.bool), "shown": f.rows}
-            for column, f in view.features.items()
+            for column, f in batch.features.items()
         }
-        return replace(view, target=none)
+        return replace(batch, target=none)
 
-    def _choice(self, column: str, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, Tensor]:
+    def _choice(self, column: str, batch: TaskBatch, tokenizers: Tokenizers) -> dict[str, Tensor]:
         """What is hidden: as the data worker chose; to predict, the masks or a share."""
-        features, tokenizer = view.features[column], tokenizers[self.inputs[column]]
-        if view.target is not None and column in view.target:
-            return view.target[column]
+        features, tokenizer = batch.features[column], tokenizers[self.inputs[column]]
+        if batch.target is not None and column in batch.target:
+            return batch.target[column]
         if features.is_ids or not features.num_tokens:
             masks = torch.zeros_like(features.positions[0], dtype=torch.bool)
             if tokenizer.mask_id is not None and features.is_ids:
@@ -152,21 +152,23 @@ class MaskedTokens(Task):
         }
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N _"]:
         """What is predicted of every token of the first input, hidden or not."""
         [(column, name), *_] = self.inputs.items()
-        first = first_offsets(columns, view, self.inputs, tokenizers)[column]
-        rows = self.head(rows_of(columns, view.features[column], first))
+        first = first_offsets(columns, batch, self.inputs, tokenizers)[column]
+        rows = self.head(rows_of(columns, batch.features[column], first))
         return tokenizers[name].unembed(rows.mT).mT
 
-    def outputs(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, Guess]:
+    def outputs(
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
+    ) -> dict[str, Guess]:
         """For each input what is said of its hidden tokens."""
-        first = first_offsets(columns, view, self.inputs, tokenizers)
+        first = first_offsets(columns, batch, self.inputs, tokenizers)
         guesses = {}
         for column, name in self.inputs.items():
-            features = view.features[column]
-            hidden: Bool[Tensor, " N"] = self._choice(column, view, tokenizers)["hidden"]
+            features = batch.features[column]
+            hidden: Bool[Tensor, " N"] = self._choice(column, batch, tokenizers)["hidden"]
             indices = torch.nonzero(hidden).flatten()
             rows = rows_of(columns, features, first[column]).index_select(0, indices)
             predicted = tokenizers[name].unembed(self.head(rows).mT)
@@ -188,7 +190,7 @@ class MaskedTokens(Task):
         return guesses
 
     def losses(
-        self, output: dict[str, Guess], view: TaskBatch, tokenizers: Tokenizers
+        self, output: dict[str, Guess], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " M"]:
         return torch.cat([guess.losses for guess in output.values()])
 
@@ -205,7 +207,7 @@ class MaskedTokens(Task):
         self,
         metrics: TaskMetrics,
         output: dict[str, Guess],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -216,7 +218,7 @@ class MaskedTokens(Task):
         metrics["num_samples"].update(everyone, everyone)
         wanted = torch.tensor(list(sequences))
         for column, guess in output.items():
-            features = view.features[column]
+            features = batch.features[column]
             chosen = torch.isin(guess.sequences, wanted.to(guess.sequences.device))
             losses = guess.losses.detach()[chosen]
             if not len(losses):
@@ -229,12 +231,12 @@ class MaskedTokens(Task):
             metrics["accuracy"].update(hits[chosen].float())
 
     def predict(
-        self, output: dict[str, Guess], view: TaskBatch, tokenizers: Tokenizers
+        self, output: dict[str, Guess], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of ids each mask with its likeliest tokens and the filled value; of F×N the error."""
-        predictions: list[dict[str, Any]] = [{} for _ in range(view.num_samples)]
+        predictions: list[dict[str, Any]] = [{} for _ in range(batch.num_samples)]
         for column, guess in output.items():
-            tokenizer, features = tokenizers[self.inputs[column]], view.features[column]
+            tokenizer, features = tokenizers[self.inputs[column]], batch.features[column]
             for number, part in enumerate(features.split()):
                 if not part.num_tokens:
                     continue

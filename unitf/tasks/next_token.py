@@ -63,17 +63,17 @@ class NextToken(Task):
             return Tokens.concat(parts)
         return Tokens.concat([self.start(parts[0].num_sequences), *parts])
 
-    def prompt(self, view: TaskBatch, tokenizers: Tokenizers) -> Prompt:
+    def prompt(self, batch: TaskBatch, tokenizers: Tokenizers) -> Prompt:
         """The tokens of the inputs; the last of them is continued."""
         column, name = list(self.inputs.items())[-1]
         tokenizer = tokenizers[name]
         # a start only where there is nothing else to go on from: none stands between inputs
-        before = [lengths_of(view.features[c]) for c in self.inputs if c != column]
-        counts = sum(before, np.full(view.num_samples, int(self.starts)))
+        before = [lengths_of(batch.features[c]) for c in self.inputs if c != column]
+        counts = sum(before, np.full(batch.num_samples, int(self.starts)))
         otherwise = [None if count else tokenizer.start_id for count in counts]
-        features = without_end(view.features[column], tokenizer.end_id, otherwise)
-        view = replace(view, features={**view.features, column: features})
-        tokens = self.join_inputs(self.embed(view, tokenizers))
+        features = without_end(batch.features[column], tokenizer.end_id, otherwise)
+        batch = replace(batch, features={**batch.features, column: features})
+        tokens = self.join_inputs(self.embed(batch, tokenizers))
         if 0 in tokens.lengths:
             raise UserError(f"{column}: an empty prompt, expected at least one token to go on from")
         if tokenizer.num_prefix and 0 in features.lengths:
@@ -90,34 +90,34 @@ class NextToken(Task):
             goes_on=True,
         )
 
-    def _firsts(self, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
+    def _firsts(self, batch: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
         """For each input and sample, where in the sequence its first token stands."""
-        offsets = np.full(view.num_samples, int(self.starts))
+        offsets = np.full(batch.num_samples, int(self.starts))
         firsts = {}
         for column, name in self.inputs.items():
-            features = view.features[column]
+            features = batch.features[column]
             taken = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
             # a prefix stands before the first token, which is then predicted from its last column
             firsts[column] = offsets + taken - lengths_of(features)
             offsets = offsets + taken
         return firsts
 
-    def _skipped(self, view: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
+    def _skipped(self, batch: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
         """For each input and sample 1 where its first token has no column before it, else 0."""
         return {
-            column: ((first == 0) & (lengths_of(view.features[column]) > 0)).astype(np.int64)
-            for column, first in self._firsts(view, tokenizers).items()
+            column: ((first == 0) & (lengths_of(batch.features[column]) > 0)).astype(np.int64)
+            for column, first in self._firsts(batch, tokenizers).items()
         }
 
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Float[Tensor, " _"]]:
         """For each input the loss of each token that is predicted, from the column before it."""
         # the logits of a large vocabulary are the largest thing of a step: they stay in here
         losses, starts = {}, np.cumsum([0, *columns.lengths])[:-1]
-        firsts, skipped = self._firsts(view, tokenizers), self._skipped(view, tokenizers)
+        firsts, skipped = self._firsts(batch, tokenizers), self._skipped(batch, tokenizers)
         for column, name in self.inputs.items():
-            features = _without_first(view.features[column], skipped[column])
+            features = _without_first(batch.features[column], skipped[column])
             before = starts + firsts[column] + skipped[column] - 1
             index = torch.from_numpy(runs(before, lengths_of(features))).to(columns.matrix.device)
             rows = columns.rows.index_select(0, index)
@@ -126,7 +126,7 @@ class NextToken(Task):
         return losses
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N V"]:
         """What every column, the start token's too, says of the token after it."""
         if len(self.inputs) != 1:
@@ -137,7 +137,7 @@ class NextToken(Task):
         return tokenizers[name].unembed(columns.matrix).mT
 
     def losses(
-        self, output: dict[str, Float[Tensor, " _"]], view: TaskBatch, tokenizers: Tokenizers
+        self, output: dict[str, Float[Tensor, " _"]], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " N"]:
         return torch.cat(list(output.values()))
 
@@ -151,7 +151,7 @@ class NextToken(Task):
         self,
         metrics: TaskMetrics,
         output: dict[str, Float[Tensor, " _"]],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -159,14 +159,14 @@ class NextToken(Task):
             return
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
-        skipped = self._skipped(view, tokenizers)
+        skipped = self._skipped(batch, tokenizers)
         for number, (column, losses) in enumerate(output.items()):
-            features = view.features[column]
+            features = batch.features[column]
             counts = lengths_of(features) - skipped[column]
             totals = take(sums(losses, counts), sequences)
             texts = torch.zeros_like(totals)  # bytes of each sample
-            if features.is_ids and view.target is not None:
-                texts, tokenizer = view.target[:, number], tokenizers[self.inputs[column]]
+            if features.is_ids and batch.target is not None:
+                texts, tokenizer = batch.target[:, number], tokenizers[self.inputs[column]]
                 if skipped[column].any():
                     texts = texts - _bytes_of_first(features, skipped[column], texts, tokenizer)
                 cut = tokenizer.cuts(features.lengths)
@@ -179,13 +179,13 @@ class NextToken(Task):
             )
 
     def predict(
-        self, output: dict[str, Float[Tensor, " _"]], view: TaskBatch, tokenizers: Tokenizers
+        self, output: dict[str, Float[Tensor, " _"]], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of each sample the mean loss, and the perplexity where its tokens are ids."""
-        totals, counts, ids = np.zeros((3, view.num_samples))
-        skipped = self._skipped(view, tokenizers)
+        totals, counts, ids = np.zeros((3, batch.num_samples))
+        skipped = self._skipped(batch, tokenizers)
         for column, losses in output.items():
-            features = view.features[column]
+            features = batch.features[column]
             predicted = lengths_of(features) - skipped[column]
             totals += sums(losses.detach(), predicted).cpu().numpy()
             counts += predicted

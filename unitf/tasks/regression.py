@@ -106,11 +106,11 @@ class Regression(Pooled):
         self.head = PooledHead(dim, self.size, self.pooling, self.dropout, self.head_settings)
 
     def losses(
-        self, output: Float[Tensor, "S K"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S K"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
-        if not view.num_samples:
+        if not batch.num_samples:
             return output.sum(1)
-        return LOSSES[self.loss](output, view.target, reduction="none").mean(1)
+        return LOSSES[self.loss](output, batch.target, reduction="none").mean(1)
 
     def metrics(self) -> TaskMetrics:
         from torchmetrics import regression as scores
@@ -131,7 +131,7 @@ class Regression(Pooled):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "S K"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -139,13 +139,13 @@ class Regression(Pooled):
             # in the target's unit, but around its mean: all four figures are the same, and
             # float32 does not lose them to a large mean
             unit = torch.tensor(self.fitted["deviation"], device=output.device).float()
-            predicted, target = take(output, sequences) * unit, take(view.target, sequences) * unit
+            predicted, target = take(output, sequences) * unit, take(batch.target, sequences) * unit
             if self.size == 1:
                 predicted, target = predicted.squeeze(1), target.squeeze(1)
             metrics.update(predicted.contiguous(), target.contiguous())
 
     def predict(
-        self, output: Float[Tensor, "S K"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S K"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         unit, mean = (torch.tensor(self.fitted[k]).double() for k in ("deviation", "mean"))
         values = (output.detach().cpu().double() * unit + mean).tolist()

@@ -127,9 +127,9 @@ class SequenceToSequence(Task):
 
     # ---- on the device -----------------------------------------------------------------
 
-    def core_inputs(self, view: TaskBatch, tokenizers: Tokenizers) -> CoreInputs:
-        source = self.join_inputs(self.embed(view, tokenizers))
-        target = self._read_so_far(view, tokenizers)
+    def core_inputs(self, batch: TaskBatch, tokenizers: Tokenizers) -> CoreInputs:
+        source = self.join_inputs(self.embed(batch, tokenizers))
+        target = self._read_so_far(batch, tokenizers)
         given = self._together(source, target)
         return CoreInputs.pack([given, given]) if self._two_passes else given
 
@@ -144,12 +144,12 @@ class SequenceToSequence(Task):
             Tokens.concat([source, behind(source.lengths, target)]), prefix=source.lengths
         )
 
-    def prompt(self, view: TaskBatch, tokenizers: Tokenizers) -> Prompt:
+    def prompt(self, batch: TaskBatch, tokenizers: Tokenizers) -> Prompt:
         """The source, and a start."""
         tokenizer = self._tokenizer(tokenizers)
         if tokenizer.num_prefix:
             raise UserError(f"{self.target}: nothing is generated before a tokenizer's prefix")
-        source, count = self.join_inputs(self.embed(view, tokenizers)), view.num_samples
+        source, count = self.join_inputs(self.embed(batch, tokenizers)), batch.num_samples
         if 0 in source.lengths:
             raise UserError(f"nothing to read: expected an input of {', '.join(self.inputs)}")
         written: list[int] = []
@@ -177,9 +177,9 @@ class SequenceToSequence(Task):
         first = [len(written)] * count
         return make_prompt(given, tokenizer, embed, [written] * count, first, [room] * count)
 
-    def _read_so_far(self, view: TaskBatch, tokenizers: Tokenizers) -> Tokens:
+    def _read_so_far(self, batch: TaskBatch, tokenizers: Tokenizers) -> Tokens:
         """What the decoder reads: a start, then the true target."""
-        features, tokenizer = self._sequence(view), self._tokenizer(tokenizers)
+        features, tokenizer = self._sequence(batch), self._tokenizer(tokenizers)
         if self.start_token is not None:
             start = self.start_token(features.num_sequences)
             return Tokens.concat([start, tokenizer(features, positions=self.positions)])
@@ -196,40 +196,40 @@ class SequenceToSequence(Task):
             )
         return first
 
-    def _sequence(self, view: TaskBatch) -> Features:
-        assert view.sequence is not None  # the Encoder makes it, because there is a tokenizer
-        return view.sequence
+    def _sequence(self, batch: TaskBatch) -> Features:
+        assert batch.sequence is not None  # the Encoder makes it, because there is a tokenizer
+        return batch.sequence
 
     def _tokenizer(self, tokenizers: Tokenizers) -> Tokenizer:
         return tokenizers[str(self.target_tokenizer)]
 
     def _predicted(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "_ N"]:
         """For each token of the target what the column before it makes of it."""
         # a learned start is a column more than there are tokens, and the last predicts nothing
         late = int(self.start_token is not None)
         ends = np.cumsum(columns.lengths, dtype=np.int64) - late
-        lengths = lengths_of(self._sequence(view))
+        lengths = lengths_of(self._sequence(batch))
         index = torch.from_numpy(runs(ends - lengths, lengths)).to(
             columns.matrix.device, non_blocking=True
         )
         return self._tokenizer(tokenizers).unembed(columns.rows.index_select(0, index).mT)
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N _"]:
-        return self._predicted(columns, view, tokenizers).mT
+        return self._predicted(columns, batch, tokenizers).mT
 
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Shaped[Tensor, " N"]]:
         """Of each token of the target its loss, the smoothed one, and whether it was the best."""
         # the logits of a large vocabulary are the largest thing of a step: they stay in here
-        features = self._sequence(view)
+        features = self._sequence(batch)
         if self._two_passes:
-            return self._outputs_of_two_passes(columns, view, tokenizers)
-        predicted = self._predicted(columns, view, tokenizers)
+            return self._outputs_of_two_passes(columns, batch, tokenizers)
+        predicted = self._predicted(columns, batch, tokenizers)
         if features.is_ids and self.label_smoothing:
             smoothed, plain = cross_entropy(predicted.mT, features.values, self.label_smoothing)
         else:
@@ -240,10 +240,10 @@ class SequenceToSequence(Task):
         return output
 
     def _outputs_of_two_passes(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Float[Tensor, " N"]]:
         """The same of two passes, of which the columns are."""
-        features = self._sequence(view)
+        features = self._sequence(batch)
         if not features.is_ids:
             name = type(self._tokenizer(tokenizers)).__name__
             raise UserError(
@@ -251,8 +251,8 @@ class SequenceToSequence(Task):
                 f"found vectors of {name}"
             )
         one, other = (
-            self._predicted(each, view, tokenizers).mT
-            for each in columns.unpack([view.num_samples, view.num_samples])
+            self._predicted(each, batch, tokenizers).mT
+            for each in columns.unpack([batch.num_samples, batch.num_samples])
         )
         both, plain = losses_of_two(
             one, other, features.values, self.label_smoothing, self.consistency
@@ -260,7 +260,7 @@ class SequenceToSequence(Task):
         return {"losses": plain, "smoothed": both}
 
     def losses(
-        self, output: dict[str, Shaped[Tensor, " N"]], view: TaskBatch, tokenizers: Tokenizers
+        self, output: dict[str, Shaped[Tensor, " N"]], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " N"]:
         return output["smoothed"]
 
@@ -271,13 +271,13 @@ class SequenceToSequence(Task):
         return encoding.sample.get(str(self.target)) if self.text_metrics else None
 
     def evaluate(
-        self, output: Any, view: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
+        self, output: Any, batch: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
     ) -> Any:
         """The reading, with the texts that are written without a look at the target."""
         wanted = testing or self.validate_by_generating
-        if not (self.text_metrics and self.generate and wanted and view.num_samples):
+        if not (self.text_metrics and self.generate and wanted and batch.num_samples):
             return output
-        prompt, settings = self.prompt(view, tokenizers), replace(self.generate, num_returns=1)
+        prompt, settings = self.prompt(batch, tokenizers), replace(self.generate, num_returns=1)
         rules = Rules(settings, prompt)
         texts = [one.value(rules) for one in generate(core, prompt, settings)]
         return {**output, "texts": texts}
@@ -296,40 +296,40 @@ class SequenceToSequence(Task):
         self,
         metrics: TaskMetrics,
         output: dict[str, Shaped[Tensor, " N"]],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Loss, perplexity and accuracy of single tokens, each after the true ones before it."""
         if not len(sequences):
             return
-        features = self._sequence(view)
+        features = self._sequence(batch)
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
         losses = take(sums(output["losses"], lengths_of(features)), sequences)
         count = sum(features.lengths[number] for number in sequences)
         texts = torch.zeros_like(losses)
-        if features.is_ids and view.target is not None:
+        if features.is_ids and batch.target is not None:
             cut = self._tokenizer(tokenizers).cuts(features.lengths)
-            texts = take(view.target * torch.from_numpy(~cut).to(view.target.device), sequences)
+            texts = take(batch.target * torch.from_numpy(~cut).to(batch.target.device), sequences)
         metrics["tokens"].update(losses, count, texts, features.is_ids)
         if "hits" in output and count:
             hits = take(sums(output["hits"].float(), lengths_of(features)), sequences)
             metrics["accuracy"].update(hits.sum() / count, count)
         if "texts" in output:
             written = [_said(output["texts"][number]) for number in sequences]
-            expected = [_said(view.sample_infos[number]) for number in sequences]
+            expected = [_said(batch.sample_infos[number]) for number in sequences]
             for name in self.text_metrics:
                 metrics[name].update(written, expected)
 
     def predict(
-        self, output: dict[str, Shaped[Tensor, " N"]], view: TaskBatch, tokenizers: Tokenizers
+        self, output: dict[str, Shaped[Tensor, " N"]], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of the target that a sample brings its mean loss, and the perplexity where it is of ids.
 
         A sample without a target has no loss: nothing is generated here.
         """
-        features = self._sequence(view)
+        features = self._sequence(batch)
         totals = sums(output["losses"].detach(), lengths_of(features)).tolist()
         return [
             loss_of_sequence(total, count, features.is_ids)

@@ -158,25 +158,25 @@ class SpanAnswer(Task):
         self.head = ColumnHead(dim, 2, self.dropout, self.head_settings)
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N 2"]:
         """Of each column how likely the answer begins there, and how likely it ends there."""
         return self.head(columns.rows).float()
 
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S L 2"]:
         """The logarithm of both probabilities, over the columns of each sequence."""
-        logits = columns.with_rows(self.logits(columns, view, tokenizers))
+        logits = columns.with_rows(self.logits(columns, batch, tokenizers))
         padded, _ = logits.to_padded(torch.finfo(torch.float32).min)
         return padded.log_softmax(1)
 
     def losses(
-        self, output: Float[Tensor, "S L 2"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S L 2"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " K"]:
-        if not view.num_samples:
+        if not batch.num_samples:
             return output.flatten(1).sum(1)
-        token_ranges: Int[Tensor, "S 2"] = view.target["token_range"]
+        token_ranges: Int[Tensor, "S 2"] = batch.target["token_range"]
         whole = token_ranges[:, 0] >= 0
         chosen = output.gather(1, token_ranges.clamp(min=0)[:, None]).squeeze(1)
         return -chosen[whole].mean(1)
@@ -194,7 +194,7 @@ class SpanAnswer(Task):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "S L 2"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -203,21 +203,21 @@ class SpanAnswer(Task):
             return
         everyone = torch.empty(len(sequences))
         metrics["num_samples"].update(everyone, everyone)
-        predictions = self.predict(output, view, tokenizers)
+        predictions = self.predict(output, batch, tokenizers)
         said = [{"prediction_text": predictions[n]["answer"], "id": str(n)} for n in sequences]
         truth = [
             {"answers": {"text": texts, "answer_start": [0] * len(texts)}, "id": str(n)}
             for n in sequences
-            if (texts := view.target["texts"][n])
+            if (texts := batch.target["texts"][n])
         ]
         metrics["answers"].update(said, truth)
 
     def predict(
-        self, output: Float[Tensor, "S L 2"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "S L 2"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """The answer, where in the context it begins and ends, and how probable it is."""
         rows = output.detach().float().cpu()
-        return [self._answer(*one) for one in zip(rows, view.sample_infos, strict=True)]
+        return [self._answer(*one) for one in zip(rows, batch.sample_infos, strict=True)]
 
     def _answer(self, row: Float[Tensor, "L 2"], context: AnswerContext) -> dict[str, Any]:
         own = row[torch.from_numpy(context.columns)]

@@ -137,45 +137,45 @@ class Task(Component, ABC):
 
     # ---- on the device -----------------------------------------------------------------
 
-    def core_inputs(self, view: TaskBatch, tokenizers: Tokenizers) -> CoreInputs:
+    def core_inputs(self, batch: TaskBatch, tokenizers: Tokenizers) -> CoreInputs:
         """What the core reads: the embedded inputs, arranged."""
-        return CoreInputs(self.join_inputs(self.embed(view, tokenizers)))
+        return CoreInputs(self.join_inputs(self.embed(batch, tokenizers)))
 
-    def unmasked(self, view: TaskBatch) -> TaskBatch:
+    def unmasked(self, batch: TaskBatch) -> TaskBatch:
         """The same samples with nothing hidden, for a task that hides some of them."""
-        return view
+        return batch
 
-    def embed(self, view: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
+    def embed(self, batch: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
         """The tokens of each input, S sequences."""
-        return [tokenizers[used](view.features[name]) for name, used in self.inputs.items()]
+        return [tokenizers[used](batch.features[name]) for name, used in self.inputs.items()]
 
     def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
         """One sequence a sample, from the tokens of the inputs in their order."""
         return Tokens.concat(parts)
 
     @abstractmethod
-    def outputs(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> Any:
+    def outputs(self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers) -> Any:
         """What the heads make of the core's columns (logits, say): S rows, or a token a row."""
 
     def sample_vectors(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S _"]:
         """A vector for each sample, to compare them by: the mean of its columns."""
         return MeanPooling()(columns)
 
-    def logits(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> Tensor:
+    def logits(self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers) -> Tensor:
         """What the head makes of the columns, as other libraries give it: S or N rows."""
-        return self.outputs(columns, view, tokenizers)
+        return self.outputs(columns, batch, tokenizers)
 
     @abstractmethod
-    def losses(self, output: Any, view: TaskBatch, tokenizers: Tokenizers) -> Tensor:
+    def losses(self, output: Any, batch: TaskBatch, tokenizers: Tokenizers) -> Tensor:
         """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each.
 
         Those of samples are in their order, if `loss_per_sample` says that there is one of each.
         """
 
     def evaluate(
-        self, output: Any, view: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
+        self, output: Any, batch: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
     ) -> Any:
         """Completes an output with what takes longer to compute; never called in training.
 
@@ -189,7 +189,7 @@ class Task(Component, ABC):
         """Whether it generates: it has a prompt of its own."""
         return type(self).prompt is not Task.prompt
 
-    def prompt(self, view: TaskBatch, tokenizers: Tokenizers) -> Prompt:
+    def prompt(self, batch: TaskBatch, tokenizers: Tokenizers) -> Prompt:
         """What a core reads of the samples before it writes, for tasks that generate."""
         raise UserError(f"{type(self).__name__} generates nothing")
 
@@ -204,12 +204,14 @@ class Task(Component, ABC):
         self,
         metrics: MetricCollection,
         output: Any,
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
         """Updates `metrics` with some of the samples, by their numbers in the view."""
 
     @abstractmethod
-    def predict(self, output: Any, view: TaskBatch, tokenizers: Tokenizers) -> list[dict[str, Any]]:
+    def predict(
+        self, output: Any, batch: TaskBatch, tokenizers: Tokenizers
+    ) -> list[dict[str, Any]]:
         """For each sample what a person reads: plain data (a label and its probability)."""

@@ -142,26 +142,26 @@ class TokenClassification(LabelNames):
         self.head = ColumnHead(dim, size, self.dropout, self.head_settings)
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N C"]:
-        first = first_offsets(columns, view, self.inputs, tokenizers)[self.labelled]
-        return self.head(rows_of(columns, view.features[self.labelled], first)).float()
+        first = first_offsets(columns, batch, self.inputs, tokenizers)[self.labelled]
+        return self.head(rows_of(columns, batch.features[self.labelled], first)).float()
 
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N C"]:
-        logits = self.logits(columns, view, tokenizers)
+        logits = self.logits(columns, batch, tokenizers)
         if self.single_logit:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
         return logits
 
     def losses(
-        self, output: Float[Tensor, "N C"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "N C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " L"]:
-        if not view.num_samples:
+        if not batch.num_samples:
             return output.sum(1)
-        losses = functional.cross_entropy(output, view.target, reduction="none")
-        return losses[view.target != IGNORED]
+        losses = functional.cross_entropy(output, batch.target, reduction="none")
+        return losses[batch.target != IGNORED]
 
     def metrics(self) -> TaskMetrics:
         from torchmetrics import classification as scores
@@ -181,7 +181,7 @@ class TokenClassification(LabelNames):
         self,
         metrics: TaskMetrics,
         output: Float[Tensor, "N C"],
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -189,18 +189,18 @@ class TokenClassification(LabelNames):
         if not len(sequences):
             return
         wanted = torch.tensor(list(sequences), device=output.device)
-        sequence = members(view.features[self.labelled]).to(output.device)
-        chosen = torch.isin(sequence, wanted) & (view.target != IGNORED)
+        sequence = members(batch.features[self.labelled]).to(output.device)
+        chosen = torch.isin(sequence, wanted) & (batch.target != IGNORED)
         if chosen.any():
-            metrics.update(output[chosen].softmax(1), view.target[chosen])
+            metrics.update(output[chosen].softmax(1), batch.target[chosen])
 
     def predict(
-        self, output: Float[Tensor, "N C"], view: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "N C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         """Of each sample its tokens with their labels; of a text without those that were added."""
         highest, indices = output.softmax(1).max(1)
-        lengths = view.features[self.labelled].lengths
-        sample_infos = view.sample_infos or (None,) * view.num_samples
+        lengths = batch.features[self.labelled].lengths
+        sample_infos = batch.sample_infos or (None,) * batch.num_samples
         return [
             {
                 "tokens": [

@@ -125,25 +125,25 @@ class Transcription(Task):
         self.head = nn.Linear(dim, len(self.symbols))
         initialise(self.head)
 
-    def outputs(self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers) -> Reading:
+    def outputs(self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers) -> Reading:
         return Reading(self.head(self.drop(columns.rows)).float(), columns.lengths)
 
     def logits(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N V"]:
-        return self.outputs(columns, view, tokenizers).logits
+        return self.outputs(columns, batch, tokenizers).logits
 
     def losses(
-        self, output: Reading, view: TaskBatch, tokenizers: Tokenizers
+        self, output: Reading, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
         """The negative logarithm of each text's probability, divided by its length.
 
         A text that its sequence is too short for has no probability: its loss is 0.
         """
         logits, lengths = output
-        if not view.num_samples:
+        if not batch.num_samples:
             return logits.sum()[None][:0]
-        numbers, counts = view.target["numbers"], view.target["lengths"]
+        numbers, counts = batch.target["numbers"], batch.target["lengths"]
         parts = logits.log_softmax(1).split(list(lengths))
         padded = nn.utils.rnn.pad_sequence(list(parts))  # (longest, S, V)
         if not len(padded):  # torch wants a column to look at, though no sequence has one
@@ -170,7 +170,7 @@ class Transcription(Task):
         self,
         metrics: TaskMetrics,
         output: Reading,
-        view: TaskBatch,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
@@ -178,8 +178,8 @@ class Transcription(Task):
         if not len(sequences):
             return
         written = self.write(output)
-        parts = view.target["numbers"].tolist()
-        counts = view.target["lengths"].tolist()
+        parts = batch.target["numbers"].tolist()
+        counts = batch.target["lengths"].tolist()
         starts = [sum(counts[:number]) for number in range(len(counts))]
         chosen = [parts[starts[n] : starts[n] + counts[n]] for n in sequences]
         truth = ["".join(self.symbols[number] for number in part) for part in chosen]
@@ -199,6 +199,6 @@ class Transcription(Task):
         return ["".join(self.symbols[number] for number in one).strip() for one in chosen]
 
     def predict(
-        self, output: Reading, view: TaskBatch, tokenizers: Tokenizers
+        self, output: Reading, batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
         return [{"text": text} for text in self.write(output)]

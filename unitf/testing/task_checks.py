@@ -27,29 +27,34 @@ STEPS, RATE, FALL = 60, 3e-3, 0.9  # of a training: the loss must end below 0.9 
 
 def targets(subject: TaskSubject) -> str:
     """Every sample has a target that collates; of no samples `collate` gives something too."""
-    task, view = subject.task, subject.batch(subject.samples).views[NAME]
+    task, task_batch = subject.task, subject.batch(subject.samples).task_batches[NAME]
     count = len(subject.samples)
-    expect(view.num_samples == count, "takes", f"{view.num_samples} of {count} samples", "all")
+    expect(
+        task_batch.num_samples == count,
+        "takes",
+        f"{task_batch.num_samples} of {count} samples",
+        "all",
+    )
     before = pickle.dumps(subject.samples)
     subject.batch(subject.samples)
     expect(pickle.dumps(subject.samples) == before, "encode_target", "a changed sample", "none")
     _plain_target(task.collate([]), "collate([])")
-    _plain_target(view.target, "collate")
+    _plain_target(task_batch.target, "collate")
     return f"{count} samples"
 
 
 def losses(subject: TaskSubject) -> str:
     """`losses` gives finite numbers (L,) of which the mean can be minimised."""
-    found, view = subject.losses(subject.model, subject.batch(subject.samples))
+    found, task_batch = subject.losses(subject.model, subject.batch(subject.samples))
     expect(isinstance(found, Tensor), "losses", type(found).__name__, "a tensor (L,)")
     expect(found.ndim == 1, "losses", f"shape {tuple(found.shape)}", "(L,)")
     expect(len(found) > 0, "losses", "none", "one or more")
     expect(bool(found.isfinite().all()), "losses", "NaN or infinity", "finite numbers")
     expect(found.requires_grad, "losses", "no gradient", "one, to the core")
     if subject.task.loss_per_sample:
-        count = view.num_samples
+        count = task_batch.num_samples
         expect(len(found) == count, "losses with loss_per_sample", len(found), f"{count}, one each")
-    return f"{len(found)} of {view.num_samples} samples, mean {found.mean().item():.3f}"
+    return f"{len(found)} of {task_batch.num_samples} samples, mean {found.mean().item():.3f}"
 
 
 def gradients(subject: TaskSubject) -> str:
@@ -66,7 +71,7 @@ def gradients(subject: TaskSubject) -> str:
 def nothing(subject: TaskSubject) -> None:
     """A batch without a sample of this task has no loss, and leaves no parameter out."""
     model = subject.fresh().train()
-    found, view = subject.losses(model, subject.batch([], model=model))
+    found, task_batch = subject.losses(model, subject.batch([], model=model))
     expect(len(found) == 0, "losses of no samples", len(found), "0")
     # else several processes wait for each other when one of them has no sample of the task
     some = _gradients(subject, subject.fresh().train(), subject.samples)
@@ -74,7 +79,9 @@ def nothing(subject: TaskSubject) -> None:
     without = [n for n in none if none[n] is None and some[n] is not None]
     expect(not without, "backward from no samples", f"none for {_named(without)}", "zeros")
     with torch.no_grad():
-        said = model.tasks[NAME].predict(model(subject.batch([]))[NAME], view, subject.tokenizers)
+        said = model.tasks[NAME].predict(
+            model(subject.batch([]))[NAME], task_batch, subject.tokenizers
+        )
     expect(list(said) == [], "predict of no samples", said, "[]")
 
 
@@ -223,7 +230,7 @@ def spawned(subject: TaskSubject) -> None:
     parcel = pickle.dumps((subject.tokenizers, dict(subject.model.tasks.items()), subject.samples))
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         there = pickle.loads(pool.submit(_encode_there, parcel).result(timeout=300))
-    here = subject.batch(subject.samples).views[NAME]
+    here = subject.batch(subject.samples).task_batches[NAME]
     for place, one, other in (
         ("target", there.target, here.target),
         ("sample_info", there.sample_infos, here.sample_infos),
@@ -259,7 +266,7 @@ def _encode_there(parcel: bytes) -> bytes:
     encode = Encoder(tokenizers, tasks)
     with seeded(0):
         batch = encode([encode.item(number, sample) for number, sample in enumerate(samples)])
-    return pickle.dumps(batch.views[NAME])
+    return pickle.dumps(batch.task_batches[NAME])
 
 
 def _named(names: Sequence[str]) -> str:
@@ -282,14 +289,14 @@ def _gradients(
 def _figures(subject: TaskSubject, parts: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The figures after updates with these parts of the samples."""
     task: Task = subject.task
-    view: TaskBatch = subject.batch(subject.samples).views[NAME]
+    task_batch: TaskBatch = subject.batch(subject.samples).task_batches[NAME]
     made = task.metrics()
     outputs = subject.model(subject.batch(subject.samples))[NAME]
-    outputs = task.evaluate(outputs, view, subject.tokenizers, subject.model.core, True)
+    outputs = task.evaluate(outputs, task_batch, subject.tokenizers, subject.model.core, True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of too few samples for a figure
         for sequences in parts:
-            task.update_metrics(made, outputs, view, subject.tokenizers, sequences)
+            task.update_metrics(made, outputs, task_batch, subject.tokenizers, sequences)
         found = {name: value.tolist() for name, value in made.compute().items()}
     expect(bool(found), "metrics", "no figure", "some")
     return found

@@ -111,9 +111,11 @@ class TaskSubject:
 
     def losses(self, model: Model, batch: Batch) -> tuple[Tensor, TaskBatch]:
         """The losses of a batch, and its view."""
-        view = batch.views[NAME]
+        task_batch = batch.task_batches[NAME]
         outputs = model(batch)[NAME]
-        return model.tasks[NAME].losses(outputs, view, dict(model.tokenizers.items())), view
+        return model.tasks[NAME].losses(
+            outputs, task_batch, dict(model.tokenizers.items())
+        ), task_batch
 
     @torch.no_grad()
     def predictions(
@@ -125,7 +127,7 @@ class TaskSubject:
         with seeded(0):
             outputs = model(batch)[NAME]
             tokenizers = dict(model.tokenizers.items())
-            return model.tasks[NAME].predict(outputs, batch.views[NAME], tokenizers)
+            return model.tasks[NAME].predict(outputs, batch.task_batches[NAME], tokenizers)
 
 
 def expect_alike(found: Any, expected: Any, place: str, tolerance: float = 0.0) -> None:

@@ -1,1 +1,57 @@
-"""Tokenizers: what a modality's plugin subclasses, and the modules of its embedding."""
+"""Tokenizers: what the plugin of a modality subclasses, and the modules that it is made of."""
+
+from typing import TYPE_CHECKING
+
+from unitf.public import lazily
+
+_HOMES = {
+    "Augmentation": "unitf.tokenizer.augmentation",
+    "BatchNorm": "unitf.nn.batch_norm",
+    "Canvas": "unitf.tokenizer.canvas",
+    "EmbeddingTable": "unitf.tokenizer.token_embedding",
+    "PositionEmbeddingName": "unitf.tokenizer.position_embedding",
+    "Prefix": "unitf.tokenizer.token_embedding",
+    "Tokenizer": "unitf.tokenizer.tokenizer",
+    "Unembedding": "unitf.tokenizer.token_embedding",
+    "augmentation_names": "unitf.tokenizer.augmentation",
+    "boxes_of": "unitf.tokenizer.canvas",
+    "initialise": "unitf.nn.initialisation",
+    "is_reference_mode": "unitf.nn.reference_mode",
+    "ranks": "unitf.tokenizer.canvas",
+    "registered_augmentation": "unitf.tokenizer.augmentation",
+    "shade": "unitf.tokenizer.canvas",
+}
+
+if TYPE_CHECKING:
+    from unitf.nn.batch_norm import BatchNorm
+    from unitf.nn.initialisation import initialise
+    from unitf.nn.reference_mode import is_reference_mode
+    from unitf.tokenizer.augmentation import (
+        Augmentation,
+        augmentation_names,
+        registered_augmentation,
+    )
+    from unitf.tokenizer.canvas import Canvas, boxes_of, ranks, shade
+    from unitf.tokenizer.position_embedding import PositionEmbeddingName
+    from unitf.tokenizer.token_embedding import EmbeddingTable, Prefix, Unembedding
+    from unitf.tokenizer.tokenizer import Tokenizer
+
+__all__ = [
+    "Augmentation",
+    "BatchNorm",
+    "Canvas",
+    "EmbeddingTable",
+    "PositionEmbeddingName",
+    "Prefix",
+    "Tokenizer",
+    "Unembedding",
+    "augmentation_names",
+    "boxes_of",
+    "initialise",
+    "is_reference_mode",
+    "ranks",
+    "registered_augmentation",
+    "shade",
+]
+
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

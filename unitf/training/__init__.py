@@ -1,28 +1,56 @@
 """Training: the Learner, the DataModule, and all else that needs Lightning."""
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-from unitf.registry.renamed import absent
+from unitf.public import lazily
 
-_HOME = {
+_HOMES = {
+    "Adapters": "unitf.training.callbacks.save_adapters",
+    "AtomicCheckpointIO": "unitf.training.callbacks.checkpoint",
+    "Checkpoint": "unitf.training.callbacks.checkpoint",
     "DataModule": "unitf.training.data_module",
-    "Freeze": "unitf.training.finetuning",
+    "EMA": "unitf.training.callbacks.averaging",
+    "FiniteLoss": "unitf.training.callbacks.finite_loss",
+    "Freeze": "unitf.training.finetuning.freeze",
     "Learner": "unitf.training.learner",
-    "LoRA": "unitf.training.finetuning",
+    "LoRA": "unitf.core.lora",
+    "Progress": "unitf.training.callbacks.progress",
     "RandomState": "unitf.training.random_state",
+    "RunReport": "unitf.training.callbacks.run_report",
+    "Summary": "unitf.training.callbacks.summary",
     "WarmupCosine": "unitf.training.optimization",
 }
-__all__ = sorted(_HOME)
 
+if TYPE_CHECKING:
+    from unitf.core.lora import LoRA
+    from unitf.training.callbacks.averaging import EMA
+    from unitf.training.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
+    from unitf.training.callbacks.finite_loss import FiniteLoss
+    from unitf.training.callbacks.progress import Progress
+    from unitf.training.callbacks.run_report import RunReport
+    from unitf.training.callbacks.save_adapters import Adapters
+    from unitf.training.callbacks.summary import Summary
+    from unitf.training.data_module import DataModule
+    from unitf.training.finetuning.freeze import Freeze
+    from unitf.training.learner import Learner
+    from unitf.training.optimization import WarmupCosine
+    from unitf.training.random_state import RandomState
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    raise absent("unitf.training", name)
+__all__ = [
+    "EMA",
+    "Adapters",
+    "AtomicCheckpointIO",
+    "Checkpoint",
+    "DataModule",
+    "FiniteLoss",
+    "Freeze",
+    "Learner",
+    "LoRA",
+    "Progress",
+    "RandomState",
+    "RunReport",
+    "Summary",
+    "WarmupCosine",
+]
 
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -262,7 +262,7 @@ class Learner(Model, L.LightningModule):
         outputs = self(batch)
         losses = self._losses(batch, outputs)
         tokenizers, testing = self._tokenizers, self.trainer.testing
-        for name, view in batch.views.items():
+        for name, view in batch.task_batches.items():
             task = self.tasks[name]
             outputs[name] = task.evaluate(outputs[name], view, tokenizers, self.core, testing)
             board.update(name, task, outputs[name], view, tokenizers, losses[name])

@@ -70,25 +70,25 @@ class MetricBoard(nn.Module):
         self,
         name: str,
         task: Task,
-        reading: Any,
-        view: TaskBatch,
+        output: Any,
+        batch: TaskBatch,
         tokenizers: Tokenizers,
         losses: Tensor,
     ) -> None:
         """Counts the samples of one view."""
         groups: dict[str, list[int]] = {}
         boards = self._boards(name)
-        for number, modality in enumerate(view.modalities):
+        for number, modality in enumerate(batch.modalities):
             groups.setdefault(modality if modality in boards else "mixed", []).append(number)
         if not groups:
             return
-        everyone = list(range(view.num_samples))
-        task.update_metrics(boards[ALL], reading, view, tokenizers, everyone)
+        everyone = list(range(batch.num_samples))
+        task.update_metrics(boards[ALL], output, batch, tokenizers, everyone)
         lost, mean = losses.detach().float(), self._losses(name)
         if len(lost):  # none: nothing of the batch is to be predicted
             mean[ALL].update(lost)
         for modality, numbers in groups.items():
-            task.update_metrics(boards[modality], reading, view, tokenizers, numbers)
+            task.update_metrics(boards[modality], output, batch, tokenizers, numbers)
             if task.loss_per_sample:
                 mean[modality].update(lost[numbers])
             elif len(boards) == 2 and len(lost):  # there is one modality

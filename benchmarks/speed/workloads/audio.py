@@ -69,19 +69,21 @@ def _hears(train: bool, dtype: torch.dtype) -> Side:
 def _peer_hears(train: bool, dtype: torch.dtype) -> Side:
     from transformers import ASTFeatureExtractor
 
-    peer, extract = _ast(), ASTFeatureExtractor()
+    published, extract = _ast(), ASTFeatureExtractor()
     labels = torch.arange(_CLIPS)
 
     def inputs() -> Any:
         return extract(list(_sounds(_VARIED)), sampling_rate=_RATE, return_tensors="pt")
 
     if train:
-        return Side(training(peer, [lambda: peer(**inputs(), labels=labels).loss], dtype), _CLIPS)
-    peer.eval()
+        return Side(
+            training(published, [lambda: published(**inputs(), labels=labels).loss], dtype), _CLIPS
+        )
+    published.eval()
 
     def run() -> Tensor:
         with torch.inference_mode(), autocast(dtype):
-            return peer(**inputs()).logits
+            return published(**inputs()).logits
 
     return Side(run, _CLIPS)
 

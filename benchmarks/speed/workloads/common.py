@@ -25,9 +25,9 @@ Losses = Sequence[Callable[[], Tensor]]
 VOCABULARY, CLS, SEP, PAD = 8_000, 2, 3, 0
 
 
-def learner_of(peer: nn.Module, hub: str = "hf") -> Model:
+def learner_of(published: nn.Module, hub: str = "hf") -> Model:
     """The same model, with the same weights, in unitf."""
-    return to_model(describe(hubs()[hub], peer))
+    return to_model(describe(hubs()[hub], published))
 
 
 @cache

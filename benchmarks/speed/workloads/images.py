@@ -42,9 +42,9 @@ def _ours(name: str, dtype: torch.dtype, train: bool) -> Side:
 
 
 def _theirs(name: str, dtype: torch.dtype, train: bool) -> Side:
-    peer, pixels, labels = _vit(name), _pixels(), _labels()
-    losses = [lambda: cross_entropy(peer(pixels).float(), labels)] if train else None
-    return side(peer, _BATCH, [lambda: peer(pixels)], losses, dtype, counted=False)
+    published, pixels, labels = _vit(name), _pixels(), _labels()
+    losses = [lambda: cross_entropy(published(pixels).float(), labels)] if train else None
+    return side(published, _BATCH, [lambda: published(pixels)], losses, dtype, counted=False)
 
 
 def _workload(

@@ -74,13 +74,13 @@ def _ours(
 def _padded(
     make: Callable[[], Any], batches: Callable[[], Any], train: bool, dtype: torch.dtype
 ) -> Side:
-    peer = make()
+    published = make()
     inputs = []
     for texts in batches():
         ids, mask = padded(texts)
         labels = ids.masked_fill(mask == 0, -100)
         inputs.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
-    return _peer(peer, inputs, _count(batches()), train, dtype)
+    return _peer(published, inputs, _count(batches()), train, dtype)
 
 
 def _flattened(
@@ -97,10 +97,10 @@ def _flattened(
     return _peer(make(), inputs, _count(batches()), train, dtype)
 
 
-def _peer(peer: Any, inputs: list[Any], count: int, train: bool, dtype: torch.dtype) -> Side:
-    calls = [lambda i=i: peer(**i).loss[None] for i in inputs]
-    losses = [lambda i=i: peer(**i).loss for i in inputs] if train else None
-    return side(peer, count, calls, losses, dtype, counted=False)
+def _peer(published: Any, inputs: list[Any], count: int, train: bool, dtype: torch.dtype) -> Side:
+    calls = [lambda i=i: published(**i).loss[None] for i in inputs]
+    losses = [lambda i=i: published(**i).loss for i in inputs] if train else None
+    return side(published, count, calls, losses, dtype, counted=False)
 
 
 def _count(batches: list[tuple[tuple[int, ...], ...]]) -> int:
@@ -150,7 +150,7 @@ def _writes(make: Callable[..., Any], vocabulary: int, size: int) -> Side:
 
     @torch.inference_mode()
     def write() -> Tensor:
-        prompt = task.prompt(batch.views["next_token"], tokenizers)
+        prompt = task.prompt(batch.task_batches["next_token"], tokenizers)
         written = generate(learner.core, prompt, settings)
         return torch.tensor([one.tokens for one in written])
 
@@ -169,7 +169,7 @@ def _read_by(learner: Any, vocabulary: int) -> float:
 
 
 def _generates(make: Callable[..., Any], vocabulary: int, size: int, static: bool) -> Side:
-    peer = make(vocabulary).eval()
+    published = make(vocabulary).eval()
     prompts = _prompts(size, vocabulary)
     longest = max(map(len, prompts))
     ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts])  # left, as it must be
@@ -178,7 +178,7 @@ def _generates(make: Callable[..., Any], vocabulary: int, size: int, static: boo
 
     @torch.inference_mode()
     def run() -> Tensor:
-        made = peer.generate(
+        made = published.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=_NEW,

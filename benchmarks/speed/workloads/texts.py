@@ -78,15 +78,15 @@ def _ours(make: Callable[[], Any], dtype: torch.dtype, train: bool, grouped: boo
 
 
 def _theirs(make: Callable[[], Any], dtype: torch.dtype, train: bool, grouped: bool) -> Side:
-    peer = make()
+    published = make()
     batches = _texts(grouped)
     inputs = []
     for number, texts in enumerate(batches):
         ids, mask = padded(texts)
         inputs.append({"input_ids": ids, "attention_mask": mask, "labels": _labels(number)})
-    calls = [lambda i=i: peer(**i).logits for i in inputs]
-    losses = [lambda i=i: peer(**i).loss for i in inputs] if train else None
-    return side(peer, _count(batches), calls, losses, dtype, counted=False)
+    calls = [lambda i=i: published(**i).logits for i in inputs]
+    losses = [lambda i=i: published(**i).loss for i in inputs] if train else None
+    return side(published, _count(batches), calls, losses, dtype, counted=False)
 
 
 def _count(batches: list[tuple[tuple[int, ...], ...]]) -> int:

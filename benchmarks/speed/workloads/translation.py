@@ -83,15 +83,15 @@ def _trains(dtype: torch.dtype) -> Side:
 
 
 def _peer_trains(dtype: torch.dtype) -> Side:
-    peer = _marian()
+    published = _marian()
     inputs = []
     for batch in _batches(_BATCH, 2):
         ids, mask = padded([s for s, _ in batch], _PAD)
         labels, _ = padded([t for _, t in batch], -100)
         inputs.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
-    calls = [lambda i=i: peer(**i).loss[None] for i in inputs]
-    losses = [lambda i=i: peer(**i).loss for i in inputs]
-    return side(peer, _targets(), calls, losses, dtype, counted=False)
+    calls = [lambda i=i: published(**i).loss[None] for i in inputs]
+    losses = [lambda i=i: published(**i).loss for i in inputs]
+    return side(published, _targets(), calls, losses, dtype, counted=False)
 
 
 def _targets() -> int:
@@ -108,7 +108,7 @@ def _writes(size: int) -> Side:
 
     def run() -> Tensor:
         with torch.inference_mode(), evaluating(learner):
-            prompt = task.prompt(batch.views[name], tokenizers)
+            prompt = task.prompt(batch.task_batches[name], tokenizers)
             written = generate(learner.core, prompt, settings)
         rows = [torch.tensor(one.tokens) for one in written]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=_PAD)
@@ -117,12 +117,12 @@ def _writes(size: int) -> Side:
 
 
 def _peer_writes(size: int) -> Side:
-    peer = _marian().eval()
+    published = _marian().eval()
     ids, mask = padded([s for s, _ in _batches(size, 1)[0]], _PAD)
 
     @torch.inference_mode()
     def run() -> Tensor:
-        made = peer.generate(
+        made = published.generate(
             input_ids=ids, attention_mask=mask, num_beams=5, max_new_tokens=_NEW, do_sample=False
         )
         return made[:, 1:]

@@ -75,7 +75,7 @@ def test_looking_leaves_the_model_as_it_was():
     learner.train()
     attend(learner, sample)
     assert learner.training
-    assert all(stack.watch is None for stack in learner.core.stacks)
+    assert all(stack.recorder is None for stack in learner.core.stacks)
     assert not learner.tokenizers["text"]._forward_hooks
     assert learner.predict([sample]) == before
 
@@ -133,7 +133,7 @@ def test_what_it_writes_and_cannot_read_again_is_said(monkeypatch):
 
 
 def test_columns_with_one_tokenizer_are_told_apart_also_where_tokens_are_hidden():
-    learner = make({"hidden": MaskedTokens({"premise": "text", "claim": "text"}, share=0.5)})
+    learner = make({"hidden": MaskedTokens({"premise": "text", "claim": "text"}, mask_ratio=0.5)})
     (looks,) = attend(learner, {"premise": "abc", "claim": "de"}).maps
     assert {name: places for name, (places, _) in described(looks.queries).items()} == {
         "premise": [0, 1, 2],

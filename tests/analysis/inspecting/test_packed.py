@@ -84,8 +84,8 @@ def test_the_mask_is_what_the_kernels_let_through(name):
     torch.manual_seed(0)
     learner, batch = ready(LEARNERS[name](), on_error="skip")
     *_, packed = observe(learner, batch)
-    ((task, view),) = batch.views.items()
-    given = learner.tasks[task].core_inputs(view, learner._tokenizers)
+    ((task, task_batch),) = batch.task_batches.items()
+    given = learner.tasks[task].core_inputs(task_batch, learner._tokenizers)
     causal = learner.tasks[task].causal
     run = partial(learner.core, causal=causal, prefix=given.prefix)
     if given.memory is None:
@@ -102,15 +102,15 @@ def test_the_mask_is_what_the_kernels_let_through(name):
 def test_every_token_is_told_the_column_that_it_comes_from():
     learner, batch = ready(make_learner())
     [packed] = observe(learner, batch)
-    view = batch.views["speed"]
+    task_batch = batch.task_batches["speed"]
     expected = [
         column
-        for number in range(view.num_samples)
+        for number in range(task_batch.num_samples)
         for column in ("waves", "beats")
-        for _ in range(view.features[column].lengths[number])
+        for _ in range(task_batch.features[column].lengths[number])
     ]
     assert [packed.names[number] for number in packed.columns] == expected
-    assert {"waves", "beats", "waves+beats"} == set(view.modalities)
+    assert {"waves", "beats", "waves+beats"} == set(task_batch.modalities)
 
 
 def test_a_start_is_learned_and_a_target_is_a_matrix_of_its_own():
@@ -126,7 +126,7 @@ def test_a_start_is_learned_and_a_target_is_a_matrix_of_its_own():
 def test_padding_is_what_a_count_by_hand_gives():
     learner, batch = ready(make_learner())
     figures = batch_statistics([(batch, observe(learner, batch))])
-    features = batch.views["speed"].features
+    features = batch.task_batches["speed"].features
     lengths = [w + b for w, b in zip(*(f.lengths for f in features.values()), strict=True)]
     assert figures["tokens"] == sum(lengths)
     assert figures["padded_tokens"] == len(lengths) * max(lengths)
@@ -155,4 +155,4 @@ def test_looking_leaves_a_model_as_it_was():
     before = learner(batch)["speed"]
     observe(learner, batch)
     assert torch.equal(learner(batch)["speed"], before)
-    assert all(stack.watch is None for stack in learner.core.stacks)
+    assert all(stack.recorder is None for stack in learner.core.stacks)

@@ -54,7 +54,7 @@ def test_a_step_counts_samples_tokens_and_padding(tmp_path):
     data = make_data()
     data.connect(learner.tokenizers, learner.tasks)
     batch = next(iter(data.train_dataloader()))
-    features = batch.views["speed"].features.values()
+    features = batch.task_batches["speed"].features.values()
     lengths = [sum(both) for both in zip(*(f.lengths for f in features), strict=True)]
     assert (first.samples, first.tokens) == (batch.num_samples, batch.num_tokens)
     assert (first.columns, first.padded) == (sum(lengths), len(lengths) * max(lengths))
@@ -75,7 +75,7 @@ def test_only_pairs_that_see_each_other_count(causal, lengths):
     pairs = sum(n * (n + 1) // 2 if causal else n * n for n in lengths)
     attention = depth * 2 * pairs * 2 * dim  # scores, and sums of values
     assert count_flops(core, loss) == 3 * (2 * weights * sum(lengths) + attention)
-    assert all(stack.watch is None for stack in core.stacks)
+    assert all(stack.recorder is None for stack in core.stacks)
 
 
 @pytest.mark.parametrize("first", [1, 16, 1000])

@@ -34,15 +34,15 @@ class AttentionRecorder(Callback):
 
 def fit(folder, keeper, resume=None, others=(), **settings):
     torch.manual_seed(0)
-    learner, watch = make_learner(), AttentionRecorder()
+    learner, recorder = make_learner(), AttentionRecorder()
     trainer = make_trainer(
         folder,
-        callbacks=[watch, *others, keeper, RandomState()],
+        callbacks=[recorder, *others, keeper, RandomState()],
         enable_checkpointing=True,
         **{"max_epochs": 3, "num_sanity_val_steps": 1, **settings},
     )
     trainer.fit(learner, datamodule=small_data(), ckpt_path=resume, weights_only=True)
-    return learner, trainer, watch.figures
+    return learner, trainer, recorder.figures
 
 
 def step_of(path):

@@ -105,17 +105,17 @@ def attend(
             f"task {name}: what it writes for this sample cannot be read again, give "
             f"{chosen.target}=… beside it ({error})"
         ) from error
-    with evaluating(learner), recording_attention(learner.core) as watches:
+    with evaluating(learner), recording_attention(learner.core) as recorders:
         learner.columns(batch)
-        view = batch.views[name]
-        own, memory, prefix = label(chosen, view, dict(learner.tokenizers.items()))
-    attention_map = _looks(watches, own, memory, layers, heads)
+        task_batch = batch.task_batches[name]
+        own, memory, prefix = label(chosen, task_batch, dict(learner.tokenizers.items()))
+    attention_map = _looks(recorders, own, memory, layers, heads)
     if not attention_map:
         raise UserError(f"task {name}: its core has no attention to show")
     last = attention_map[-1]  # a target's look at its source, unless its layers were not chosen
-    if view.sequence is None or (memory is not None and last.name != CROSSING):
+    if task_batch.sequence is None or (memory is not None and last.name != CROSSING):
         return SampleAttention(name, attention_map)
-    return SampleAttention(name, attention_map, _align(learner, chosen, view, last, prefix))
+    return SampleAttention(name, attention_map, _align(learner, chosen, task_batch, last, prefix))
 
 
 def completed(learner: Any, name: str, sample: Sample) -> Sample:
@@ -145,23 +145,23 @@ def _choose_task(learner: Any, sample: Sample, name: str | None) -> str:
 
 
 def _looks(
-    watches: Sequence[AttentionRecorder],
+    recorders: Sequence[AttentionRecorder],
     own: Side,
     memory: Side | None,
     layers: Sequence[int] | None,
     heads: Sequence[int] | None,
 ) -> list[AttentionMap]:
     """Of every attention that took place; that of a target at its source is the last."""
-    seen = [watch for watch in watches if watch.kinds()]
-    deepest = max((watch.depth for watch in seen), default=0)
+    seen = [recorder for recorder in recorders if recorder.kinds()]
+    deepest = max((recorder.depth for recorder in seen), default=0)
     for number in layers or ():
         if not 0 <= number < deepest:
             raise UserError(f"there is no layer {number}, expected 0 to {deepest - 1}")
     made = _Maker(layers, heads)
     if memory is None:
-        maps = [made("self-attention", watch, "self", own, own) for watch in seen]
+        maps = [made("self-attention", recorder, "self", own, own) for recorder in seen]
     else:
-        encoder, decoder = watches
+        encoder, decoder = recorders
         maps = [
             made("source at source", encoder, "self", memory, memory),
             made("target at target", decoder, "self", own, own),
@@ -181,16 +181,16 @@ class _Maker:
     def __call__(
         self,
         name: str,
-        watch: AttentionRecorder,
+        recorder: AttentionRecorder,
         kind: AttentionKind,
         queries: Side,
         keys: Side,
         memory: Tensor | None = None,
     ) -> AttentionMap | None:
-        layers = [n for n in range(watch.depth) if self.layers is None or n in self.layers]
+        layers = [n for n in range(recorder.depth) if self.layers is None or n in self.layers]
         if not layers:
             return None
-        most, looking, looked_at = watch.shape(layers[0], kind=kind)
+        most, looking, looked_at = recorder.shape(layers[0], kind=kind)
         heads = list(range(most)) if self.heads is None else list(self.heads)
         for number in heads:
             if not 0 <= number < most:
@@ -201,24 +201,26 @@ class _Maker:
                 f"{name}: {len(layers)} layers of {len(heads)} heads over {looking} × "
                 f"{looked_at} tokens are too much to show, expected a choice of both"
             )
-        rows = torch.stack([watch.rows(n, kind=kind)[heads] for n in layers]).cpu()
+        rows = torch.stack([recorder.rows(n, kind=kind)[heads] for n in layers]).cpu()
         if memory is None:
-            rolled = rollout(_every(watch, kind))
+            rolled = rollout(_every(recorder, kind))
         else:
-            rolled = rollout_across(_every(watch, "self"), _every(watch, "cross"), memory)
+            rolled = rollout_across(_every(recorder, "self"), _every(recorder, "cross"), memory)
         return AttentionMap(name, queries, keys, layers, heads, rows, rolled.cpu())
 
 
-def _every(watch: AttentionRecorder, kind: AttentionKind) -> list[Tensor]:
-    return [watch.rows(number, kind=kind).mean(0, keepdim=True) for number in range(watch.depth)]
+def _every(recorder: AttentionRecorder, kind: AttentionKind) -> list[Tensor]:
+    return [
+        recorder.rows(number, kind=kind).mean(0, keepdim=True) for number in range(recorder.depth)
+    ]
 
 
 def _align(
-    learner: Any, task: Task, view: TaskBatch, attention_map: AttentionMap, prefix: int
+    learner: Any, task: Task, batch: TaskBatch, attention_map: AttentionMap, prefix: int
 ) -> AttentionMap:
     """The rows of the columns that predict a token of the target, over the source alone."""
-    assert view.sequence is not None and task.target is not None
-    names = names_of(learner.tokenizers[task.target_tokenizer], view.sequence)
+    assert batch.sequence is not None and task.target is not None
+    names = names_of(learner.tokenizers[task.target_tokenizer], batch.sequence)
     written = TokenGroup(task.target, [prefix + n for n in range(len(names))], names)
     source = attention_map.keys
     if prefix:  # source and target are one sequence

@@ -49,12 +49,12 @@ class TokenGroup:
 Side = list[TokenGroup]  # all tokens of a sequence
 
 
-def label(task: Task, view: TaskBatch, tokenizers: Tokenizers) -> tuple[Side, Side | None, int]:
+def label(task: Task, batch: TaskBatch, tokenizers: Tokenizers) -> tuple[Side, Side | None, int]:
     """Of a view of one sample: the core's tokens, its memory's, and the length of the prefix."""
     calls: list[tuple[str, Features]] = []
     with _numbering(tokenizers, calls):
-        given: CoreInputs = task.core_inputs(view, tokenizers)
-    column_of = _columns(task, view, calls)
+        given: CoreInputs = task.core_inputs(batch, tokenizers)
+    column_of = _columns(task, batch, calls)
     named = [
         TokenGroup(
             column, [], names_of(tokenizers[name], features), _canvas(tokenizers[name], features)
@@ -95,12 +95,12 @@ def _numbering(tokenizers: Tokenizers, calls: list[tuple[str, Features]]) -> Ite
             one.remove()
 
 
-def _columns(task: Task, view: TaskBatch, calls: list[tuple[str, Features]]) -> list[str]:
+def _columns(task: Task, batch: TaskBatch, calls: list[tuple[str, Features]]) -> list[str]:
     """The column that each call of a tokenizer was for."""
     columns: list[str] = []
     used: Mapping[str, str] = task.inputs
     for name, features in calls:
-        own = [column for column, f in view.features.items() if f is features]
+        own = [column for column, f in batch.features.items() if f is features]
         if not own and task.target is not None and name == task.target_tokenizer:
             own = [task.target]
         # a task may give something else instead of a column (with tokens hidden), in their order

@@ -123,10 +123,10 @@ def _coding(learner: Any, batch: Batch, num_axes: dict[str, int]) -> Iterator[No
     # tasks hide or shift values, but positions stay what the data worker made
     column_of = {
         id(features.positions): column
-        for view in batch.views.values()
+        for view in batch.task_batches.values()
         for column, features in view.features.items()
     }
-    for name, view in batch.views.items():
+    for name, view in batch.task_batches.items():
         if view.sequence is not None:
             column_of[id(view.sequence.positions)] = str(learner.tasks[name].target)
 
@@ -194,7 +194,7 @@ def _witnessing(core: Any, seen: list[PackedBatch], num_axes: Mapping[str, int])
             name, tokens.dim, tokens.lengths, positions, codes, list(num_axes), num_axes, memory
         )
         seen.append(packed)
-        stack.watch = _ColumnRecorder(packed.attentions)
+        stack.recorder = _ColumnRecorder(packed.attentions)
 
     hooks = [stack.register_forward_pre_hook(look) for stack in core.stacks]
     try:
@@ -202,7 +202,7 @@ def _witnessing(core: Any, seen: list[PackedBatch], num_axes: Mapping[str, int])
     finally:
         for hook, stack in zip(hooks, core.stacks, strict=True):
             hook.remove()
-            stack.watch = None
+            stack.recorder = None
 
 
 def describe(kernel: Kernel) -> str:

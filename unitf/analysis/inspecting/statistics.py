@@ -44,10 +44,12 @@ def _tasks(batches: Sequence[Batch]) -> dict[str, Any]:
     """Of each task its samples, and how many brought which columns."""
     return {
         name: {
-            "samples": sum(batch.views[name].num_samples for batch in batches),
-            "brought": dict(Counter(m for batch in batches for m in batch.views[name].modalities)),
+            "samples": sum(batch.task_batches[name].num_samples for batch in batches),
+            "brought": dict(
+                Counter(m for batch in batches for m in batch.task_batches[name].modalities)
+            ),
         }
-        for name in batches[0].views
+        for name in batches[0].task_batches
     }
 
 

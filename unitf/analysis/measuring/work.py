@@ -68,11 +68,11 @@ def _without_attention(core: Any) -> Iterator[_Attended]:
     attended = _Attended()
     try:
         for stack in core.stacks:
-            stack.watch = attended
+            stack.recorder = attended
         yield attended
     finally:
         for stack in core.stacks:
-            stack.watch = None
+            stack.recorder = None
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:

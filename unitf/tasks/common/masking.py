@@ -18,20 +18,22 @@ class Masking:
     """A draw of tokens that are hidden.
 
     Args:
-        share: of the tokens of each sample that are hidden, at least one.
+        mask_ratio: of the tokens of each sample that are hidden, at least one.
         random: share of hidden ids that become a random one.
         kept: share of hidden ids that stay what they are.
         block: so many consecutive tokens are hidden together.
     """
 
-    share: float
+    mask_ratio: float
     random: float
     kept: float
     block: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise UserError(f"MaskedTokens: share must be above 0 and below 1, found {self.share}")
+        if not 0 < self.mask_ratio < 1:
+            raise UserError(
+                f"MaskedTokens: share must be above 0 and below 1, found {self.mask_ratio}"
+            )
         if min(self.random, self.kept) < 0 or self.random + self.kept > 1:
             raise UserError(
                 f"MaskedTokens: random {self.random} and kept {self.kept} must be shares of 1"
@@ -68,7 +70,7 @@ class Masking:
 
     def _draw(self, size: int, generator: torch.Generator | None) -> Int[Tensor, " M"]:
         """A share of `size` places, block by block; blocks lie on a grid with a random start."""
-        count = max(1, round(self.share * size))
+        count = max(1, round(self.mask_ratio * size))
         if self.block == 1:
             return torch.randperm(size, generator=generator)[:count]
         start = int(torch.randint(self.block, (1,), generator=generator))

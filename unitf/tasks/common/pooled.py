@@ -34,7 +34,7 @@ class Pooled(Task):
 
     @by_head
     def outputs(
-        self, columns: Tokens, view: TaskBatch, tokenizers: Tokenizers
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S size"]:
         """What the head gives."""
         return self.head(columns).float()

@@ -25,7 +25,7 @@ def runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def first_offsets(
     columns: Tokens,
-    view: TaskBatch,
+    batch: TaskBatch,
     inputs: Mapping[str, str],
     tokenizers: Mapping[str, Tokenizer],
 ) -> dict[str, np.ndarray]:
@@ -39,7 +39,7 @@ def first_offsets(
     ends = np.cumsum(np.array(columns.lengths, dtype=np.int64))
     offsets = {}
     for column, name in reversed(list(inputs.items())):
-        features = view.features[column]
+        features = batch.features[column]
         offsets[column] = ends - lengths_of(features)
         ends = ends - np.array(tokenizers[name].num_columns(features), dtype=np.int64)
     return offsets
