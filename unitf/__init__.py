@@ -28,6 +28,7 @@ _HOMES = {
     "Transformer": "unitf.core",
     "TransformerConfig": "unitf.core",
     "UserError": "unitf.errors",
+    "find": "unitf.registry.registry",
     "from_pretrained": "unitf.loading",
     "hookimpl": "unitf.registry.hookspecs",
     "load": "unitf.loading",
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from unitf.registry.command import Command
     from unitf.registry.configurable import Configurable
     from unitf.registry.hookspecs import Register, hookimpl
-    from unitf.registry.registry import register
+    from unitf.registry.registry import find, register
     from unitf.tasks.task import Task
     from unitf.tokenizer.augmentation import Augmentation
     from unitf.tokenizer.tokenizer import Tokenizer
@@ -73,6 +74,7 @@ __all__ = [
     "TransformerConfig",
     "UserError",
     "__version__",
+    "find",
     "from_pretrained",
     "hookimpl",
     "load",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from unitf import Features, Task, Tokenizer, TransformerConfig, UserError, registry
+from unitf import Features, Task, Tokenizer, TransformerConfig, UserError, find
 from unitf.interop import (
     DummyInputs,
     EncoderDecoderArchitecture,
@@ -88,9 +88,9 @@ class Whisper(EncoderDecoderArchitecture):
         config = self.config
         options = {"position_embedding": "learned", "max_tokens": config.max_target_positions}
         if not self._has("tokenizer.json", "vocab.json"):
-            make: Any = registry.find("tokenizers", "TokenIds")
+            make: Any = find("tokenizers", "TokenIds")
             return make(config.d_model, config.vocab_size, end_id=config.eos_token_id, **options)
-        make = registry.find("tokenizers", "Subwords")
+        make = find("tokenizers", "Subwords")
         text = make(config.d_model, pretrained=self.source, read_special=True, **options)
         text.fit([])
         if text.vocabulary_size > config.vocab_size:
