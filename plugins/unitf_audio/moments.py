@@ -31,8 +31,8 @@ def fit_moments(
     for index, value in enumerate(islice(values, LOOKED_AT)):
         if index < MEASURED:
             chosen.append(value)
-        elif (index := generator.randrange(index + 1)) < MEASURED:
-            chosen[index] = value
+        elif (replaced := generator.randrange(index + 1)) < MEASURED:
+            chosen[replaced] = value
     count, total, squares, failure = 0, torch.zeros(()), torch.zeros(()), None
     for value in chosen:
         try:
