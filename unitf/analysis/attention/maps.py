@@ -77,7 +77,7 @@ class SampleAttention:
 
 @torch.inference_mode()
 def attend(
-    learner: Any,
+    model: Any,
     sample: Sample,
     task: str | None = None,
     layers: Sequence[int] | None = None,
@@ -92,12 +92,12 @@ def attend(
     Raises:
         UserError: there is no such task, layer or head, or nothing to see.
     """
-    name = _choose_task(learner, sample, task)
-    chosen: Task = learner.tasks[name]
-    encode = Encoder(learner.tokenizers, {name: chosen}, labelled=False)
-    whole = completed(learner, name, sample)
+    name = _choose_task(model, sample, task)
+    chosen: Task = model.tasks[name]
+    encode = Encoder(model.tokenizers, {name: chosen}, labelled=False)
+    whole = completed(model, name, sample)
     try:
-        batch = encode([encode.item(0, whole)]).to(learner.device)
+        batch = encode([encode.item(0, whole)]).to(model.device)
     except SampleError as error:
         if whole is sample:
             raise
@@ -105,25 +105,25 @@ def attend(
             f"task {name}: what it writes for this sample cannot be read again, give "
             f"{chosen.target}=… beside it ({error})"
         ) from error
-    with evaluating(learner), recording_attention(learner.core) as recorders:
-        learner.columns(batch)
+    with evaluating(model), recording_attention(model.core) as recorders:
+        model.columns(batch)
         task_batch = batch.task_batches[name]
-        own, memory, prefix = label(chosen, task_batch, dict(learner.tokenizers.items()))
+        own, memory, prefix = label(chosen, task_batch, dict(model.tokenizers.items()))
     attention_map = _looks(recorders, own, memory, layers, heads)
     if not attention_map:
         raise UserError(f"task {name}: its core has no attention to show")
     last = attention_map[-1]  # a target's look at its source, unless its layers were not chosen
     if task_batch.sequence is None or (memory is not None and last.name != CROSSING):
         return SampleAttention(name, attention_map)
-    return SampleAttention(name, attention_map, _align(learner, chosen, task_batch, last, prefix))
+    return SampleAttention(name, attention_map, _align(model, chosen, task_batch, last, prefix))
 
 
-def completed(learner: Any, name: str, sample: Sample) -> Sample:
+def completed(model: Any, name: str, sample: Sample) -> Sample:
     """The sample with a target to align with its source: its own, or what the task writes."""
-    task = learner.tasks[name]
+    task = model.tasks[name]
     if task.target_tokenizer is None or sample.get(task.target) is not None:
         return sample
-    [written] = learner.generate([sample], task=name)
+    [written] = model.generate([sample], task=name)
     target = written["text"] if "text" in written else written["value"]
     if isinstance(target, str) and not target:
         raise UserError(
@@ -133,12 +133,12 @@ def completed(learner: Any, name: str, sample: Sample) -> Sample:
     return {**sample, task.target: target}
 
 
-def _choose_task(learner: Any, sample: Sample, name: str | None) -> str:
-    if name is not None and name not in learner.tasks:
-        raise UserError(f"there is no task {name!r}, expected one of {', '.join(learner.tasks)}")
-    names = list(learner.tasks) if name is None else [name]
+def _choose_task(model: Any, sample: Sample, name: str | None) -> str:
+    if name is not None and name not in model.tasks:
+        raise UserError(f"there is no task {name!r}, expected one of {', '.join(model.tasks)}")
+    names = list(model.tasks) if name is None else [name]
     for one in names:
-        if learner.tasks[one].accepts(sample, labelled=False):
+        if model.tasks[one].accepts(sample, labelled=False):
             return one
     there = ", ".join(column for column, value in sample.items() if value is not None)
     raise UserError(f"no task takes a sample of {there or 'no column'}: {', '.join(names)}")
@@ -216,11 +216,11 @@ def _every(recorder: AttentionRecorder, kind: AttentionKind) -> list[Tensor]:
 
 
 def _align(
-    learner: Any, task: Task, batch: TaskBatch, attention_map: AttentionMap, prefix: int
+    model: Any, task: Task, batch: TaskBatch, attention_map: AttentionMap, prefix: int
 ) -> AttentionMap:
     """The rows of the columns that predict a token of the target, over the source alone."""
     assert batch.sequence is not None and task.target is not None
-    names = names_of(learner.tokenizers[task.target_tokenizer], batch.sequence)
+    names = names_of(model.tokenizers[task.target_tokenizer], batch.sequence)
     written = TokenGroup(task.target, [prefix + n for n in range(len(names))], names)
     source = attention_map.keys
     if prefix:  # source and target are one sequence

@@ -100,20 +100,20 @@ class PackedBatch:
 
 
 @torch.no_grad()
-def observe(learner: Any, batch: Batch) -> list[PackedBatch]:
+def observe(model: Any, batch: Batch) -> list[PackedBatch]:
     """The matrices that the core reads of a batch: one a pass, in an encoder-decoder two.
 
     Tasks that attend in different ways have passes of their own.
     """
     seen: list[PackedBatch] = []
     num_axes = {LEARNED: 1}
-    with _coding(learner, batch, num_axes), _witnessing(learner.core, seen, num_axes):
-        learner.columns(batch)
+    with _coding(model, batch, num_axes), _witnessing(model.core, seen, num_axes):
+        model.columns(batch)
     return seen
 
 
 @contextmanager
-def _coding(learner: Any, batch: Batch, num_axes: dict[str, int]) -> Iterator[None]:
+def _coding(model: Any, batch: Batch, num_axes: dict[str, int]) -> Iterator[None]:
     """While it lasts, each token holds the number of its column, not its content.
 
     The columns are told by their order in `num_axes`.
@@ -128,7 +128,7 @@ def _coding(learner: Any, batch: Batch, num_axes: dict[str, int]) -> Iterator[No
     }
     for name, view in batch.task_batches.items():
         if view.sequence is not None:
-            column_of[id(view.sequence.positions)] = str(learner.tasks[name].target)
+            column_of[id(view.sequence.positions)] = str(model.tasks[name].target)
 
     def code(name: str, given: Any, named: Any, tokens: Tokens) -> Tokens:
         features: Features = given[0] if given else named["features"]
@@ -146,7 +146,7 @@ def _coding(learner: Any, batch: Batch, num_axes: dict[str, int]) -> Iterator[No
 
     hooks = [
         tokenizer.register_forward_hook(hook(name), with_kwargs=True)
-        for name, tokenizer in learner.tokenizers.items()
+        for name, tokenizer in model.tokenizers.items()
     ]
     try:
         yield
