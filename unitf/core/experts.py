@@ -121,7 +121,7 @@ class MixtureOfExperts(FeedForward):
         if sent.is_cuda and can_multiply_at_once(self.experts):
             computed = multiply_at_once(self.experts, sent, counts, chosen.index_select(0, order))
         else:
-            computed = self._each(sent, counts)
+            computed = self._each(sent, counts)  # type: ignore (disable has no types)
         returned = computed.index_select(0, back).unflatten(0, (-1, self.top_k))
         return (returned * routing.weights[..., None].to(returned.dtype)).sum(1)
 

@@ -59,8 +59,11 @@ def saved(config: Any) -> dict[str, Any]:
     `normalised` leaves the package out again.
     """
     values: dict[str, Any] = asdict(config)
-    for field, kind in FIELDS.items():
-        value: Named = values[field]
+    # earlier checkpoints lack the key: they shall not be of another model than those of today
+    if values["feedforward"] == "dense":
+        del values["feedforward"]
+    for field in FIELDS.keys() & values.keys():
+        kind, value = FIELDS[field], values[field]
         name = value if isinstance(value, str) else value["class_path"]
         if name not in registry.own_names(kind):
             arguments = {} if isinstance(value, str) else value["init_args"]
@@ -69,7 +72,7 @@ def saved(config: Any) -> dict[str, Any]:
     return values
 
 
-def class_of(field: str, value: Named) -> Any:
+def class_of(field: str, value: Named) -> type[Any]:
     """The class that a setting names."""
     return registry.find(FIELDS[field], value if isinstance(value, str) else value["class_path"])
 
