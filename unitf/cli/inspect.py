@@ -104,8 +104,8 @@ def _show(statistics: "InspectResults") -> None:
         "first batch" if statistics["batches"] == 1 else f"first {statistics['batches']} batches"
     )
     console.print(
-        f"{statistics['recipe']}, {batches}: {statistics['samples']:,} samples, {statistics['sequences']:,} "
-        f"sequences, {statistics['tokens']:,} tokens"
+        f"{statistics['recipe']}, {batches}: {statistics['samples']:,} samples, "
+        f"{statistics['sequences']:,} sequences, {statistics['tokens']:,} tokens"
     )
     console.print(
         f"padded to the longest: {statistics['padded_tokens']:,} tokens; "

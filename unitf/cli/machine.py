@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from lightning import Trainer
@@ -12,6 +12,7 @@ from unitf.errors import UserError
 from unitf.training.freed_memory import keep_freed_memory
 
 
+@runtime_checkable
 class TrainerSettings(Protocol):
     """The settings of a trainer that are read here, before it is made."""
 

@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from pathlib import Path
-from typing import cast
 
 import yaml
 from jsonargparse import get_loader

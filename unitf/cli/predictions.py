@@ -1,22 +1,15 @@
 """Gathers the predictions of a data module's samples from all processes."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar, cast
+from typing import cast
 
 import torch
 from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
 
+from unitf.data.sample_dataset import SampleDataset
 
 Prediction = dict[str, object]  # what a task says of a sample, by name
-Number = TypeVar("Number")
-
-
-class _Dataset(Protocol):
-    def position_of(self, sample: object) -> tuple[int, ...]: ...
-
-
-class _Loader(Protocol):
-    dataset: _Dataset
 
 
 def of_all_processes(trainer: Trainer, results: Sequence[object]) -> list[Prediction]:
@@ -27,12 +20,12 @@ def of_all_processes(trainer: Trainer, results: Sequence[object]) -> list[Predic
     Args:
         results: what `trainer.predict` returned in this process.
     """
-    loaders = cast(Sequence[_Loader], trainer.predict_dataloaders)
+    loaders = cast(Sequence[DataLoader[object]], trainer.predict_dataloaders)
     by_loader = cast(
         Sequence[Sequence[Sequence[Prediction]]], results if len(loaders) > 1 else [results]
     )
     local = [
-        ((number, *loader.dataset.position_of(line["sample"])), line)
+        ((number, *cast(SampleDataset, loader.dataset).position_of(str(line["sample"]))), line)
         for number, (loader, batches) in enumerate(zip(loaders, by_loader, strict=True))
         for batch in batches
         for line in batch

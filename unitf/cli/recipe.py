@@ -4,6 +4,7 @@ import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import cast
 
 import yaml
 
@@ -25,14 +26,14 @@ class _Strict(yaml.SafeLoader):
         super().__init__(stream)
         self.num_aliases = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):
             self.num_aliases += 1
             if self.num_aliases > _MOST_ALIASES:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"more than {_MOST_ALIASES} aliases", self.peek_event().start_mark
                 )
-        return super().compose_node(parent, index)
+        return super().compose_node(parent, cast(int, index))  # None for a root
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
