@@ -11,13 +11,15 @@ from unitf.errors import UserError, close_names
 from unitf.nn.reference_mode import reference_mode
 from unitf.registry.command import Command
 
-TRAINING = {
+TRAINING: dict[str, str] = {  # verb → what it does
     "fit": "train a model from a YAML file",
     "validate": "measure a model on the validation split",
     "test": "measure a model on the test splits",
     "predict": "print predictions (--checkpoint DIR|FILE --input image=cat.png …)",
 }
-OTHERS = {  # verb → what it does, and the module whose main(argv) does it
+OTHERS: dict[
+    str, tuple[str, str]
+] = {  # verb → what it does, and the module whose main(argv) does it
     "generate": ("write: --checkpoint DIR --text …, or any input", "unitf.cli.generate"),
     "chat": ("talk with a language model at the terminal", "unitf.cli.chat"),
     "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
@@ -27,7 +29,7 @@ OTHERS = {  # verb → what it does, and the module whose main(argv) does it
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
     "merge": ("a model with adapters as one without (LoRA)", "unitf.cli.merge"),
 }
-EXCHANGE = {
+EXCHANGE: dict[str, str] = {
     "import": "take over the weights of a published model",
     "export": "write a model for timm or transformers",
     "models": "list the families that can be imported",
@@ -35,7 +37,10 @@ EXCHANGE = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb; the exit status is 2 where the user made a mistake, said in one line."""
+    """Runs one verb and returns the exit status.
+
+    A mistake of the user is printed as one line, and the status is then 2.
+    """
     parser = _parser()
     options, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     try:
@@ -65,22 +70,24 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
     verb, arguments = (rest[0], rest[1:]) if rest else ("--help", [])
     for path in options.plugin:
         registry.load_file(path)
-    own = [*TRAINING, *OTHERS, *EXCHANGE]
+    builtin_verbs = [*TRAINING, *OTHERS, *EXCHANGE]
     if verb in ("-h", "--help"):
-        parser.epilog = _epilog({c.name: _line(c) for c in registry.commands(own, quick=True)})
+        parser.epilog = _epilog(
+            {c.name: _line(c) for c in registry.commands(builtin_verbs, quick=True)}
+        )
         parser.print_help()
         return 0
-    if verb not in own and verb not in (
-        verbs := [*own, *(command.name for command in registry.commands(own))]
+    if verb not in builtin_verbs and verb not in (
+        verbs := [*builtin_verbs, *(c.name for c in registry.commands(builtin_verbs))]
     ):
-        near = close_names(verb, verbs)
-        hint = f"near: {near[0]}" if near else f"expected one of {', '.join(verbs)}"
+        close = close_names(verb, verbs)
+        hint = f"near: {close[0]}" if close else f"expected one of {', '.join(verbs)}"
         raise UserError(f"there is no verb {verb!r}; {hint}")
     with reference_mode(options.plain):
-        return _do(verb, arguments, options)
+        return _run_verb(verb, arguments)
 
 
-def _do(verb: str, arguments: list[str], options: argparse.Namespace) -> int:
+def _run_verb(verb: str, arguments: list[str]) -> int:
     if verb == "plugins":
         if arguments[:1] != ["new"]:  # the list says which names cannot be verbs
             registry.commands([*TRAINING, *OTHERS, *EXCHANGE])
@@ -121,7 +128,7 @@ def _line(command: registry.Record) -> str:
 
 
 def _epilog(others: dict[str, str]) -> str:
-    """The list of verbs, those of plugins after unitf's own."""
+    """Returns the list of verbs as text; those of plugins come last."""
     verbs = {**TRAINING, **{verb: line for verb, (line, _) in OTHERS.items()}, **EXCHANGE, **others}
     width = max(10, *(len(verb) + 2 for verb in verbs))
     lines = "\n".join(f"  {verb:<{width}}{line}" for verb, line in verbs.items())
@@ -129,7 +136,10 @@ def _epilog(others: dict[str, str]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options that stand before or after any verb; `--help` after a verb is the verb's own."""
+    """Returns the parser of the options that may stand before or after any verb.
+
+    It has no `--help`, because each verb has its own.
+    """
     parser = argparse.ArgumentParser(
         prog="unitf",
         usage="unitf [--plugin FILE] [--plain] [--traceback] VERB …",

@@ -1,32 +1,36 @@
 """`unitf attend --checkpoint`: what a trained model looks at, as pictures and a page."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from unitf.cli.inputs import HELP, columns_of, describe, read_inputs, texts_of
+from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
 from unitf.cli.writable import check_folder
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of `unitf attend`."""
-    made = argparse.ArgumentParser(prog="unitf attend", description=__doc__)
-    made.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
-    several: dict[str, Any] = {"nargs": "+", "action": "extend"}
-    made.add_argument("--input", default=[], metavar="COLUMN=VALUE|TABLE", help=HELP, **several)
-    made.add_argument("--task", metavar="NAME", help="which task reads it, if several can")
-    numbers: dict[str, Any] = {"type": int, "metavar": "N", **several}
-    made.add_argument("--layer", help="these layers alone, from 0; each has a panel", **numbers)
-    made.add_argument("--head", help="these heads alone, from 0; each has a panel", **numbers)
-    made.add_argument(
-        "--rollout", action="store_true", help="pictures show all layers, one through the other"
+    """Returns the parser of `unitf attend`."""
+    parser = argparse.ArgumentParser(prog="unitf attend", description=__doc__)
+    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_list(parser, "--input", HELP, "COLUMN=VALUE|TABLE")
+    parser.add_argument(
+        "--task", metavar="NAME", help="the task that reads the sample, if several can"
     )
-    made.add_argument("--out", required=True, metavar="FOLDER", help="where the pictures go")
-    return made
+    for option, things in (("--layer", "layers"), ("--head", "heads")):
+        help_line = f"show only these {things}, counted from 0; each has a panel"
+        add_list(parser, option, help_line, "N", int, default=None)
+    parser.add_argument(
+        "--rollout", action="store_true", help="pictures show the rollout over all layers"
+    )
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="where the pictures go")
+    return parser
 
 
 def main(argv: list[str]) -> int:
-    """Writes attention.html and the pictures; of several samples in a folder each."""
+    """Writes attention.html and the pictures.
+
+    Each of several samples has a folder of its own.
+    """
     arguments = parser().parse_args(argv)
     folder = Path(arguments.out)
     check_folder("--out", folder)
@@ -35,22 +39,22 @@ def main(argv: list[str]) -> int:
     from unitf.analysis.attention.page import write_page
     from unitf.loading import load
 
-    learner = load(arguments.checkpoint)
-    samples = read_inputs(arguments.input, columns_of(learner), texts=texts_of(learner))
+    model = load(arguments.checkpoint)
+    samples = read_inputs(arguments.input, columns_of(model), texts=texts_of(model))
     choice = Choice(arguments.layer is not None, arguments.head is not None, arguments.rollout)
     for number, sample in enumerate(samples):
-        attended = attend(learner, sample, arguments.task, arguments.layer, arguments.head)
-        own = folder / str(number) if samples[1:] else folder
-        own.mkdir(parents=True, exist_ok=True)
+        sample_attention = attend(model, sample, arguments.task, arguments.layer, arguments.head)
+        sample_folder = folder / str(number) if samples[1:] else folder
+        sample_folder.mkdir(parents=True, exist_ok=True)
         title = ", ".join(f"{column}: {value}" for column, value in describe(sample).items())
-        written = [write_page(own / "attention.html", attended, title)]
-        _say([*written, *draw(own, attended, choice)])
+        page = write_page(sample_folder / "attention.html", sample_attention, title)
+        _print([page, *draw(sample_folder, sample_attention, choice)])
     return 0
 
 
-def _say(written: list[Path]) -> None:
+def _print(paths: Sequence[Path]) -> None:
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False)
-    for path in written:
+    for path in paths:
         console.print(str(path), markup=False)

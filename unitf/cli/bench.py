@@ -1,44 +1,58 @@
-"""`unitf bench --config`: the training steps of a recipe on this machine, timed."""
+"""`unitf bench --config`: times the training steps of a recipe on this machine."""
 
 import argparse
 import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NotRequired
 
 from unitf.errors import UserError
 
+if TYPE_CHECKING:  # torch and rich take long to import
+    from rich.table import Table
+
+    from unitf.analysis.measuring.throughput_of_steps import StepMeasurements
+    from unitf.cli.largest_batch import LargestBatch
+
+    class BenchResults(StepMeasurements):
+        """What `unitf bench` prints as JSON."""
+
+        recipe: str
+        largest_batch: NotRequired[LargestBatch]
+
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of `unitf bench`, beside those of the recipe."""
-    made = argparse.ArgumentParser(
+    """Returns the parser of `unitf bench`; the recipe has arguments of its own."""
+    parser = argparse.ArgumentParser(
         prog="unitf bench",
         usage="unitf bench --config RECIPE [--model.… --data.… --trainer.…] [options]",
         description=__doc__,
         epilog="every argument of `unitf fit` that changes the recipe is taken as well",
         allow_abbrev=False,
     )
-    made.add_argument("--steps", type=int, default=20, metavar="N", help="how many are timed")
-    made.add_argument(
+    parser.add_argument(
+        "--steps", type=int, default=20, metavar="N", help="how many steps are timed"
+    )
+    parser.add_argument(
         "--largest-batch",
         action="store_true",
         help="find out how many samples fit in memory, each try in a process of its own",
     )
-    made.add_argument(
+    parser.add_argument(
         "--memory",
         type=float,
         metavar="GB",
         help="what --largest-batch may use (default: what is free, on a GPU all of it)",
     )
-    made.add_argument("--out", metavar="FILE.json", help="a file for the figures")
-    made.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    made.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)  # one of these tries
-    return made
+    parser.add_argument("--out", metavar="FILE.json", help="a file for the results, as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)  # one try
+    return parser
 
 
 def main(argv: list[str]) -> int:
-    """Prints the figures."""
+    """Prints the measurements."""
     options, rest = parser().parse_known_args(argv)
     if options.steps < 1:
         raise UserError(f"--steps {options.steps}: expected 1 or more")
@@ -54,15 +68,17 @@ def main(argv: list[str]) -> int:
     if options.out is not None:
         check_writable("--out", Path(options.out))
     cli = RecipeCLI("bench", rest)
-    largest = None
+    largest: LargestBatch | None = None
     if options.largest_batch:
         from unitf.cli.largest_batch import find_largest
 
         largest = find_largest(rest, cli.datamodule.batch_size or 1, options.memory)
     from unitf.analysis.measuring.throughput_of_steps import bench
 
-    trained = cli.run_prepared(lambda: bench(cli.trainer, cli.model, options.steps))
-    results = {"recipe": cli.recipe, **trained, **({"largest_batch": largest} if largest else {})}
+    measurements = cli.run_prepared(lambda: bench(cli.trainer, cli.model, options.steps))
+    results: BenchResults = {"recipe": cli.recipe, **measurements}
+    if largest is not None:
+        results["largest_batch"] = largest
     text = json.dumps(results, ensure_ascii=False, indent=1) + "\n"
     if options.out is not None:
         _write(Path(options.out), text)
@@ -82,7 +98,7 @@ def _write(path: Path, text: str) -> None:
         raise UserError(f"--out {path}: {error.strerror or error}") from error
 
 
-def _show(results: dict[str, Any]) -> None:
+def _show(results: "BenchResults") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -95,13 +111,13 @@ def _show(results: dict[str, Any]) -> None:
     )
     table = Table("", "median", "middle half", "", box=None, pad_edge=False)
     table.columns[1].justify = "right"
-    for key, name, unit, scale in (
-        ("step_seconds", "a step", "ms", 1000),
-        ("samples_per_second", "samples", "per second", 1),
-        ("tokens_per_second", "tokens", "per second", 1),
+    for quartiles, name, unit, scale in (
+        (results["step_seconds"], "a step", "ms", 1000),
+        (results["samples_per_second"], "samples", "per second", 1),
+        (results["tokens_per_second"], "tokens", "per second", 1),
     ):
-        formatted = {n: f"{_short(scale * number)}" for n, number in results[key].items()}
-        table.add_row(name, formatted["median"], f"{formatted['low']} to {formatted['high']}", unit)
+        low, median, high = (_short(scale * quartiles[n]) for n in ("low", "median", "high"))
+        table.add_row(name, median, f"{low} to {high}", unit)
     console.print(table)
     console.print()
     for line in _lines(results):
@@ -110,8 +126,8 @@ def _show(results: dict[str, Any]) -> None:
     console.print(_parts(results))
 
 
-def _lines(results: dict[str, Any]) -> list[str]:
-    useful, limit = (results[n] / 1e9 for n in ("flops_per_second", "matmul_flops_per_second"))
+def _lines(results: "BenchResults") -> list[str]:
+    useful, limit = results["flops_per_second"] / 1e9, results["matmul_flops_per_second"] / 1e9
     lines = [
         f"useful operations: {useful:,.1f} GFLOP/s, {100 * results['share_of_matmul']:.0f} % of "
         f"the {limit:,.1f} that a large matrix product reaches here in {results['computed_in']}",
@@ -127,8 +143,8 @@ def _lines(results: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _parts(results: dict[str, Any]) -> Any:
-    """A bar for each part of a step."""
+def _parts(results: "BenchResults") -> "Table":
+    """Returns a table with a bar for each part of a step."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,21 +1,24 @@
-"""`unitf chat`: a language model at the terminal, which goes on from all that was said."""
+"""`unitf chat`: talks with a language model, which reads all that was said before."""
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unitf.cli.generate import read_settings, settings
 from unitf.errors import UserError
 
+if TYPE_CHECKING:  # torch takes long to import
+    from unitf.tokenizer.tokenizer import Tokenizer
+
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of `unitf chat`."""
-    made = argparse.ArgumentParser(prog="unitf chat", description=__doc__)
-    made.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
-    made.add_argument("--task", help="the task that writes, where several can")
-    made.add_argument("--stop", nargs="+", default=["\n"], help="what ends an answer")
-    settings(made)
-    return made
+    """Returns the parser of `unitf chat`."""
+    parser = argparse.ArgumentParser(prog="unitf chat", description=__doc__)
+    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    parser.add_argument("--task", help="the task that writes, where several can")
+    parser.add_argument("--stop", nargs="+", default=["\n"], help="what ends an answer")
+    settings(parser)
+    return parser
 
 
 def main(argv: list[str]) -> int:
@@ -25,33 +28,34 @@ def main(argv: list[str]) -> int:
     from unitf.loading import load
     from unitf.tasks import NextToken
 
-    how, learner = read_settings(arguments), load(arguments.checkpoint)
-    name = writing_task(learner, arguments.task)
-    task = learner.tasks[name]
-    column, used = list(task.inputs.items())[-1]
-    tokenizer = learner.tokenizers[used]
+    generation, model = read_settings(arguments), load(arguments.checkpoint)
+    name = writing_task(model, arguments.task)
+    task = model.tasks[name]
+    column, tokenizer_name = list(task.inputs.items())[-1]
+    tokenizer = model.tokenizers[tokenizer_name]
     if not isinstance(task, NextToken) or not tokenizer.vocabulary_size:
         raise UserError(f"chat: expected a language model (NextToken), found {type(task).__name__}")
-    said = ""
+    conversation = ""
     while (line := _line()) is not None:
-        before = said
-        said = _shortened(f"{said}{line}\n", tokenizer, how.max_tokens)
+        before = conversation
+        conversation = _shortened(f"{conversation}{line}\n", tokenizer, generation.max_tokens)
         try:
-            for piece in learner.stream({column: said}, how, name):
-                said += piece["text"]
-                sys.stdout.write(piece["text"])
+            for piece in model.stream({column: conversation}, generation, name):
+                text = str(piece["text"])
+                conversation += text
+                sys.stdout.write(text)
                 sys.stdout.flush()
         except UserError as error:  # of this line: the conversation goes on without it
-            said = before
+            conversation = before
             sys.stderr.write(f"unitf: {error}\n")
             continue
-        said += "\n"
+        conversation += "\n"
         sys.stdout.write("\n")
     return 0
 
 
 def _line() -> str | None:
-    """What a person says; None: no more."""
+    """Returns the next line that the person writes; None at the end of the input."""
     try:
         return input("> " if sys.stdin.isatty() else "")
     except EOFError:
@@ -61,14 +65,15 @@ def _line() -> str | None:
         raise UserError(f"chat: expected {error.encoding} text, found byte {byte:#04x}") from error
 
 
-def _shortened(said: str, tokenizer: Any, reserve: int) -> str:
-    """The last lines of a conversation, so that there is room for an answer."""
+def _shortened(conversation: str, tokenizer: "Tokenizer", reserve: int) -> str:
+    """Returns the last lines of a conversation that leave room for an answer."""
     longest = tokenizer.max_tokens
-    while longest is not None and "\n" in said.rstrip("\n"):
+    while longest is not None and "\n" in conversation.rstrip("\n"):
         try:
-            if tokenizer.encode(said).num_tokens + min(reserve, longest // 2) <= longest:
-                return said
+            num_tokens = tokenizer.encode(conversation).num_tokens
+            if num_tokens + min(reserve, longest // 2) <= longest:
+                return conversation
         except UserError:
             pass  # too long
-        said = said.partition("\n")[2]
-    return said
+        conversation = conversation.partition("\n")[2]
+    return conversation

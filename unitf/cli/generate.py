@@ -1,62 +1,67 @@
-"""`unitf generate`: what a model writes after a prompt, or for an input of any modality."""
+"""`unitf generate`: writes after a prompt, or for an input of any modality."""
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from unitf.cli.inputs import HELP, describe, read_inputs, texts_of
+from unitf.cli.inputs import HELP, add_list, describe, read_inputs, texts_of
 from unitf.errors import UserError
 
+if TYPE_CHECKING:  # torch takes long to import
+    from unitf.generation import Generation
+    from unitf.model import Model
+    from unitf.tasks.task import Task
+
 _OPTIONS = {
-    "max_tokens": (int, "tokens at most, beside the prompt and --begin"),
-    "context": (int, "read at most so many of the last tokens: to go on beyond what was trained"),
-    "temperature": (float, "above 0 tokens are drawn; 0: the likeliest"),
+    "max_tokens": (int, "the most tokens to write, not counting the prompt and --begin"),
+    "context": (int, "how many of the last tokens are read, to write more than was trained"),
+    "temperature": (float, "above 0 tokens are drawn at random; 0: the likeliest"),
     "top_k": (int, "draw from so many of the likeliest tokens"),
     "top_p": (float, "… from the likeliest that together have this probability"),
-    "min_p": (float, "… from those with this share of the likeliest's probability"),
-    "repetition_penalty": (float, "above 1: less of what is there already"),
-    "num_beams": (int, "beam search over so many sequences"),
+    "min_p": (float, "… from those at least this fraction as likely as the likeliest"),
+    "repetition_penalty": (float, "above 1: tokens that occur already become less likely"),
+    "num_beams": (int, "how many sequences beam search keeps"),
     "length_penalty": (float, "of beams: above 0 favours long sequences, below 0 short ones"),
-    "num_returns": (int, "sequences for each sample"),
-    "seed": (int, "of what is drawn"),
+    "num_returns": (int, "how many sequences to return for each sample"),
+    "seed": (int, "the seed of random draws"),
 }
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of `unitf generate`; `--COLUMN value` is short for `--input COLUMN=value`."""
-    made = argparse.ArgumentParser(prog="unitf generate", description=__doc__, allow_abbrev=False)
-    made.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
-    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
-    made.add_argument("--input", metavar="COLUMN=VALUE|TABLE", help=HELP, **several)
-    made.add_argument("--text", help="the first input that is a text; also --image, --audio, …")
-    made.add_argument("--prompts", metavar="FILE", help="texts, a line each, many at once")
-    made.add_argument("--task", help="the task that writes, where several can")
-    settings(made)
-    made.add_argument(
+    """Returns the parser; `--COLUMN value` is short for `--input COLUMN=value`."""
+    parser = argparse.ArgumentParser(prog="unitf generate", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_list(parser, "--input", HELP, "COLUMN=VALUE|TABLE")
+    parser.add_argument("--text", help="the first input that is a text; also --image, --audio, …")
+    parser.add_argument("--prompts", metavar="FILE", help="texts, a line each, many at once")
+    parser.add_argument("--task", help="the task that writes, where several can")
+    settings(parser)
+    parser.add_argument(
         "--begin", metavar="TEXT", help="what every sequence begins with: a text, or ids of tokens"
     )
-    made.add_argument("--stop", help="texts, or ids of tokens, that end a sequence", **several)
-    made.add_argument("--answers", help="the only texts that may come out", **several)
-    made.add_argument("--json", action="store_true", help="print JSON, with log-probabilities")
-    made.add_argument("--stream", action="store_true", help="print each token as it comes")
-    made.add_argument("--batch-size", type=int, default=32, help="samples at once")
-    return made
+    add_list(parser, "--stop", "texts, or ids of tokens, that end a sequence")
+    add_list(parser, "--answers", "the only texts that may be written")
+    parser.add_argument("--json", action="store_true", help="print JSON, with log-probabilities")
+    parser.add_argument("--stream", action="store_true", help="print each token as it comes")
+    parser.add_argument("--batch-size", type=int, default=32, help="samples at once")
+    return parser
 
 
-def settings(made: argparse.ArgumentParser) -> None:
-    """Adds the options that say how tokens are chosen."""
+def settings(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `Generation` to a parser."""
     for name, (kind, line) in _OPTIONS.items():
-        made.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="NUMBER", help=line)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="NUMBER", help=line)
 
 
-def read_settings(arguments: argparse.Namespace) -> Any:
-    """The settings that were given; the others are the defaults of `Generation`."""
+def read_settings(arguments: argparse.Namespace) -> "Generation":
+    """Reads the settings of a command line; `Generation` has defaults for the others."""
     from unitf.generation import Generation
 
-    given = {name: getattr(arguments, name) for name in _OPTIONS}
-    options = {name: value for name, value in given.items() if value is not None}
+    values = {name: getattr(arguments, name) for name in _OPTIONS}
+    options = {name: value for name, value in values.items() if value is not None}
     stop = [int(s) if s.isdecimal() else s for s in getattr(arguments, "stop", [])]
     begin = getattr(arguments, "begin", None) or None
     if begin is not None and begin.replace(" ", "").isdecimal():
@@ -66,65 +71,72 @@ def read_settings(arguments: argparse.Namespace) -> Any:
 
 
 def main(argv: list[str]) -> int:
-    """Prints what was written."""
+    """Prints what the model writes."""
     arguments, rest = parser().parse_known_args(argv)
     from unitf.inference import writing_task
     from unitf.loading import load
 
-    how, learner = read_settings(arguments), load(arguments.checkpoint)
-    task = learner.tasks[writing_task(learner, arguments.task)]
-    samples = _samples(arguments, rest, task, learner)
+    generation, model = read_settings(arguments), load(arguments.checkpoint)
+    task = model.tasks[writing_task(model, arguments.task)]
+    samples = _samples(arguments, rest, task, model)
     if arguments.stream:
-        _stream(learner, samples, how, arguments)
+        _stream(model, samples, generation, arguments)
         return 0
-    found = learner.generate(samples, how, arguments.task, arguments.batch_size)
+    records = model.generate(samples, generation, arguments.task, arguments.batch_size)
     if arguments.json:
-        for one in found:
-            one["sample"] = describe(samples[one.pop("index")])
-        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=1, default=_plain) + "\n")
+        for record in records:
+            record["sample"] = describe(samples[record.pop("index")])
+        sys.stdout.write(json.dumps(records, ensure_ascii=False, indent=1, default=_plain) + "\n")
         return 0
-    for one in found:
-        said = one.get("text", one.get("value"))
-        sys.stdout.write(f"{said if isinstance(said, str) else json.dumps(said, default=_plain)}\n")
+    for record in records:
+        value = record.get("text", record.get("value"))
+        text = value if isinstance(value, str) else json.dumps(value, default=_plain)
+        sys.stdout.write(f"{text}\n")
     return 0
 
 
-def _plain(value: Any) -> Any:
-    """Arrays as lists; other raw values (pictures) by their type."""
-    return value.tolist() if hasattr(value, "tolist") else f"<{type(value).__name__}>"
+def _plain(value: object) -> object:
+    """Makes plain data for JSON: a list of an array, the name of its type of another value."""
+    to_list = getattr(value, "tolist", None)
+    return f"<{type(value).__name__}>" if to_list is None else to_list()
 
 
-def _stream(learner: Any, samples: list[dict[str, Any]], how: Any, arguments: Any) -> None:
+def _stream(
+    model: "Model",
+    samples: Sequence[dict[str, object]],
+    generation: "Generation",
+    arguments: argparse.Namespace,
+) -> None:
     for sample in samples:
-        for piece in learner.stream(sample, how, arguments.task):
+        for piece in model.stream(sample, generation, arguments.task):
             if arguments.json:
                 sys.stdout.write(json.dumps(piece, ensure_ascii=False, default=_plain) + "\n")
             else:
-                sys.stdout.write(piece.get("text", f"{piece['token']}\n"))
+                sys.stdout.write(str(piece.get("text", f"{piece['token']}\n")))
             sys.stdout.flush()
         sys.stdout.write("" if arguments.json else "\n")
 
 
 def _samples(
-    arguments: argparse.Namespace, rest: list[str], task: Any, learner: Any
-) -> list[dict[str, Any]]:
-    """The samples that the command line means; none given: one that begins with nothing."""
+    arguments: argparse.Namespace, rest: list[str], task: "Task", model: "Model"
+) -> list[dict[str, object]]:
+    """Returns the samples of the command line; without any, one sample that has no prompt."""
     columns = list(task.inputs)
     words = [*arguments.input, *_short(rest, columns)]
     if arguments.prompts is not None:
-        column = _text_column(task, learner, "--prompts")
+        column = _text_column(task, model, "--prompts")
         if not Path(arguments.prompts).exists():
             raise UserError(f"--prompts {arguments.prompts}: there is no such file")
         words.append(f"{column}=@{arguments.prompts}")
-    samples = read_inputs(words, columns, texts=texts_of(learner)) if words else [{}]
+    samples = read_inputs(words, columns, texts=texts_of(model)) if words else [{}]
     if arguments.text is None:
         return samples
-    column = _text_column(task, learner, "--text")
+    column = _text_column(task, model, "--text")
     return [{**sample, column: arguments.text} for sample in samples]
 
 
 def _short(rest: list[str], columns: list[str]) -> list[str]:
-    """`--image cat.png` as `image=cat.png`, by the name of a column."""
+    """Turns `--image cat.png` into `image=cat.png`, for the name of any column."""
     words = []
     while rest:
         option, equals, value = rest[0].partition("=")
@@ -141,11 +153,11 @@ def _short(rest: list[str], columns: list[str]) -> list[str]:
     return words
 
 
-def _text_column(task: Any, learner: Any, option: str) -> str:
-    """The column that a text without a name is for."""
+def _text_column(task: "Task", model: "Model", option: str) -> str:
+    """Returns the column for a text that is given without the name of a column."""
     if "text" in task.inputs:
         return "text"
-    of_ids = [c for c, n in task.inputs.items() if learner.tokenizers[n].vocabulary_size]
+    of_ids = [c for c, n in task.inputs.items() if model.tokenizers[n].vocabulary_size]
     if not of_ids:
         raise UserError(f"{option}: this model reads no text, but {', '.join(task.inputs)}")
     return of_ids[0]

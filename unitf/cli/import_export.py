@@ -1,9 +1,9 @@
-"""Takes over the weights of published models, gives them back, lists what can be imported."""
+"""`unitf import`, `export` and `models`: exchanges weights with other libraries."""
 
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -41,7 +41,9 @@ def _export_parser() -> argparse.ArgumentParser:
 
 
 def _models_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="unitf models", description="What can be imported.")
+    parser = argparse.ArgumentParser(
+        prog="unitf models", description="List the models that can be imported."
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
@@ -50,7 +52,9 @@ _PARSERS = {"import": _import_parser, "export": _export_parser, "models": _model
 
 
 def _add_printing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--verbose", action="store_true", help="the difference after every block")
+    parser.add_argument(
+        "--verbose", action="store_true", help="print the difference after every block"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
@@ -58,7 +62,7 @@ def _import(options: argparse.Namespace) -> int:
     from unitf.interop.exchange import write_import
 
     proof = write_import(options.source, options.out)
-    return _tell(proof, options, f"{options.source} is now {options.out}")
+    return _report(proof, options, f"{options.source} is now {options.out}")
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -66,21 +70,22 @@ def _export(options: argparse.Namespace) -> int:
     from unitf.loading import load
 
     proof = export_model(load(options.checkpoint), options.to, options.out)
-    return _tell(proof, options, f"{options.checkpoint} is now {options.to}:{options.out}")
+    return _report(proof, options, f"{options.checkpoint} is now {options.to}:{options.out}")
 
 
-def _tell(proof: Proof, options: argparse.Namespace, done: str) -> int:
+def _report(proof: Proof, options: argparse.Namespace, done: str) -> int:
+    """Prints how far the outputs of both models differ."""
     rows = [*(proof.layers if options.verbose else ()), *proof.outputs]
     if options.json:
         return _json({"out": options.out, "differences": [vars(row) for row in rows]})
     console = Console(highlight=False)
     console.print(_table(rows))
-    configured = f"{done}: the same input gives the same to {proof.worst.relative:.1e}"
-    console.print(configured, soft_wrap=True)
+    summary = f"{done}: the same input gives the same to {proof.worst.relative:.1e}"
+    console.print(summary, soft_wrap=True)
     return 0
 
 
-def _table(rows: list[Difference]) -> Table:
+def _table(rows: Sequence[Difference]) -> Table:
     table = Table("largest difference", "absolute", "relative", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row.name, f"{row.absolute:.1e}", f"{row.relative:.1e}")
@@ -112,6 +117,6 @@ def _package(cls: type) -> str:
     return cls.__module__.partition(".")[0]
 
 
-def _json(data: Any) -> int:
+def _json(data: object) -> int:
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
     return 0

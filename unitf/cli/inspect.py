@@ -1,29 +1,47 @@
-"""`unitf inspect --config`: what a packed batch of a recipe looks like, before any training."""
+"""`unitf inspect --config`: shows what a packed batch of a recipe holds, before any training."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unitf.errors import UserError
 
+if TYPE_CHECKING:  # torch and rich take long to import
+    from rich.console import Console
+
+    from unitf.analysis.inspecting.statistics import (
+        BatchStatistics,
+        ColumnStatistics,
+        MatrixStatistics,
+    )
+    from unitf.cli.untrained import RecipeCLI
+
+    class InspectResults(BatchStatistics):
+        """What `unitf inspect` prints as JSON."""
+
+        recipe: str
+        picture: str
+
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of `unitf inspect`, beside those of the recipe."""
-    made = argparse.ArgumentParser(
+    """Returns the parser of `unitf inspect`; the recipe has arguments of its own."""
+    parser = argparse.ArgumentParser(
         prog="unitf inspect",
         usage="unitf inspect --config RECIPE [--model.… --data.… --trainer.…] [options]",
         description=__doc__,
         epilog="every argument of `unitf fit` that changes the recipe is taken as well",
         allow_abbrev=False,
     )
-    made.add_argument(
+    parser.add_argument(
         "--out", metavar="FILE.png", help="the picture (default: runs/<recipe>/inspect.png)"
     )
-    made.add_argument("--batches", type=int, default=1, metavar="K", help="how many are counted")
-    made.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    return made
+    parser.add_argument(
+        "--batches", type=int, default=1, metavar="K", help="how many batches are counted"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return parser
 
 
 def main(argv: list[str]) -> int:
@@ -39,29 +57,31 @@ def main(argv: list[str]) -> int:
             raise UserError(f"--out {options.out}: expected the name of a picture, FILE.png")
         check_writable("--out", Path(options.out))
     cli = RecipeCLI("inspect", rest)
-    cli.model.compile_core = False  # for one look it would take longer than it saves
+    cli.model.compile_core = False  # for a few batches it would take longer than it saves
     path = Path(options.out or Path("runs") / cli.recipe / "inspect.png")
-    statistics = cli.run_prepared(lambda: _inspect(cli, options.batches, path))
+    results = cli.run_prepared(lambda: _inspect(cli, options.batches, path))
     if options.json:
-        sys.stdout.write(json.dumps(statistics, ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
     else:
-        _show(cli.recipe, statistics)
+        _show(results)
     return 0
 
 
-def _inspect(cli: Any, count: int, path: Path) -> dict[str, Any]:
+def _inspect(cli: "RecipeCLI", count: int, path: Path) -> "InspectResults":
+    """Draws the first training batch, and counts what the first `count` hold."""
     from itertools import islice
 
     from unitf.analysis.inspecting import batch_statistics, draw, observe
     from unitf.training.callbacks.prepared import training_batches
 
-    column_statistics = []
+    observed = []
     with cli.trainer.precision_plugin.train_step_context():
         for batch in islice(training_batches(cli.trainer), count):
-            column_statistics.append((batch, observe(cli.model, batch)))
-    statistics = batch_statistics(column_statistics)
-    batch, matrices = column_statistics[0]
-    tokens, padded = (sum(getattr(m, n) for m in matrices) for n in ("num_tokens", "num_padded"))
+            observed.append((batch, observe(cli.model, batch)))
+    statistics = batch_statistics(observed)
+    batch, matrices = observed[0]
+    tokens = sum(packed.num_tokens for packed in matrices)
+    padded = sum(packed.num_padded for packed in matrices)
     title = (
         f"{cli.recipe}: a training batch of {batch.num_samples:,} samples is {tokens:,} tokens "
         "side by side; "
@@ -74,7 +94,7 @@ def _inspect(cli: Any, count: int, path: Path) -> dict[str, Any]:
     return {"recipe": cli.recipe, **statistics, "picture": str(path)}
 
 
-def _show(recipe: str, statistics: dict[str, Any]) -> None:
+def _show(statistics: "InspectResults") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -84,8 +104,8 @@ def _show(recipe: str, statistics: dict[str, Any]) -> None:
         "first batch" if statistics["batches"] == 1 else f"first {statistics['batches']} batches"
     )
     console.print(
-        f"{recipe}, {batches}: {statistics['samples']:,} samples, {statistics['sequences']:,} "
-        f"sequences, {statistics['tokens']:,} tokens"
+        f"{statistics['recipe']}, {batches}: {statistics['samples']:,} samples, "
+        f"{statistics['sequences']:,} sequences, {statistics['tokens']:,} tokens"
     )
     console.print(
         f"padded to the longest: {statistics['padded_tokens']:,} tokens; "
@@ -99,24 +119,25 @@ def _show(recipe: str, statistics: dict[str, Any]) -> None:
         name = f"{matrix['name']} (D = {matrix['dim']})"
         table.add_row(name, *_counts(matrix), style="bold")
         for column, column_statistics in matrix["columns"].items():
-            ranges = " × ".join(f"{low:g}…{high:g}" for low, high in column_statistics["positions"])
+            positions = column_statistics["positions"]
+            ranges = " × ".join(f"{low:g}…{high:g}" for low, high in positions)
             table.add_row(f"  {column}", *_counts(column_statistics), ranges)
     console.print(table)
     _show_attention(console, statistics)
     console.print(statistics["picture"], markup=False)
 
 
-def _show_attention(console: Any, statistics: dict[str, Any]) -> None:
+def _show_attention(console: "Console", statistics: "BatchStatistics") -> None:
     from rich.table import Table
 
     table = Table("attention", "a token sees", "kernel", box=None, pad_edge=False)
     for matrix in statistics["matrices"]:
-        for one in matrix["attention"]:
-            keys = "source" if one["kind"] == "cross" else matrix["name"]
-            kernel = one["kernel"]
-            if one["batches"] < statistics["batches"]:
-                kernel += f", in {one['batches']} of {statistics['batches']} batches"
-            table.add_row(f"{matrix['name']} at {keys}", one["sees"], kernel)
+        for attention in matrix["attention"]:
+            keys = "source" if attention["kind"] == "cross" else matrix["name"]
+            kernel = attention["kernel"]
+            if attention["batches"] < statistics["batches"]:
+                kernel += f", in {attention['batches']} of {statistics['batches']} batches"
+            table.add_row(f"{matrix['name']} at {keys}", attention["sees"], kernel)
     console.print()
     console.print(table)
     table = Table("task", "samples", "that brought", box=None, pad_edge=False)
@@ -128,11 +149,11 @@ def _show_attention(console: Any, statistics: dict[str, Any]) -> None:
     console.print()
 
 
-def _counts(column_statistics: dict[str, Any]) -> list[str]:
+def _counts(statistics: "MatrixStatistics | ColumnStatistics") -> list[str]:
     return [
-        f"{column_statistics['sequences']:,}",
-        f"{column_statistics['tokens']:,}",
-        f"{column_statistics['shortest']:,}",
-        f"{column_statistics['median']:,g}",
-        f"{column_statistics['longest']:,}",
+        f"{statistics['sequences']:,}",
+        f"{statistics['tokens']:,}",
+        f"{statistics['shortest']:,}",
+        f"{statistics['median']:,g}",
+        f"{statistics['longest']:,}",
     ]

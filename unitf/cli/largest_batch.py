@@ -1,4 +1,4 @@
-"""The largest batch that fits in memory: each try is a fresh process, which may be killed."""
+"""Finds the largest batch that fits in memory; each try runs in a process of its own."""
 
 import json
 import subprocess
@@ -6,9 +6,10 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import TypedDict
 
 import torch
+from lightning.pytorch import Trainer
 
 from unitf import registry
 from unitf.analysis.measuring.peak_memory import (
@@ -22,73 +23,108 @@ from unitf.analysis.measuring.peak_memory import (
 from unitf.analysis.measuring.step_times import Stepper
 from unitf.cli.untrained import RecipeCLI
 from unitf.errors import UserError
+from unitf.training.learner import Learner
 
-_TOO_LARGE = 75  # the exit status of a try that found no more memory
-_STEPS = 2  # the second has what an optimizer keeps beside gradients
-_TAKEN = 0.9  # of what is free: other processes grow too
-_PAUSE = 0.02  # seconds between two looks at how much a try has
+_TOO_LARGE = 75  # the exit status of a try whose batch did not fit
+_STEPS = 2  # only the second step has the state of the optimizer in memory
+_USED_FRACTION = 0.9  # of the free memory: other processes grow too
+_PAUSE = 0.02  # seconds between two checks of a process's memory
 
 
-def find_largest(argv: list[str], first: int, gigabytes: float | None) -> dict[str, Any]:
-    """How many samples of a recipe fit, and what was tried.
+class BatchSize(TypedDict):
+    """The samples of a batch that fitted, and the most memory that its process used."""
+
+    samples: int
+    peak_memory_bytes: int
+
+
+class Try(TypedDict):
+    """One number of samples that was tried."""
+
+    samples: int
+    fits: bool
+    peak_memory_bytes: int | None
+
+
+class LargestBatch(TypedDict):
+    """The largest batch that fits; `everything` says that the data has no more samples."""
+
+    samples: int
+    everything: bool
+    memory_bytes: int
+    tries: list[Try]
+
+
+def find_largest(argv: list[str], first: int, gigabytes: float | None) -> LargestBatch:
+    """Finds how many samples of a recipe fit in memory.
 
     Args:
         argv: the recipe's arguments.
         first: how many samples are tried first.
-        gigabytes: of memory; None: what there is.
+        gigabytes: the memory that may be used; None: what is free.
 
     Raises:
         UserError: a try failed for another reason, or not even one sample fits.
     """
-    most = _memory() if gigabytes is None else int(gigabytes * 1e9)
-    tries: list[dict[str, Any]] = []
+    max_memory = _memory() if gigabytes is None else int(gigabytes * 1e9)
+    tries: list[Try] = []
 
     def fits(samples: int) -> int:
-        found = _try(argv, samples, most)
-        configured = f"{found['peak_memory_bytes'] / 1e9:.2f} GB" if found else "too large"
-        sys.stderr.write(f"largest batch: {samples:,} samples: {configured}\n")
-        peak = found and found["peak_memory_bytes"]
-        tries.append({"samples": samples, "fits": bool(found), "peak_memory_bytes": peak})
-        return 0 if found is None else found["samples"]
+        batch_size = _try(argv, samples, max_memory)
+        peak = None if batch_size is None else batch_size["peak_memory_bytes"]
+        outcome = "too large" if peak is None else f"{peak / 1e9:.2f} GB"
+        sys.stderr.write(f"largest batch: {samples:,} samples: {outcome}\n")
+        tries.append({"samples": samples, "fits": peak is not None, "peak_memory_bytes": peak})
+        return 0 if batch_size is None else batch_size["samples"]
 
     samples, everything = largest_fitting(fits, first)
     if not samples:
-        raise UserError(f"--largest-batch: not even one sample fits in {most / 1e9:.2f} GB")
-    return {"samples": samples, "everything": everything, "memory_bytes": most, "tries": tries}
+        raise UserError(f"--largest-batch: not even one sample fits in {max_memory / 1e9:.2f} GB")
+    return {
+        "samples": samples,
+        "everything": everything,
+        "memory_bytes": max_memory,
+        "tries": tries,
+    }
 
 
 def _memory() -> int:
+    """Returns the bytes that may be used if the user gives no limit."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory
     free = available_memory()
     if free is None:
         raise UserError("--largest-batch: this system does not say what is free: give --memory GB")
-    return int(_TAKEN * free)
+    return int(_USED_FRACTION * free)
 
 
-def _try(argv: list[str], samples: int, most: int) -> dict[str, Any] | None:
-    """What a batch of so many samples took; None: it did not fit."""
+def _try(argv: list[str], samples: int, max_memory: int) -> BatchSize | None:
+    """Runs a batch of this size in a process of its own; None: it did not fit."""
     files = {entry.package for entry in registry.records() if Path(entry.package).is_file()}
     plugins = [word for file in sorted(files) for word in ("--plugin", file)]
     sizes = ["--data.tokens_per_batch", "null", "--data.batch_size", str(samples)]
     command = [sys.executable, "-m", "unitf", *plugins, "bench", *argv, *sizes]
-    command += ["--probe", "--memory", str(most / 1e9)]
-    status, said, complained = _run(command, most)
+    command += ["--probe", "--memory", str(max_memory / 1e9)]
+    status, output, errors = _run(command, max_memory)
     if status == 0:
-        return json.loads(said.splitlines()[-1])
-    if status == _TOO_LARGE or status < 0:  # a signal: it was ended
+        return json.loads(output.splitlines()[-1])
+    if status == _TOO_LARGE or status < 0:  # ended by a signal
         return None
-    last = (complained.strip().splitlines() or ["it said nothing"])[-1]
+    last = (errors.strip().splitlines() or ["it printed no error"])[-1]
     raise UserError(f"--largest-batch, {samples} samples: {last.removeprefix('unitf: error: ')}")
 
 
-def _run(command: list[str], most: int) -> tuple[int, str, str]:
-    """The exit status, output and complaints of a process, which ends if it takes too much."""
+def _run(command: list[str], max_memory: int) -> tuple[int, str, str]:
+    """Runs a process, and ends it if it uses too much memory.
+
+    Returns:
+        Its exit status, standard output and standard error.
+    """
     with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=output, stderr=errors)
         try:
             while process.poll() is None:
-                if not torch.cuda.is_available() and resident_memory(process.pid) > most:
+                if not torch.cuda.is_available() and resident_memory(process.pid) > max_memory:
                     process.kill()
                 time.sleep(_PAUSE)
         finally:
@@ -102,23 +138,23 @@ def _run(command: list[str], most: int) -> tuple[int, str, str]:
 
 
 def probe(argv: list[str], gigabytes: float) -> int:
-    """Takes the first steps of a recipe and says how large its batches were."""
+    """Takes the first steps of a recipe and prints how large its batches were (one try)."""
     offer_to_end()
     cli = RecipeCLI("bench", argv)
     if torch.cuda.is_available():
         fraction = gigabytes * 1e9 / torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, fraction))
     try:
-        figures = cli.run_prepared(lambda: _probe(cli.trainer, cli.model))
+        batch_size = cli.run_prepared(lambda: _probe(cli.trainer, cli.model))
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_memory_error(error):
             raise
         return _TOO_LARGE
-    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.write(json.dumps(batch_size) + "\n")
     return 0
 
 
-def _probe(trainer: Any, learner: Any) -> dict[str, int]:
+def _probe(trainer: Trainer, learner: Learner) -> BatchSize:
     stepper = Stepper(trainer, learner)
     steps = [stepper() for _ in range(_STEPS)]
     samples = max(step.samples for step in steps) // trainer.accumulate_grad_batches

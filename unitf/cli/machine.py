@@ -1,8 +1,8 @@
-"""What a machine has for a run: cores, memory, kinds of numbers."""
+"""Fits a run to its machine: cores, memory, and the precision of numbers."""
 
 import os
 import warnings
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from lightning import Trainer
@@ -12,20 +12,28 @@ from unitf.errors import UserError
 from unitf.training.freed_memory import keep_freed_memory
 
 
-def prepare_machine(trainer: Trainer, workers: int) -> None:
-    """Settles how this process uses a CPU: its cores, and its memory.
+@runtime_checkable
+class TrainerSettings(Protocol):
+    """The settings of a trainer that are read here, before it is made."""
 
-    It leaves a core to each data worker: threads that wait for a busy one spin, and lose more.
+    accelerator: object
+    precision: object
+
+
+def prepare_machine(trainer: Trainer, workers: int) -> None:
+    """Sets how this process uses the cores and the memory of a CPU.
+
+    It leaves one core to each data worker: more threads than cores spin while they wait.
     """
     if isinstance(trainer.accelerator, CPUAccelerator):
         keep_freed_memory()
-    # of several processes Lightning divides them
+    # Lightning divides the cores among several processes
     if trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() - workers))
 
 
-def check_precision(precision: Any) -> None:
-    """Raises UserError for numbers that tokens are not made of."""
+def check_precision(precision: object) -> None:
+    """Raises a UserError if unitf cannot train in this precision."""
     if str(precision) in ("16-true", "bf16-true", "64", "64-true"):
         raise UserError(
             f"trainer.precision: expected 32-true, 16-mixed or bf16-mixed, found {precision}: "
@@ -33,8 +41,8 @@ def check_precision(precision: Any) -> None:
         )
 
 
-def warn_of_emulation(trainer: Any) -> None:
-    """Says so where bfloat16 would be slower than float32, many times."""
+def warn_of_emulation(trainer: TrainerSettings) -> None:
+    """Warns if this processor has no bfloat16, so that it is much slower than float32."""
     on_cpu = trainer.accelerator == "cpu" or not torch.cuda.is_available()
     # oneDNN computes bfloat16 itself from AVX-512 on; below, every product is emulated
     emulated = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")

@@ -1,4 +1,4 @@
-"""`unitf merge`: a model with adapters as one without, which computes the same."""
+"""`unitf merge`: puts the adapters of a model into its weights; the outputs stay the same."""
 
 import argparse
 import sys

@@ -1,32 +1,51 @@
-"""`unitf nearest --checkpoint`: the tokens nearest to a token, or the samples nearest to one."""
+"""`unitf nearest --checkpoint`: finds the tokens, or the samples, nearest to a given one."""
 
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from unitf.cli.inputs import HELP, columns_of, describe, read_inputs, texts_of
+from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
 from unitf.errors import UserError
+
+if TYPE_CHECKING:  # torch takes long to import
+    from unitf.model import Model
+
+Description = Mapping[str, str | int | float]  # of a sample, for a person
+
+
+class Neighbour(TypedDict):
+    """A token or a sample near the query; `cosine` is the cosine of the angle between both."""
+
+    cosine: float
+    token: NotRequired[str]
+    index: NotRequired[int]
+    sample: NotRequired[Description]
+
+
+class Neighbours(TypedDict):
+    """A query, and what is nearest to it, best first."""
+
+    query: str | Description
+    nearest: list[Neighbour]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of `unitf nearest`."""
-    made = argparse.ArgumentParser(prog="unitf nearest", description=__doc__)
-    made.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
-    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
-    made.add_argument("--query", metavar="TOKEN", help="tokens of the vocabulary", **several)
-    made.add_argument("--tokenizer", metavar="NAME", help="whose vocabulary, if there are several")
-    made.add_argument("--input", metavar="COLUMN=VALUE", help=f"samples: {HELP}", **several)
-    made.add_argument(
-        "--data",
-        metavar="COLUMN=FOLDER|FILE|TABLE",
-        help="the samples among which to look, given in the same ways",
-        **several,
+    """Returns the parser of `unitf nearest`."""
+    parser = argparse.ArgumentParser(prog="unitf nearest", description=__doc__)
+    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_list(parser, "--query", "tokens of the vocabulary", "TOKEN")
+    parser.add_argument(
+        "--tokenizer", metavar="NAME", help="whose vocabulary, if there are several"
     )
-    made.add_argument("--top", type=int, default=10, help="how many to show")
-    made.add_argument("--json", action="store_true", help="print JSON instead of text")
-    made.add_argument("--batch-size", type=int, default=64, help="samples at once")
-    return made
+    add_list(parser, "--input", f"samples: {HELP}", "COLUMN=VALUE")
+    help_line = "the samples among which to search, given in the same ways"
+    add_list(parser, "--data", help_line, "COLUMN=FOLDER|FILE|TABLE")
+    parser.add_argument("--top", type=int, default=10, help="how many to show")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument("--batch-size", type=int, default=64, help="samples at once")
+    return parser
 
 
 def main(argv: list[str]) -> int:
@@ -40,19 +59,20 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--top {arguments.top}: expected 1 or more")
     from unitf.loading import load
 
-    learner = load(arguments.checkpoint)
-    found = (_tokens if arguments.query else _samples)(learner, arguments)
+    model = load(arguments.checkpoint)
+    answers = (_tokens if arguments.query else _samples)(model, arguments)
     if arguments.json:
-        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(json.dumps(answers, ensure_ascii=False, indent=1) + "\n")
     else:
-        _show(found)
+        _show(answers)
     return 0
 
 
-def _tokens(learner: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _tokens(model: "Model", arguments: argparse.Namespace) -> list[Neighbours]:
+    """Returns the tokens nearest to each queried token."""
     from unitf.analysis.neighbours import nearest_tokens
 
-    tokenizer = learner.tokenizers[_choose(learner, arguments.tokenizer)]
+    tokenizer = model.tokenizers[_choose(model, arguments.tokenizer)]
     return [
         {
             "query": query,
@@ -65,23 +85,24 @@ def _tokens(learner: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]
     ]
 
 
-def _choose(learner: Any, name: str | None) -> str:
-    """The name of the tokenizer that is meant."""
-    with_ids = [n for n, t in learner.tokenizers.items() if t.vocabulary_size is not None]
+def _choose(model: "Model", name: str | None) -> str:
+    """Returns the name of the tokenizer that is meant."""
+    with_ids = [n for n, t in model.tokenizers.items() if t.vocabulary_size is not None]
     meant = [n for n in with_ids if name in (n, None)]
     if len(meant) == 1:
         return meant[0]
-    found = "no --tokenizer" if name is None else f"--tokenizer {name}"
-    raise UserError(f"nearest: {found}; with a vocabulary: {', '.join(with_ids) or 'none'}")
+    option = "no --tokenizer" if name is None else f"--tokenizer {name}"
+    raise UserError(f"nearest: {option}; with a vocabulary: {', '.join(with_ids) or 'none'}")
 
 
-def _samples(learner: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _samples(model: "Model", arguments: argparse.Namespace) -> list[Neighbours]:
+    """Returns the samples of --data nearest to each sample of --input."""
     from unitf.analysis.neighbours import nearest
 
-    columns, texts = columns_of(learner), texts_of(learner)
+    columns, texts = columns_of(model), texts_of(model)
     queries = read_inputs(arguments.input, columns, texts=texts)
     samples = read_inputs(arguments.data, columns, "--data", texts)
-    rows = learner.embed(samples, arguments.batch_size)
+    rows = model.embed(samples, arguments.batch_size)
     return [
         {
             "query": describe(query),
@@ -90,18 +111,18 @@ def _samples(learner: Any, arguments: argparse.Namespace) -> list[dict[str, Any]
                 for number, cosine in nearest(row, rows, arguments.top)
             ],
         }
-        for query, row in zip(queries, learner.embed(queries, arguments.batch_size), strict=True)
+        for query, row in zip(queries, model.embed(queries, arguments.batch_size), strict=True)
     ]
 
 
-def _show(found: list[dict[str, Any]]) -> None:
-    for number, answer in enumerate(found):
+def _show(answers: Sequence[Neighbours]) -> None:
+    for number, answer in enumerate(answers):
         rows = [(f"{n['cosine']:.3f}", _name(n)) for n in answer["nearest"]]
         if sys.stdout.isatty():
-            _draw(_said(answer["query"]), rows)
+            _draw(_line(answer["query"]), rows)
             continue
-        if len(found) > 1:
-            sys.stdout.write("\n" * bool(number) + f"{_said(answer['query'])}\n")
+        if len(answers) > 1:
+            sys.stdout.write("\n" * bool(number) + f"{_line(answer['query'])}\n")
         sys.stdout.writelines(f"{cosine}\t{name}\n" for cosine, name in rows)
 
 
@@ -118,11 +139,11 @@ def _draw(title: str, rows: list[tuple[str, str]]) -> None:
     Console().print(table)
 
 
-def _name(neighbour: dict[str, Any]) -> str:
-    return _said(neighbour.get("token", neighbour.get("sample")))
+def _name(neighbour: Neighbour) -> str:
+    return _line(neighbour["token"] if "token" in neighbour else neighbour.get("sample", {}))
 
 
-def _said(what: Any) -> str:
-    """A token or a sample in one line."""
-    text = ", ".join(f"{k}={v}" for k, v in what.items()) if isinstance(what, dict) else what
+def _line(query: str | Description) -> str:
+    """Returns a token or a sample in one line."""
+    text = query if isinstance(query, str) else ", ".join(f"{k}={v}" for k, v in query.items())
     return text.replace("\n", "↵").replace("\t", "⇥")

@@ -1,8 +1,7 @@
-"""Overrides of single settings in the dictionaries of a recipe."""
+"""Applies the overrides of single settings within the dictionaries of a recipe."""
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jsonargparse import get_loader
@@ -12,11 +11,12 @@ from unitf.errors import UserError
 
 
 def spell_out(argv: list[str]) -> list[str]:
-    """`--….init_args.augment.erase.probability 0.5` as the whole of `augment`, with that in it.
+    """Replaces an option for one setting within a dictionary by an option for the dictionary.
 
-    jsonargparse (4.53) overrides arguments of classes, but not what lies within a dictionary that
-    is such an argument. The same holds for the parts of a core, which are plain data to the parser:
-    `--model.core.feedforward.init_args.num_experts 4`.
+    `--….init_args.augment.erase.probability 0.5` becomes `--….init_args.augment={…}`, the whole
+    dictionary with this setting in it. jsonargparse (4.53) overrides arguments of classes, but not
+    what lies within a dictionary that is such an argument. The same holds for the parts of a core,
+    which are plain data to the parser: `--model.core.feedforward.init_args.num_experts 4`.
     """
     words, rest = [], list(argv)
     while rest:
@@ -33,7 +33,7 @@ def spell_out(argv: list[str]) -> list[str]:
         settings = None
         if keys and has_value:
             known = _Settings(words, key_path)
-            settings = known.part if key_path[:2] == _CORE else known.found
+            settings = known.part if key_path[:2] == _CORE else known.dictionary
         if settings is None:
             words.append(word)
             continue
@@ -52,7 +52,7 @@ def spell_out(argv: list[str]) -> list[str]:
 
 
 def _part_words(option: str, text: str) -> list[str]:
-    """The words that give a part of the core.
+    """Returns the words that set a part of the core.
 
     jsonargparse (4.53) fails where a dictionary with `class_path` replaces another one, but not
     where it replaces a name; so the name comes first.
@@ -65,8 +65,11 @@ def _part_words(option: str, text: str) -> list[str]:
 
 
 def _names_of_parts(file: Path | None) -> list[str]:
-    """The same for a file: the names of the parts that it is about to give."""
-    core: Any = {} if file is None else read_recipe(file)
+    """Returns words that set the names of the core's parts, as the parser is about to read them.
+
+    They come before the file, for the reason that `_part_words` says.
+    """
+    core: object = {} if file is None else read_recipe(file)
     for key in _CORE:
         core = core.get(key) if isinstance(core, dict) else None
     if not isinstance(core, dict):
@@ -80,7 +83,7 @@ _CORE = ["model", "core"]
 
 
 def _key_path(option: str) -> tuple[list[str], list[str]]:
-    """The argument of a class that an option is about, and the keys within it."""
+    """Returns the argument of a class that an option sets, and the keys within the argument."""
     parts = option.removeprefix("--").split(".")
     if option.startswith("--") and parts[:2] == _CORE:
         return parts[:3], parts[3:]
@@ -91,15 +94,16 @@ def _key_path(option: str) -> tuple[list[str], list[str]]:
 
 
 class _Settings:
-    """What files and words before have given for an argument of a class, the last one counts.
+    """The value of an argument of a class so far, in earlier files and words; the last one counts.
 
-    `found` is a dictionary; None: it is none, or nobody has named the class.
+    Args:
+        words: the earlier words of the command line.
+        key_path: the keys that lead to the argument.
     """
 
     def __init__(self, words: list[str], key_path: list[str]) -> None:
-        self.key_path = key_path
         self.name: str | None = None  # of the class
-        self.value: Any = None
+        self.value: object = None
         files = files_of(words)
         for number, word in enumerate(words):
             option, equals, text = word.partition("=")
@@ -116,7 +120,8 @@ class _Settings:
                 self._take_name(value)
 
     @property
-    def found(self) -> dict[Any, Any] | None:
+    def dictionary(self) -> "_Dictionary | None":
+        """A copy of the value; None: it is no dictionary, or nothing names the class."""
         if self.name is None or not isinstance(self.value, dict | None):
             return None
         if self.value is not None and "class_path" in self.value:
@@ -124,23 +129,24 @@ class _Settings:
         return deepcopy(self.value or {})
 
     @property
-    def part(self) -> dict[Any, Any]:
-        """A part of the core, of which only the name may have been given."""
+    def part(self) -> "_Dictionary":
+        """A copy of the value for a part of the core, which may be only the name of a class."""
         if isinstance(self.value, str):
             return {"class_path": self.value}
         return deepcopy(self.value) if isinstance(self.value, dict) else {}
 
-    def _take(self, value: Any, way: list[str]) -> None:
-        """Follows the way from something that is given, as far as it goes."""
-        while way:
-            if way[0] == "init_args":  # of a class
+    def _take(self, value: object, keys: list[str]) -> None:
+        """Takes what lies below these keys of a value, if they lead anywhere."""
+        while keys:
+            if keys[0] == "init_args":  # of a class
                 self._take_name(value.get("class_path") if isinstance(value, dict) else value)
-            if not isinstance(value, dict) or way[0] not in value:
+            if not isinstance(value, dict) or keys[0] not in value:
                 return
-            value, way = value[way[0]], way[1:]
+            value, keys = value[keys[0]], keys[1:]
         self.value = value
 
-    def _take_name(self, name: Any) -> None:
+    def _take_name(self, name: object) -> None:
+        """Takes the name of the class."""
         if isinstance(name, str):
             last = name.rpartition(".")[2]
             if self.name is not None and last != self.name:
@@ -148,19 +154,24 @@ class _Settings:
             self.name = last
 
 
-def _parsed(option: str, text: str) -> Any:
+_Dictionary = dict[object, object]  # as YAML has it: any value may be a key
+
+
+def _parsed(option: str, text: str) -> object:
     try:
         return get_loader("yaml")(text)  # as the parser reads it: 1e-3 is a number
     except yaml.YAMLError as error:
         raise UserError(f"{option}: {text!r} is not YAML: {' '.join(str(error).split())}") from None
 
 
-def _put(settings: dict[Any, Any], keys: list[str], value: Any, option: str) -> None:
+def _put(settings: _Dictionary, keys: list[str], value: object, option: str) -> None:
+    """Puts a value into nested dictionaries."""
     *groups, last = keys
     for key in groups:
         if settings.get(key) in (None, True, False):  # on or off, with the usual settings
             settings[key] = {}
-        settings = settings[key]
-        if not isinstance(settings, dict):
-            raise UserError(f"{option}: {key} is {settings!r}, which has no settings of its own")
+        nested = settings[key]
+        if not isinstance(nested, dict):
+            raise UserError(f"{option}: {key} is {nested!r}, which has no settings of its own")
+        settings = nested
     settings[last] = value

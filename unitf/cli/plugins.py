@@ -1,16 +1,17 @@
-"""Lists what is installed, checks a plugin, begins a package for a new one."""
+"""`unitf plugins`: lists what is installed, checks a plugin, or begins a new package."""
 
 import argparse
 import json
 import keyword
 import re
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +22,10 @@ from unitf.cli.writable import check_folder
 from unitf.errors import UserError
 from unitf.registry.kinds import KINDS
 
-MARKS = {"passed": "[green]✓[/]", "skipped": "[yellow]–[/]", "failed": "[red]✗[/]"}
+if TYPE_CHECKING:  # torch takes long to import
+    from unitf.testing import Outcome
+
+MARKS: dict[str, str] = {"passed": "[green]✓[/]", "skipped": "[yellow]–[/]", "failed": "[red]✗[/]"}
 
 
 def main(argv: list[str]) -> int:
@@ -59,7 +63,7 @@ def _plain(entry: registry.Record) -> dict[str, str]:
     return {"class_path" if key == "path" else key: getattr(entry, key) for key in keys}
 
 
-def _json(rows: list[dict[str, Any]]) -> int:
+def _json(rows: Sequence[Mapping[str, object]]) -> int:
     sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
     return 0
 
@@ -74,8 +78,8 @@ def _list(console: Console) -> int:
     console.print(table)
     for entry in registry.records():
         if entry.reason:
-            what = f"{entry.name}: " if entry.name else ""
-            line = f"broken: {entry.plugin} ({entry.owner}): {what}{entry.reason}"
+            name = f"{entry.name}: " if entry.name else ""
+            line = f"broken: {entry.plugin} ({entry.owner}): {name}{entry.reason}"
             console.print(line, style="red", markup=False, soft_wrap=True)
     return 0
 
@@ -84,7 +88,7 @@ def _list(console: Console) -> int:
 
 
 def _check(name: str, console: Console | None) -> int:
-    """Prints the outcome of each check of each class that has the name; 1 if one failed."""
+    """Prints the outcome of each check of each class of this name; returns 1 if one failed."""
     rows = []
     for entry in _named(name):
         if console is not None:
@@ -101,9 +105,9 @@ def _check(name: str, console: Console | None) -> int:
 
 
 def _named(name: str) -> list[registry.Record]:
-    """The records of a class, a plugin or a package.
+    """Returns the records of a class, a plugin or a package.
 
-    Of these, tokenizers, tasks and sources have checks.
+    Only tokenizers, tasks and sources have checks.
     """
     entries = [e for e in registry.records() if name in (e.name, e.path, e.plugin, e.package)]
     if not entries:
@@ -111,15 +115,15 @@ def _named(name: str) -> list[registry.Record]:
     return entries
 
 
-def _outcomes(entry: registry.Record) -> Any:
-    """Yields the outcome of each check of what a plugin registered."""
+def _outcomes(entry: registry.Record) -> "Iterator[Outcome]":
+    """Yields the outcome of each check of a class that a plugin registered."""
     from unitf import testing  # torch
     from unitf.testing.registered import run_class_checks
 
     reason = entry.reason
     if not reason:
         try:
-            cls: Any = registry.find(entry.kind, entry.path)
+            cls = cast(type, registry.find(entry.kind, entry.path))
         except UserError as error:
             reason = str(error)
     if reason:
@@ -133,10 +137,10 @@ def _outcomes(entry: registry.Record) -> Any:
 
 
 def _new(name: str, folder: Path) -> int:
-    """Writes the package unitf-NAME, with a toy source so that it can be trained at once."""
+    """Writes the package unitf-NAME, with a toy source, so that it can be trained at once."""
     words = {"name": name, "Name": "".join(part.capitalize() for part in name.split("_"))}
-    taken = name == "label" or keyword.iskeyword(words["Name"])  # by the template, by Python
-    if taken or not re.fullmatch("[a-z][a-z0-9_]*", name):
+    reserved = name == "label" or keyword.iskeyword(words["Name"])  # by the template, by Python
+    if reserved or not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise UserError(f"plugins new: expected a lower-case name such as ecg, found {name!r}")
     if find_spec(f"unitf_{name}") is not None:
         raise UserError(f"plugins new: a package unitf_{name} is installed; take another name")
@@ -159,7 +163,7 @@ def _new(name: str, folder: Path) -> int:
     return 0
 
 
-TEMPLATE = {  # file of the template → file of the package
+TEMPLATE: dict[str, str] = {  # file of the template → file of the package
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     "init.py": "unitf_{name}/__init__.py",

@@ -1,6 +1,7 @@
-"""What a recipe need not say, because a trained model says it."""
+"""The settings that a recipe takes over from a trained model."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import cast
 
 from unitf.checkpoints.read import as_class_paths, find_checkpoint
 from unitf.cli.recipe import configured
@@ -10,31 +11,35 @@ from unitf.loading import read_source
 class Inherited:
     """The settings of the model that `model.pretrained` or `model.core_from` names.
 
-    A run that goes on (`--ckpt_path`) has them in its checkpoint, wherever the source is by now.
+    A run that continues (`--ckpt_path`) has them in its checkpoint; its source may be gone.
+
+    Args:
+        argv: the words of the command line.
     """
 
     def __init__(self, argv: list[str]) -> None:
-        self.whole = configured(argv, "model.pretrained")
+        # the source of core, tokenizers and tasks; None: at most the core is taken over
+        self.whole: object = configured(argv, "model.pretrained")
         source = self.whole or configured(argv, "model.core_from")
         checkpoint = configured(argv, "ckpt_path")
-        self.goes_on = checkpoint is not None
-        self.configuration: dict[str, Any] = {}
+        self.goes_on: bool = checkpoint is not None
+        self.configuration: Mapping[str, object] = {}
         if source is not None:
-            found = str(find_checkpoint(checkpoint)) if self.goes_on else str(source)
-            self.configuration = read_source(found)["configuration"]
+            location = source if checkpoint is None else find_checkpoint(cast(str, checkpoint))
+            self.configuration = read_source(str(location))["configuration"]
 
-    def defaults(self) -> dict[str, Any]:
-        """For the parser: the core, each setting of which can still be given, and tokenizers."""
+    def defaults(self) -> dict[str, object]:
+        """Returns the parser's defaults: each setting of the core, and the tokenizers."""
         if not self.configuration:
             return {}
-        core = self.configuration["core"]
+        core = cast(Mapping[str, object], self.configuration["core"])
         defaults = {f"model.core.{name}": value for name, value in core.items()}
         if self.whole is not None:
             defaults["model.tokenizers"] = as_class_paths(self.configuration["tokenizers"])
         return defaults
 
-    def tasks(self) -> dict[str, Any]:
-        """For the parser, where none are given."""
+    def tasks(self) -> dict[str, object]:
+        """Returns the parser's default tasks, for a recipe that gives none."""
         if self.whole is None or not self.configuration:
             return {}
         return {"model.tasks": as_class_paths(self.configuration["tasks"])}

@@ -1,10 +1,10 @@
-"""What is checked in a recipe (YAML) before the parser sees it: syntax, and names of classes."""
+"""Checks a recipe (YAML) before the parser reads it: its syntax, and the names of classes."""
 
 import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import cast
 
 import yaml
 
@@ -19,33 +19,35 @@ _MOST_ALIASES = 100
 class _Strict(yaml.SafeLoader):
     """A safe YAML loader that refuses a key given twice, and aliases that multiply.
 
-    Whatever is wrong with a value is an error with its place.
+    An error in a value names the line.
     """
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.num_aliases = 0
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):
             self.num_aliases += 1
             if self.num_aliases > _MOST_ALIASES:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"more than {_MOST_ALIASES} aliases", self.peek_event().start_mark
                 )
-        return super().compose_node(parent, index)
+        return super().compose_node(parent, cast(int, index))  # None for a root
 
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            kind = node.tag.rpartition(":")[2]  # a date or a number that is none
+            kind = node.tag.rpartition(":")[2]  # a malformed date or number
             raise yaml.constructor.ConstructorError(
                 None, None, f"{str(node.value)[:60]!r} is no {kind} ({error})", node.start_mark
             ) from error
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, object]:
+        seen: set[Hashable] = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
             if not isinstance(name, Hashable):
@@ -61,40 +63,42 @@ class _Strict(yaml.SafeLoader):
 
 
 def check_recipes(argv: list[str]) -> None:
-    """Looks at the files that the words of a command line give with `--config`.
+    """Checks the files that a command line gives with `--config`.
 
     Raises:
         UserError: a file is missing, is not YAML, gives a key twice, or names a class that is not
-            installed; in one line, with the place and near names.
+            installed. The message is one line; it names the location and similar names.
     """
     for file in files_of(argv):
         recipe = read_recipe(file)
         for kind, row in KINDS.items():
             if row.place:
-                for place, path in _named_at(recipe, row.place.split(".")):
-                    _check_class(kind, path, f"{file}: {place}")
+                for location, path in _class_paths_at(recipe, row.place.split(".")):
+                    _check_class(kind, path, f"{file}: {location}")
 
 
 def mentioned_names(argv: list[str]) -> set[str]:
-    """All words of a command line and of its recipes that can be the name of a class."""
+    """Returns all words of a command line and its recipes that may be the name of a class."""
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in files_of(argv)]
     return set(re.findall(r"[^\W\d]\w*", " ".join([*argv, *texts])))
 
 
-def _named_at(value: Any, keys: list[str], place: str = "") -> Iterator[tuple[str, str]]:
-    """The class paths that a recipe gives below some keys, each with its place."""
+def _class_paths_at(
+    value: object, keys: list[str], location: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yields the class paths that a recipe has below some keys, each with its location."""
     if keys:
         if isinstance(value, dict):
             names = value if keys[0] == "*" else [name for name in value if name == keys[0]]
             for name in names:
-                yield from _named_at(value[name], keys[1:], f"{place}.{name}".lstrip("."))
+                yield from _class_paths_at(value[name], keys[1:], f"{location}.{name}".lstrip("."))
     elif isinstance(value, list):
         for item in value:
-            yield from _named_at(item, [], place)
+            yield from _class_paths_at(item, [], location)
     else:
         path = value.get("class_path") if isinstance(value, dict) else value
         if isinstance(path, str):
-            yield place, path
+            yield location, path
 
 
 def _check_class(kind: str, path: str, location: str) -> None:
@@ -105,20 +109,20 @@ def _check_class(kind: str, path: str, location: str) -> None:
             registry.find(kind, path)
     except UserError as error:
         hint = "; a class of your own that no package has: unitf --plugin FILE.py fit …"
-        own = "." in path or KINDS[kind].foreign
-        raise UserError(f"{location}: {error}{hint if own else ''}") from error
+        may_be_unregistered = "." in path or KINDS[kind].foreign
+        raise UserError(f"{location}: {error}{hint if may_be_unregistered else ''}") from error
 
 
 def _check_foreign(kind: str, name: str) -> None:
-    """Checks a short name where classes that nobody registered may be named as well."""
-    if "." in name:  # the parser refuses what is not allowed
+    """Checks a short name of a kind that also has classes that nobody registered."""
+    if "." in name:  # the parser checks whether the path is allowed
         return
     known = {cls.__name__ for base in KINDS[kind].bases for cls in _subclasses(resolve_name(base))}
     if name not in known:
-        near = close_names(name, known)
+        close = close_names(name, known)
         raise UserError(
             f"no {KINDS[kind].one} is called {name!r}; "
-            + (f"near: {', '.join(near)}" if near else f"known: {', '.join(sorted(known))}")
+            + (f"near: {', '.join(close)}" if close else f"known: {', '.join(sorted(known))}")
         )
 
 
@@ -128,8 +132,12 @@ def _subclasses(base: type) -> Iterator[type]:
         yield from _subclasses(cls)
 
 
-def read_recipe(file: Path) -> dict[str, Any]:
-    """The contents of a YAML file."""
+def read_recipe(file: Path) -> dict[str, object]:
+    """Reads a recipe from a YAML file.
+
+    Raises:
+        UserError: the file cannot be read, is not YAML, or is not a recipe.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -154,7 +162,7 @@ def read_recipe(file: Path) -> dict[str, Any]:
 
 
 def files_of(argv: list[str]) -> Iterator[Path]:
-    """The files that the words of a command line give with `--config`, in their order."""
+    """Yields the files that a command line gives with `--config`, in their order."""
     for index, word in enumerate(argv):
         option, equals, value = word.partition("=")
         if option not in ("--config", "-c"):
@@ -165,20 +173,23 @@ def files_of(argv: list[str]) -> Iterator[Path]:
             yield Path(argv[index + 1])
 
 
-def configured(argv: list[str], key_path: str) -> Any:
-    """What a command line gives for `model.pretrained`, say: the last of its words and files."""
-    value = None
+def configured(argv: list[str], key_path: str) -> object:
+    """Returns the value of a key such as `model.pretrained` in a command line and its recipes.
+
+    The last value counts; None if there is none.
+    """
+    value: object = None
     files = files_of(argv)
     for number, word in enumerate(argv):
         option, equals, text = word.partition("=")
         if option in ("--config", "-c"):
-            found: Any = read_recipe(next(files))
+            nested: object = read_recipe(next(files))
             for key in key_path.split("."):
-                if not isinstance(found, dict) or key not in found:
+                if not isinstance(nested, dict) or key not in nested:
                     break
-                found = found[key]
-            else:  # a later file may also say that there is none
-                value = found
+                nested = nested[key]
+            else:  # a later file may set it to null
+                value = nested
         elif option == f"--{key_path}":
             value = text if equals else argv[number + 1] if number + 1 < len(argv) else None
     return None if value in ("null", "") else value

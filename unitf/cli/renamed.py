@@ -1,11 +1,11 @@
-"""Old words in a recipe or on a command line, and what they are now."""
+"""Finds old names in a recipe or on a command line, and says the new ones."""
 
 import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 import yaml
 from jsonargparse import get_loader
@@ -21,14 +21,14 @@ from unitf.registry.arguments import annotations, classes_of
 from unitf.registry.class_names import distribution_of, with_subclasses
 from unitf.registry.class_search import locate
 
-Owners = Mapping[str, type]  # by a recipe's first key: the class that takes what stands there
+Owners = Mapping[str, type]  # first key of a recipe → the class that takes its arguments
 
 
 def refuse_old_words(argv: Sequence[str], owners: Owners) -> None:
-    """Looks at the recipes and the words of a command line.
+    """Checks the recipes and the words of a command line for old names.
 
     Raises:
-        UserError: one of them has an old word; the line says the new one.
+        UserError: one of them has an old name; the message says the new one.
     """
     words = Renamed(owners)
     for file in files_of(list(argv)):
@@ -40,17 +40,17 @@ def refuse_old_words(argv: Sequence[str], owners: Owners) -> None:
         keys = option.removeprefix("--").split(".")
         if not option.startswith("--") or keys[0] not in owners or len(keys) < 2:
             continue
-        given = text if equals else "".join(argv[number + 1 : number + 2])
-        words.recipe(_nested(keys, _parsed(given)))
+        value = text if equals else "".join(argv[number + 1 : number + 2])
+        words.recipe(_nested(keys, _parsed(value)))
         if words.lines:
             raise UserError("; ".join(f"--{line}" for line in words.lines))
 
 
 def update_file(file: Path, owners: Owners) -> list[str]:
-    """Brings a recipe that an earlier version wrote to the words of today, in its place.
+    """Replaces the old names in a recipe that an earlier version wrote; overwrites the file.
 
     Returns:
-        What was changed, a line each.
+        One line for each change.
     """
     words = Renamed(owners)
     recipe = words.recipe(read_recipe(file))
@@ -61,15 +61,19 @@ def update_file(file: Path, owners: Owners) -> list[str]:
 
 
 class Renamed:
-    """The old words of recipes; `lines` says each of them with the new word."""
+    """Replaces the old names in recipes; `lines` says each old name with the new one.
+
+    Args:
+        owners: the classes that take the arguments of a recipe's parts.
+    """
 
     def __init__(self, owners: Owners) -> None:
-        self.owners = owners
+        self.owners: Owners = owners
         self.lines: list[str] = []
-        self.named: dict[tuple[str, ...], type] = {}  # the classes that stand at these places
+        self.named: dict[tuple[str, ...], type] = {}  # location → the class named there
 
-    def recipe(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        """The recipe in the words of today."""
+    def recipe(self, recipe: Mapping[str, object]) -> dict[str, object]:
+        """Returns the recipe with the new names."""
         return {
             part: self._arguments(self.owners[part], value, (str(part),))
             if part in self.owners and isinstance(value, dict)
@@ -77,69 +81,72 @@ class Renamed:
             for part, value in recipe.items()
         }
 
-    def _arguments(self, cls: type, arguments: Any, way: tuple[str, ...]) -> Any:
+    def _arguments(self, cls: type, arguments: object, keys: tuple[str, ...]) -> object:
+        """Returns the arguments of a class with the new names; `keys` lead to them."""
         if not isinstance(arguments, dict):
             return arguments
         moved = {each.argument: each for each in moved_arguments(cls, arguments)}
-        updated: dict[str, Any] = {}
-        place = ".".join(way)
+        updated: dict[str, object] = {}
+        location = ".".join(keys)
         for key, value in arguments.items():
             name = key
-            if (found := moved.get(key)) is not None:
-                name = found.new_argument
+            if (change := moved.get(key)) is not None:
+                name = change.new_argument
                 if name != key:
-                    self.lines.append(f"{place}.{key} is now {place}.{name}")
-                if found.value is not None:
-                    self.lines.append(f"{place}.{name}: {value} is now {found.new_value}")
-                    value = found.new_value
-            updated[name] = self._value(value, (cls, name), (*way, str(key)))
+                    self.lines.append(f"{location}.{key} is now {location}.{name}")
+                if change.value is not None:
+                    self.lines.append(f"{location}.{name}: {value} is now {change.new_value}")
+                    value = change.new_value
+            updated[name] = self._value(value, (cls, name), (*keys, str(key)))
         return updated
 
-    def _value(self, value: Any, argument: tuple[type, str], way: tuple[str, ...]) -> Any:
+    def _value(self, value: object, argument: tuple[type, str], keys: tuple[str, ...]) -> object:
+        """Returns the value of an argument (its class and name) with the new names."""
         classes = classes_of(*argument)
         if isinstance(value, list):
-            return [self._value(item, argument, (*way, str(n))) for n, item in enumerate(value)]
+            return [self._value(item, argument, (*keys, str(n))) for n, item in enumerate(value)]
         if isinstance(value, str):
-            return self._class_name(value, classes, way)
+            return self._class_name(value, classes, keys)
         if not isinstance(value, dict):
             return value
         if "class_path" in value or "init_args" in value:
-            return self._object(value, classes, way)
-        if way in self.named:  # a command line may leave init_args out
-            return self._arguments(self.named[way], value, way)
+            return self._object(value, classes, keys)
+        if keys in self.named:  # a command line may leave init_args out
+            return self._arguments(self.named[keys], value, keys)
         if _is_mapping(annotations(argument[0]).get(argument[1])):
-            return {key: self._value(v, argument, (*way, str(key))) for key, v in value.items()}
+            return {key: self._value(v, argument, (*keys, str(key))) for key, v in value.items()}
         concrete = [cls for cls in classes if not inspect.isabstract(cls)]
-        return self._arguments(concrete[0], value, way) if len(concrete) == 1 else value
+        return self._arguments(concrete[0], value, keys) if len(concrete) == 1 else value
 
     def _object(
-        self, value: dict[str, Any], classes: list[type], way: tuple[str, ...]
-    ) -> dict[str, Any]:
+        self, value: Mapping[str, object], classes: list[type], keys: tuple[str, ...]
+    ) -> dict[str, object]:
+        """Returns an object (`class_path` and `init_args`) with the new names."""
         updated = dict(value)
         if isinstance(path := value.get("class_path"), str):
-            updated["class_path"] = self._class_name(path, classes, way)
-        if way in self.named and "init_args" in value:
-            inner = (*way, "init_args")
-            updated["init_args"] = self._arguments(self.named[way], value["init_args"], inner)
+            updated["class_path"] = self._class_name(path, classes, keys)
+        if keys in self.named and "init_args" in value:
+            inner = (*keys, "init_args")
+            updated["init_args"] = self._arguments(self.named[keys], value["init_args"], inner)
         return updated
 
-    def _class_name(self, path: str, classes: list[type], way: tuple[str, ...]) -> str:
-        """The name or path that a class has now."""
+    def _class_name(self, path: str, classes: list[type], keys: tuple[str, ...]) -> str:
+        """Returns the name or path that a class has now."""
         if not classes:
             return path
         kinds = [kind for cls in classes if (kind := discovery.kind_of(cls)) is not None]
         cls = _present(path, classes, kinds)
         if cls is None and (cls := _moved(path, classes, kinds)) is not None:
-            now = public_path(cls) if "." in path else cls.__name__
-            self.lines.append(f"{'.'.join(way)}: {path} is now {now}")
-            path = now
+            new_path = public_path(cls) if "." in path else cls.__name__
+            self.lines.append(f"{'.'.join(keys)}: {path} is now {new_path}")
+            path = new_path
         if cls is not None:
-            self.named[way] = cls
+            self.named[keys] = cls
         return path
 
 
 def public_path(cls: type) -> str:
-    """The shortest dotted path under which a class that was imported is found."""
+    """Returns the shortest dotted path that leads to an imported class."""
     parts = cls.__module__.split(".")
     for length in range(1, len(parts)):
         module = ".".join(parts[:length])
@@ -149,7 +156,7 @@ def public_path(cls: type) -> str:
 
 
 def _present(path: str, classes: list[type], kinds: list[str]) -> type | None:
-    """The class that a name or a path means as it stands."""
+    """Returns the class that a name or a path means today; None: there is none."""
     if "." not in path:
         for kind in kinds:
             for entry in registry.entries_of(kind):
@@ -167,7 +174,7 @@ def _present(path: str, classes: list[type], kinds: list[str]) -> type | None:
 
 
 def _moved(path: str, classes: list[type], kinds: list[str]) -> type | None:
-    """The class that was called so, or lay there, before."""
+    """Returns the class that had this name or path in an earlier version; None: there is none."""
     for kind in kinds or [None]:
         for named in _former(path, kind):
             try:
@@ -181,8 +188,8 @@ def _moved(path: str, classes: list[type], kinds: list[str]) -> type | None:
     return None
 
 
-def _former(path: str, kind: str | None) -> Iterator[dict[str, Any]]:
-    """What a name or a path may have meant in an earlier version, of whatever package."""
+def _former(path: str, kind: str | None) -> Iterator[dict[str, str]]:
+    """Yields what a name or a path may have meant in an earlier version of any package."""
     if "." in path:
         if "module" not in (named := named_by_path(path, kind)):
             yield named
@@ -193,20 +200,23 @@ def _former(path: str, kind: str | None) -> Iterator[dict[str, Any]]:
     yield {"class": path, **kinds, "file": ""}
 
 
-def _is_mapping(annotation: Any) -> bool:
+def _is_mapping(annotation: object) -> bool:
     origin = get_origin(annotation)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return True
     return any(_is_mapping(part) for part in get_args(annotation))
 
 
-def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
-    for key in reversed(keys):
-        value = {key: value}
-    return value
+def _nested(keys: Sequence[str], value: object) -> dict[str, object]:
+    """Returns a dictionary in which one or more keys lead to a value."""
+    *groups, last = keys
+    nested: dict[str, object] = {last: value}
+    for key in reversed(groups):
+        nested = {key: nested}
+    return nested
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> object:
     try:
         return get_loader("yaml")(text)
     except yaml.YAMLError:

@@ -1,4 +1,4 @@
-"""The training verbs: LightningCLI over one Learner and one DataModule."""
+"""The training verbs: a LightningCLI of one Learner and one DataModule."""
 
 import json
 import logging
@@ -6,11 +6,12 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
-from jsonargparse import ArgumentError, set_parsing_settings
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -33,17 +34,26 @@ from unitf.training.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.training.learner import Learner
 from unitf.training.parallel.end_together import EndTogether, noticing_the_others
 
-VERBS = ("fit", "validate", "test", "predict")
+VERBS: tuple[str, ...] = ("fit", "validate", "test", "predict")
 
 
 class TrainingCLI(LightningCLI):
-    """`unitf fit|validate|test|predict`: the parser, and where a run keeps its things."""
+    """Parses the arguments of `unitf fit|validate|test|predict`, and runs the verb.
+
+    Args:
+        verb: one of `VERBS`.
+        argv: the words after the verb, as `prepare` returns them.
+    """
+
+    config: Namespace
+    config_init: Namespace
+    model: Learner
+    datamodule: DataModule
+    trainer: Trainer
 
     def __init__(self, verb: str, argv: list[str]) -> None:
-        self.verb = verb
-        self.config: Any
-        self.config_init: Any
-        self.inherits_tasks = False
+        self.verb: str = verb
+        self.inherits_tasks: bool = False
         super().__init__(
             model_class=Learner,
             datamodule_class=DataModule,
@@ -54,8 +64,8 @@ class TrainingCLI(LightningCLI):
             save_config_kwargs={"save_to_log_dir": False},
             trainer_defaults={
                 "gradient_clip_val": 1.0,
-                "use_distributed_sampler": False,  # ours knows ranks and resumes
-                "enable_model_summary": False,  # Summary tells
+                "use_distributed_sampler": False,  # our sampler knows ranks and resumes
+                "enable_model_summary": False,  # the callback Summary shows one
             },
             parser_kwargs={
                 "prog": f"unitf {verb}",
@@ -66,19 +76,22 @@ class TrainingCLI(LightningCLI):
             load_from_checkpoint_support=False,
         )
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        inherited = Inherited(args)
+    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
+        """Parses the words of the command line; a trained model gives the defaults."""
+        words = cast(list[str], args)
+        inherited = Inherited(words)
         parser.set_defaults(inherited.defaults())
         try:
-            self.config = parser.parse_args(args)
+            self.config = parser.parse_args(words)
             if not self.config.model.tasks and inherited.tasks():
                 parser.set_defaults(inherited.tasks())
-                self.config = parser.parse_args(args)
+                self.config = parser.parse_args(words)
                 self.inherits_tasks = not inherited.goes_on
         except ArgumentError as error:
             raise UserError(_one_line(error)) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the arguments of the verbs."""
         parser.add_argument(
             "--out",
             type=str | None,
@@ -99,7 +112,8 @@ class TrainingCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        torch.set_flush_denormal(True)  # tiny gradients are an order slower otherwise
+        """Chooses the folder of the run, and checks the settings of the trainer."""
+        torch.set_flush_denormal(True)  # computing with denormal numbers is ten times slower
         if self.config.out is None:
             recipe = Path(str((self.config.config or ["run"])[0])).stem
             self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
@@ -111,15 +125,15 @@ class TrainingCLI(LightningCLI):
             self.config.trainer.logger = False
 
     def after_instantiate_classes(self) -> None:
+        """Gives inherited tasks what they learned from their training samples."""
         if self.inherits_tasks:
             self.model.start.load_fitted_tasks(self.model.tasks)
 
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+    def instantiate_trainer(self, **kwargs: object) -> Trainer:
+        """Makes the trainer, with the usual loggers and callbacks."""
         out = self.config.out
-        given = [type(callback) for callback in self.config_init.trainer.callbacks or []]
-        callbacks = [
-            callback for callback in self._usual_callbacks() if type(callback) not in given
-        ]
+        configured = [type(callback) for callback in self.config_init.trainer.callbacks or []]
+        callbacks = [c for c in self._usual_callbacks() if type(c) not in configured]
         if self.config_init.trainer.logger in (None, True):
             path = self.config.ckpt_path if self.verb == "fit" else None
             step = 0 if path is None else read_checkpoint(find_checkpoint(path))["global_step"]
@@ -131,18 +145,17 @@ class TrainingCLI(LightningCLI):
         return self._instantiate_trainer(trainer_config, callbacks)
 
     def _usual_callbacks(self) -> list[Callback]:
-        """What every run has, unless the YAML names a callback of the same class.
+        """Returns the callbacks of every run; the recipe may replace them, class by class.
 
-        They are not told the folder, which only the trainer knows: see `SharedFolder`.
+        They do not get the folder of the run, which only the trainer knows: see `SharedFolder`.
         """
         configured: list[Callback] = [RunReport(), Summary(test_follows=self.tests)]
         if self.config_init.trainer.enable_progress_bar in (None, True):
             configured = [Progress(), *configured]
         if self.verb == "fit" and self.keeps:
             adapters = [] if self.model.lora is None else [Adapters()]
-            # Summary says where they lie
             configured = [
-                *adapters,
+                *adapters,  # before Summary, which says where they are
                 *configured,
                 FiniteLoss(),
                 RandomState(),
@@ -155,22 +168,22 @@ class TrainingCLI(LightningCLI):
 
     @property
     def keeps(self) -> bool:
-        """Whether checkpoints are written."""
+        """Whether the run writes checkpoints."""
         return self.config_init.trainer.enable_checkpointing in (None, True)
 
     @property
     def tests(self) -> bool:
         """Whether a test of the best checkpoint follows the training."""
-        wanted = self.verb == "fit" and self.keeps and self.config.test_after_fit
-        return wanted and bool(self.datamodule.test_splits)
+        requested = self.verb == "fit" and self.keeps and self.config.test_after_fit
+        return requested and bool(self.datamodule.test_splits)
 
     def run(self) -> None:
-        """What the verb says; `fit` ends with a test of the best checkpoint."""
+        """Runs the verb; `fit` ends with a test of the best checkpoint."""
         trainer, path = self.trainer, self.config.ckpt_path
         prepare_machine(trainer, self.datamodule.num_workers)
         if path is not None:
             path = str(find_checkpoint(path))
-        elif self.verb != "fit":  # else it would measure a model that has learned nothing
+        elif self.verb != "fit":  # an untrained model is not worth measuring
             raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
         elif trainer.is_global_zero and any(Path(self.config.out, "checkpoints").glob("*.ckpt")):
             raise UserError(
@@ -196,19 +209,22 @@ class TrainingCLI(LightningCLI):
         function(self.model, datamodule=self.datamodule, verbose=False, weights_only=True)
 
     def _start_from(self, path: str | None) -> None:
-        """Names the checkpoint before the model is set up, which takes from it what was fitted."""
+        """Sets the checkpoint before the model is set up, because fitted parts are read from it."""
         self.trainer.ckpt_path = path
 
     def _predict(self) -> None:
         """Writes a line of JSON for each sample and task."""
-        found: Any = self.trainer.predict(self.model, datamodule=self.datamodule, weights_only=True)
-        if found is None:
+        results = cast(
+            Sequence[object] | None,
+            self.trainer.predict(self.model, datamodule=self.datamodule, weights_only=True),
+        )
+        if results is None:
             raise UserError(
                 f"predict: found no predictions with strategy {self.config.trainer.strategy} and "
                 f"limit_predict_batches {self.config.trainer.limit_predict_batches}, expected a "
                 "strategy that gives them back (ddp) and a batch or more"
             )
-        predictions = of_all_processes(self.trainer, found)
+        predictions = of_all_processes(self.trainer, results)
         if not self.trainer.is_global_zero:
             return
         lines = [json.dumps(line, ensure_ascii=False) for line in predictions]
@@ -218,7 +234,7 @@ class TrainingCLI(LightningCLI):
         sys.stdout.write(f"{len(lines)} predictions: {file}\n")
 
 
-_DESCRIPTIONS = {
+_DESCRIPTIONS = {  # of the verbs, for `--help`
     "fit": "Train a model, and test the best checkpoint.",
     "validate": "Measure a checkpoint on the validation split.",
     "test": "Measure a checkpoint on the test splits.",
@@ -233,7 +249,10 @@ _FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a
 
 
 def _one_line(error: Exception) -> str:
-    """What the parser says; of a class that can't be had only that, without the types tried."""
+    """Returns a parser's error in one line.
+
+    For a class that cannot be imported it says only that, not which types were tried.
+    """
     line = " ".join(str(error).split())
     key = re.match(r'Parser key "([\w.]+)": ', line)
     if key and (denied := re.search(r"Importing '([^']+)' is not allowed", line)):
@@ -248,50 +267,51 @@ def _one_line(error: Exception) -> str:
 
 
 def _quieten() -> None:
-    """Leaves out what Lightning tells of itself; warnings that a user can act on stay."""
+    """Hides Lightning's messages, except warnings that a user can act on."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-    advices = (
+    hidden = (
         ".*does not have many workers.*",
         ".*smaller than the logging interval.*",
         "Be aware that when using `ckpt_path`.*",
-        "It is recommended to use `self.log.*sync_dist=True.*",  # our figures are global already
+        "It is recommended to use `self.log.*sync_dist=True.*",  # our metrics are global already
     )
-    for advice in advices:
-        warnings.filterwarnings("ignore", message=advice)
+    for message in hidden:
+        warnings.filterwarnings("ignore", message=message)
 
 
 def _resume(argv: list[str]) -> list[str]:
-    """`--resume DIR` as the configuration, the folder and the last checkpoint of that run."""
+    """Replaces `--resume DIR` by options for that run's recipe, folder and last checkpoint."""
     if "--resume" not in argv:
         return argv
-    at = argv.index("--resume")
-    if at + 1 >= len(argv):
+    index = argv.index("--resume")
+    if index + 1 >= len(argv):
         raise UserError("--resume: expected the folder of a run")
-    folder = Path(argv[at + 1])
+    folder = Path(argv[index + 1])
     last = folder / "checkpoints" / "last.ckpt"
     for file in (folder / "config.yaml", last):
         if not file.is_file():
             raise UserError(f"--resume {folder}: {file} is not there, so it cannot go on")
     if lines := update_file(folder / "config.yaml", _OWNERS):
         sys.stderr.write(f"unitf: {folder / 'config.yaml'}: {'; '.join(lines)}\n")
-    begin = ["--config", str(folder / "config.yaml")]
-    return [*begin, *argv[:at], *argv[at + 2 :], "--out", str(folder), "--ckpt_path", str(last)]
+    recipe = ["--config", str(folder / "config.yaml")]
+    others = [*argv[:index], *argv[index + 2 :]]
+    return [*recipe, *others, "--out", str(folder), "--ckpt_path", str(last)]
 
 
 _BY_NAME = ("augmentations", "callbacks", "loggers", "optimizers", "schedules")
 
 
 def prepare(argv: list[str]) -> list[str]:
-    """Arguments for the parser; the plugins' names are known before it reads them."""
+    """Prepares the words of a command line for the parser, and registers the classes they name."""
     _quieten()
     for kind in ("tokenizers", "tasks", "sources"):
         registry.resolve_all(kind)
-    # what a recipe names is imported only if it is ours, a plugin's, or of these
-    own = sorted(registry.modules() | set(_FOREIGN))
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=own)
+    # a recipe may name only classes of unitf, of plugins and of _FOREIGN: importing runs code
+    allowed = sorted(registry.modules() | set(_FOREIGN))
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
     argv = _resume(argv)
     refuse_old_words(argv, _OWNERS)
     check_recipes(argv)

@@ -1,4 +1,4 @@
-"""What `unitf inspect` and `unitf bench` share: a recipe, prepared as `fit` does, untrained."""
+"""Prepares a recipe as `fit` does, without training it, for `unitf inspect` and `unitf bench`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from unitf.errors import UserError
 from unitf.training.callbacks.prepared import run_prepared
 
 Result = TypeVar("Result")
-_ALONE = {  # what a run does beside its steps, and in other processes
+_STEPS_ONLY = {  # turns off all that a run does beside its steps, and other processes
     "logger": False,
     "callbacks": None,
     "strategy": "auto",
@@ -27,7 +27,7 @@ _ALONE = {  # what a run does beside its steps, and in other processes
 
 
 class RecipeCLI(TrainingCLI):
-    """The arguments of `unitf fit`, and a trainer with neither loggers nor callbacks."""
+    """Takes the arguments of `unitf fit`; its trainer has neither loggers nor callbacks."""
 
     def __init__(self, verb: str, argv: list[str]) -> None:
         if not any(word.partition("=")[0] in ("--config", "-c") for word in argv):
@@ -35,20 +35,22 @@ class RecipeCLI(TrainingCLI):
         super().__init__(verb, prepare(argv))
 
     def before_instantiate_classes(self) -> None:
+        """Changes the settings of the trainer."""
         torch.set_flush_denormal(True)
         warn_of_emulation(self.config.trainer)
-        for name, value in _ALONE.items():
+        for name, value in _STEPS_ONLY.items():
             self.config.trainer[name] = value
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
+        """Makes the trainer, without the usual callbacks."""
         return self._instantiate_trainer({**self.config_init.trainer, **kwargs}, [])
 
     def run_prepared(self, function: Callable[[], Result]) -> Result:
-        """What a function gives, when all is ready to be trained."""
+        """Calls a function when all is ready for training, and returns its result."""
         prepare_machine(self.trainer, self.datamodule.num_workers)
         return run_prepared(self.trainer, self.model, self.datamodule, function)
 
     @property
     def recipe(self) -> str:
-        """Its name."""
+        """The name of the recipe: that of its file."""
         return Path(str(self.config.config[-1])).stem

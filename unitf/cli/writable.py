@@ -1,4 +1,4 @@
-"""Whether what a verb makes can be written, before the verb takes its time."""
+"""Checks that the results of a verb can be written, before the verb does its work."""
 
 import os
 import tempfile
@@ -8,14 +8,14 @@ from unitf.errors import UserError
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Raises a UserError if no file can be written there."""
+    """Raises a UserError if no file can be written at this path."""
     if os.path.isdir(path):  # noqa: PTH112 (Path raises where a name is too long)
         raise UserError(f"{option} {path}: expected a file, found a folder")
     _try(option, path, path.absolute().parent)
 
 
 def check_folder(option: str, path: Path) -> None:
-    """Raises a UserError if no folder can be made there, or nothing be written in it."""
+    """Raises a UserError if this folder cannot be made, or no file can be written in it."""
     if os.path.isfile(path):  # noqa: PTH113
         raise UserError(f"{option} {path}: expected a folder, found a file")
     _try(option, path, path.absolute())
@@ -23,8 +23,8 @@ def check_folder(option: str, path: Path) -> None:
 
 def _try(option: str, path: Path, folder: Path) -> None:
     try:
-        there = next(p for p in (folder, *folder.parents) if p.exists())
-        with tempfile.TemporaryFile(dir=there):  # what the file system allows, it alone knows
+        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        with tempfile.TemporaryFile(dir=existing):  # only a try shows what the system allows
             pass
     except OSError as error:
         raise UserError(f"{option} {path}: nothing can be written there: {error}") from error

@@ -42,7 +42,7 @@ def unpacked(text, shape):
 )
 def test_its_numbers_are_the_rows(tmp_path, learner, sample):
     attended, page = written(tmp_path, learner, sample)
-    shown = {looks["name"]: looks for looks in data_of(page)["looks"]}
+    shown = {each["name"]: each for each in data_of(page)["maps"]}
     expected = [*attended.maps, *([attended.alignment] if attended.alignment else [])]
     assert shown.keys() == {looks.name for looks in expected}
     for looks in expected:
@@ -54,17 +54,17 @@ def test_its_numbers_are_the_rows(tmp_path, learner, sample):
         for side, real, count in zip(
             sides, (looks.queries, looks.keys), found["shape"][2:], strict=True
         ):
-            assert sorted(place for part in side for place in part["places"]) == [*range(count)]
+            assert sorted(index for part in side for index in part["columns"]) == [*range(count)]
             assert [part["names"] for part in side] == [part.names for part in real]
             for part in side:
-                assert len(part.get("boxes", part["places"])) == len(part["places"])
+                assert len(part.get("boxes", part["columns"])) == len(part["columns"])
 
 
 def test_it_loads_nothing_from_elsewhere(tmp_path):
     _, page = written(tmp_path, reader(), {"text": "abc", "picture": PICTURE})
     assert not re.findall(r"\b(?:src|url|import|fetch|link)\b\s*[=(\"']", page)
     assert not re.findall(r"(?:https?:)?//[\w.]+\.\w+", page.replace(NAMESPACE, ""))
-    assert data_of(page)["looks"][0]["queries"][1]["picture"].startswith("data:image/png;base64,")
+    assert data_of(page)["maps"][0]["queries"][1]["picture"].startswith("data:image/png;base64,")
 
 
 def test_words_cannot_break_out_of_it(tmp_path):
@@ -78,4 +78,4 @@ def test_words_cannot_break_out_of_it(tmp_path):
     for tag in ("<b>", "<i>", "</script>", "<script"):
         assert page.count(tag) == plain.count(tag) + (tag == "<b>")  # inside the data, as text
     assert "&lt;i&gt;{{data}}&lt;/i&gt; &amp; more" in page
-    assert data_of(page)["looks"][0]["queries"][0]["names"] == names[:2]
+    assert data_of(page)["maps"][0]["queries"][0]["names"] == names[:2]

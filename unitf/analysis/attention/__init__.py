@@ -1,4 +1,4 @@
-"""Attending: what a model looks at in a sample, as numbers, pictures and a page."""
+"""Shows what a model attends to in a sample, as numbers, pictures and a page."""
 
 from unitf.analysis.attention.maps import AttentionMap, SampleAttention, attend
 

@@ -1,8 +1,8 @@
-"""Pictures of what a model looks at: over words, over pictures, between words, between columns."""
+"""Draws attention: over words, over pictures, between words, and between columns."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -12,30 +12,34 @@ from unitf.analysis.attention.panels import draw_matrix, draw_picture, draw_tabl
 from unitf.analysis.attention.token_groups import LEARNED, Side, TokenGroup
 from unitf.checkpoints.atomic import replacing
 
-MOST_WORDS = 80  # on the axes of a picture
-MOST_PANELS = 48
-MIXED = "modalities"
+if TYPE_CHECKING:  # matplotlib takes long to import
+    from matplotlib.figure import Figure
+
+MOST_WORDS: int = 80  # on the axes of a picture
+MOST_PANELS: int = 48
+MIXED: str = "modalities"
 
 
 class HeadView(NamedTuple):
-    """Rows to be drawn, and of what they are."""
+    """The attention weights of one panel, and its title."""
 
     title: str
     rows: Float[np.ndarray, "Lq Lk"]
 
 
 class Choice(NamedTuple):
-    """Whether each layer and each head has a panel of its own, or rollout stands for all."""
+    """Which panels are drawn: one for each layer, for each head, or the rollout of all layers."""
 
     layers: bool = False
     heads: bool = False
     rollout: bool = False
 
     def views(self, attention_map: AttentionMap) -> list[HeadView]:
-        """What is not told apart is averaged."""
+        """Returns the weights of each panel; layers and heads without panels are averaged."""
         if self.rollout:
             return [HeadView("rollout over all layers", attention_map.rollout.numpy())]
-        rows, made = attention_map.rows.numpy(), []
+        rows = attention_map.rows.numpy()
+        views: list[HeadView] = []
         for layer_index in range(len(attention_map.layers)) if self.layers else [slice(None)]:
             for number in range(len(attention_map.heads)) if self.heads else [slice(None)]:
                 titles = (
@@ -44,21 +48,25 @@ class Choice(NamedTuple):
                     else []
                 )
                 titles += [f"head {attention_map.heads[number]}"] if isinstance(number, int) else []
-                some = (
+                chosen = (
                     rows[layer_index, number]
                     if titles[1:]
                     else rows[layer_index][..., number, :, :]
                 )
                 title = ", ".join(titles) or "mean of layers and heads"
-                made.append(HeadView(title, some.reshape(-1, *some.shape[-2:]).mean(0)))
-        return made
+                views.append(HeadView(title, chosen.reshape(-1, *chosen.shape[-2:]).mean(0)))
+        return views
 
 
 def draw(folder: Path, sample_attention: SampleAttention, choice: Choice) -> list[Path]:
-    """All pictures of a sample; gives those that were written.
+    """Draws all pictures of a sample.
 
-    alignment.png of a task that writes; else for each column what the sample as a whole looks at
-    in it, and for words <column>_pairs.png; modalities.png where there are several columns.
+    A task that generates has alignment.png. Another task has, for each column, a picture of what
+    the sample as a whole attends to, and <column>_pairs.png for words. With several columns there
+    is also modalities.png.
+
+    Returns:
+        The files that were written.
     """
     written: list[Path] = []
     if sample_attention.alignment is not None:
@@ -75,8 +83,11 @@ def draw(folder: Path, sample_attention: SampleAttention, choice: Choice) -> lis
 
 
 def reader(rows: Float[np.ndarray, "Lq Lk"], queries: Side) -> Float[np.ndarray, " Lk"]:
-    """What a sequence as a whole looks at: as its last token, where that alone sees all that came
-    before, else as its learned first one (a class token), else all tokens on average."""
+    """Returns the attention weights of a sequence as a whole.
+
+    They are those of its last token in causal attention, else those of a learned first column (a
+    class token), else the mean over all tokens.
+    """
     if len(rows) > 1 and not np.triu(rows, 1).any():
         return rows[-1]
     learned = [part for part in queries if part.name == LEARNED and part.column_indices[0] == 0]
@@ -84,9 +95,13 @@ def reader(rows: Float[np.ndarray, "Lq Lk"], queries: Side) -> Float[np.ndarray,
 
 
 def _draw_alignment(folder: Path, attention_map: AttentionMap, choice: Choice) -> list[Path]:
-    """Words against words; where the source is a picture, a panel for each word."""
+    """Draws the words of the target against those of the source.
+
+    A source that is a picture has a panel for each word of the target.
+    """
     views = choice.views(attention_map)
-    written, target = [], attention_map.queries[0]
+    written: list[Path] = []
+    target = attention_map.queries[0]
     words = [part for part in attention_map.keys if part.canvas is None]
     if words and len(target.names) <= MOST_WORDS:
         column_indices = [column_index for part in words for column_index in part.column_indices]
@@ -107,7 +122,9 @@ def _draw_alignment(folder: Path, attention_map: AttentionMap, choice: Choice) -
 
 
 def _draw_columns(folder: Path, attention_map: AttentionMap, choice: Choice) -> list[Path]:
-    views, written = choice.views(attention_map)[:MOST_PANELS], []
+    """Draws for each column what the sample as a whole attends to, and words against words."""
+    views = choice.views(attention_map)[:MOST_PANELS]
+    written: list[Path] = []
     for part in attention_map.keys:
         if part.name == LEARNED:
             continue
@@ -117,13 +134,14 @@ def _draw_columns(folder: Path, attention_map: AttentionMap, choice: Choice) -> 
         figure = draw_words(part, panels) if part.canvas is None else draw_picture(part, panels)
         written.append(_save(folder / f"{part.name}.png", figure))
         if part.canvas is None and 1 < len(part.names) <= MOST_WORDS:
-            own = [(v.title, v.rows[part.column_indices][:, part.column_indices]) for v in views]
-            figure = draw_matrix(own, part.names, part.names, "looked at", "looks")
+            pairs = [(v.title, v.rows[part.column_indices][:, part.column_indices]) for v in views]
+            figure = draw_matrix(pairs, part.names, part.names, "looked at", "looks")
             written.append(_save(folder / f"{part.name}_pairs.png", figure))
     return written
 
 
 def _draw_modalities(path: Path, attention_map: AttentionMap, choice: Choice) -> Path:
+    """Draws how much each column of the sample attends to each column."""
     panels = [
         (v.title, weights_between(v.rows, attention_map.queries, attention_map.keys))
         for v in choice.views(attention_map)
@@ -135,13 +153,13 @@ def _draw_modalities(path: Path, attention_map: AttentionMap, choice: Choice) ->
 def weights_between(
     rows: Float[np.ndarray, "Lq Lk"], queries: Sequence[TokenGroup], keys: Sequence[TokenGroup]
 ) -> Float[np.ndarray, "A B"]:
-    """Of the tokens of each column the share of their looks that goes to each column."""
+    """Returns how much of the attention of each group's tokens goes to each group (0 to 1)."""
     return np.array(
         [[rows[q.column_indices][:, k.column_indices].sum(1).mean() for k in keys] for q in queries]
     )
 
 
-def _save(path: Path, figure: Any) -> Path:
+def _save(path: Path, figure: "Figure") -> Path:
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=110, facecolor="white")
     return path

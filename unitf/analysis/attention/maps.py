@@ -1,9 +1,8 @@
-"""Looks: which tokens of a sample look at which, in a model's layers and heads."""
+"""Computes which tokens of a sample attend to which, in a model's layers and heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,19 +20,25 @@ from unitf.core.recorder import (
 from unitf.data.encoder import Encoder
 from unitf.errors import SampleError, UserError
 from unitf.inference import evaluating
+from unitf.model import Model
 from unitf.tasks.task import Task
 
-CROSSING = "target at source"
-MOST = 20_000_000  # weights that a picture or a page can hold
+CROSSING: str = "target at source"
+MOST: int = 20_000_000  # weights that a picture or a page can hold
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """One attention: its tokens, and how much each looks at each.
+    """The weights of one attention: how much each query attends to each key.
 
     Args:
-        layers: the numbers of those that `rows` are of; `heads` likewise.
-        rollout: the same over all layers up to the last, whichever were chosen.
+        name: which attention it is.
+        queries: the tokens that attend.
+        keys: the tokens that are attended to.
+        layers: the numbers of the layers in `rows`, from 0.
+        heads: the numbers of the heads in `rows`, from 0.
+        rows: the weights; each row sums to 1.
+        rollout: the weights over all layers (attention rollout), whichever were chosen.
     """
 
     name: str
@@ -45,7 +50,7 @@ class AttentionMap:
     rollout: Float[Tensor, "Lq Lk"]
 
     def among(self, name: str, queries: Side, keys: Side) -> "AttentionMap":
-        """What some of the queries make of some of the keys."""
+        """Returns the map between some of the queries and some of the keys."""
         chosen = [
             [column_index for part in side for column_index in part.column_indices]
             for side in (queries, keys)
@@ -62,12 +67,13 @@ class AttentionMap:
 
 @dataclass(frozen=True, eq=False)
 class SampleAttention:
-    """All that a model looked at in one sample.
+    """All attention of a model in one sample.
 
     Args:
-        task: the name of the one that the sample was for.
-        alignment: of a task that writes: at which tokens of the source it looked for each that it
-            wrote.
+        task: the name of the task that read the sample.
+        maps: one for each kind of attention.
+        alignment: of a task that generates: how much each token that it wrote attends to each
+            token of the source.
     """
 
     task: str
@@ -77,53 +83,56 @@ class SampleAttention:
 
 @torch.inference_mode()
 def attend(
-    learner: Any,
+    model: Model,
     sample: Sample,
     task: str | None = None,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
 ) -> SampleAttention:
-    """What a Learner looks at in a raw sample.
+    """Computes what a model attends to in a raw sample.
 
     Args:
-        task: its name; None: the first that takes the sample.
-        layers: from 0; None: all. `heads` likewise.
+        model: the model.
+        sample: its raw values, by column.
+        task: the name of a task; None: the first that accepts the sample.
+        layers: numbers of layers, from 0; None: all.
+        heads: numbers of heads, from 0; None: all.
 
     Raises:
-        UserError: there is no such task, layer or head, or nothing to see.
+        UserError: there is no such task, layer or head, or the core has no attention.
     """
-    name = _choose_task(learner, sample, task)
-    chosen: Task = learner.tasks[name]
-    encode = Encoder(learner.tokenizers, {name: chosen}, labelled=False)
-    whole = completed(learner, name, sample)
+    name = _choose_task(model, sample, task)
+    chosen: Task = model.tasks[name]
+    encode = Encoder(model.tokenizers, {name: chosen}, labelled=False)
+    with_target = completed(model, name, sample)
     try:
-        batch = encode([encode.item(0, whole)]).to(learner.device)
+        batch = encode([encode.item(0, with_target)]).to(model.device)
     except SampleError as error:
-        if whole is sample:
+        if with_target is sample:
             raise
-        raise UserError(  # what it wrote need not be what a tokenizer makes of its text
+        raise UserError(  # a tokenizer may refuse a text that the task generates
             f"task {name}: what it writes for this sample cannot be read again, give "
             f"{chosen.target}=… beside it ({error})"
         ) from error
-    with evaluating(learner), recording_attention(learner.core) as recorders:
-        learner.columns(batch)
+    with evaluating(model), recording_attention(model.core) as recorders:
+        model.columns(batch)
         task_batch = batch.task_batches[name]
-        own, memory, prefix = label(chosen, task_batch, dict(learner.tokenizers.items()))
-    attention_map = _looks(recorders, own, memory, layers, heads)
-    if not attention_map:
+        tokens, memory, prefix = label(chosen, task_batch, dict(model.tokenizers.items()))
+    maps = _maps(recorders, tokens, memory, layers, heads)
+    if not maps:
         raise UserError(f"task {name}: its core has no attention to show")
-    last = attention_map[-1]  # a target's look at its source, unless its layers were not chosen
+    last = maps[-1]  # of the target at its source, if its layers were chosen
     if task_batch.sequence is None or (memory is not None and last.name != CROSSING):
-        return SampleAttention(name, attention_map)
-    return SampleAttention(name, attention_map, _align(learner, chosen, task_batch, last, prefix))
+        return SampleAttention(name, maps)
+    return SampleAttention(name, maps, _align(model, chosen, task_batch, last, prefix))
 
 
-def completed(learner: Any, name: str, sample: Sample) -> Sample:
-    """The sample with a target to align with its source: its own, or what the task writes."""
-    task = learner.tasks[name]
+def completed(model: Model, name: str, sample: Sample) -> Sample:
+    """Returns the sample with a target: its own, or the one that the task generates."""
+    task = model.tasks[name]
     if task.target_tokenizer is None or sample.get(task.target) is not None:
         return sample
-    [written] = learner.generate([sample], task=name)
+    [written] = model.generate([sample], task=name)
     target = written["text"] if "text" in written else written["value"]
     if isinstance(target, str) and not target:
         raise UserError(
@@ -133,47 +142,48 @@ def completed(learner: Any, name: str, sample: Sample) -> Sample:
     return {**sample, task.target: target}
 
 
-def _choose_task(learner: Any, sample: Sample, name: str | None) -> str:
-    if name is not None and name not in learner.tasks:
-        raise UserError(f"there is no task {name!r}, expected one of {', '.join(learner.tasks)}")
-    names = list(learner.tasks) if name is None else [name]
-    for one in names:
-        if learner.tasks[one].accepts(sample, labelled=False):
-            return one
-    there = ", ".join(column for column, value in sample.items() if value is not None)
-    raise UserError(f"no task takes a sample of {there or 'no column'}: {', '.join(names)}")
+def _choose_task(model: Model, sample: Sample, name: str | None) -> str:
+    """Returns the name of the first task that accepts the sample."""
+    if name is not None and name not in model.tasks:
+        raise UserError(f"there is no task {name!r}, expected one of {', '.join(model.tasks)}")
+    names = list(model.tasks) if name is None else [name]
+    for candidate in names:
+        if model.tasks[candidate].accepts(sample, labelled=False):
+            return candidate
+    columns = ", ".join(column for column, value in sample.items() if value is not None)
+    raise UserError(f"no task takes a sample of {columns or 'no column'}: {', '.join(names)}")
 
 
-def _looks(
+def _maps(
     recorders: Sequence[AttentionRecorder],
-    own: Side,
+    tokens: Side,
     memory: Side | None,
     layers: Sequence[int] | None,
     heads: Sequence[int] | None,
 ) -> list[AttentionMap]:
-    """Of every attention that took place; that of a target at its source is the last."""
-    seen = [recorder for recorder in recorders if recorder.kinds()]
-    deepest = max((recorder.depth for recorder in seen), default=0)
+    """Returns a map of every attention that took place; cross-attention is the last."""
+    used = [recorder for recorder in recorders if recorder.kinds()]
+    deepest = max((recorder.depth for recorder in used), default=0)
     for number in layers or ():
         if not 0 <= number < deepest:
             raise UserError(f"there is no layer {number}, expected 0 to {deepest - 1}")
-    made = _Maker(layers, heads)
+    make_map = _MapMaker(layers, heads)
     if memory is None:
-        maps = [made("self-attention", recorder, "self", own, own) for recorder in seen]
+        maps = [make_map("self-attention", recorder, "self", tokens, tokens) for recorder in used]
     else:
         encoder, decoder = recorders
         maps = [
-            made("source at source", encoder, "self", memory, memory),
-            made("target at target", decoder, "self", own, own),
+            make_map("source at source", encoder, "self", memory, memory),
+            make_map("target at target", decoder, "self", tokens, tokens),
         ]
-        rolled = rollout(_every(encoder, "self"))
-        maps.append(made(CROSSING, decoder, "cross", own, memory, rolled))
+        encoder_rollout = rollout(_mean_rows(encoder, "self"))
+        maps.append(make_map(CROSSING, decoder, "cross", tokens, memory, encoder_rollout))
     return [attention_map for attention_map in maps if attention_map is not None]
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """Makes Looks of the chosen layers and heads."""
+class _MapMaker:
+    """Makes maps of the chosen layers and heads."""
 
     layers: Sequence[int] | None
     heads: Sequence[int] | None
@@ -187,40 +197,47 @@ class _Maker:
         keys: Side,
         memory: Tensor | None = None,
     ) -> AttentionMap | None:
+        """Returns the map of one attention; None: it has none of the chosen layers.
+
+        Args:
+            memory: the rollout of the encoder, for cross-attention.
+        """
         layers = [n for n in range(recorder.depth) if self.layers is None or n in self.layers]
         if not layers:
             return None
-        most, looking, looked_at = recorder.shape(layers[0], kind=kind)
-        heads = list(range(most)) if self.heads is None else list(self.heads)
+        num_heads, num_queries, num_keys = recorder.shape(layers[0], kind=kind)
+        heads = list(range(num_heads)) if self.heads is None else list(self.heads)
         for number in heads:
-            if not 0 <= number < most:
-                raise UserError(f"there is no head {number}, expected 0 to {most - 1}")
-        count = len(layers) * len(heads) * looking * looked_at
+            if not 0 <= number < num_heads:
+                raise UserError(f"there is no head {number}, expected 0 to {num_heads - 1}")
+        count = len(layers) * len(heads) * num_queries * num_keys
         if count > MOST:
             raise UserError(
-                f"{name}: {len(layers)} layers of {len(heads)} heads over {looking} × "
-                f"{looked_at} tokens are too much to show, expected a choice of both"
+                f"{name}: {len(layers)} layers of {len(heads)} heads over {num_queries} × "
+                f"{num_keys} tokens are too much to show, expected a choice of both"
             )
         rows = torch.stack([recorder.rows(n, kind=kind)[heads] for n in layers]).cpu()
         if memory is None:
-            rolled = rollout(_every(recorder, kind))
+            rolled_out = rollout(_mean_rows(recorder, kind))
         else:
-            rolled = rollout_across(_every(recorder, "self"), _every(recorder, "cross"), memory)
-        return AttentionMap(name, queries, keys, layers, heads, rows, rolled.cpu())
+            own_rows, cross_rows = _mean_rows(recorder, "self"), _mean_rows(recorder, "cross")
+            rolled_out = rollout_across(own_rows, cross_rows, memory)
+        return AttentionMap(name, queries, keys, layers, heads, rows, rolled_out.cpu())
 
 
-def _every(recorder: AttentionRecorder, kind: AttentionKind) -> list[Tensor]:
+def _mean_rows(recorder: AttentionRecorder, kind: AttentionKind) -> list[Tensor]:
+    """Returns the weights of each layer, averaged over heads."""
     return [
         recorder.rows(number, kind=kind).mean(0, keepdim=True) for number in range(recorder.depth)
     ]
 
 
 def _align(
-    learner: Any, task: Task, batch: TaskBatch, attention_map: AttentionMap, prefix: int
+    model: Model, task: Task, batch: TaskBatch, attention_map: AttentionMap, prefix: int
 ) -> AttentionMap:
-    """The rows of the columns that predict a token of the target, over the source alone."""
+    """Returns the rows of the columns that predict the target, for the keys of the source."""
     assert batch.sequence is not None and task.target is not None
-    names = names_of(learner.tokenizers[task.target_tokenizer], batch.sequence)
+    names = names_of(model.tokenizers[task.target_tokenizer], batch.sequence)
     written = TokenGroup(task.target, [prefix + n for n in range(len(names))], names)
     source = attention_map.keys
     if prefix:  # source and target are one sequence
@@ -237,7 +254,7 @@ def _align(
 
 
 def _renumbered(side: Side) -> Side:
-    """The parts, as if their tokens were all that there are."""
+    """Returns the groups with new column indices, as if the sequence had no other tokens."""
     first = accumulate((len(part.column_indices) for part in side), initial=0)
     return [
         replace(part, column_indices=list(range(begin, begin + len(part.column_indices))))

@@ -1,8 +1,8 @@
-"""Panels: the figures that attention is drawn as, by matplotlib."""
+"""Draws the panels of attention, with matplotlib."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -10,16 +10,20 @@ from jaxtyping import Float, UInt8
 from unitf.analysis.attention.token_groups import TokenGroup
 from unitf.tokenizer.canvas import Canvas
 
-Panel = tuple[str, Float[np.ndarray, " N"]]
-Square = tuple[str, Float[np.ndarray, "Lq Lk"]]
-HEAT = (0.95, 0.36, 0.0)  # over a grey picture
-LINE = 76  # characters of a line of words
+if TYPE_CHECKING:  # matplotlib takes long to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Panel = tuple[str, Float[np.ndarray, " N"]]  # title, and a weight for each token
+Square = tuple[str, Float[np.ndarray, "Lq Lk"]]  # title, and a weight for each pair
+HEAT: tuple[float, float, float] = (0.95, 0.36, 0.0)  # over a grey picture
+LINE: int = 76  # characters in a line of words
 
 
 def draw_matrix(
     panels: Sequence[Square], rows: Sequence[str], columns: Sequence[str], across: str, down: str
-) -> Any:
-    """Words against words, each panel in a shade from nothing to its largest weight."""
+) -> "Figure":
+    """Draws words against words; each panel is shaded from 0 to its largest weight."""
     width, height = (0.26 * len(names) + 1.4 for names in (columns, rows))
     figure, grid = _figure(len(panels), width, height)
     for axes, (title, weights) in zip(grid, panels, strict=False):
@@ -36,24 +40,24 @@ def draw_matrix(
     return figure
 
 
-def draw_picture(part: TokenGroup, panels: Sequence[Panel]) -> Any:
-    """The picture that a column's tokens are parts of, and beside it in grey under their heat."""
+def draw_picture(part: TokenGroup, panels: Sequence[Panel]) -> "Figure":
+    """Draws the picture that tokens are parts of, and again in grey under the weights."""
     canvas = part.canvas
     assert canvas is not None
     height, width = canvas.pixels.shape[:2]
     wide = width > 2 * height
-    stretches = any(canvas.axes)  # both ways mean different things, as in a spectrogram
+    stretches = any(canvas.axes)  # the axes have different units, as in a spectrogram
     tall = 0.75 if stretches else min(height / width, 2)
     size = (7.0, 2.6) if wide else (3.0, 3.0 * tall + 0.4)
     figure, grid = _figure(1 + len(panels), *size, columns=1 if wide else None)
     stretches |= max(height, width) > 2 * min(height, width)
-    look = {"aspect": "auto" if stretches else "equal"}
-    look["interpolation"] = "nearest" if max(height, width) < 128 else "antialiased"
-    _show(grid[0], canvas.pixels, look)
+    aspect: Literal["auto", "equal"] = "auto" if stretches else "equal"
+    interpolation = "nearest" if max(height, width) < 128 else "antialiased"
+    _show(grid[0], canvas.pixels, aspect, interpolation)
     grid[0].set_title(_plain(part.name), loc="left", fontsize=10, fontweight="bold")
     for axes, (title, weights) in zip(grid[1:], panels, strict=True):
-        _show(axes, grey(canvas.pixels), look)
-        axes.imshow(overlay(canvas, weights), **{**look, "interpolation": "nearest"})
+        _show(axes, grey(canvas.pixels), aspect, interpolation)
+        axes.imshow(overlay(canvas, weights), aspect=aspect, interpolation="nearest")
         axes.set_title(_plain(title), loc="left", fontsize=10, fontweight="bold")
         label = f"{weights.min():.2g} to {weights.max():.2g}"
         axes.set_xlabel(label, loc="right", color="#6b7280", fontsize=8)
@@ -66,42 +70,47 @@ def draw_picture(part: TokenGroup, panels: Sequence[Panel]) -> Any:
     return figure
 
 
-def _show(axes: Any, pixels: np.ndarray, look: dict[str, str]) -> None:
-    shades = {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.ndim == 2 else {}
-    axes.imshow(pixels, **look, **shades)
+def _show(
+    axes: "Axes", pixels: np.ndarray, aspect: Literal["auto", "equal"], interpolation: str
+) -> None:
+    if pixels.ndim == 2:
+        axes.imshow(
+            pixels, aspect=aspect, interpolation=interpolation, cmap="gray", vmin=0, vmax=255
+        )
+    else:
+        axes.imshow(pixels, aspect=aspect, interpolation=interpolation)
 
 
 def grey(pixels: UInt8[np.ndarray, "H W *C"]) -> UInt8[np.ndarray, "H W"]:
-    """A picture without its colours."""
+    """Returns a picture in grey."""
     if pixels.ndim == 2:
         return pixels
     return (pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
 
 
 def overlay(canvas: Canvas, weights: Float[np.ndarray, " N"]) -> Float[np.ndarray, "H W 4"]:
-    """The heat of each token over its box, from the least weight, which is seen through."""
-    weights_between = (weights - weights.min()) / max(float(np.ptp(weights)), 1e-9)
+    """Colours the box of each token by its weight; the smallest weight is transparent."""
+    opacities = (weights - weights.min()) / max(float(np.ptp(weights)), 1e-9)
     colours = np.zeros((*canvas.pixels.shape[:2], 4), np.float32)
     colours[..., :3] = HEAT
-    for (left, top, right, bottom), weight in zip(
-        canvas.boxes.astype(int), weights_between, strict=True
+    for (left, top, right, bottom), opacity in zip(
+        canvas.boxes.astype(int), opacities, strict=True
     ):
         box = colours[top:bottom, left:right, 3]
-        np.maximum(box, 0.85 * weight, out=box)
+        np.maximum(box, 0.85 * opacity, out=box)
     return colours
 
 
-def draw_words(part: TokenGroup, panels: Sequence[Panel]) -> Any:
-    """The words of a column in their order, each on the colour of its weight."""
+def draw_words(part: TokenGroup, panels: Sequence[Panel]) -> "Figure":
+    """Draws the words of a column in their order, each on the colour of its weight."""
     lines = _lines(part.names)
     figure, grid = _figure(len(panels), 7.5, 0.34 * len(lines) + 0.5, columns=1)
     for axes, (title, weights) in zip(grid, panels, strict=False):
-        weights_between = (weights / max(float(weights.max()), 1e-9)).tolist()
+        shades = (weights / max(float(weights.max()), 1e-9)).tolist()
         for row, line in enumerate(lines):
             for number, left, width in line:
-                _draw_word(
-                    axes, _plain(part.names[number]), weights_between[number], left, width, row
-                )
+                word = _plain(part.names[number])
+                _draw_word(axes, word, shades[number], left, width, row)
         axes.set_xlim(0, LINE)
         axes.set_ylim(len(lines), 0)
         axes.axis("off")
@@ -109,19 +118,26 @@ def draw_words(part: TokenGroup, panels: Sequence[Panel]) -> Any:
     return figure
 
 
-def _draw_word(axes: Any, word: str, weight: float, left: float, width: float, row: int) -> None:
+def _draw_word(axes: "Axes", word: str, weight: float, left: float, width: float, row: int) -> None:
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
     colour = colormaps["Blues"](0.85 * weight)
     axes.add_patch(Rectangle((left, row + 0.08), width - 0.3, 0.84, facecolor=colour))
-    look = {"family": ["DejaVu Sans Mono"], "fontsize": 9, "ha": "center", "va": "center"}
-    shade = "white" if weight > 0.6 else "#111827"
-    axes.text(left + (width - 0.3) / 2, row + 0.5, word, color=shade, **look)
+    axes.text(
+        left + (width - 0.3) / 2,
+        row + 0.5,
+        word,
+        color="white" if weight > 0.6 else "#111827",
+        family=["DejaVu Sans Mono"],
+        fontsize=9,
+        ha="center",
+        va="center",
+    )
 
 
 def _lines(names: Sequence[str]) -> list[list[tuple[int, float, float]]]:
-    """(number, left, width) of each word, line by line."""
+    """Returns the (number, left, width) of each word, line by line."""
     lines: list[list[tuple[int, float, float]]] = [[]]
     left = 0.0
     for number, name in enumerate(names):
@@ -134,8 +150,8 @@ def _lines(names: Sequence[str]) -> list[list[tuple[int, float, float]]]:
     return lines
 
 
-def draw_table(panels: Sequence[Square], rows: Sequence[str], columns: Sequence[str]) -> Any:
-    """Shares between columns, each written into its cell."""
+def draw_table(panels: Sequence[Square], rows: Sequence[str], columns: Sequence[str]) -> "Figure":
+    """Draws weights between columns, each also written into its cell."""
     figure, grid = _figure(len(panels), 1.0 * len(columns) + 1.6, 0.7 * len(rows) + 1.2)
     for axes, (title, table) in zip(grid, panels, strict=False):
         axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -155,8 +171,8 @@ def draw_table(panels: Sequence[Square], rows: Sequence[str], columns: Sequence[
 
 def _figure(
     count: int, width: float, height: float, columns: int | None = None
-) -> tuple[Any, list[Any]]:
-    """A figure of `count` panels of one size, in inches."""
+) -> "tuple[Figure, list[Axes]]":
+    """Makes a figure of `count` panels; `width` and `height` of each are in inches."""
     from matplotlib.figure import Figure
 
     fitting = max(1, int(20 // width))
@@ -169,6 +185,6 @@ def _figure(
 
 
 def _plain(name: str) -> str:
-    """A name that fits and that matplotlib does not take for a formula."""
+    """Returns a name that fits, and that matplotlib does not read as a formula."""
     short = " ".join(name.split()) or name
     return (short if len(short) <= 24 else f"{short[:23].rstrip()}…").replace("$", r"\$")

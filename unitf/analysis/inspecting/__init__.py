@@ -1,4 +1,4 @@
-"""Inspecting: what a packed batch of a recipe looks like, as figures and a picture."""
+"""Shows what a packed batch of a recipe holds, as numbers and a picture."""
 
 from unitf.analysis.inspecting.packed import AttentionPattern, PackedBatch, observe
 from unitf.analysis.inspecting.picture import draw

@@ -1,4 +1,4 @@
-"""Masks: which token may look at which, as pixels."""
+"""Paints attention masks: which token may attend to which, as pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from jaxtyping import Float
 
 from unitf.analysis.inspecting.packed import AttentionPattern, PackedBatch
 
-MASKED = (0.83, 0.85, 0.88)  # of pairs within a sequence that do not see each other
-MOST = 900  # pixels along a side
+MASKED: tuple[float, float, float] = (0.83, 0.85, 0.88)  # of masked pairs within a sequence
+MOST: int = 900  # pixels along a side
 
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """One attention, and the matrices whose tokens it lets look at each other."""
+    """One attention, with the matrices of its queries and its keys."""
 
     queries: PackedBatch
     keys: PackedBatch
@@ -22,23 +22,24 @@ class Mask:
 
     @property
     def title(self) -> str:
-        """Who sees whom, and by what it is computed."""
+        """Which tokens see which, and the kernel that computes it."""
         names = dict.fromkeys([self.queries.name, self.keys.name])
         sizes = f"{self.queries.num_tokens:,} × {self.keys.num_tokens:,}"
         kernel = self.attention.kernel
         kernel = kernel if len(kernel) <= 34 else f"{kernel[:33]}…"
-        told = f"{' at '.join(names)}, {sizes}\nsees {self.attention.sees}"
-        return f"{told}; {kernel}"
+        return f"{' at '.join(names)}, {sizes}\nsees {self.attention.sees}; {kernel}"
 
 
 def paint(
     mask: Mask, sequences: Sequence[int], colours: Float[np.ndarray, "C 3"], most: int = MOST
 ) -> Float[np.ndarray, "rows columns 3"]:
-    """Who sees whom in consecutive sequences; a pixel is the mean over the pairs that it covers.
+    """Paints a mask for consecutive sequences; a pixel is the mean over the pairs that it covers.
 
     Args:
-        colours: of the tokens that are looked at, by their column.
-        most: pixels along a side, at most.
+        mask: the mask.
+        sequences: their numbers in the batch.
+        colours: the colour of each column, for the tokens that are attended to.
+        most: the largest number of pixels along a side.
     """
     scope = mask.attention.scope
     rows, columns = (
@@ -52,9 +53,11 @@ def paint(
         if not len(down[0]) or not len(across[0]):
             continue
         seen = scope.seen(sequence).numpy()
-        own = colours[mask.keys.columns[starts[sequence] : starts[sequence + 1]]]
-        for channel in range(3):  # as ink: what is missing to white
-            ink = np.where(seen, 1 - own[:, channel], 1 - MASKED[channel]).astype(np.float32)
+        key_colours = colours[mask.keys.columns[starts[sequence] : starts[sequence + 1]]]
+        for channel in range(3):  # as ink: the difference from white
+            ink = np.where(seen, 1 - key_colours[:, channel], 1 - MASKED[channel]).astype(
+                np.float32
+            )
             ink = np.add.reduceat(np.add.reduceat(ink, down[1], axis=0), across[1], axis=1)
             image[down[0][:, None], across[0], channel] += ink
     covered = np.outer(rows.sizes, columns.sizes)[..., None]
@@ -62,16 +65,16 @@ def paint(
 
 
 class _Bins:
-    """The tokens of some sequences, shared out among so many pixels at most."""
+    """Assigns the tokens of some sequences to at most `most` pixels."""
 
     def __init__(self, lengths: Sequence[int], most: int) -> None:
         total = sum(lengths)
-        self.count = max(1, min(total, most))
+        self.count: int = max(1, min(total, most))
         self.pixels = np.arange(total) * self.count // max(total, 1)
         self.sizes = np.bincount(self.pixels, minlength=self.count)
         self.starts = np.cumsum([0, *lengths])
 
     def of(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pixels of a sequence, and the first of its tokens in each."""
-        own = self.pixels[self.starts[number] : self.starts[number + 1]]
-        return np.unique(own, return_index=True)
+        """Returns the pixels of a sequence, and its first token in each pixel."""
+        pixels = self.pixels[self.starts[number] : self.starts[number + 1]]
+        return np.unique(pixels, return_index=True)

@@ -1,30 +1,33 @@
-"""Packed: the matrices that the stacks of a core read of a batch, and who sees whom in them."""
+"""Observes the matrices that a core reads of a batch, and which tokens attend to which."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import nn
 
 from unitf.batch import Batch
 from unitf.core.attention.kernels import Grouped, Kernel
 from unitf.core.attention.prefix import PrefixKernel
 from unitf.core.attention.sdpa import AttentionSpec
 from unitf.core.recorder import AttentionKind, AttentionRecorder, AttentionScope
-from unitf.core.transformer import TransformerStack
+from unitf.core.transformer import Transformer, TransformerStack
+from unitf.model import Model
 from unitf.tokens import Features, Tokens
 
-LEARNED = "learned"  # columns that stand for no token: a class token, a prefix, a start
-_CODE = 2**20  # a column that is learned holds no such number
+LEARNED: str = "learned"  # columns that stand for no token: a class token, a prefix, a start
+_CODE = 2**20  # learned columns hold smaller numbers
+_Hook = Callable[[nn.Module, tuple[object, ...], dict[str, object], Tokens], Tokens]
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionPattern:
-    """Who may attend to whom in some blocks of a stack, and what computes it."""
+    """Which tokens may attend to which in some blocks of a stack, and the kernel for it."""
 
     kind: AttentionKind
     scope: AttentionScope
@@ -32,7 +35,7 @@ class AttentionPattern:
 
     @property
     def sees(self) -> str:
-        """Which tokens a token sees, in words."""
+        """The tokens that a token sees, in words."""
         pattern, scope = self.scope.pattern, self.scope
         if self.kind == "cross":
             return "the source"
@@ -53,7 +56,7 @@ class AttentionPattern:
         return pattern.causal or pattern.window is not None or cut
 
     @property
-    def _identity(self) -> tuple[Any, ...]:
+    def _identity(self) -> tuple[object, ...]:
         pattern = self.scope.pattern
         return (self.kind, pattern.query_lengths, pattern.causal, pattern.window, self.kernel)
 
@@ -63,10 +66,15 @@ class PackedBatch:
     """A D×N matrix that one stack of the core reads: the sequences of a batch, side by side.
 
     Args:
-        name: tokens; in an encoder-decoder source and target.
-        columns: which of `names` each token comes from.
+        name: "tokens"; in an encoder-decoder "source" or "target".
+        dim: D.
+        lengths: the number of tokens of each sequence.
+        positions: of each token, along each axis.
+        columns: for each token, the index in `names` of the column that it comes from.
+        names: the columns of the samples.
         num_axes: how many position axes each of `names` has.
         memory: what a decoder attends to.
+        attentions: the ways in which the stack's blocks attend.
     """
 
     name: str
@@ -81,86 +89,93 @@ class PackedBatch:
 
     @property
     def num_tokens(self) -> int:
+        """N, the number of tokens."""
         return sum(self.lengths)
 
     @property
     def num_padded(self) -> int:
-        """The tokens that there were if all sequences were padded to the longest."""
+        """The number of tokens if all sequences were padded to the longest."""
         return len(self.lengths) * max(self.lengths, default=0)
 
     @property
     def starts(self) -> Int[np.ndarray, " S1"]:
-        """Where each sequence begins, and where the last one ends."""
+        """The offset of the first token of each sequence, and the end of the last sequence."""
         return np.cumsum([0, *self.lengths])
 
     def lengths_of(self, column: int) -> Int[np.ndarray, " S"]:
-        """How many tokens each sequence has of a column."""
+        """Returns how many tokens of a column each sequence has."""
         before = np.concatenate([[0], np.cumsum(self.columns == column)])
         return np.diff(before[self.starts])
 
 
 @torch.no_grad()
-def observe(learner: Any, batch: Batch) -> list[PackedBatch]:
-    """The matrices that the core reads of a batch: one a pass, in an encoder-decoder two.
+def observe(model: Model, batch: Batch) -> list[PackedBatch]:
+    """Returns the matrices that the core reads of a batch.
 
-    Tasks that attend in different ways have passes of their own.
+    There is one for each pass (two in an encoder-decoder). Tasks that attend in different ways
+    have separate passes.
     """
-    seen: list[PackedBatch] = []
+    matrices: list[PackedBatch] = []
     num_axes = {LEARNED: 1}
-    with _coding(learner, batch, num_axes), _witnessing(learner.core, seen, num_axes):
-        learner.columns(batch)
-    return seen
+    with _coding(model, batch, num_axes), _recording(model.core, matrices, num_axes):
+        model.columns(batch)
+    return matrices
 
 
 @contextmanager
-def _coding(learner: Any, batch: Batch, num_axes: dict[str, int]) -> Iterator[None]:
-    """While it lasts, each token holds the number of its column, not its content.
+def _coding(model: Model, batch: Batch, num_axes: dict[str, int]) -> Iterator[None]:
+    """Inside the context, each token holds the number of its column instead of its content.
 
-    The columns are told by their order in `num_axes`.
+    So each token is recognised, however a task orders them and whatever it puts between them.
 
-    However a task arranges tokens, with whatever it puts between them, they are found again.
+    Args:
+        num_axes: by column; the context adds the columns of the batch. Their order in it is their
+            number.
     """
     # tasks hide or shift values, but positions stay what the data worker made
     column_of = {
         id(features.positions): column
-        for view in batch.task_batches.values()
-        for column, features in view.features.items()
+        for task_batch in batch.task_batches.values()
+        for column, features in task_batch.features.items()
     }
-    for name, view in batch.task_batches.items():
-        if view.sequence is not None:
-            column_of[id(view.sequence.positions)] = str(learner.tasks[name].target)
+    for name, task_batch in batch.task_batches.items():
+        if task_batch.sequence is not None:
+            column_of[id(task_batch.sequence.positions)] = str(model.tasks[name].target)
 
-    def code(name: str, given: Any, named: Any, tokens: Tokens) -> Tokens:
-        features: Features = given[0] if given else named["features"]
+    def code(
+        name: str, args: tuple[object, ...], kwargs: Mapping[str, object], tokens: Tokens
+    ) -> Tokens:
+        features = cast(Features, args[0] if args else kwargs["features"])
         column = column_of.get(id(features.positions), name)
         num_axes.setdefault(column, tokens.positions.shape[0])
         rows = torch.zeros_like(tokens.rows, dtype=torch.float32)
         rows[:, 0] = _CODE * list(num_axes).index(column)
         starts = np.cumsum([0, *tokens.lengths])
-        for start, length, own in zip(starts, tokens.lengths, features.lengths, strict=False):
-            rows[start : start + max(0, length - own), 0] = 0  # its prefix
+        lengths = zip(starts, tokens.lengths, features.lengths, strict=False)
+        for start, length, feature_length in lengths:
+            rows[start : start + max(0, length - feature_length), 0] = 0  # learned prefix
         return tokens.with_rows(rows)
 
-    def hook(name: str) -> Any:
-        return lambda module, given, named, tokens: code(name, given, named, tokens)
+    def hook(name: str) -> _Hook:
+        return lambda _, args, kwargs, tokens: code(name, args, kwargs, tokens)
 
-    hooks = [
+    handles = [
         tokenizer.register_forward_hook(hook(name), with_kwargs=True)
-        for name, tokenizer in learner.tokenizers.items()
+        for name, tokenizer in model.tokenizers.items()
     ]
     try:
         yield
     finally:
-        for one in hooks:
-            one.remove()
+        for handle in handles:
+            handle.remove()
 
 
 class _ColumnRecorder(AttentionRecorder):
-    """A Watch that keeps who may attend to whom, and no queries and keys."""
+    """Records which tokens may attend to which, without queries and keys."""
 
     def __init__(self, attentions: list[AttentionPattern]) -> None:
         super().__init__(depth=0)
-        self.attentions = attentions
+        self.attentions: list[AttentionPattern] = attentions
 
     def over(
         self,
@@ -170,21 +185,23 @@ class _ColumnRecorder(AttentionRecorder):
         lengths: tuple[int, ...],
         prefix: Sequence[int] | None = None,
     ) -> Kernel:
-        found = AttentionPattern(
-            kind, AttentionScope.of(kind, pattern, lengths, prefix), describe(kernel)
-        )
-        if all(found._identity != other._identity for other in self.attentions):
-            self.attentions.append(found)  # blocks with positions of their own attend alike
+        """Records the attention, once for all blocks that attend alike, and returns the kernel."""
+        scope = AttentionScope.of(kind, pattern, lengths, prefix)
+        attention = AttentionPattern(kind, scope, describe(kernel))
+        if all(attention._identity != other._identity for other in self.attentions):
+            self.attentions.append(attention)
         return kernel
 
 
 @contextmanager
-def _witnessing(core: Any, seen: list[PackedBatch], num_axes: Mapping[str, int]) -> Iterator[None]:
-    """While it lasts, what a stack reads is kept, and how it attends."""
+def _recording(
+    core: Transformer, matrices: list[PackedBatch], num_axes: Mapping[str, int]
+) -> Iterator[None]:
+    """Inside the context, records what the stacks of a core read, and how they attend."""
 
-    def look(stack: TransformerStack, given: tuple[Any, ...]) -> None:
-        tokens: Tokens = given[0]
-        memory = seen[-1] if len(given) > 1 and given[1] is not None else None
+    def record(stack: TransformerStack, inputs: tuple[object, ...]) -> None:
+        tokens = cast(Tokens, inputs[0])
+        memory = matrices[-1] if len(inputs) > 1 and inputs[1] is not None else None
         name = "tokens"
         if core.config.kind == "encoder-decoder":
             name = "source" if stack is core.encoder else "target"
@@ -193,10 +210,10 @@ def _witnessing(core: Any, seen: list[PackedBatch], num_axes: Mapping[str, int])
         packed = PackedBatch(
             name, tokens.dim, tokens.lengths, positions, codes, list(num_axes), num_axes, memory
         )
-        seen.append(packed)
+        matrices.append(packed)
         stack.recorder = _ColumnRecorder(packed.attentions)
 
-    hooks = [stack.register_forward_pre_hook(look) for stack in core.stacks]
+    hooks = [stack.register_forward_pre_hook(record) for stack in core.stacks]
     try:
         yield
     finally:
@@ -206,11 +223,10 @@ def _witnessing(core: Any, seen: list[PackedBatch], num_axes: Mapping[str, int])
 
 
 def describe(kernel: Kernel) -> str:
-    """The names of the implementations that a kernel is made of."""
+    """Returns the names of the implementations that a kernel consists of."""
     if isinstance(kernel, PrefixKernel):
         return f"{describe(kernel.whole)}; prefixes: {describe(kernel.inner)}"
     if isinstance(kernel, Grouped):
-        counts = Counter(describe(one) for one in kernel.kernels)
-        told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        return f"Grouped ({told})"
+        counts = Counter(describe(inner) for inner in kernel.kernels)
+        return f"Grouped ({', '.join(f'{count} {name}' for name, count in counts.items())})"
     return type(kernel).__name__

@@ -1,9 +1,9 @@
-"""Figures of packed batches, as plain data."""
+"""Counts what packed batches hold; the results are plain data."""
 
 from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -11,10 +11,66 @@ from unitf.analysis.inspecting.packed import PackedBatch
 from unitf.batch import Batch
 
 
-def batch_statistics(batches: Sequence[tuple[Batch, list[PackedBatch]]]) -> dict[str, Any]:
-    """What some batches hold, and what the core reads of them.
+class LengthStatistics(TypedDict):
+    """How many sequences there are, and how long they are, in tokens."""
 
-    Tokens are the columns that the core reads, also those that are learned (a class token).
+    sequences: int
+    tokens: int
+    shortest: int
+    median: float
+    longest: int
+
+
+class ColumnStatistics(LengthStatistics):
+    """The sequences of one column, and the lowest and highest position along each axis."""
+
+    positions: list[list[float]]
+
+
+class AttentionStatistics(TypedDict):
+    """One way to attend: its kind, which tokens a token sees, its kernel; in how many batches."""
+
+    kind: str
+    sees: str
+    kernel: str
+    batches: int
+
+
+class MatrixStatistics(LengthStatistics):
+    """One matrix that the core reads, over all batches; `padding_avoided` is from 0 to 1."""
+
+    name: str
+    dim: int
+    padded_tokens: int
+    padding_avoided: float
+    columns: dict[str, ColumnStatistics]
+    attention: list[AttentionStatistics]
+
+
+class TaskStatistics(TypedDict):
+    """The samples of one task, and how many of them brought which columns."""
+
+    samples: int
+    brought: dict[str, int]
+
+
+class BatchStatistics(TypedDict):
+    """What some batches hold; `padding_avoided` is from 0 to 1."""
+
+    batches: int
+    samples: int
+    sequences: int
+    tokens: int
+    padded_tokens: int
+    padding_avoided: float
+    tasks: dict[str, TaskStatistics]
+    matrices: list[MatrixStatistics]
+
+
+def batch_statistics(batches: Sequence[tuple[Batch, list[PackedBatch]]]) -> BatchStatistics:
+    """Counts what some batches hold, and what the core reads of them.
+
+    Tokens are the columns that the core reads, learned columns (a class token) included.
     """
     groups = [
         [packed for packed in group if packed is not None]
@@ -36,12 +92,12 @@ def batch_statistics(batches: Sequence[tuple[Batch, list[PackedBatch]]]) -> dict
 
 
 def avoided(tokens: int, padded: int) -> float:
-    """The share of the padded tokens that are padding."""
+    """Returns the fraction of the padded tokens that are padding."""
     return 1 - tokens / padded if padded else 0.0
 
 
-def _tasks(batches: Sequence[Batch]) -> dict[str, Any]:
-    """Of each task its samples, and how many brought which columns."""
+def _tasks(batches: Sequence[Batch]) -> dict[str, TaskStatistics]:
+    """Counts the samples of each task, and how many brought which columns."""
     return {
         name: {
             "samples": sum(batch.task_batches[name].num_samples for batch in batches),
@@ -53,8 +109,8 @@ def _tasks(batches: Sequence[Batch]) -> dict[str, Any]:
     }
 
 
-def _matrix(group: Sequence[PackedBatch]) -> dict[str, Any]:
-    """Of one matrix, in each of the batches."""
+def _matrix(group: Sequence[PackedBatch]) -> MatrixStatistics:
+    """Counts one matrix; `group` holds it for each batch."""
     lengths = [length for packed in group for length in packed.lengths]
     tokens, padded = sum(lengths), sum(packed.num_padded for packed in group)
     names = list(dict.fromkeys(name for packed in group for name in packed.names))
@@ -66,7 +122,7 @@ def _matrix(group: Sequence[PackedBatch]) -> dict[str, Any]:
         **_lengths(np.array(lengths, int)),
         "padded_tokens": padded,
         "padding_avoided": avoided(tokens, padded),
-        "columns": {name: found for name, found in columns.items() if found},
+        "columns": {name: counts for name, counts in columns.items() if counts is not None},
         "attention": [
             {"kind": kind, "sees": sees, "kernel": kernel, "batches": count}
             for (kind, sees, kernel), count in attentions.items()
@@ -74,8 +130,8 @@ def _matrix(group: Sequence[PackedBatch]) -> dict[str, Any]:
     }
 
 
-def _lengths(lengths: np.ndarray) -> dict[str, Any]:
-    """Of some sequences."""
+def _lengths(lengths: np.ndarray) -> LengthStatistics:
+    """Counts some sequences by their lengths."""
     if not len(lengths):
         return {"sequences": 0, "tokens": 0, "shortest": 0, "median": 0.0, "longest": 0}
     return {
@@ -87,8 +143,8 @@ def _lengths(lengths: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _column(name: str, group: Sequence[PackedBatch]) -> dict[str, Any]:
-    """Of the tokens of one column; nothing where there are none."""
+def _column(name: str, group: Sequence[PackedBatch]) -> ColumnStatistics | None:
+    """Counts the tokens of one column; None: there are none."""
     counts, positions = [], []
     for packed in group:
         if name in packed.names:
@@ -98,7 +154,7 @@ def _column(name: str, group: Sequence[PackedBatch]) -> dict[str, Any]:
     lengths = np.concatenate(counts) if counts else np.zeros(0, int)
     lengths = lengths[lengths > 0]
     if not len(lengths):
-        return {}
+        return None
     ranges = []
     for axis in range(max(packed.num_axes.get(name, 0) for packed in group)):
         along = np.concatenate([part[axis] for part in positions if len(part) > axis])

@@ -1,1 +1,1 @@
-"""Measuring: how fast a recipe trains, how near the machine's limit, and where the time goes."""
+"""Measuring: how fast a recipe trains, how close it comes to the machine's limit, and why."""

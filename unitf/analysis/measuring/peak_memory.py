@@ -1,4 +1,4 @@
-"""Memory: how much a process took, may take, and how a batch too large is told."""
+"""Memory: how much a process took and may take, and when a batch is too large."""
 
 import contextlib
 import resource
@@ -19,7 +19,7 @@ _MEMORY_ERRORS = (
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes so far: on a GPU of tensors, else of the process as a whole."""
+    """Returns the most bytes that were used so far: on a GPU by tensors, else by the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -27,21 +27,21 @@ def peak_memory(device: torch.device) -> int:
 
 
 def available_memory() -> int | None:
-    """The bytes of main memory that nobody uses; None: the system does not say."""
-    found = []
+    """Returns the free bytes of main memory; None if the system does not report them."""
+    limits = []
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         line = next(line for line in lines if line.startswith("MemAvailable:"))
-        found.append(int(line.split()[1]) * 1024)
+        limits.append(int(line.split()[1]) * 1024)
     with contextlib.suppress(OSError, ValueError):  # of a container
         group = Path("/sys/fs/cgroup")
         most = int((group / "memory.max").read_text())
-        found.append(most - int((group / "memory.current").read_text()))
-    return min(found, default=None)
+        limits.append(most - int((group / "memory.current").read_text()))
+    return min(limits, default=None)
 
 
 def resident_memory(process: int) -> int:
-    """The bytes of main memory that another process has now; 0: nobody says."""
+    """Returns the bytes of main memory that a process uses now; 0 if they are not known."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
         return pages * resource.getpagesize()
@@ -49,13 +49,13 @@ def resident_memory(process: int) -> int:
 
 
 def offer_to_end() -> None:
-    """Where memory runs out, the system ends this process before any other."""
+    """Asks the system to end this process before any other when memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """Whether an error says that there was no more memory."""
+    """Returns whether an error means that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError | OSError) and any(
@@ -64,15 +64,15 @@ def is_memory_error(error: BaseException) -> bool:
 
 
 def largest_fitting(fits: Callable[[int], int], first: int) -> tuple[int, bool]:
-    """The largest number that fits, to within a sixteenth, by doubling and bisecting.
+    """Finds the largest number that fits, to within a sixteenth, by doubling and bisecting.
 
     Args:
-        fits: tries a number of samples and says how many there really were: fewer, where there
-            are no more; 0: they do not fit.
-        first: where to begin.
+        fits: tries a number of samples and returns how many a batch really had: fewer if the data
+            has no more, 0 if they do not fit.
+        first: the number that is tried first.
 
     Returns:
-        the number, and whether it is all that there are; 0 where not even one fits.
+        The number (0 if not even one sample fits), and whether the data has no more samples.
     """
     low, high = 0, first
     while count := fits(high):

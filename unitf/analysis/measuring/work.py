@@ -1,9 +1,8 @@
-"""Work: the floating point operations that a step needs, and how many the machine can do."""
+"""Work: how many floating point operations a step needs, and how many a device can do."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,29 +10,34 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from unitf.core.attention.kernels import Kernel
 from unitf.core.attention.sdpa import AttentionSpec
-from unitf.core.recorder import AttentionKind, AttentionRecorder, AttentionScope
+from unitf.core.recorder import (
+    AttentionKind,
+    AttentionRecorder,
+    AttentionScope,
+    WatchedCore,
+)
 
 _SIZES = {"cuda": 8192}  # of the square matrices whose product is timed; elsewhere 2048
 _SECONDS = 3.0
 
 
-def count_flops(core: Any, loss: Callable[[], Tensor]) -> int:
-    """The operations of a forward and backward pass: 2 for each multiplication and addition.
+def count_flops(core: WatchedCore, loss: Callable[[], Tensor]) -> int:
+    """Counts the operations of a forward and backward pass: 2 for each multiply-add.
 
-    Of attention only pairs of tokens that see each other count, whatever a kernel computes beside
-    them; other products count as torch executes them, element by element operations not at all.
+    Attention counts only for pairs of tokens that see each other, whatever else a kernel computes.
+    Other products count as torch executes them; operations element by element do not count.
     """
     counter = FlopCounterMode(display=False)
-    eager = torch.compiler.set_stance("force_eager")  # nothing is seen of what is compiled
+    eager = torch.compiler.set_stance("force_eager")  # the counter cannot see compiled code
     with _without_attention(core) as attention, eager, counter:
         value = loss()
-        attention.counts = False  # a block that is computed again attends again
+        attention.counts = False  # gradient checkpointing computes attention a second time
         value.backward()
     return counter.get_total_flops() + attention.flops
 
 
-class _Attended(AttentionRecorder):
-    """Puts something that costs nothing in the place of kernels, and counts what they are for."""
+class _AttentionCounter(AttentionRecorder):
+    """Replaces each kernel by a function of no cost, and counts the operations it needs."""
 
     def __init__(self) -> None:
         super().__init__(depth=0)
@@ -55,28 +59,27 @@ class _Attended(AttentionRecorder):
             if self.counts:
                 forward = 4 * pairs * q.shape[1] * q.shape[2]  # scores, and sums of values
                 trained = q.requires_grad or k.requires_grad or v.requires_grad
-                self.flops += forward * (
-                    3 if trained else 1
-                )  # for each product two on the way back
-            return q + 0 * (k.sum() + v.sum())  # gradients go on to what made all three
+                self.flops += forward * (3 if trained else 1)  # backward: two for each product
+            return q + 0 * (k.sum() + v.sum())  # gradients flow to q, k and v
 
         return stand_in
 
 
 @contextmanager
-def _without_attention(core: Any) -> Iterator[_Attended]:
-    attended = _Attended()
+def _without_attention(core: WatchedCore) -> Iterator[_AttentionCounter]:
+    """Counts the core's attention inside the context, instead of computing it."""
+    counter = _AttentionCounter()
     try:
         for stack in core.stacks:
-            stack.recorder = attended
-        yield attended
+            stack.recorder = counter
+        yield counter
     finally:
         for stack in core.stacks:
             stack.recorder = None
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of the product of two large square matrices: the best of some tries."""
+    """Returns the operations per second of a large matrix product: the best of several tries."""
     size = _SIZES.get(device.type, 2048)
     left, right = torch.randn(2, size, size, device=device).to(dtype)
     out = left @ right

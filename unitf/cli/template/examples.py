@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import unitf
 
-RATES = {"slow": 1.0, "normal": 2.0, "fast": 4.0}  # beats a second
+RATES: dict[str, float] = {"slow": 1.0, "normal": 2.0, "fast": 4.0}  # beats a second
 
 
 class ${Name}Examples(unitf.Source):
@@ -20,16 +20,17 @@ class ${Name}Examples(unitf.Source):
     """
 
     def __init__(self, size: int = 1000, noise: float = 0.1) -> None:
-        self.size, self.noise = size, noise
+        self.size: int = size
+        self.noise: float = noise
 
-    def read(self, split: str, root: Path) -> Sequence[dict]:
+    def read(self, split: str, root: Path) -> Sequence[dict[str, object]]:
         if split not in self.splits():
             return []
         count = self.size if split == "train" else self.size // 4
         random = np.random.default_rng(self.splits().index(split))
         return [self.sample(label, random) for label in random.choice(list(RATES), count)]
 
-    def sample(self, label: str, random: np.random.Generator) -> dict:
+    def sample(self, label: str, random: np.random.Generator) -> dict[str, object]:
         time = np.arange(random.integers(200, 400)) / 100
         phase = time * RATES[label] * random.uniform(0.9, 1.1) + random.uniform(0, 1)
         beat = np.exp(-((phase % 1 - 0.5) ** 2) / 0.005)

@@ -18,10 +18,11 @@ class $Name(unitf.Tokenizer):
 
     def __init__(self, dim: int, channels: int = 2, window: int = 10) -> None:
         super().__init__(dim)
-        self.channels, self.window = channels, window
-        self.num_features = channels * window
+        self.channels: int = channels
+        self.window: int = window
+        self.num_features: int | None = channels * window
 
-    def encode(self, value, train: bool = False) -> unitf.Features:
+    def encode(self, value: object, train: bool = False) -> unitf.Features:
         signal = torch.as_tensor(read(value), dtype=torch.float32)
         if signal.ndim != 2 or signal.shape[0] != self.channels:
             raise unitf.UserError(
@@ -41,8 +42,8 @@ class $Name(unitf.Tokenizer):
         return [torch.sin(torch.arange(2.0 * n)).reshape(2, n) for n in (10, 57, 200)]
 
 
-def read(value):
-    """A signal that is an array, or the path of a `.npy` file."""
+def read(value: object) -> object:
+    """Returns a signal that is an array, or reads it from a `.npy` file."""
     if not isinstance(value, str | PathLike):
         return value
     try:
