@@ -25,13 +25,14 @@ class NumberWords(Source):
 
     Some spellings are held out from training. Two spellings that differ only in case, accents,
     apostrophes or spaces count as one ("fünf" = "FUNF"). A spelling that means two digits
-    somewhere on earth ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's spellings up to
-    12% are for test and 5% for validation, fixed, chosen by chance among those of at least four
-    letters that their relatives give away: two spellings of the same digit, in any language,
-    stay in training that become this one by changing at most a third of its letters, and no
-    spelling of another digit in training is as near ("siedym" is held out; "siedem" and "sedem"
-    stay). So the test measures whether a model recognises a word by its relatives. For this reason
-    training draws a spelling without relatives ("egy", 1 in Hungarian) a quarter as often.
+    somewhere on earth ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's
+    spellings up to 12% are for test and 5% for validation. They are fixed, and were chosen by
+    chance among spellings of at least four letters that their relatives identify: two spellings of
+    the same digit, in any language, stay in training that become this one by changing at most a
+    third of its letters, and no spelling of another digit in training is as near ("siedym" is held
+    out; "siedem" and "sedem" stay). So the test measures whether a model recognises a word by its
+    relatives. For this reason training draws a spelling without relatives ("egy", 1 in
+    Hungarian) a quarter as often.
 
     Every sample of every split then gets a random case and random typing errors. No training
     sample has the letters of a held-out spelling. No test or validation sample has the letters of
