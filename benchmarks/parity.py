@@ -148,7 +148,8 @@ unitf imports models of other libraries and exports them again. Here every param
 model is random, and both libraries get the same random input in float32. The largest difference is
 divided by the largest number: in any output (the columns after the last norm, and the logits of
 each head), and in the gradient of any parameter. At most {TOLERANCE:.0e} and
-{GRADIENT_TOLERANCE:.0e} are allowed. Then the weights are exported, and each tensor must have the very same bits. {verdict}
+{GRADIENT_TOLERANCE:.0e} are allowed. Then the weights are exported, and each tensor must have the
+very same bits. {verdict}
 
 Made by `python -m benchmarks.parity --out docs/parity.md` on {time.strftime("%Y-%m-%d")} in
 {seconds / 60:.0f} minutes of one processor: {_processor()}; {platform.system()}, Python
@@ -184,8 +185,9 @@ def _summary(rows: list[Row], measured: list[str]) -> str:
 def _supported(count: int, refused: dict[str, list[str]]) -> str:
     total = count + sum(map(len, refused.values()))
     return f"""unitf supports {count} of timm's {total} names that begin with vit, deit, beit, eva
-or samvit: {count / total:.0%}. Each has its real width and at most 8×8 patches. Models wider than 192
-have only their first two blocks (one from a width of 2048 on), so that all of them take minutes.
+or samvit: {count / total:.0%}. Each has its real width and at most 8×8 patches. Models wider than
+192 have only their first two blocks (one from a width of 2048 on), so that all of them take
+minutes.
 
 """
 
