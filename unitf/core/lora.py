@@ -26,8 +26,8 @@ class LoRA:
         alpha: the output of an adapter is multiplied by alpha / rank.
         dropout: the dropout probability of an adapter's input.
         layers: the adapted linear layers of each block: attention.qkv, attention.out,
-            feedforward.inner, feedforward.out (in a decoder that reads a memory also cross.query, cross.kv,
-            cross.out).
+            feedforward.inner, feedforward.out (in a decoder that reads a memory also cross.query,
+            cross.kv, cross.out).
     """
 
     rank: int = 8
