@@ -245,7 +245,7 @@ def test_a_window_over_a_long_sequence_needs_no_square_of_it():
         return F.scaled_dot_product_attention(q, k, v)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "dense", spy)
+        patch.setattr(blockwise, "dense", spy)
         make_kernel(pattern, CPU, torch.float32)(*make_heads(pattern))
     assert max(shapes) <= 4 + 2
 
