@@ -8,19 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from unitf.core.attention import kernels
+from unitf.core.attention import blockwise, kernels
 from unitf.core.attention import sdpa as scores
-from unitf.core.attention.kernels import (
-    Blockwise,
-    Grouped,
-    Nothing,
-    Padded,
-    Reshaped,
-    VariableLengths,
-    group,
-    make_kernel,
-)
+from unitf.core.attention.blockwise import Blockwise
+from unitf.core.attention.grouped import Grouped, group
+from unitf.core.attention.kernels import make_kernel
+from unitf.core.attention.nothing import Nothing
+from unitf.core.attention.padded import Padded
+from unitf.core.attention.reshaped import Reshaped
 from unitf.core.attention.sdpa import AttentionSpec
+from unitf.core.attention.variable_lengths import VariableLengths
 
 CPU = torch.device("cpu")
 PATTERNS = {
@@ -54,6 +51,10 @@ def make_pattern(query_lengths, key_lengths=None, bias=False, dtype=torch.float6
         positions=positions,
         **values,
     )
+
+
+def make_group_kernel(pattern):
+    return make_kernel(pattern, CPU, torch.float64, grouped=True)
 
 
 def make_heads(pattern, kv_heads=2, dtype=torch.float64, device=CPU):
@@ -105,6 +106,7 @@ def check(kernel, pattern, heads, rtol=1e-9, atol=1e-9):
 def small_blocks(monkeypatch):
     """So that short sequences already fill several."""
     monkeypatch.setattr(kernels, "BLOCK", 4)
+    monkeypatch.setattr(blockwise, "BLOCK", 4)
     torch.manual_seed(0)
 
 
@@ -139,13 +141,13 @@ def test_kernels_agree_on_different_lengths(kind, name):
 @pytest.mark.parametrize("name", PATTERNS)
 def test_groups_agree_however_they_are_made(name, kv_heads, groups):
     pattern = make_pattern([5, 0, 11, 1, 11], **PATTERNS[name])
-    kernel = Grouped(pattern, groups, CPU, torch.float64)
+    kernel = Grouped(pattern, groups, CPU, make_group_kernel)
     check(kernel, pattern, make_heads(pattern, kv_heads))
 
 
 def test_groups_agree_where_queries_look_at_others():
     pattern = make_pattern([3, 2, 0, 7], [2, 0, 4, 5])
-    kernel = Grouped(pattern, [[3, 1], [2, 0]], CPU, torch.float64)
+    kernel = Grouped(pattern, [[3, 1], [2, 0]], CPU, make_group_kernel)
     check(kernel, pattern, make_heads(pattern))
 
 
@@ -243,7 +245,7 @@ def test_a_window_over_a_long_sequence_needs_no_square_of_it():
         return F.scaled_dot_product_attention(q, k, v)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "dense", spy)
+        patch.setattr(blockwise, "dense", spy)
         make_kernel(pattern, CPU, torch.float32)(*make_heads(pattern))
     assert max(shapes) <= 4 + 2
 

@@ -1,6 +1,6 @@
-"""Activations of a feed-forward, plain and gated."""
+"""Activations of a feed-forward, with and without a gate."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -11,13 +11,18 @@ from torch.nn import functional as F
 class Activation(nn.Module):
     """The function inside a feed-forward; the base class of all activations.
 
-    A subclass writes `forward`, which maps (N, num_inputs · hidden) to (N, hidden). It may have
-    settings and parameters. It is made as `cls(**init_args)`.
+    A subclass implements `forward`, which maps (N, num_inputs · hidden) to (N, hidden). It may have
+    settings and parameters. The core calls `cls(**init_args)`.
     """
 
-    num_inputs: ClassVar[int] = 1  # how often hidden numbers it reads: 2 for a gate
+    num_inputs: ClassVar[int] = 1  # it reads so many times `hidden` numbers: 2 for a gate
+
+    if TYPE_CHECKING:
+
+        def __call__(self, inner: Tensor) -> Tensor: ...
 
     def forward(self, inner: Float[Tensor, "*N inner"]) -> Float[Tensor, "*N hidden"]:
+        """Returns the activated numbers."""
         raise NotImplementedError
 
 
@@ -57,15 +62,15 @@ class Silu(Activation):
 
 
 class GatedActivation(Activation):
-    """One half of the numbers, activated, is multiplied with the other (Shazeer, 2020).
+    """Activates the first half of the numbers and multiplies it by the other (Shazeer, 2020).
 
-    A subclass writes `gate`.
+    A subclass implements `gate`.
     """
 
-    num_inputs = 2
+    num_inputs: ClassVar[int] = 2
 
     def gate(self, inner: Float[Tensor, "*N hidden"]) -> Float[Tensor, "*N hidden"]:
-        """The activation of the first half."""
+        """Returns the activation of the first half."""
         raise NotImplementedError
 
     def forward(self, inner: Float[Tensor, "*N inner"]) -> Float[Tensor, "*N hidden"]:

@@ -1,7 +1,7 @@
 """Block: the part of a Transformer that is repeated."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,31 +10,40 @@ from unitf.core.attention.attention import CrossAttention, SelfAttention
 from unitf.core.attention.context import BlockContext
 from unitf.core.auxiliary import Auxiliary, AuxiliaryLoss, Figure
 from unitf.core.config import TransformerConfig
-from unitf.core.feedforward import make_feedforward
-from unitf.core.residual import make_residual
+from unitf.core.feedforward import FeedForward, make_feedforward
+from unitf.core.residual import PreNorm, make_residual
 from unitf.errors import UserError
 
-BlockOutput = Tensor | tuple[Tensor, Auxiliary]  # (R, D), and what else there is
+BlockOutput = Tensor | tuple[Tensor, Auxiliary]  # rows (R, D), and perhaps auxiliary terms
 
 
 class Block(nn.Module):
-    """Attention, perhaps attention to a memory, and feed-forward, each a residual.
+    """Attention, perhaps attention to a memory, and a feed-forward, each with a residual.
 
     Args:
-        first: no other block comes before this one.
+        cross: whether the block attends to a memory too.
+        first: whether it is the first block of its stack.
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, rows: Tensor, context: BlockContext, keep: Tensor | None = None
+        ) -> BlockOutput: ...
 
     def __init__(self, config: TransformerConfig, cross: bool = False, first: bool = False) -> None:
         super().__init__()
-        self.attention = SelfAttention(config)
-        self.attention_residual = make_residual(config, normed=config.first_norm or not first)
-        self.cross = None
+        self.attention: SelfAttention = SelfAttention(config)
+        self.attention_residual: PreNorm = make_residual(
+            config, normed=config.first_norm or not first
+        )
+        self.cross: CrossAttention | None = None
         if cross:
             self.cross = CrossAttention(config)
-            self.cross_residual = make_residual(config)
-        self.feedforward = make_feedforward(config)
+            self.cross_residual: PreNorm = make_residual(config)
+        self.feedforward: FeedForward = make_feedforward(config)
         if config.residual != "parallel_shared":
-            self.feedforward_residual = make_residual(config)
+            self.feedforward_residual: PreNorm = make_residual(config)
 
     def forward(
         self,
@@ -42,10 +51,12 @@ class Block(nn.Module):
         context: BlockContext,
         keep: Float[Tensor, "3 N 1"] | None = None,
     ) -> BlockOutput:
-        """`keep` scales what each of the layers adds to each token (drop path).
+        """Returns the rows (R, D), and what the feed-forward returns beside its rows.
 
-        R is N, but for the last block, where `context.read` may want fewer rows. What the
-        feed-forward returns beside its rows comes with them.
+        R is N, unless `context.output_columns` selects the rows of the last block.
+
+        Args:
+            keep: the factors of what each of the three layers adds to each token (drop path).
         """
         auxiliary: dict[str, AuxiliaryLoss | Figure] = {}
         keeps = (None, None, None) if keep is None else keep.unbind(0)
@@ -60,14 +71,19 @@ class Block(nn.Module):
                 partial(self.cross, memory=context.memory, kernel=context.attend_memory),
                 keeps[1],
             )
-        rows, kept = _wanted(context, rows, keeps[2])
+        rows = _select(context, rows)
+        kept = _select_optional(context, keeps[2])
         rows = self.feedforward_residual(rows, partial(self.computed, auxiliary), kept)
         return (rows, auxiliary) if auxiliary else rows
 
     def computed(
         self, auxiliary: dict[str, AuxiliaryLoss | Figure], rows: Float[Tensor, "N D"]
     ) -> Float[Tensor, "N D"]:
-        """The rows that the feed-forward returns; what else it returns goes into `auxiliary`."""
+        """Returns the rows of the feed-forward; its other outputs are added to `auxiliary`.
+
+        Raises:
+            UserError: it has other outputs, but no `has_auxiliary`.
+        """
         output = self.feedforward(rows)
         if not isinstance(output, tuple):
             return output
@@ -79,7 +95,7 @@ class Block(nn.Module):
 
 
 class ParallelBlock(Block):
-    """Attention and feed-forward read the same columns, and both add to them (Wang, 2021)."""
+    """A block whose attention and feed-forward read the same columns (Wang, 2021)."""
 
     def forward(
         self,
@@ -91,14 +107,15 @@ class ParallelBlock(Block):
         keeps = (None, None, None) if keep is None else keep.unbind(0)
         first, second = self.attention_residual, self.feedforward_residual
         attended = self.attention(first.norm(rows), context.attend, context.rotation)
-        rows, attended, *kept = _wanted(context, rows, attended, keeps[0], keeps[2])
+        rows, attended = _select(context, rows), _select(context, attended)
+        kept = [_select_optional(context, factors) for factors in (keeps[0], keeps[2])]
         computed = self.computed(auxiliary, second.norm(rows))
         rows = rows + first.added(attended, kept[0]) + second.added(computed, kept[1])
         return (rows, auxiliary) if auxiliary else rows
 
 
 class SharedNormBlock(Block):
-    """Both read the columns after one and the same norm, and share its layer scale."""
+    """A parallel block with one norm and one layer scale for attention and feed-forward."""
 
     def forward(
         self,
@@ -111,26 +128,33 @@ class SharedNormBlock(Block):
         residual = self.attention_residual
         normed = residual.norm(rows)
         attended = self.attention(normed, context.attend, context.rotation)
-        rows, normed, attended, *kept = _wanted(context, rows, normed, attended, keeps[0], keeps[2])
+        rows, normed, attended = (_select(context, each) for each in (rows, normed, attended))
+        kept = [_select_optional(context, factors) for factors in (keeps[0], keeps[2])]
         computed = self.computed(auxiliary, normed)
         rows = rows + residual.added(attended, kept[0]) + residual.added(computed, kept[1])
         return (rows, auxiliary) if auxiliary else rows
 
 
-def _wanted(context: BlockContext, *parts: Any) -> list[Any]:
-    """Of rows (N, …) those that are wanted."""
+def _select(context: BlockContext, rows: Float[Tensor, "N ..."]) -> Float[Tensor, "R ..."]:
+    """Returns the rows that the block shall return."""
     if context.output_columns is None:
-        return list(parts)
-    return [
-        part if part is None else part.index_select(0, context.output_columns) for part in parts
-    ]
+        return rows
+    return rows.index_select(0, context.output_columns)
 
 
-_BLOCKS = {"sequential": Block, "parallel": ParallelBlock, "parallel_shared": SharedNormBlock}
+def _select_optional(context: BlockContext, rows: Tensor | None) -> Tensor | None:
+    return None if rows is None else _select(context, rows)
+
+
+_BLOCKS: dict[str, type[Block]] = {
+    "sequential": Block,
+    "parallel": ParallelBlock,
+    "parallel_shared": SharedNormBlock,
+}
 
 
 def make_blocks(config: TransformerConfig, depth: int, cross: bool) -> list[Block]:
-    """The blocks whose parameters differ: `depth`, or one that is used so often."""
+    """Returns `depth` blocks, or one block if `share_blocks` is set."""
     block = _BLOCKS[config.residual]
     return [
         block(config, cross, first=number == 0)

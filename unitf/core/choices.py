@@ -1,4 +1,4 @@
-"""The names that a configuration chooses among."""
+"""The names among which a configuration chooses."""
 
 from collections.abc import Iterable
 from typing import Literal, get_args
@@ -27,7 +27,16 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def check_name(location: str, found: str, known: Iterable[str]) -> None:
-    """Raises an error that lists the known names, and the nearest of them, if it is none."""
+    """Raises an error with all known names, and the closest of them, if the name is unknown.
+
+    Args:
+        location: where the name stands, for the message.
+        found: the name to check.
+        known: all valid names.
+
+    Raises:
+        UserError: the name is not one of the known names.
+    """
     known = list(known)
     if found not in known:
         close = close_names(str(found), known)

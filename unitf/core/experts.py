@@ -1,7 +1,8 @@
 """Mixture of experts: each token goes through a few of many feed-forwards."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -17,16 +18,17 @@ from unitf.errors import UserError
 from unitf.nn.batch_norm import sum_over_processes
 from unitf.nn.projection import Projection
 from unitf.nn.reference_mode import is_reference_mode
+from unitf.nn.typed import split, to_integers, unflatten
 
 
 @dataclass(frozen=True, eq=False)
 class Routing:
-    """Where each token goes."""
+    """The experts of each token, and their weights."""
 
     logits: Float[Tensor, "N E"]
     probabilities: Float[Tensor, "N E"]
     experts: Int[Tensor, "N k"]
-    weights: Float[Tensor, "N k"]  # of what the experts return, in their sum
+    weights: Float[Tensor, "N k"]  # the weight of each chosen expert's output
 
 
 class Router(nn.Linear):
@@ -37,10 +39,14 @@ class Router(nn.Linear):
     """
 
     def __init__(self, dim: int, num_experts: int, top_k: int, renormalise: bool) -> None:
-        super().__init__(dim, num_experts, bias=False)
-        self.top_k, self.renormalise = top_k, renormalise
+        super().__init__(dim, num_experts, bias=False)  # pyright: ignore[reportUnknownMemberType]
+        self.top_k: int = top_k
+        self.renormalise: bool = renormalise
 
-    def forward(self, input: Float[Tensor, "N D"]) -> Routing:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, input: Float[Tensor, "N D"]
+    ) -> Routing:
+        """Returns the routing of N tokens."""
         wide = torch.promote_types(input.dtype, torch.float32)
         with torch.autocast(input.device.type, enabled=False):
             logits = F.linear(input.to(wide), self.weight.to(wide))
@@ -55,18 +61,18 @@ class MixtureOfExperts(FeedForward):
     """A router sends each token through `top_k` of `num_experts` feed-forwards (Shazeer, 2017).
 
     No token is dropped, whatever the load of an expert. Each expert is a dense feed-forward as the
-    configuration describes it, gated or plain. In training the mixture returns the balance loss of
-    Switch Transformers (Fedus et al., 2022), which is 1 where all experts receive equally much; the
-    router's z-loss of ST-MoE (Zoph et al., 2022); and as `expert_load` the share of all
-    assignments that each expert receives.
+    configuration describes it, with or without a gate. In training the mixture returns the balance
+    loss of Switch Transformers (Fedus et al., 2022), which is 1 if all experts receive equally
+    many tokens; the router's z-loss of ST-MoE (Zoph et al., 2022); and as `expert_load` the
+    fraction of all assignments that each expert receives.
 
     Args:
-        balance: the coefficient of the balance loss; 0: there is none.
-        router_z: the coefficient of the z-loss; 0: there is none.
-        renormalise: whether the weights of the chosen experts sum to 1; None: if there are several.
+        balance: the coefficient of the balance loss; 0: no balance loss.
+        router_z: the coefficient of the z-loss; 0: no z-loss.
+        renormalise: whether the weights of the chosen experts sum to 1; None: if top_k > 1.
     """
 
-    has_auxiliary = True
+    has_auxiliary: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -85,24 +91,29 @@ class MixtureOfExperts(FeedForward):
         for name, coefficient in (("balance", balance), ("router_z", router_z)):
             if not 0 <= coefficient < float("inf"):
                 raise UserError(f"{name} must be a number of at least 0, found {coefficient}")
-        self.num_experts, self.top_k = num_experts, top_k
-        self.balance, self.router_z = balance, router_z
-        if renormalise is None:  # with one of them the router would have no gradient
+        self.num_experts: int = num_experts
+        self.top_k: int = top_k
+        self.balance: float = balance
+        self.router_z: float = router_z
+        if renormalise is None:  # a single weight of 1 would give the router no gradient
             renormalise = top_k > 1
-        self.router = Router(config.dim, num_experts, top_k, renormalise)
-        self.experts = nn.ModuleList(DenseFeedForward(config) for _ in range(num_experts))
+        self.router: Router = Router(config.dim, num_experts, top_k, renormalise)
+        self.experts: nn.ModuleList = nn.ModuleList(
+            DenseFeedForward(config) for _ in range(num_experts)
+        )
 
     def forward(
         self, rows: Float[Tensor, "N D"]
     ) -> Float[Tensor, "N D"] | tuple[Float[Tensor, "N D"], Auxiliary]:
-        routing = self.router(rows)
-        # compiled code asks for nothing else: a context variable would break its graph
-        plain = not torch.compiler.is_compiling() and is_reference_mode()
-        mixed = self._one_by_one(rows, routing) if plain else self._sorted(rows, routing)
+        """Returns the rows, and in training also both losses and the load."""
+        routing: Routing = self.router(rows)
+        # compiled code does not ask for the mode: a context variable would break its graph
+        reference = not torch.compiler.is_compiling() and is_reference_mode()
+        mixed = self._one_by_one(rows, routing) if reference else self._sorted(rows, routing)
         return (mixed, self._auxiliary(routing)) if self.training else mixed
 
     def _one_by_one(self, rows: Float[Tensor, "N D"], routing: Routing) -> Float[Tensor, "N D"]:
-        """The plain way: every expert reads every token, and most of that counts nothing."""
+        """The reference: every expert reads every token, and most results have the weight 0."""
         mixed = torch.zeros_like(rows)
         for number, expert in enumerate(self.experts):
             weight = (routing.weights * (routing.experts == number)).sum(-1, keepdim=True)
@@ -110,8 +121,8 @@ class MixtureOfExperts(FeedForward):
         return mixed
 
     def _sorted(self, rows: Float[Tensor, "N D"], routing: Routing) -> Float[Tensor, "N D"]:
-        """Each expert reads its own tokens, side by side."""
-        chosen = routing.experts.flatten()  # k for each token
+        """The fast way: each expert reads only its own tokens."""
+        chosen = routing.experts.flatten()  # (N · k,)
         order = chosen.argsort(stable=True)
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order), device=order.device)
@@ -121,72 +132,74 @@ class MixtureOfExperts(FeedForward):
         if sent.is_cuda and can_multiply_at_once(self.experts):
             computed = multiply_at_once(self.experts, sent, counts, chosen.index_select(0, order))
         else:
-            computed = self._each(sent, counts)  # type: ignore (disable has no types)
-        returned = computed.index_select(0, back).unflatten(0, (-1, self.top_k))
+            computed = self._each(sent, counts)
+        returned = unflatten(computed.index_select(0, back), 0, (-1, self.top_k))
         return (returned * routing.weights[..., None].to(returned.dtype)).sum(1)
 
     @uncompiled  # every load would be compiled anew
     def _each(self, rows: Float[Tensor, "M D"], counts: Int[Tensor, " E"]) -> Float[Tensor, "M D"]:
-        """One expert after the other. Those without a token take part, with gradients of zero."""
-        parts = rows.split(counts.tolist())
-        return torch.cat([e(part) for e, part in zip(self.experts, parts, strict=True)])
+        """Runs one expert after the other; one without a token runs too, for gradients of zero."""
+        parts = split(rows, to_integers(counts))
+        return torch.cat([expert(part) for expert, part in zip(self.experts, parts, strict=True)])
 
     def _auxiliary(self, routing: Routing) -> Auxiliary:
-        """Both losses and the load, in terms of the global batch."""
+        """Returns both losses and the load; the load is that of the global batch."""
         num_tokens = len(routing.probabilities)
         counts = _count(routing.experts.flatten(), self.num_experts)
-        # in several processes the load is that of all tokens: they then learn what one would
+        # in several processes the load is that of all tokens, so that they learn what one would
         load = sum_over_processes(counts.to(routing.logits.dtype))
         load = load / load.sum().clamp(min=1)
-        found: dict[str, AuxiliaryLoss | Figure] = {"expert_load": Figure(load)}
+        auxiliary: dict[str, AuxiliaryLoss | Figure] = {"expert_load": Figure(load)}
         if self.balance:
             mean = routing.probabilities.sum(0) / max(num_tokens, 1)
             value = self.num_experts * (load * mean).sum()
-            found["balance"] = AuxiliaryLoss(value, self.balance)
+            auxiliary["balance"] = AuxiliaryLoss(value, self.balance)
         if self.router_z:
             squares = routing.logits.logsumexp(-1).square()
-            found["router_z"] = AuxiliaryLoss(squares.sum() / max(num_tokens, 1), self.router_z)
-        return found
+            auxiliary["router_z"] = AuxiliaryLoss(squares.sum() / max(num_tokens, 1), self.router_z)
+        return auxiliary
 
 
 def _count(chosen: Int[Tensor, " M"], num_experts: int) -> Int[Tensor, " E"]:
-    """How many tokens each expert receives."""
+    """Returns how many tokens each expert receives."""
     counts = torch.zeros(num_experts, dtype=torch.long, device=chosen.device)
     return counts.scatter_add(0, chosen, torch.ones_like(chosen))
 
 
-def can_multiply_at_once(experts: Any) -> bool:
+def can_multiply_at_once(experts: Iterable[nn.Module]) -> bool:
     """Whether experts are nothing but their two projections (no adapters, no norm inside)."""
-    layers = [layer for expert in experts for layer in (expert.inner, expert.out)]
-    return all(type(layer) is Projection for layer in layers) and experts[0].norm is None
+    dense = [cast(DenseFeedForward, expert) for expert in experts]
+    layers = [layer for expert in dense for layer in (expert.inner, expert.out)]
+    return all(type(layer) is Projection for layer in layers) and dense[0].norm is None
 
 
 def multiply_at_once(
-    experts: Any,
+    experts: Iterable[nn.Module],
     rows: Float[Tensor, "M D"],
     counts: Int[Tensor, " E"],
     chosen: Int[Tensor, " M"],
 ) -> Float[Tensor, "M D"]:
-    """All experts by two grouped products: a device need not be asked for the counts.
+    """Computes all experts by two grouped products, without waiting for the counts.
 
     Args:
-        rows: in the order of their experts.
+        rows: the rows, sorted by their experts.
         chosen: the expert of each row.
     """
     ends = counts.cumsum(0).to(torch.int32)
 
-    def product(rows: Tensor, layers: list[nn.Linear]) -> Tensor:
+    def product(rows: Tensor, layers: Sequence[nn.Linear]) -> Tensor:
         weights = torch.stack([layer.weight for layer in layers])
         kind = rows.dtype
         if torch.is_autocast_enabled(rows.device.type):
             kind = torch.get_autocast_dtype(rows.device.type)
-        made = F.grouped_mm(rows.to(kind), weights.to(kind).mT, offs=ends)
-        if layers[0].bias is None:
-            return made
-        biases = torch.stack([layer.bias for layer in layers]).to(made.dtype)
-        return made + biases.index_select(0, chosen)
+        output = F.grouped_mm(rows.to(kind), weights.to(kind).mT, offs=ends)
+        if cast(Tensor | None, layers[0].bias) is None:
+            return output
+        biases = torch.stack([layer.bias for layer in layers]).to(output.dtype)
+        return output + biases.index_select(0, chosen)
 
-    first = experts[0]
-    hidden = first.activation(product(rows, [expert.inner for expert in experts]))
+    dense = [cast(DenseFeedForward, expert) for expert in experts]
+    first = dense[0]
+    hidden = first.activation(product(rows, [expert.inner for expert in dense]))
     hidden = dropout(hidden, first.dropout, first.training)
-    return product(hidden, [expert.out for expert in experts])
+    return product(hidden, [expert.out for expert in dense])

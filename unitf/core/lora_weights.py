@@ -1,4 +1,4 @@
-"""Adapters (LoRA) in the weights of a checkpoint: merged into them, or as a folder of peft."""
+"""Adapters (LoRA) in the weights of a checkpoint: merging them, and saving them for peft."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +9,12 @@ from torch import Tensor
 from unitf.core.lora import DOWN, UP, LoRA, is_adapter, plain_name
 
 
-def merge_adapters(state: Mapping[str, Any], rank: int, alpha: int) -> dict[str, Any]:
-    """The weights of a model without adapters that computes the same: W + alpha / rank · B A."""
-    merged = {plain_name(n): value for n, value in state.items() if not is_adapter(n)}
+def merge_adapters(state: Mapping[str, Tensor], rank: int, alpha: int) -> dict[str, Tensor]:
+    """Returns the weights of a model without adapters that computes the same.
+
+    The weight of an adapted layer becomes W + alpha / rank · B A.
+    """
+    merged = {plain_name(name): value for name, value in state.items() if not is_adapter(name)}
     for name in [name for name in state if name.endswith(DOWN)]:
         layer = name.removesuffix(DOWN)
         weight = merged[f"{layer}.weight"]
@@ -20,8 +23,15 @@ def merge_adapters(state: Mapping[str, Any], rank: int, alpha: int) -> dict[str,
     return merged
 
 
-def without_adapters(configuration: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    """The same model with its adapters merged into the weights, if it has any."""
+def without_adapters(
+    configuration: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """Returns the configuration and the weights of a model, with its adapters merged.
+
+    Args:
+        configuration: that of the model, as plain data.
+        state: the `state_dict` of the model.
+    """
     plain = {key: value for key, value in configuration.items() if key != "lora"}
     if "lora" in configuration:
         lora = configuration["lora"]
@@ -29,13 +39,13 @@ def without_adapters(configuration: dict[str, Any], state: dict[str, Any]) -> di
     return {"configuration": plain, "state_dict": state}
 
 
-def save_adapters(state: Mapping[str, Any], lora: LoRA, folder: Path) -> None:
+def save_adapters(state: Mapping[str, Tensor], lora: LoRA, folder: Path) -> None:
     """Writes the adapters of a model's `state_dict` as peft does.
 
-    `peft.PeftModel.from_pretrained(core, folder)` puts them on a plain core again.
+    `peft.PeftModel.from_pretrained(core, folder)` adds them to a core without adapters.
     """
     from peft import LoraConfig  # takes seconds
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 
     folder.mkdir(parents=True, exist_ok=True)
     adapters: dict[str, Tensor] = {}
@@ -50,4 +60,4 @@ def save_adapters(state: Mapping[str, Any], lora: LoRA, folder: Path) -> None:
         lora_dropout=lora.dropout,
         target_modules=list(lora.layers),
     )
-    config.save_pretrained(str(folder))
+    config.save_pretrained(str(folder))  # pyright: ignore[reportUnknownMemberType]

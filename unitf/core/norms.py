@@ -1,6 +1,6 @@
-"""Norms: of each token over its numbers, or of each number over the real tokens."""
+"""Norms: of each token over its numbers, or of each number over all tokens."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,13 +15,19 @@ from unitf.nn.batch_norm import BatchNorm
 class Norm(nn.Module):
     """A normalisation of rows; the base class of all norms.
 
-    A subclass writes `forward`, which maps (*N, width) to (*N, width). It is made as
-    `cls(config, width, **init_args)`: `width` is D, or that of a head or of the feed-forward.
+    A subclass implements `forward`, which maps (*N, width) to (*N, width). The core calls
+    `cls(config, width, **init_args)`, where `width` is D, or the width of a head or of the
+    feed-forward.
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, input: Tensor) -> Tensor: ...
 
     over_tokens: ClassVar[bool] = False  # whether a token's result depends on the other tokens
 
     def forward(self, input: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
+        """Returns the normalised rows."""
         raise NotImplementedError
 
 
@@ -29,23 +35,25 @@ class LayerNorm(nn.LayerNorm, Norm):
     """Layer normalisation (Ba et al., 2016)."""
 
     def __init__(self, config: TransformerConfig, width: int) -> None:
-        super().__init__(width, eps=config.norm_eps, bias=config.norm_bias)
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            width, eps=config.norm_eps, bias=config.norm_bias
+        )
 
 
-class RMSNorm(nn.RMSNorm, Norm):
+class RMSNorm(nn.RMSNorm, Norm):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Root mean square normalisation (Zhang and Sennrich, 2019)."""
 
     def __init__(self, config: TransformerConfig, width: int) -> None:
-        super().__init__(width, eps=config.norm_eps)
+        super().__init__(width, eps=config.norm_eps)  # pyright: ignore[reportUnknownMemberType]
 
 
 class OffsetRMSNorm(Norm):
-    """An RMSNorm whose scale is 1 + weight, so that no weight is no scale (Gemma)."""
+    """An RMSNorm whose scale is 1 + weight, so that a weight of 0 scales by 1 (Gemma)."""
 
     def __init__(self, config: TransformerConfig, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(width))
-        self.eps = config.norm_eps
+        self.weight: nn.Parameter = nn.Parameter(torch.zeros(width))
+        self.eps: float = config.norm_eps
 
     def forward(self, input: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
         # 1 + weight in half precision would lose most of the weight
@@ -57,12 +65,13 @@ class OffsetRMSNorm(Norm):
 class TokenBatchNorm(BatchNorm, Norm):
     """Batch normalisation over all real tokens of the batch: packed rows hold no padding."""
 
-    over_tokens = True
+    over_tokens: ClassVar[bool] = True
 
     def __init__(self, config: TransformerConfig, width: int) -> None:
         super().__init__(width, eps=config.norm_eps)
 
 
 def make_norm(config: TransformerConfig, width: int | None = None) -> Norm:
-    """A norm as `config.norm` says; None: of a whole token."""
-    return named.make("norm", config.norm, config, config.dim if width is None else width)
+    """Returns the norm that `config.norm` names, of `width` numbers; None: `config.dim`."""
+    width = config.dim if width is None else width
+    return named.make(Norm, "norm", config.norm, config, width)

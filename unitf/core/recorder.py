@@ -1,10 +1,10 @@
-"""Watching: who attended to whom in a forward pass, and how much.
+"""AttentionRecorder: the attention weights of a forward pass.
 
-Fast kernels never hold the weights of attention. A Watch keeps the queries and keys that they were
-given, and recomputes the rows of those layers and sequences that somebody asks for.
+Fast kernels never hold the weights of attention. A recorder stores the queries and keys of each
+kernel call, and computes the weights of a layer and a sequence when they are asked for.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unitf.core.attention.kernels import Kernel
+from unitf.core.attention.kernel import Kernel
 from unitf.core.attention.sdpa import AttentionSpec
 from unitf.core.uncompiled import uncompiled
+from unitf.nn.typed import to_integers
 from unitf.tokens import to_offsets
 
 AttentionKind = Literal["self", "cross"]
@@ -24,12 +25,12 @@ AttentionKind = Literal["self", "cross"]
 
 @dataclass(frozen=True, eq=False)
 class AttentionScope:
-    """Who may attend to whom in a kernel.
+    """Which queries may attend to which keys in a kernel.
 
     Args:
-        lengths: of whole sequences of queries: those of the pattern are of their chunks.
-        key_lengths: the same of keys.
-        prefix: so many tokens at the beginning of each sequence see each other.
+        lengths: the query lengths of whole sequences; the pattern has the lengths of their chunks.
+        key_lengths: the key lengths of whole sequences.
+        prefix: the number of tokens at the beginning of each sequence that see each other.
     """
 
     pattern: AttentionSpec
@@ -45,12 +46,12 @@ class AttentionScope:
         lengths: tuple[int, ...],
         prefix: Sequence[int] | None,
     ) -> "AttentionScope":
-        """That of a kernel; tokens that look at themselves are their own keys."""
+        """Returns the scope of a kernel; in self-attention, keys are as long as queries."""
         keys = lengths if kind == "self" else pattern.key_lengths
         return cls(pattern, lengths, keys, None if prefix is None else tuple(prefix))
 
     def seen(self, sequence: int) -> Bool[Tensor, "Lq Lk"]:
-        """Which keys a query of this sequence sees."""
+        """Returns which keys each query of this sequence sees."""
         pattern = self.pattern
         length, key_length = self.lengths[sequence], self.key_lengths[sequence]
         distance = torch.arange(length)[:, None] - torch.arange(key_length)
@@ -73,22 +74,22 @@ class AttentionScope:
 
 @dataclass(frozen=True, eq=False)
 class Captured:
-    """The queries and keys of one layer, and who of them may meet."""
+    """The queries and keys of one layer in one forward pass."""
 
     scope: AttentionScope
     q: Float[Tensor, "N H d"]
     k: Float[Tensor, "M H2 d"]
 
     def shape(self, sequence: int) -> tuple[int, int, int]:
-        """That of its rows: heads, tokens that look, tokens that are looked at."""
+        """Returns the shape of `rows`: the numbers of heads, queries and keys."""
         scope = self.scope
         return self.q.shape[1], scope.lengths[sequence], scope.key_lengths[sequence]
 
     def rows(self, sequence: int) -> Float[Tensor, "H Lq Lk"]:
-        """How much each token of a sequence attends to each, head by head; a row sums to 1."""
+        """Returns the attention weights of one sequence; each row sums to 1."""
         pattern, dtype = self.scope.pattern, torch.promote_types(self.q.dtype, torch.float32)
-        mine = part(self.scope.lengths, sequence)
-        q = self.q[mine].to(dtype).transpose(0, 1)
+        queries = part(self.scope.lengths, sequence)
+        q = self.q[queries].to(dtype).transpose(0, 1)
         k = self.k[part(self.scope.key_lengths, sequence)].to(dtype).transpose(0, 1)
         k = k.repeat_interleave(q.shape[0] // k.shape[0], dim=0)
         scores = q @ k.mT * (q.shape[-1] ** -0.5 if pattern.scale is None else pattern.scale)
@@ -96,7 +97,7 @@ class Captured:
             scores = (scores / pattern.softcap).tanh() * pattern.softcap
         if pattern.bias is not None:
             assert pattern.positions is not None
-            positions = pattern.positions[:, mine]
+            positions = pattern.positions[:, queries]
             scores = scores + pattern.bias(positions, positions)
         seen = self.scope.seen(sequence).to(scores.device)
         return scores.masked_fill(~seen, -torch.inf).softmax(-1)
@@ -104,38 +105,38 @@ class Captured:
 
 @runtime_checkable
 class WatchedStack(Protocol):
-    """What is watched: blocks one after the other, which tell `watch` what they were given."""
+    """What a recorder needs of a stack: it passes its kernels to `recorder.over`."""
 
     recorder: "AttentionRecorder | None"
 
     @property
     def drop_path(self) -> Sequence[float]:
-        """One number for each layer."""
+        """The drop-path probability of each layer."""
         ...
 
 
 @runtime_checkable
 class WatchedCore(Protocol):
-    """A Transformer, as far as it matters here."""
+    """What `recording_attention` needs of a Transformer."""
 
     @property
     def stacks(self) -> Sequence[WatchedStack]:
-        """Its encoder, its decoder, or both."""
+        """The encoder, the decoder, or both."""
         ...
 
 
 class AttentionRecorder:
-    """What the layers of one stack were given in its last forward pass.
+    """The queries and keys of the layers of one stack in its last forward pass.
 
     Args:
-        depth: how many layers there are.
-        layers: those that are kept, from 0; None: all.
+        depth: the number of layers.
+        layers: the numbers, from 0, of the layers that are recorded; None: all.
     """
 
     def __init__(self, depth: int, layers: Collection[int] | None = None) -> None:
-        self.depth = depth
-        self.layers = range(depth) if layers is None else sorted(layers)
-        self._kept: dict[AttentionKind, dict[int, Captured]] = {"self": {}, "cross": {}}
+        self.depth: int = depth
+        self.layers: Sequence[int] = range(depth) if layers is None else sorted(layers)
+        self._captured: dict[AttentionKind, dict[int, Captured]] = {"self": {}, "cross": {}}
         self._calls: dict[AttentionKind, int] = {"self": 0, "cross": 0}
 
     def over(
@@ -146,13 +147,14 @@ class AttentionRecorder:
         lengths: tuple[int, ...],
         prefix: Sequence[int] | None = None,
     ) -> Kernel:
-        """The kernel, which from now on shows what it is given.
+        """Returns a kernel that records its queries and keys, and calls `kernel`.
 
         Args:
-            lengths: of the sequences of queries.
+            lengths: the query lengths of whole sequences.
+            prefix: the number of tokens at the beginning of each sequence that see each other.
         """
         scope = AttentionScope.of(kind, pattern, lengths, prefix)
-        return partial(self._call, kind, kernel, scope)  # type: ignore[return-value]
+        return partial(self._call, kind, kernel, scope)
 
     @uncompiled
     def _call(
@@ -167,31 +169,31 @@ class AttentionRecorder:
         layer = self._calls[kind] % self.depth  # layers call in their order
         self._calls[kind] += 1
         if layer in self.layers:
-            self._kept[kind][layer] = Captured(scope, q.detach(), k.detach())
+            self._captured[kind][layer] = Captured(scope, q.detach(), k.detach())
         return kernel(q, k, v)
 
     def kinds(self) -> list[AttentionKind]:
-        """The kinds of attention that took place."""
-        return [kind for kind, kept in self._kept.items() if kept]
+        """Returns the kinds of attention that were recorded."""
+        return [kind for kind, layers in self._captured.items() if layers]
 
     def shape(
         self, layer: int, sequence: int = 0, kind: AttentionKind = "self"
     ) -> tuple[int, int, int]:
-        """That of `rows`: heads, tokens that look, tokens that are looked at."""
-        return self._kept[kind][layer].shape(sequence)
+        """Returns the shape of `rows`: the numbers of heads, queries and keys."""
+        return self._captured[kind][layer].shape(sequence)
 
     def rows(
         self, layer: int, sequence: int = 0, kind: AttentionKind = "self"
     ) -> Float[Tensor, "H Lq Lk"]:
-        """How much each token of a sequence attends to each, head by head; a row sums to 1."""
-        return self._kept[kind][layer].rows(sequence)
+        """Returns the attention weights of one sequence; each row sums to 1."""
+        return self._captured[kind][layer].rows(sequence)
 
 
 @contextmanager
 def recording_attention(
     core: WatchedCore, layers: Collection[int] | None = None
-) -> Iterator[list[AttentionRecorder]]:
-    """While it lasts, every forward pass is watched: a Watch for each stack of the core."""
+) -> Generator[list[AttentionRecorder], None, None]:
+    """Records every forward pass inside the `with` block: one recorder for each stack."""
     recorders = [AttentionRecorder(len(stack.drop_path), layers) for stack in core.stacks]
     try:
         for stack, recorder in zip(core.stacks, recorders, strict=True):
@@ -203,9 +205,9 @@ def recording_attention(
 
 
 def rollout(layers: Sequence[Float[Tensor, "_ L L"]]) -> Float[Tensor, "L L"]:
-    """How much of each token went into each, over all layers (Abnar & Zuidema, 2020).
+    """Returns how much of each token went into each, over all layers (Abnar & Zuidema, 2020).
 
-    Half of a column is what it was, the other half what its heads attended to, on average.
+    Half of a column is its input, the other half is what its heads attended to, on average.
     """
     total = torch.eye(layers[0].shape[-1], dtype=layers[0].dtype, device=layers[0].device)
     for rows in layers:
@@ -218,10 +220,12 @@ def rollout_across(
     crossing: Sequence[Float[Tensor, "_ L M"]],
     memory: Float[Tensor, "M M"],
 ) -> Float[Tensor, "L M"]:
-    """The same of a decoder, back to the tokens that its encoder read: a row sums to 1.
+    """Returns the rollout of a decoder, back to the tokens of its encoder; a row sums to 1.
 
     Args:
-        memory: the encoder's rollout.
+        layers: the self-attention weights of each layer.
+        crossing: the cross-attention weights of each layer.
+        memory: the rollout of the encoder.
     """
     read = torch.zeros_like(crossing[0][0])
     for rows, across in zip(layers, crossing, strict=True):
@@ -231,6 +235,6 @@ def rollout_across(
 
 
 def part(lengths: Sequence[int], sequence: int) -> slice:
-    """Where the tokens of a sequence stand among all."""
-    first, last = to_offsets(lengths)[sequence : sequence + 2].tolist()
+    """Returns the columns of a sequence in the packed batch."""
+    first, last = to_integers(to_offsets(lengths)[sequence : sequence + 2])
     return slice(first, last)

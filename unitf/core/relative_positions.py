@@ -1,4 +1,4 @@
-"""Relative positions: how attention knows where tokens stand towards each other."""
+"""Relative positions: how attention depends on the positions of tokens."""
 
 import math
 from typing import ClassVar
@@ -11,93 +11,99 @@ from torch.nn import functional as F
 from unitf.core import named
 from unitf.core.config import TransformerConfig
 from unitf.errors import UserError
+from unitf.nn.typed import orthogonal
 
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (N, 1, pairs), or of each head
 
 
 class RelativePositions(nn.Module):
-    """How attention knows where tokens stand; the base class of all schemes.
+    """How attention depends on the positions of tokens; the base class of all schemes.
 
-    A subclass writes `rotation`, or `forward` with `biased`, or both. It is made as
+    A subclass implements `rotation`, or `forward` with `biased`, or both. The core calls
     `cls(config, causal, **init_args)`, where `causal` says that no token sees a later one.
     """
 
-    per_block: ClassVar[bool] = False  # whether each block has one of its own
-    biased: ClassVar[bool] = False  # whether `forward` returns something to add to the scores
+    per_block: ClassVar[bool] = False  # whether each block has its own module
+    biased: ClassVar[bool] = False  # whether `forward` returns a bias of the scores
 
     def rotation(self, positions: Float[Tensor, "P N"]) -> Rotation | None:
-        """Cosines and sines by which queries and keys are turned: (N, 1 or H, pairs) each."""
+        """Returns cosines and sines that turn queries and keys, each (N, 1 or H, pairs)."""
         return None
 
     def forward(
         self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
     ) -> Float[Tensor, "*S H Lq Lk"]:
-        """What is added to the scores of tokens at these positions."""
+        """Returns the bias of the scores of queries and keys at these positions."""
         raise NotImplementedError
 
 
 class NoPositions(RelativePositions):
-    """Attention knows tokens by their contents alone."""
+    """No positions: attention depends on the contents of the tokens alone."""
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
         super().__init__()
 
 
 class RotaryPositions(RelativePositions):
-    """Pairs of numbers turn with the position (Su et al., 2021), each axis its share of them.
+    """Pairs of numbers turn with the position (Su et al., 2021), an equal number for each axis.
 
-    Numbers i and i + rotary_dim/2 are a pair, as in GPT-NeoX and Llama. The axes take turns in
-    equal runs of pairs; a remainder of pairs stays unturned.
+    Numbers i and i + rotary_dim/2 are a pair, as in GPT-NeoX and Llama. The first pairs turn with
+    the first axis, the next ones with the second axis, and so on; the pairs that are left over do
+    not turn.
     """
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
         super().__init__()
-        self.num_axes = config.position_axes
-        self.pairs = (config.head_dim if config.rotary_dim is None else config.rotary_dim) // 2
-        self.base = config.rotary_base
-        self.frequencies = config.rotary_frequencies
+        self.num_axes: int = config.position_axes
+        rotary_dim = config.head_dim if config.rotary_dim is None else config.rotary_dim
+        self.pairs: int = rotary_dim // 2
+        self.base: float = config.rotary_base
+        self.frequencies: list[float] | None = config.rotary_frequencies
 
     def rotation(self, positions: Float[Tensor, "P N"]) -> Rotation | None:
+        """Returns cosines and sines, (N, 1, pairs) each."""
         axis_positions = _with_axes(positions, self.num_axes, "position_axes").mT
         angles = (axis_positions[:, :, None] * self._frequencies(positions)).flatten(1)
         angles = F.pad(angles, (0, self.pairs - angles.shape[1]))[:, None]
         return angles.cos(), angles.sin()
 
-    def _frequencies(self, like: Tensor) -> Float[Tensor, "_ share"]:
-        """Angles per position: of each axis, or the same for all."""
+    def _frequencies(self, like: Tensor) -> Float[Tensor, "_ pairs"]:
+        """Returns the angles per position, of each axis or the same for all axes."""
         # no buffer: `.bfloat16()` on the module would round it, and angles must not be
         pairs_per_axis = self.pairs // self.num_axes
         if self.frequencies is not None:
-            given = torch.tensor(self.frequencies, dtype=like.dtype).view(
-                self.num_axes, pairs_per_axis
+            frequencies = torch.tensor(self.frequencies, dtype=like.dtype)
+            return frequencies.view(self.num_axes, pairs_per_axis).to(
+                like.device, non_blocking=True
             )
-            return given.to(like.device, non_blocking=True)
         steps = torch.arange(pairs_per_axis, dtype=like.dtype, device=like.device)
-        return (1.0 / self.base ** (steps / pairs_per_axis))[None]  # so, for the last bit, as Llama
+        return (1.0 / self.base ** (steps / pairs_per_axis))[None]  # bit for bit as Llama
 
 
 class MixedRotaryPositions(RelativePositions):
     """Pairs of numbers turn with all axes at once, by learned angles (Heo et al., 2024).
 
-    Each head has its own. They begin as those of rotary positions whose axes are turned in the
-    plane, each head at random.
+    Each head has its own angles. Initially they are those of rotary positions whose axes are turned
+    by a random rotation for each head.
     """
 
-    per_block = True
+    per_block: ClassVar[bool] = True
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
         super().__init__()
-        self.num_axes, pairs_per_axis = (
-            config.position_axes,
-            config.head_dim // 2 // config.position_axes,
-        )
+        self.num_axes: int = config.position_axes
+        pairs_per_axis = config.head_dim // 2 // config.position_axes
         length = config.rotary_base ** (-torch.arange(pairs_per_axis) / pairs_per_axis)
-        axes = torch.linalg.qr(torch.randn(config.num_heads, self.num_axes, self.num_axes)).Q
+        matrices = torch.randn(config.num_heads, self.num_axes, self.num_axes)
+        axes = orthogonal(matrices)
         angles = (axes[..., None] * length).flatten(2)  # (H, P, pairs)
         rest = config.head_dim // 2 - angles.shape[2]
-        self.angles = nn.Parameter(F.pad(angles, (0, rest)).transpose(0, 1).contiguous())
+        self.angles: nn.Parameter = nn.Parameter(
+            F.pad(angles, (0, rest)).transpose(0, 1).contiguous()
+        )
 
     def rotation(self, positions: Float[Tensor, "P N"]) -> Rotation | None:
+        """Returns cosines and sines, (N, H, pairs) each."""
         axis_positions = _with_axes(positions, self.num_axes, "position_axes")
         learned = self.angles.to(axis_positions.dtype)
         angles = (axis_positions[:, :, None, None] * learned[:, None]).sum(0)  # (N, H, pairs)
@@ -105,12 +111,12 @@ class MixedRotaryPositions(RelativePositions):
 
 
 class AlibiPositions(RelativePositions):
-    """Scores fall linearly with the distance (Press et al., 2022), each head at its own slope.
+    """Scores fall linearly with the distance, each head with its own slope (Press et al., 2022).
 
-    Over several axes the distance is the sum of theirs.
+    Over several axes, the distance is the sum of the distances of the axes.
     """
 
-    biased = True
+    biased: ClassVar[bool] = True
     slopes: Tensor
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
@@ -120,13 +126,17 @@ class AlibiPositions(RelativePositions):
     def forward(
         self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
     ) -> Float[Tensor, "*S H Lq Lk"]:
-        """What is added to the scores of tokens at these positions."""
+        """Returns the bias of the scores of queries and keys at these positions."""
         distance = (queries[..., :, None] - keys[..., None, :]).abs().sum(-3)
         return -self.slopes[:, None, None] * distance[..., None, :, :]
 
 
 def alibi_slopes(num_heads: int) -> Float[Tensor, " H"]:
-    """Geometric from 2^(-8/H); H that is no power of two borrows from twice the next lower."""
+    """Returns a geometric sequence of slopes that begins with 2^(-8/H).
+
+    If H is not a power of two, the remaining slopes are every second one of twice the next lower
+    power.
+    """
     power = 2 ** math.floor(math.log2(num_heads))
     slopes = [2 ** (-8 * (i + 1) / power) for i in range(power)]
     extra = [2 ** (-4 * (i + 1) / power) for i in range(0, 2 * power, 2)]
@@ -136,30 +146,31 @@ def alibi_slopes(num_heads: int) -> Float[Tensor, " H"]:
 class T5Positions(RelativePositions):
     """A learned number for each head and range of distances (T5: Raffel et al., 2020).
 
-    Half of the ranges are one distance each, the others grow logarithmically. A causal stack has
-    none for what comes later. Of several axes the first is read.
+    Half of the ranges hold one distance each, the others grow logarithmically. A causal stack has
+    no ranges for later tokens. Only the first of several axes is used.
     """
 
-    biased = True
+    biased: ClassVar[bool] = True
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
         super().__init__()
-        self.causal = causal
-        self.num_buckets, self.max_distance = config.num_buckets, config.max_distance
-        self.table = nn.Embedding(config.num_buckets, config.num_heads)
+        self.causal: bool = causal
+        self.num_buckets: int = config.num_buckets
+        self.max_distance: int = config.max_distance
+        self.table: nn.Embedding = nn.Embedding(config.num_buckets, config.num_heads)
 
     def forward(
         self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
     ) -> Float[Tensor, "*S H Lq Lk"]:
-        """What is added to the scores of tokens at these positions."""
+        """Returns the bias of the scores of queries and keys at these positions."""
         return _looked_up(self.table, self.bucket(keys[..., 0, None, :] - queries[..., 0, :, None]))
 
     def bucket(self, ahead: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-        """The row of the table for a key that stands so far ahead of the query."""
+        """Returns the row of the table for keys that stand `ahead` positions after the query."""
         buckets = self.num_buckets if self.causal else self.num_buckets // 2
         distance = -ahead.clamp(max=0) if self.causal else ahead.abs()
         exact = buckets // 2
-        # in float32, as T5: else distances at the edge of a range would fall into the next
+        # in float32, as T5: otherwise distances at the edge of a range would fall into the next
         growth = torch.log(distance.float().clamp(min=exact) / exact)
         steps = growth / math.log(self.max_distance / exact) * (buckets - exact)
         far = (exact + steps.long()).clamp(max=buckets - 1)
@@ -170,26 +181,28 @@ class T5Positions(RelativePositions):
 class BeitPositions(RelativePositions):
     """A learned number for each head and (row, column) distance (BEiT: Bao et al., 2022).
 
-    Tokens whose row is negative stand outside the grid (class tokens): three more numbers are for
-    one of them that looks at a patch, a patch that looks at one, and two of them. Distances beyond
-    the grid's are as its largest.
+    Tokens whose row is negative are outside the grid (class tokens). Three more numbers are for
+    such a query and a patch, a patch and such a key, and a query and a key that are both outside.
+    Distances that are larger than the grid count as its largest.
     """
 
-    per_block = True
-    biased = True
+    per_block: ClassVar[bool] = True
+    biased: ClassVar[bool] = True
 
     def __init__(self, config: TransformerConfig, causal: bool = False) -> None:
         super().__init__()
         assert config.grid is not None
-        self.size = config.grid
+        self.size: list[int] = config.grid
         height, width = (2 * length - 1 for length in self.size)
-        self.table = nn.Embedding(height * width + 3, config.num_heads)
+        self.table: nn.Embedding = nn.Embedding(height * width + 3, config.num_heads)
 
     def forward(
         self, queries: Float[Tensor, "*S P Lq"], keys: Float[Tensor, "*S P Lk"]
     ) -> Float[Tensor, "*S H Lq Lk"]:
-        """What is added to the scores of tokens at these positions."""
-        queries, keys = (_with_axes(x, 2, "a grid, whose axes are") for x in (queries, keys))
+        """Returns the bias of the scores of queries and keys at these positions."""
+        queries, keys = (
+            _with_axes(positions, 2, "a grid, whose axes are") for positions in (queries, keys)
+        )
         difference = (queries[..., :, None] - keys[..., None, :]).round()
         row, column = (
             difference[..., axis, :, :].clamp(1 - length, length - 1) + length - 1
@@ -208,7 +221,7 @@ def _looked_up(table: nn.Embedding, index: Int[Tensor, "*S Lq Lk"]) -> Float[Ten
 
 
 def rotate(heads: Float[Tensor, "N H d"], rotation: Rotation) -> Float[Tensor, "N H d"]:
-    """Every pair of numbers of every head, turned."""
+    """Returns the heads with their pairs of numbers turned; numbers that no pair holds stay."""
     cosine, sine = (part.to(heads.dtype) for part in rotation)
     turned = 2 * cosine.shape[-1]
     rest = [heads[..., turned:]] if turned < heads.shape[-1] else []
@@ -220,7 +233,11 @@ def rotate(heads: Float[Tensor, "N H d"], rotation: Rotation) -> Float[Tensor, "
 def _with_axes(
     positions: Float[Tensor, "*S P N"], num_axes: int, name: str
 ) -> Float[Tensor, "*S P2 N"]:
-    """An axis that this batch lacks stands at 0; one too many is an error."""
+    """Returns the positions with `num_axes` axes; those that the batch lacks are 0.
+
+    Raises:
+        UserError: the batch has more axes.
+    """
     missing = num_axes - positions.shape[-2]
     if missing < 0:
         raise UserError(
@@ -231,20 +248,24 @@ def _with_axes(
 
 
 def make_positions(config: TransformerConfig, causal: bool = False) -> RelativePositions:
-    """The relative positions that all blocks of a stack share, as `relative_positions` says."""
+    """Returns the relative-position module that all blocks of a stack share."""
     if _per_block(config):
         return NoPositions(config, causal)
-    return named.make("relative_positions", config.relative_positions, config, causal)
+    return named.make(
+        RelativePositions, "relative_positions", config.relative_positions, config, causal
+    )
 
 
 def make_positions_per_block(
     config: TransformerConfig, num_blocks: int, causal: bool = False
 ) -> list[RelativePositions]:
-    """Those that each block has for itself: one for each, or none at all."""
+    """Returns the relative-position modules of the blocks: one for each, or none at all."""
     if not _per_block(config):
         return []
     return [
-        named.make("relative_positions", config.relative_positions, config, causal)
+        named.make(
+            RelativePositions, "relative_positions", config.relative_positions, config, causal
+        )
         for _ in range(num_blocks)
     ]
 

@@ -63,7 +63,7 @@ class PackedWeights:
     """
 
     def __init__(self, numbers: int = _ROOM) -> None:
-        self.room = numbers  # they lie there twice
+        self.room: int = numbers  # they lie there twice
         # with the weights themselves, so that their numbers stay theirs
         self._found: dict[int, tuple[Tensor, Tensor]] = {}
 

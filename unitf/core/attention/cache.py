@@ -1,19 +1,19 @@
-"""Cache: the keys and values of what a causal stack has read, for the tokens that follow.
+"""Cache: the keys and values of the tokens that a causal stack has read.
 
-To a block it is a kernel like any other, which keeps the keys and values that it is called with
-and attends to all that were kept: attention itself knows nothing of it.
+To a block it is a kernel like any other. The kernel stores the keys and values of each call, and
+attends to all that are stored: the attention modules do not know that there is a cache.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import cast
 
 import torch
 
-from unitf.core.attention.cached import CrossCache, Decode, Prefill
+from unitf.core.attention.cached import CrossCache, Decode, MemoryKernel, Prefill, StoringKernel
 from unitf.core.attention.context import BlockContext
-from unitf.core.attention.kernels import Kernel
+from unitf.core.attention.kernel import Kernel
 from unitf.core.attention.kv_buffer import Buffer, Entry
 from unitf.core.attention.sdpa import AttentionSpec
 from unitf.errors import UserError
@@ -21,38 +21,40 @@ from unitf.tokens import Tokens
 
 
 class Cache:
-    """What the blocks of one stack have read of S sequences, which may differ in length.
+    """The keys and values of all blocks of one stack, for S sequences that may differ in length.
 
-    The first call of a core with it reads any number of tokens of each sequence (with a prefix, or
-    a memory), each later one those that follow. It is for inference: gradients end here.
+    The first call of a core with a cache reads any number of tokens of each sequence, perhaps with
+    a prefix or a memory. Each later call reads the tokens that follow. A cache is for inference: no
+    gradient flows through it.
 
     Args:
-        capacity: the tokens of a sequence for which there is room; it doubles when they are more.
-            Blocks that see only a window, or a chunk, keep no more than that.
+        capacity: the number of tokens of each sequence for which there is room. It doubles when a
+            sequence is longer. Blocks with a window, or a chunk, store no more tokens than that.
     """
 
     def __init__(self, capacity: int = 64) -> None:
-        self.capacity = max(1, capacity)
+        self.capacity: int = max(1, capacity)
         self.lengths: tuple[int, ...] = ()  # tokens read so far
-        self.positions = Buffer()
+        self.positions: Buffer = Buffer()
         self.blocks: list[tuple[Buffer, Buffer]] = []  # keys and values
         self.memories: list[CrossCache] = []
-        self.sharing = 1  # so many sequences, side by side, read one memory
+        self.sharing: int = 1  # the number of neighbouring sequences that read one memory
 
     @property
     def is_empty(self) -> bool:
+        """Whether no call has used the cache yet."""
         return not self.lengths
 
     def reorder(self, index: Sequence[int], sharing: int = 1) -> None:
-        """Goes on with the sequences of these numbers: some of them, or one several times (beams).
+        """Keeps the sequences of these numbers, in this order; a number may repeat (beams).
 
         Args:
-            sharing: so many of them, side by side, come from sequences that read one memory.
+            sharing: the number of neighbouring sequences, after this call, that read one memory.
         """
         if [*index] == [*range(len(self.lengths))] and sharing == self.sharing:
             return
         used = max(self.lengths, default=0)
-        for buffer in (self.positions, *(b for pair in self.blocks for b in pair)):
+        for buffer in (self.positions, *(buffer for pair in self.blocks for buffer in pair)):
             buffer.reorder(index, used)
         numbers = [number // self.sharing for number in index[::sharing]]
         for memory in self.memories:
@@ -60,10 +62,17 @@ class Cache:
         self.lengths = tuple(self.lengths[number] for number in index)
         self.sharing = sharing
 
-    # ---- for the stack that reads with it -----------------------------------------------
+    # ---- for the stack that uses the cache ----------------------------------------------
 
     def advance(self, tokens: Tokens, reaches: Iterable[int | None]) -> dict[int | None, Entry]:
-        """Where the tokens of a call go in blocks that look so far back (None: at everything)."""
+        """Adds the tokens of a call, and returns their entry for each reach.
+
+        Args:
+            reaches: how many tokens a block looks back; None: it looks at all tokens.
+
+        Raises:
+            UserError: the call has another number of sequences than the cache.
+        """
         if not self.is_empty and tokens.num_sequences != len(self.lengths):
             raise UserError(
                 f"{tokens.num_sequences} sequences cannot follow {len(self.lengths)} in a cache"
@@ -78,50 +87,65 @@ class Cache:
         return entries
 
     def block(self, number: int) -> tuple[Buffer, Buffer]:
-        """Keys and values of the block of this number."""
+        """Returns the buffers of the keys and of the values of block `number`."""
         while len(self.blocks) <= number:
             self.blocks.append((Buffer(), Buffer()))
         return self.blocks[number]
 
     def memory(self, number: int) -> CrossCache:
-        """What the block of this number keeps of the memory."""
+        """Returns the keys and values of the memory for block `number`."""
         while len(self.memories) <= number:
             self.memories.append(CrossCache())
         return self.memories[number]
 
 
 class CacheCall:
-    """One call of a stack with a cache: what all blocks, or those of a kind, have in common.
+    """One call of a stack with a cache: what its blocks have in common.
 
     Args:
-        near: how many tokens the blocks with a window or a chunk look back at; None: at all.
+        near: how many tokens the blocks with a window, or a chunk, look back; None: they look at
+            all tokens.
     """
 
     def __init__(self, cache: Cache, tokens: Tokens, near: int | None) -> None:
-        self.cache, self.is_first, self.near = cache, cache.is_empty, near
-        self.entries = cache.advance(tokens, {None, near})
+        self.cache: Cache = cache
+        self.is_first: bool = cache.is_empty
+        self.near: int | None = near
+        self.entries: dict[int | None, Entry] = cache.advance(tokens, {None, near})
 
     def prefill(self, kernel: Kernel, pattern: AttentionSpec, chunk: int | None) -> Kernel:
-        """The kernel of the first tokens, which keeps them."""
-        return Prefill(kernel, self._entry(pattern, chunk))  # type: ignore[return-value]
+        """Returns the kernel of the first call, which stores its keys and values.
+
+        It needs the buffers of its block, which `bind` adds.
+        """
+        return cast(Kernel, Prefill(kernel, self._entry(pattern, chunk)))
 
     def decode(self, pattern: AttentionSpec, chunk: int | None, dtype: torch.dtype) -> Kernel:
-        """The kernel of those that follow."""
+        """Returns the kernel of a later call.
+
+        It needs the buffers of its block, which `bind` adds.
+        """
         entry, positions = self._entry(pattern, chunk), self.cache.positions
-        return Decode(pattern, entry, chunk, positions, dtype)  # type: ignore[return-value]
+        return cast(Kernel, Decode(pattern, entry, chunk, positions, dtype))
 
     def _entry(self, pattern: AttentionSpec, chunk: int | None) -> Entry:
         everything = pattern.window is None and chunk is None
         return self.entries[None if everything else self.near]
 
     def bind(self, number: int, context: BlockContext, of_memory: AttentionSpec) -> BlockContext:
-        """The context of one block, whose kernels keep what is its own."""
-        kernel: Any = context.attend  # of this call, so it takes what its block keeps
-        attend = partial(kernel, kept=self.cache.block(number))
+        """Returns the context of one block, whose kernels use the buffers of this block.
+
+        Args:
+            of_memory: the pattern of attention to the memory.
+        """
+        kernel = cast(StoringKernel, context.attend)  # `prefill` or `decode` returned it
+        attend = cast(Kernel, partial(kernel, kept=self.cache.block(number)))
         attend_memory = None
         if context.attend_memory is not None:
-            kept = self.cache.memory(number)
-            attend_memory = kept.prefill(context.attend_memory, of_memory.key_lengths)
+            memory_cache = self.cache.memory(number)
+            fresh_kernel = cast(Kernel, context.attend_memory)
+            storing = memory_cache.prefill(fresh_kernel, of_memory.key_lengths)
+            attend_memory = cast(MemoryKernel, storing)
         elif self.cache.memories:
             attend_memory = self.cache.memory(number).decode(of_memory)
         return replace(context, attend=attend, attend_memory=attend_memory)

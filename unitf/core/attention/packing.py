@@ -4,48 +4,82 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
+
+from unitf.nn.typed import from_numpy, split, unflatten
 
 
 class Sorting:
-    """Rows in the order of their groups, and back."""
+    """Packed rows in the order of groups of sequences, and back.
+
+    Args:
+        groups: the numbers of the sequences of each group.
+    """
 
     def __init__(
         self, lengths: Sequence[int], groups: Sequence[Sequence[int]], device: torch.device
     ) -> None:
         starts = np.cumsum([0, *lengths])
-        runs = [np.arange(starts[n], starts[n + 1]) for members in groups for n in members]
+        runs = [
+            np.arange(int(starts[number]), int(starts[number + 1]))
+            for members in groups
+            for number in members
+        ]
         order = np.concatenate(runs)
-        self.sizes = [sum(lengths[number] for number in members) for members in groups]
-        self.order = torch.from_numpy(order).to(device, non_blocking=True)
-        self.inverse = torch.from_numpy(np.argsort(order)).to(device, non_blocking=True)
+        self.sizes: list[int] = [sum(lengths[number] for number in members) for members in groups]
+        self.order: Tensor = from_numpy(order, device)
+        self.inverse: Tensor = from_numpy(np.argsort(order), device)
 
     def apart(self, rows: Tensor) -> Sequence[Tensor]:
-        return rows.index_select(0, self.order).split(self.sizes)
+        """Returns the rows of each group; `rows` are (N, …)."""
+        return split(rows.index_select(0, self.order), self.sizes)
 
     def together(self, parts: Sequence[Tensor]) -> Tensor:
+        """Returns the rows of all groups, (N, …), in their first order."""
         return torch.cat(list(parts)).index_select(0, self.inverse)
 
 
 class Padding:
-    """To (S, L, …), padded with zeros at the end, and back."""
+    """Packed rows (N, …) as (S, L, …), padded with zeros at the end, and back."""
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        self.num_sequences, self.longest = len(lengths), max(lengths)
-        self.index = None  # where rows go; equally long sequences need nothing between them
+        self.num_sequences: int = len(lengths)
+        self.longest: int = max(lengths)
+        # where each row goes; None: the sequences are equally long and need no padding
+        self.index: Tensor | None = None
         if min(lengths) == self.longest:
             return
-        starts = np.arange(len(lengths)) * self.longest
+        starts = range(0, len(lengths) * self.longest, self.longest)
         runs = [np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)]
-        self.index = torch.from_numpy(np.concatenate(runs)).to(device, non_blocking=True)
+        self.index = from_numpy(np.concatenate(runs), device)
 
     def pad(self, rows: Tensor) -> Tensor:
+        """Returns the packed rows (N, …) as (S, L, …)."""
+        sizes = (self.num_sequences, self.longest)
         if self.index is None:
-            return rows.unflatten(0, (self.num_sequences, self.longest))
+            return unflatten(rows, 0, sizes)
         padded = rows.new_zeros(self.num_sequences * self.longest, *rows.shape[1:])
         padded.index_copy_(0, self.index, rows)  # out of place it is ten times slower
-        return padded.unflatten(0, (self.num_sequences, self.longest))
+        return unflatten(padded, 0, sizes)
 
     def unpad(self, padded: Tensor) -> Tensor:
+        """Returns the real rows, (N, …), of (S, L, …)."""
         rows = padded.flatten(0, 1)
         return rows if self.index is None else rows.index_select(0, self.index)
+
+
+def positions_per_sequence(
+    positions: Float[Tensor, "P N"] | None, num_sequences: int
+) -> Float[Tensor, "S P L"] | None:
+    """Returns the positions of equally long sequences, one sequence after the other.
+
+    S is 1 where it is known on the host that all sequences have the same positions.
+    """
+    if positions is None:
+        return None
+    apart = unflatten(positions, 1, (num_sequences, -1)).transpose(0, 1)
+    # on another device the comparison would have to be waited for
+    if apart.device.type == "cpu" and torch.equal(apart[1:], apart[:-1]):
+        return apart[:1]
+    return apart

@@ -1,4 +1,4 @@
-"""The plain twin of all kernels: one sequence at a time, with a mask of all its scores."""
+"""The reference of all kernels: one sequence at a time, with a mask of all its scores."""
 
 import torch
 from torch import Tensor
@@ -6,32 +6,36 @@ from torch.nn import functional as F
 
 from unitf.core.attention.sdpa import AttentionSpec, make_mask
 from unitf.core.uncompiled import uncompiled
+from unitf.nn.typed import split
 
 
 class ReferenceKernel:
-    """Attention by the textbook, for every pattern; memory grows with the square of a length."""
+    """Textbook attention for every pattern; its memory grows with the square of a length."""
 
     def __init__(self, pattern: AttentionSpec) -> None:
-        self.pattern = pattern
+        self.pattern: AttentionSpec = pattern
 
     @uncompiled  # every length would be compiled anew
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         pattern = self.pattern
         parts = zip(
-            q.split(pattern.query_lengths), k.split(pattern.key_lengths),
-            v.split(pattern.key_lengths), self._positions(), strict=True,
-        )  # fmt: skip
+            split(q, pattern.query_lengths),
+            split(k, pattern.key_lengths),
+            split(v, pattern.key_lengths),
+            self._positions(),
+            strict=True,
+        )
         return torch.cat([self._one(*part) for part in parts])
 
     def _positions(self) -> list[Tensor | None]:
         if self.pattern.positions is None:
             return [None] * len(self.pattern.query_lengths)
-        return list(self.pattern.positions.split(self.pattern.query_lengths, dim=1))
+        return list(split(self.pattern.positions, self.pattern.query_lengths, dim=1))
 
     def _one(self, q: Tensor, k: Tensor, v: Tensor, positions: Tensor | None) -> Tensor:
         pattern = self.pattern
-        q, k, v = (x.transpose(0, 1) for x in (q, k, v))  # (H, L, d)
-        k, v = (x.repeat_interleave(q.shape[0] // x.shape[0], dim=0) for x in (k, v))
+        q, k, v = (rows.transpose(0, 1) for rows in (q, k, v))  # (H, L, d)
+        k, v = (heads.repeat_interleave(q.shape[0] // heads.shape[0], dim=0) for heads in (k, v))
         scale = q.shape[-1] ** -0.5 if pattern.scale is None else pattern.scale
         scores = q @ k.mT * scale
         if pattern.softcap is not None:

@@ -1,4 +1,4 @@
-"""Attention of equally long sequences, and the masks that it adds to its scores."""
+"""Attention of equally long sequences, and the masks that are added to its scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,32 +12,44 @@ from unitf.core.dropout import dropout
 
 Bias = Callable[[Tensor, Tensor], Tensor]  # positions (S, P, Lq), (S, P, Lk) → (S, H, Lq, Lk)
 
-BLOCK = 512  # queries at a time, where all at once would need a large mask
-HALF = (torch.bfloat16, torch.float16)
+BLOCK: int = 512  # queries at a time, where all at once would need a large mask
+HALF: tuple[torch.dtype, ...] = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionSpec:
-    """Who attends to whom: sequence s of the queries to sequence s of the keys, and how."""
+    """Which queries attend to which keys, and how.
+
+    Sequence s of the queries attends to sequence s of the keys.
+
+    Args:
+        window: the largest distance between a query and a key that it sees; None: no limit.
+        bias: is added to the scores. Queries and keys are then the same tokens.
+        positions: the positions (P, N) of these tokens, which `bias` reads.
+        dropout: the dropout probability of the attention weights.
+        scale: the factor of the scores; None: head_dim^-0.5.
+        softcap: scores lie between ± this, as cap·tanh(score / cap).
+    """
 
     query_lengths: tuple[int, ...]
     key_lengths: tuple[int, ...]
     causal: bool = False
-    window: int | None = None  # only those at most this many places away
-    bias: Bias | None = None  # queries and keys are then the same tokens, at these positions:
-    positions: Tensor | None = None  # (P, N)
+    window: int | None = None
+    bias: Bias | None = None
+    positions: Tensor | None = None
     dropout: float = 0.0
     head_dim: int = 64
-    scale: float | None = None  # of the scores; None: head_dim^-0.5
+    scale: float | None = None
     softcap: float | None = None
 
     @property
     def masked(self) -> bool:
-        """Whether the scores need more than what a fused kernel computes by itself."""
+        """Whether the scores need a mask or a cap that fused kernels do not compute themselves."""
         return not (self.window is None and self.bias is None and self.softcap is None)
 
     @property
     def equal_lengths(self) -> bool:
+        """Whether all sequences have the same query length and the same key length."""
         return len(set(zip(self.query_lengths, self.key_lengths, strict=True))) == 1
 
 
@@ -49,16 +61,17 @@ def dense(
     mask: Tensor | None = None,
     causal: bool = False,
 ) -> Float[Tensor, "S H Lq d"]:
-    """Attention of equally long sequences.
+    """Returns the attention of equally long sequences.
 
     Args:
-        pattern: only how scores become weights is read from it.
+        pattern: only its dropout, scale and softcap are used.
         mask: is added to the scores: (S or 1, H or 1, Lq or 1, Lk).
-        causal: says what a mask could say too, to a kernel that need not read one.
+        causal: whether a query sees only the keys up to its own index; faster than such a mask.
     """
     dropout, scale = pattern.dropout, pattern.scale
     if mask is not None:
-        mask = mask.to(q.dtype)  # the same already, unless somebody casts between blocks (FSDP)
+        # it has this dtype already, unless columns are cast between blocks (FSDP)
+        mask = mask.to(q.dtype)
     slow = q.is_cpu and (dropout or (q.dtype in HALF and k.shape[2] <= 4 * BLOCK))
     if slow or pattern.softcap is not None:
         return _explicit(q, k, v, pattern, mask, causal)
@@ -71,15 +84,15 @@ def dense(
 def _explicit(
     q: Tensor, k: Tensor, v: Tensor, pattern: AttentionSpec, mask: Tensor | None, causal: bool
 ) -> Tensor:
-    """Scores, softmax, sum. The fused CPU kernel is slow backwards in bfloat16, and in dropout."""
+    """Computes scores, softmax and sum; torch's CPU kernel is slow with bfloat16 and dropout."""
     shape = q.shape
     scale = shape[-1] ** -0.5 if pattern.scale is None else pattern.scale
     if k.shape[1] != shape[1]:
-        k, v = (x.repeat_interleave(shape[1] // x.shape[1], dim=1) for x in (k, v))
+        k, v = (heads.repeat_interleave(shape[1] // heads.shape[1], dim=1) for heads in (k, v))
     if causal:
         indices = torch.arange(shape[2], device=q.device)
         mask = to_additive(indices[:, None] >= indices, q.dtype)[None, None]
-    q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+    q, k, v = (heads.flatten(0, 1) for heads in (q, k, v))
     if mask is not None:
         if mask.shape[0] * mask.shape[1] > 1:
             mask = mask.expand(*shape[:2], -1, -1)
@@ -96,7 +109,10 @@ def _explicit(
 
 
 def to_additive(seen: Bool[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
-    """0 where seen, hugely negative elsewhere, but finite: a row that sees nothing has no NaN."""
+    """Returns 0 where seen, and a hugely negative number elsewhere.
+
+    It is finite, so that the weights of a row that sees nothing are not NaN.
+    """
     mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
     return mask.masked_fill_(~seen, torch.finfo(dtype).min / 2)
 
@@ -109,7 +125,11 @@ def make_mask(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Tensor | None:
-    """What is added to the scores (1 or S, 1 or H, Lq, Lk) of a range of queries and of keys."""
+    """Returns what is added to the scores of a range of queries and a range of keys.
+
+    Returns:
+        (1 or S, 1 or H, Lq, Lk); None: nothing is added.
+    """
     distance = torch.arange(*queries, device=device)[:, None] - torch.arange(*keys, device=device)
     mask = None
     if pattern.causal or pattern.window is not None:
