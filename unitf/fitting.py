@@ -1,26 +1,39 @@
-"""Tokenizers and tasks before training: fitted on the data, restored, built."""
+"""Tokenizers and tasks before training: fitted on the data, restored from a checkpoint, built."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Protocol, TypeAlias, cast, runtime_checkable
 
 import torch
 
+from unitf.component import Component, ComponentState, NamedParts
+from unitf.data.encoder import Item
 from unitf.errors import SampleError, UserError
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
+from unitf.tokens import RawValue
 
-Tokenizers: TypeAlias = Any  # a mapping of names to Tokenizers: a dictionary, a ModuleDict
-Tasks: TypeAlias = Any  # the same of Tasks
-_Named: TypeAlias = tuple[str, Any]  # the name of a sample, and what is to be learned from
+_Fitted: TypeAlias = Tokenizer | Task
+_NamedValue: TypeAlias = tuple[str, RawValue]  # the name of a sample, and what `fit` gets of it
 
 
-def check_inputs(tokenizers: Tokenizers, tasks: Tasks) -> None:
-    """Every task has the tokenizers of its inputs.
+@runtime_checkable
+class TrainingData(Protocol):
+    """The training samples to fit components on; `on_error` is "raise" or "skip"."""
+
+    on_error: str
+
+    def training_items(self) -> Iterable[Item]:
+        """Returns all training samples, in the same order each time."""
+        ...
+
+
+def check_inputs(tokenizers: NamedParts[Tokenizer], tasks: NamedParts[Task]) -> None:
+    """Checks that every task has the tokenizers of its inputs.
 
     Raises:
-        UserError: it does not, or there is no task.
+        UserError: a tokenizer is missing, or there is no task.
     """
     if not tasks:
         raise UserError("model.tasks: found none, expected at least one")
@@ -33,14 +46,16 @@ def check_inputs(tokenizers: Tokenizers, tasks: Tasks) -> None:
                 )
 
 
-def fit_components(tokenizers: Tokenizers, tasks: Tasks, data: Any) -> None:
-    """Fits those that know nothing yet, on `data.training_items()`.
+def fit_components(
+    tokenizers: NamedParts[Tokenizer], tasks: NamedParts[Task], data: TrainingData
+) -> None:
+    """Fits the tokenizers and tasks that are not fitted yet, on the training samples.
 
-    With `data.on_error` "skip" it leaves out samples that cannot be learned from: encoding, which
-    comes to each of them, reports them.
+    If `data.on_error` is "skip", samples that `fit` refuses are left out. They are reported later,
+    when they are encoded.
 
     Raises:
-        SampleError: there is one, and it is not to be skipped.
+        SampleError: `fit` refuses a sample, which is not to be skipped.
     """
     skip = data.on_error == "skip"
     for name, tokenizer in tokenizers.items():
@@ -51,29 +66,29 @@ def fit_components(tokenizers: Tokenizers, tasks: Tasks, data: Any) -> None:
             _fit(tokenizer, partial(_values, data, columns), skip)
     for task in tasks.values():
         if type(task).fit is not Task.fit and not task.is_fitted:
-            _fit(task, partial(_taken, data, task), skip)
+            _fit(task, partial(_accepted, data, task), skip)
 
 
-def _values(data: Any, columns: Iterable[str]) -> Iterator[_Named]:
+def _values(data: TrainingData, columns: Iterable[str]) -> Iterator[_NamedValue]:
     for item in data.training_items():
         for column in columns:
             if (value := item.sample.get(column)) is not None:
                 yield item.name, value
 
 
-def _taken(data: Any, task: Task) -> Iterator[_Named]:
+def _accepted(data: TrainingData, task: Task) -> Iterator[_NamedValue]:
     return ((item.name, item.sample) for item in data.training_items() if task.accepts(item.sample))
 
 
-class _CountedValues:
-    """Values, handed out one after the other; it knows which one was the last."""
+class _TrackedValues:
+    """An iterable of values that remembers the first one and the last one that it yielded."""
 
-    def __init__(self, named: Iterable[_Named]) -> None:
+    def __init__(self, named: Iterable[_NamedValue]) -> None:
         self.named = named
-        self.first: Any = None
-        self.last: _Named | None = None  # None: before the first, and when there are no more
+        self.first: RawValue = None
+        self.last: _NamedValue | None = None  # None: before the first, and after all values
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[RawValue]:
         for name, value in self.named:
             if self.last is None:
                 self.first = value
@@ -82,61 +97,82 @@ class _CountedValues:
         self.last = None
 
 
-def _fit(component: Any, read: Callable[[], Iterable[_Named]], skip: bool) -> None:
+def _fit(component: _Fitted, read: Callable[[], Iterable[_NamedValue]], skip: bool) -> None:
     before = component.fitted
-    handed = _CountedValues(read())
+    values = _TrackedValues(read())
     try:
-        component.fit(iter(handed))
+        component.fit(iter(values))
     except SampleError:
         raise
     except ValueError as error:
         component.fitted = before
-        if handed.last is None:  # all of them together are at fault
+        if values.last is None:  # the error is about all values together
             raise
-        name, value = handed.last
+        name, value = values.last
         if skip:
             component.fit(_sound(copy.deepcopy(component), read()))
-        elif _stops(component, [handed.first, value]):
+        elif _stops(component, [values.first, value]):
             raise SampleError(f"{name}: {error}") from error
         else:
             raise
 
 
-def _sound(component: Any, named: Iterable[_Named]) -> Iterator[Any]:
-    """The values at which `fit` does not stop, alone or after the first of them."""
-    first: list[Any] = []
+def _sound(component: _Fitted, named: Iterable[_NamedValue]) -> Iterator[RawValue]:
+    """Yields the values that `fit` accepts, alone or after the first of them."""
+    first: list[RawValue] = []
     for _, value in named:
         if not _stops(component, [*first, value]):
             first = first or [value]
             yield value
 
 
-def _stops(component: Any, values: list[Any]) -> bool:
-    """Whether `fit` stops at one of the values; what it says of all together does not count."""
-    handed = _CountedValues(("", value) for value in values)
+def _stops(component: _Fitted, values: list[RawValue]) -> bool:
+    """Whether `fit` stops at one of the values; an error about all of them does not count."""
+    tracked = _TrackedValues(("", value) for value in values)
     try:
-        copy.deepcopy(component).fit(iter(handed))
+        copy.deepcopy(component).fit(iter(tracked))
     except ValueError:
-        return handed.last is not None
+        return tracked.last is not None
     return False
 
 
-def build_components(tokenizers: Tokenizers, tasks: Tasks, dim: int, seed: int) -> None:
-    """Makes their parameters, the same ones for the same seed."""
-    wanted = frozenset().union(*(task.unembeds for task in tasks.values()))
+def build_components(
+    tokenizers: NamedParts[Tokenizer], tasks: NamedParts[Task], dim: int, seed: int
+) -> None:
+    """Makes the parameters of tokenizers and tasks.
+
+    Args:
+        tokenizers: the fitted tokenizers.
+        tasks: the fitted tasks.
+        dim: D, the width of a token.
+        seed: the seed of the initial parameters.
+    """
+    unembedded = frozenset().union(*(task.unembeds for task in tasks.values()))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name, tokenizer in tokenizers.items():
-            tokenizer.build(unembed=name in wanted)
+            tokenizer.build(unembed=name in unembedded)
         for task in tasks.values():
             task.build(dim=dim, **task.requirements(dict(tokenizers.items())))
 
 
-def restore_components(tokenizers: Tokenizers, tasks: Tasks, state: Mapping[str, Any]) -> None:
-    """Takes over how they were fitted and built from a checkpoint's `state_dict`."""
-    for kind, modules in (("tokenizers", tokenizers), ("tasks", tasks)):
+def restore_components(
+    tokenizers: NamedParts[Tokenizer], tasks: NamedParts[Task], state: Mapping[str, object]
+) -> None:
+    """Restores what tokenizers and tasks learned, and makes their parameters.
+
+    Args:
+        tokenizers: the tokenizers of the model.
+        tasks: the tasks of the model.
+        state: the `state_dict` of a checkpoint.
+
+    Raises:
+        UserError: the checkpoint lacks a tokenizer or a task.
+    """
+    parts: dict[str, NamedParts[Component]] = {"tokenizers": tokenizers, "tasks": tasks}
+    for kind, modules in parts.items():
         for name, module in modules.items():
             key = f"{kind}.{name}._extra_state"
             if key not in state:
                 raise UserError(f"the checkpoint has no {kind[:-1]} {name!r}")
-            module.set_extra_state(state[key])
+            module.set_extra_state(cast(ComponentState, state[key]))

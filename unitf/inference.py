@@ -1,162 +1,215 @@
-"""What a Model makes of raw samples, in Python: predictions and embeddings."""
+"""Inference: predictions, generated sequences and embeddings of raw samples."""
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from unitf.batch import Sample, TaskBatch
+from unitf.batch import Batch, Sample, TaskBatch
+from unitf.component import PlainData
+from unitf.core import Transformer, TransformerConfig
 from unitf.data.encoder import Encoder
 from unitf.errors import UserError
 from unitf.generation import Generation, Prompt, Reader, Rules, StreamedText, write
 from unitf.generation import generate as write_all
-from unitf.tokens import Features
+from unitf.tasks.task import Task
+from unitf.tokenizer.tokenizer import Tokenizer
+from unitf.tokens import Features, Tokens
+
+
+class InferenceModel(nn.Module, ABC):
+    """The parts of a model that inference uses; `unitf.model.Model` is the model.
+
+    Args:
+        config: the configuration of the core.
+        core: the Transformer.
+        tokenizers: the tokenizers by name.
+        tasks: the tasks by name.
+    """
+
+    config: TransformerConfig
+    core: Transformer
+    tokenizers: Mapping[str, Tokenizer]
+    tasks: Mapping[str, Task]
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """The device of the core."""
+
+    @abstractmethod
+    def columns(self, batch: Batch, everything: bool = True) -> dict[str, Tokens]:
+        """Returns the core's columns for each task."""
+
+    @abstractmethod
+    def predictions(self, batch: Batch) -> list[PlainData]:
+        """Returns the predictions of each task for each of its samples."""
 
 
 @torch.inference_mode()
-def predict(learner: Any, samples: Sequence[Sample], batch_size: int) -> list[dict[str, Any]]:
-    """What the tasks say of each sample; see `Model.predict`."""
+def predict(model: InferenceModel, samples: Sequence[Sample], batch_size: int) -> list[PlainData]:
+    """Returns the predictions of the tasks for each sample; see `Model.predict`."""
     _check(batch_size)
-    encode = Encoder(learner.tokenizers, learner.tasks, labelled=False)
+    encode = Encoder(model.tokenizers, model.tasks, labelled=False)
     items = [encode.item(number, sample) for number, sample in enumerate(samples)]
     numbers = {item.name: number for number, item in enumerate(items)}
-    predictions: list[dict[str, Any]] = []
-    with evaluating(learner):
+    predictions: list[PlainData] = []
+    with evaluating(model):
         for first in range(0, len(items), batch_size):
-            batch = encode(items[first : first + batch_size]).to(learner.device)
+            batch = encode(items[first : first + batch_size]).to(model.device)
             predictions += [
                 {"index": numbers[prediction.pop("sample")], **prediction}
-                for prediction in learner.predictions(batch)
+                for prediction in model.predictions(batch)
             ]
     return sorted(predictions, key=lambda prediction: prediction["index"])
 
 
 @torch.inference_mode()
-def embed(learner: Any, samples: Sequence[Sample], batch_size: int) -> Float[Tensor, "S _"]:
-    """One vector for each sample; see `Model.embed`."""
+def embed(
+    model: InferenceModel, samples: Sequence[Sample], batch_size: int
+) -> Float[Tensor, "S _"]:
+    """Returns a vector for each sample; see `Model.embed`."""
     _check(batch_size)
     vectors: Tensor | None = None
-    with evaluating(learner):
-        for name, numbers in _by_task(learner, samples).items():
-            tasks = {n: t for n, t in learner.tasks.items() if name in (n, None)}
-            encode = Encoder(learner.tokenizers, tasks, labelled=False)
+    with evaluating(model):
+        for name, numbers in _by_task(model, samples).items():
+            tasks = {n: t for n, t in model.tasks.items() if name in (n, None)}
+            encode = Encoder(model.tokenizers, tasks, labelled=False)
             for first in range(0, len(numbers), batch_size):
-                some = numbers[first : first + batch_size]
-                batch = encode([encode.item(i, samples[i]) for i in some]).to(learner.device)
-                assert name is not None  # else encoding has named the sample
-                task, tokenizers = learner.tasks[name], dict(learner.tokenizers.items())
+                chosen = numbers[first : first + batch_size]
+                batch = encode([encode.item(i, samples[i]) for i in chosen]).to(model.device)
+                assert name is not None  # without a task, encoding has raised an error
+                task, tokenizers = model.tasks[name], dict(model.tokenizers.items())
                 task_batch = task.unmasked(batch.task_batches[name])
-                columns = learner.columns(
+                columns = model.columns(
                     replace(batch, task_batches={**batch.task_batches, name: task_batch})
                 )[name]
-                found = task.sample_vectors(columns, task_batch, tokenizers)
+                new = task.sample_vectors(columns, task_batch, tokenizers)
                 if vectors is None:
-                    vectors = torch.zeros(len(samples), found.shape[1])
-                if vectors.shape[1] != found.shape[1]:
+                    vectors = torch.zeros(len(samples), new.shape[1])
+                if vectors.shape[1] != new.shape[1]:
                     raise UserError(
-                        f"{name}: vectors of {found.shape[1]} numbers, and another task's of "
+                        f"{name}: vectors of {new.shape[1]} numbers, and another task's of "
                         f"{vectors.shape[1]}: expected samples of one of the tasks"
                     )
-                vectors[some] = found.float().cpu()
-    return torch.zeros(0, learner.config.dim) if vectors is None else vectors
+                vectors[chosen] = new.float().cpu()
+    return torch.zeros(0, model.config.dim) if vectors is None else vectors
 
 
 @torch.inference_mode()
 def generate(
-    learner: Any,
+    model: InferenceModel,
     samples: Sequence[Sample],
     settings: Generation,
     task: str | None = None,
     batch_size: int = 32,
-) -> list[dict[str, Any]]:
-    """What a task writes for each sample; see `Model.generate`."""
+) -> list[PlainData]:
+    """Returns what a task generates for each sample; see `Model.generate`."""
     _check(batch_size)
-    name, found = writing_task(learner, task), []
-    with evaluating(learner):
+    name = writing_task(model, task)
+    records: list[PlainData] = []
+    with evaluating(model):
         for first in range(0, len(samples), batch_size):
-            prompt = _prompt(learner, name, samples[first : first + batch_size], first)
+            prompt = _prompt(model, name, samples[first : first + batch_size], first)
             rules = Rules(settings, prompt)
-            for one in write_all(learner.core, prompt, settings):
+            for one in write_all(model.core, prompt, settings):
                 value = one.value(rules)
-                record: dict[str, Any] = {"index": first + one.sample, "task": name}
+                record: PlainData = {"index": first + one.sample, "task": name}
                 record["text" if isinstance(value, str) else "value"] = value
                 record["tokens"] = [t.tolist() if isinstance(t, Tensor) else t for t in one.tokens]
                 if prompt.is_ids:
                     record["log_probabilities"] = one.log_probabilities
                 if one.score is not None:
                     record["score"] = one.score
-                found.append(record)
-    return found
+                records.append(record)
+    return records
 
 
 @torch.inference_mode()
 def stream(
-    learner: Any, sample: Sample, settings: Generation, task: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """What a task writes for one sample, as it comes; see `Model.stream`."""
+    model: InferenceModel, sample: Sample, settings: Generation, task: str | None = None
+) -> Iterator[PlainData]:
+    """Yields what a task generates for one sample, token by token; see `Model.stream`."""
     if settings.num_beams > 1 or settings.num_returns > 1:
         raise UserError("one sequence is streamed: expected num_beams 1 and num_returns 1")
-    with evaluating(learner):
-        prompt = _prompt(learner, writing_task(learner, task), [sample])
+    with evaluating(model):
+        prompt = _prompt(model, writing_task(model, task), [sample])
         text = StreamedText(prompt, settings)
-        for step in write(Reader(learner.core, prompt, settings), settings):
-            record: dict[str, Any] = {"token": step.token}
+        for step in write(Reader(model.core, prompt, settings), settings):
+            record: PlainData = {"token": step.token}
             if isinstance(step.token, int):
                 record |= {"text": text.add(step), "log_probability": step.log_probability}
             yield record
 
 
-def writing_task(learner: Any, name: str | None = None) -> str:
-    """The name of the task that generates: the only one that can, or that of this name.
+def writing_task(model: InferenceModel, name: str | None = None) -> str:
+    """Returns the name of the task that generates.
+
+    Args:
+        model: the model.
+        name: the name of a task; None: the only task that can generate.
 
     Raises:
-        UserError: there is none, or there are several.
+        UserError: no task can generate, several can and `name` is None, or the named one cannot.
     """
-    writing = [n for n, task in learner.tasks.items() if task.can_generate]
+    writing = [n for n, task in model.tasks.items() if task.can_generate]
     if name is None and len(writing) == 1:
         return writing[0]
     if name in writing:
         return str(name)
-    kinds = ", ".join(f"{n} ({type(task).__name__})" for n, task in learner.tasks.items())
+    kinds = ", ".join(f"{n} ({type(task).__name__})" for n, task in model.tasks.items())
     if not writing:
         raise UserError(f"this model cannot generate: its tasks are {kinds}; see unitf predict")
-    found = "several tasks that generate" if name is None else f"{name!r}"
-    raise UserError(f"task: expected one of {', '.join(writing)}, found {found}")
+    chosen = "several tasks that generate" if name is None else f"{name!r}"
+    raise UserError(f"task: expected one of {', '.join(writing)}, found {chosen}")
 
 
-def _prompt(learner: Any, name: str, samples: Sequence[Sample], first: int = 0) -> Prompt:
-    """What the core reads of some samples; one that brings nothing has empty tokens."""
-    task = learner.tasks[name]
-    samples = [{c: s[c] for c in task.inputs if not _nothing(s.get(c))} for s in samples]
-    encode = Encoder(learner.tokenizers, {name: task}, labelled=False)
-    whole = [number for number, sample in enumerate(samples) if sample]
-    batch = encode([encode.item(first + n, samples[n]) for n in whole]).task_batches[name]
-    if len(whole) < len(samples):
-        batch = _with_empty(batch, whole, len(samples))
-    return task.prompt(batch.to(learner.device), dict(learner.tokenizers.items()))
+def _prompt(model: InferenceModel, name: str, samples: Sequence[Sample], first: int = 0) -> Prompt:
+    """Returns the prompt of some samples; a sample without inputs has no tokens.
+
+    Args:
+        model: the model.
+        name: the name of the task.
+        samples: the raw samples.
+        first: the number of the first sample, for error messages.
+    """
+    task = model.tasks[name]
+    samples = [{c: s[c] for c in task.inputs if not _is_empty(s.get(c))} for s in samples]
+    encode = Encoder(model.tokenizers, {name: task}, labelled=False)
+    filled = [number for number, sample in enumerate(samples) if sample]
+    batch = encode([encode.item(first + n, samples[n]) for n in filled]).task_batches[name]
+    if len(filled) < len(samples):
+        batch = _with_empty(batch, filled, len(samples))
+    return task.prompt(batch.to(model.device), dict(model.tokenizers.items()))
 
 
-def _by_task(learner: Any, samples: Sequence[Sample]) -> dict[str | None, list[int]]:
-    """The numbers of the samples by the first task that takes them; None: by no task."""
+def _by_task(model: InferenceModel, samples: Sequence[Sample]) -> dict[str | None, list[int]]:
+    """Groups the numbers of the samples by the first task that accepts them; None: no task."""
     groups: dict[str | None, list[int]] = {}
     for number, sample in enumerate(samples):
-        taking = (n for n, task in learner.tasks.items() if task.accepts(sample, labelled=False))
-        groups.setdefault(next(taking, None), []).append(number)
+        accepting = (n for n, task in model.tasks.items() if task.accepts(sample, labelled=False))
+        groups.setdefault(next(accepting, None), []).append(number)
     return groups
 
 
-def _with_empty(batch: TaskBatch, whole: Sequence[int], count: int) -> TaskBatch:
-    """The samples of a view under these numbers, among others that bring no token."""
+def _with_empty(batch: TaskBatch, filled: Sequence[int], count: int) -> TaskBatch:
+    """Adds samples without tokens to a batch.
+
+    Args:
+        batch: the samples that have tokens.
+        filled: the numbers of these samples among all.
+        count: the number of all samples.
+    """
     features = {}
-    for column, some in batch.features.items():
+    for column, packed in batch.features.items():
         lengths = np.zeros(count, np.int64)
-        lengths[list(whole)] = some.lengths
-        features[column] = Features(some.values, some.positions, tuple(lengths.tolist()))
+        lengths[list(filled)] = packed.lengths
+        features[column] = Features(packed.values, packed.positions, tuple(lengths.tolist()))
     names = tuple(str(number) for number in range(count))
     return TaskBatch(features, None, ("",) * count, names)
 
@@ -166,15 +219,18 @@ def _check(batch_size: int) -> None:
         raise UserError(f"batch_size: expected 1 or more, found {batch_size}")
 
 
-def _nothing(value: Any) -> bool:
+def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value)
 
 
 @contextmanager
-def evaluating(learner: Any) -> Iterator[None]:
-    """Without dropout, and afterwards as before: parts may be frozen, or another model's too."""
-    modes = {module: module.training for module in learner.modules()}
-    learner.eval()
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Puts a model into evaluation mode, and afterwards each of its modules into its old mode.
+
+    The modes may differ: parts may be frozen, or belong to another model too.
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
     try:
         yield
     finally:

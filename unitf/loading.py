@@ -1,10 +1,10 @@
-"""From what was saved, or published, back to a model."""
+"""Loading: a Model from a checkpoint, or from a published model."""
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from unitf.checkpoints.read import read_checkpoint, remake, tokenizer_factory
+from unitf.component import PlainData
 from unitf.core import TransformerConfig
 from unitf.core.lora import LoRA
 from unitf.core.lora_weights import without_adapters
@@ -14,19 +14,27 @@ from unitf.nn.initialisation import without_initialisation
 
 
 def load(path: str | Path) -> Model:
-    """The trained model of a checkpoint (a file or a run's folder), ready to `predict`.
+    """Loads the trained model of a checkpoint, ready to `predict`.
+
+    Args:
+        path: a checkpoint file or the folder of a run.
 
     Raises:
-        UserError: see `read_checkpoint`; or a plugin that the model needs is not installed.
+        UserError: the checkpoint cannot be read (see `read_checkpoint`), or a plugin that the model
+            needs is not installed.
     """
     return make(read_checkpoint(path), str(path))
 
 
-def make(checkpoint: dict[str, Any], name: str) -> Model:
-    """The trained model from what a checkpoint holds, in evaluation mode.
+def make(checkpoint: PlainData, name: str) -> Model:
+    """Makes the trained model of a checkpoint, in evaluation mode.
 
     Args:
-        name: of the checkpoint, for what is said when it does not fit.
+        checkpoint: the contents of the checkpoint.
+        name: the name of the checkpoint, for error messages.
+
+    Raises:
+        UserError: the weights do not fit the configuration, or a plugin is not installed.
     """
     configuration = checkpoint["unitf"]["configuration"]
     with without_initialisation():
@@ -46,13 +54,13 @@ def make(checkpoint: dict[str, Any], name: str) -> Model:
 
 
 def from_pretrained(source: str) -> Model:
-    """A published model, or one that unitf saved, ready to `predict`.
+    """Loads a published model, or one that unitf saved, ready to `predict`.
 
     `Learner.of` trains it further.
 
     Args:
-        source: `timm:NAME`, `hf:NAME`, `hf:FOLDER`, or a run's folder, a checkpoint or an imported
-            folder.
+        source: `timm:NAME`, `hf:NAME`, `hf:FOLDER`, the folder of a run, a checkpoint or the folder
+            of an imported model.
 
     Raises:
         UserError: there is no such model, or unitf does not compute the same as its library.
@@ -63,14 +71,15 @@ def from_pretrained(source: str) -> Model:
     return load(source) if find_prefix(source) is None else import_proven(source)
 
 
-def read_source(source: str) -> dict[str, Any]:
-    """The `configuration` and the `state_dict` of a trained model, without adapters.
+def read_source(source: str) -> PlainData:
+    """Returns the `configuration` and the `state_dict` of a trained model, without adapters.
 
     Args:
-        source: what `from_pretrained` takes.
+        source: as in `from_pretrained`.
 
     Raises:
-        UserError: it is missing, damaged, not one of unitf, or unitf does not compute the same.
+        UserError: the model is missing, damaged or not one of unitf, or unitf does not compute the
+            same as its library.
     """
     from unitf.interop.hub import find_prefix
 
@@ -80,9 +89,9 @@ def read_source(source: str) -> dict[str, Any]:
     return without_adapters(checkpoint["unitf"]["configuration"], checkpoint["state_dict"])
 
 
-@lru_cache(maxsize=1)  # a command line and the model that it makes ask for the same
-def _published(source: str) -> dict[str, Any]:
-    """What a hub's model is in unitf."""
+@lru_cache(maxsize=1)  # the command line and the model that it makes ask for the same source
+def _published(source: str) -> PlainData:
+    """Returns the `configuration` and the `state_dict` of a published model."""
     from unitf.interop.exchange import import_proven
 
     model = import_proven(source)

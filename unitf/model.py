@@ -1,15 +1,16 @@
-"""Model: tokenizers, one core and tasks, and what they make of a batch or of raw samples."""
+"""Model: tokenizers, one core and tasks; its losses and its predictions."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf import inference
-from unitf.batch import Batch, Sample
+from unitf.batch import Batch, Sample, TaskData
+from unitf.component import PlainData
 from unitf.core import Transformer, TransformerConfig
 from unitf.core.auxiliary import BlockAuxiliary
 from unitf.core.lora import LoRA, add_adapters
@@ -26,13 +27,13 @@ TokenizerFactory = Callable[[int], Tokenizer]
 
 
 class TrainingLoss(NamedTuple):
-    """The loss of a batch.
+    """The loss of a batch and its parts.
 
     Args:
-        total: what is minimised: the loss of the tasks and the weighted terms of the core's blocks.
+        total: the loss to minimise: that of the tasks plus the weighted terms of the core's blocks.
         tasks: the loss of the tasks alone.
-        terms: the mean of each term over blocks and tokens, without its coefficient, by name.
-        auxiliary: all that the core's blocks returned beside their rows.
+        terms: the mean of each term over blocks and tokens, without its weight, by name.
+        auxiliary: the auxiliary outputs of the core's blocks.
     """
 
     total: Float[Tensor, ""]
@@ -41,17 +42,16 @@ class TrainingLoss(NamedTuple):
     auxiliary: list[BlockAuxiliary]
 
 
-class Model(nn.Module):
-    """Tokenizers, one core, one or more tasks: a plain torch module, which needs no Lightning.
+class Model(inference.InferenceModel):
+    """Tokenizers, one core and one or more tasks: a torch module that needs no Lightning.
 
-    `unitf.load` and `unitf.from_pretrained` give one that is trained; `Learner.of` trains it
-    further.
+    `unitf.load` and `unitf.from_pretrained` return a trained model; `Learner.of` trains it further.
 
     Args:
-        core: what the Transformer is.
-        tokenizers: makers of them, given D, by the name that tasks call their inputs.
-        tasks: by name.
-        lora: adapters of the core.
+        core: the configuration of the Transformer.
+        tokenizers: functions that make a tokenizer for a width D, by the tokenizer's name.
+        tasks: the tasks by name.
+        lora: adapters of the core; None: it has none.
     """
 
     def __init__(
@@ -66,34 +66,37 @@ class Model(nn.Module):
         self.core = Transformer(core)
         if lora is not None:
             add_adapters(self.core, lora)
-        self.lora = lora
-        # typed as what they hold: a ModuleDict's items are bare modules to a type checker
-        self.tokenizers: Any = nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()})
-        self.tasks: Any = nn.ModuleDict(tasks)
+        self.lora: LoRA | None = lora
+        # typed by their values: to a type checker a ModuleDict holds nothing but modules
+        self.tokenizers = cast(
+            Mapping[str, Tokenizer],
+            nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()}),
+        )
+        self.tasks = cast(Mapping[str, Task], nn.ModuleDict(tasks))
         check_inputs(self.tokenizers, self.tasks)
         # drawn here, with the core's parameters: strategies may seed again before components are
         # built, and these must not depend on how many processes there are
         self._build_seed = int(torch.randint(2**31, (), device="cpu").item())
-        # the published model that the weights began as, so that they can go back to its library
-        self.origin: dict[str, Any] | None = None
+        # the published model that the weights come from, for the way back to its library
+        self.origin: PlainData | None = None
 
     def _share(self, model: "Model") -> None:
-        """Consists of the very modules of another model from here on."""
+        """Takes over the modules of another model, without copying them."""
         self.config, self.core, self.lora = model.config, model.core, model.lora
         self.tokenizers, self.tasks = model.tokenizers, model.tasks
         self._build_seed, self.origin = model._build_seed, model.origin
 
     def build_components(self) -> None:
-        """Makes the parameters of tokenizers and tasks that have none yet, and are fitted."""
+        """Makes the parameters of fitted tokenizers and tasks that have none yet."""
         build_components(self.tokenizers, self.tasks, self.config.dim, self._build_seed)
 
-    def description(self) -> dict[str, Any]:
-        """What a checkpoint says of this model, beside its weights, for `unitf.load`."""
+    def description(self) -> PlainData:
+        """Returns what a checkpoint holds of this model beside its weights."""
         origin = {} if self.origin is None else {"origin": self.origin}
         return {"format": FORMAT, "configuration": self.configuration(), **origin}
 
-    def configuration(self) -> dict[str, Any]:
-        """All that `unitf.load` needs to make this model again, as plain data."""
+    def configuration(self) -> PlainData:
+        """Returns what `unitf.load` needs to make this model again, as plain data."""
         return {
             "core": saved(self.config),
             "tokenizers": {n: t.configuration() for n, t in self.tokenizers.items()},
@@ -103,34 +106,36 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the core is."""
+        """The device of the core."""
         return next(self.core.parameters()).device
 
     @property
     def _tokenizers(self) -> dict[str, Tokenizer]:
         return dict(self.tokenizers.items())
 
-    # ---- the way from a batch to what the tasks read ------------------------------------
+    # ---- from a batch to the outputs of the tasks ----------------------------------------
 
     def columns(self, batch: Batch, everything: bool = True) -> dict[str, Tokens]:
-        """For each task the core's columns; the sequences of all tasks share one pass.
+        """Returns the core's columns for each task; the sequences of all tasks share one pass.
 
         Args:
-            everything: also those that a task does not read.
+            batch: the samples.
+            everything: whether to return the columns too that a task does not read.
         """
         return self._columns(batch, everything)[0]
 
     def _columns(
         self, batch: Batch, everything: bool
     ) -> tuple[dict[str, Tokens], list[BlockAuxiliary]]:
-        """The columns of each task, and what the blocks returned beside them in all passes."""
-        views, tokenizers = batch.task_batches, self._tokenizers
+        """Returns the columns of each task, and the auxiliary outputs of all passes."""
+        tokenizers = self._tokenizers
         core_inputs = {
-            name: self.tasks[name].core_inputs(view, tokenizers) for name, view in views.items()
+            name: self.tasks[name].core_inputs(task_batch, tokenizers)
+            for name, task_batch in batch.task_batches.items()
         }
         kinds = {
-            name: (self.tasks[name].causal, one.memory is None, one.prefix is None)
-            for name, one in core_inputs.items()
+            name: (self.tasks[name].causal, inputs.memory is None, inputs.prefix is None)
+            for name, inputs in core_inputs.items()
         }
         columns: dict[str, Tokens] = {}
         auxiliary: list[BlockAuxiliary] = []
@@ -156,7 +161,7 @@ class Model(nn.Module):
         return columns, auxiliary
 
     def _output_columns(self, tokens: Tokens, counts: Mapping[str, int]) -> ColumnIndices | None:
-        """The columns that some tasks read of their sequences; None: all of them."""
+        """Returns the columns that the tasks read of their sequences; None: all columns."""
         slices = {name: self.tasks[name].output_columns for name in counts}
         if not any(slices.values()):
             return None
@@ -164,34 +169,39 @@ class Model(nn.Module):
             [slices[name] or (None, None) for name, count in counts.items() for _ in range(count)]
         )
 
-    def forward(self, batch: Batch, auxiliary: bool = False) -> Any:
-        """For each task what its heads read.
+    def forward(
+        self, batch: Batch, auxiliary: bool = False
+    ) -> dict[str, TaskData] | tuple[dict[str, TaskData], list[BlockAuxiliary]]:
+        """Returns the outputs of each task, and on request the auxiliary outputs of the blocks.
 
         Args:
-            auxiliary: whether to return also what the core's blocks return beside their rows.
+            batch: the samples.
+            auxiliary: whether to return a pair: the outputs, and the auxiliary outputs of the
+                core's blocks.
         """
         columns, terms = self._columns(batch, everything=False)
         outputs = {
-            name: self.tasks[name].outputs(columns[name], view, self._tokenizers)
-            for name, view in batch.task_batches.items()
+            name: self.tasks[name].outputs(columns[name], task_batch, self._tokenizers)
+            for name, task_batch in batch.task_batches.items()
         }
         return (outputs, terms) if auxiliary else outputs
 
-    def _losses(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _losses(self, batch: Batch, outputs: Mapping[str, TaskData]) -> dict[str, Tensor]:
         return {
-            name: self.tasks[name].losses(outputs[name], view, self._tokenizers)
-            for name, view in batch.task_batches.items()
+            name: self.tasks[name].losses(outputs[name], task_batch, self._tokenizers)
+            for name, task_batch in batch.task_batches.items()
         }
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
-        """What is minimised of a batch of labelled samples; see `training_loss`."""
+        """Returns the loss to minimise for a batch of labelled samples; see `training_loss`."""
         return self.training_loss(batch).total
 
     def training_loss(self, batch: Batch) -> TrainingLoss:
-        """The loss of a batch of labelled samples, and its parts.
+        """Returns the loss of a batch of labelled samples, and its parts.
 
-        See `total_loss` for that of the tasks. To it come the terms that the core's blocks return,
-        each by its weight: summed over the blocks, and the mean over the tokens of all passes.
+        `total_loss` is the loss of the tasks. The auxiliary losses of the core's blocks are added,
+        each times its weight: they are summed over the blocks, and averaged over the tokens of all
+        passes.
         """
         outputs, auxiliary = self(batch, auxiliary=True)
         loss = self.total_loss(batch, self._losses(batch, outputs))
@@ -201,9 +211,10 @@ class Model(nn.Module):
     def _terms(
         self, auxiliary: Sequence[BlockAuxiliary]
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """The weighted sum of all terms (None: there are none), and the mean of each by name.
+        """Returns the weighted sum of all terms (None without terms), and the mean of each by name.
 
-        A block counts by its share of all tokens that go through it, in all passes and processes.
+        A pass counts by its fraction of all tokens that its block reads in all passes and
+        processes.
         """
         if not any(block.losses() for block in auxiliary):
             return None, {}
@@ -215,22 +226,26 @@ class Model(nn.Module):
         total_tokens = dict(zip(blocks, counts.tolist(), strict=True))
         total = torch.zeros((), device=self.device)
         sums: dict[str, Tensor] = {}
-        having: dict[str, set[tuple[str, int]]] = {}
+        blocks_with: dict[str, set[tuple[str, int]]] = {}
         for block in auxiliary:
             key = block.stack, block.block
-            sample_weight = block.num_tokens / max(total_tokens[key], 1) * processes
+            fraction = block.num_tokens / max(total_tokens[key], 1) * processes
             for name, term in block.losses().items():
-                value = term.value.float() * sample_weight
+                value = term.value.float() * fraction
                 total = total + value * term.weight
                 sums[name] = sums.get(name, torch.zeros_like(total)) + value.detach()
-                having.setdefault(name, set()).add(key)
-        return total, {name: value / len(having[name]) for name, value in sums.items()}
+                blocks_with.setdefault(name, set()).add(key)
+        return total, {name: value / len(blocks_with[name]) for name, value in sums.items()}
 
     def total_loss(self, batch: Batch, losses: Mapping[str, Tensor]) -> Tensor:
-        """The mean loss, each task by its weight and its share of the samples.
+        """Returns the mean loss; a task counts by its weight and its fraction of the samples.
 
-        In several processes, counts are those of the global batch: the mean of the processes'
-        gradients is then that of one process which had all samples.
+        With several processes, the counts are those of the global batch: the mean of the gradients
+        of all processes is then the gradient of one process with all samples.
+
+        Args:
+            batch: the samples.
+            losses: the losses (L,) of each task.
         """
         names = list(losses)
         counts = torch.tensor(
@@ -249,29 +264,32 @@ class Model(nn.Module):
         return total * processes
 
     def over_processes(self, counts: Tensor) -> tuple[Tensor, int]:
-        """The sum of counts over all processes that train together, and how many these are."""
+        """Returns the sum of counts over all training processes, and the number of processes."""
         return counts, 1
 
-    def predictions(self, batch: Batch) -> list[dict[str, Any]]:
-        """What each task says of each of its samples, under their names."""
+    def predictions(self, batch: Batch) -> list[PlainData]:
+        """Returns the predictions of each task for each of its samples.
+
+        Each prediction has `sample`, the name of its sample, and `task`.
+        """
         outputs = self(batch)
         return [
             {"sample": sample, "task": name, **prediction}
-            for name, view in batch.task_batches.items()
-            if view.num_samples
+            for name, task_batch in batch.task_batches.items()
+            if task_batch.num_samples
             for sample, prediction in zip(
-                view.names,
-                self.tasks[name].predict(outputs[name], view, self._tokenizers),
+                task_batch.names,
+                self.tasks[name].predict(outputs[name], task_batch, self._tokenizers),
                 strict=True,
             )
         ]
 
     # ---- in Python ---------------------------------------------------------------------
 
-    def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[dict[str, Any]]:
-        """What the tasks say of raw samples (dictionaries of columns), as plain data.
+    def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[PlainData]:
+        """Returns the predictions of the tasks for raw samples (dictionaries of columns).
 
-        Each prediction has `index`, the number of its sample, and `task`.
+        Each prediction is plain data and has `index`, the number of its sample, and `task`.
         """
         return inference.predict(self, samples, batch_size)
 
@@ -281,16 +299,21 @@ class Model(nn.Module):
         settings: Generation | None = None,
         task: str | None = None,
         batch_size: int = 32,
-        **options: Any,
-    ) -> list[dict[str, Any]]:
-        """What a task writes for raw samples: text (or value), tokens, log-probabilities.
+        **options: object,
+    ) -> list[PlainData]:
+        """Generates sequences for raw samples.
+
+        Each sequence has `index`, the number of its sample, `task`, `text` (or `value`), `tokens`
+        and `log_probabilities`.
 
         Args:
-            settings: how; by default the likeliest token, up to 256 of them.
-            task: the name of the task that writes, where several can.
-            options: those of `Generation`, by name, instead of `settings`.
+            samples: the raw samples.
+            settings: how to generate; by default the likeliest token, up to 256 times.
+            task: the name of the task; needed if several tasks can generate.
+            batch_size: the number of samples in a batch.
+            options: the arguments of `Generation`, instead of `settings`.
         """
-        settings = settings or Generation(**options)
+        settings = _settings(settings, options)
         return inference.generate(self, samples, settings, task, batch_size)
 
     def stream(
@@ -298,14 +321,19 @@ class Model(nn.Module):
         sample: Sample,
         settings: Generation | None = None,
         task: str | None = None,
-        **options: Any,
-    ) -> Iterator[dict[str, Any]]:
-        """What a task writes for one raw sample, token by token; see `generate`."""
-        return inference.stream(self, sample, settings or Generation(**options), task)
+        **options: object,
+    ) -> Iterator[PlainData]:
+        """Generates a sequence for one raw sample, token by token; see `generate`."""
+        return inference.stream(self, sample, _settings(settings, options), task)
 
     def embed(self, samples: Sequence[Sample], batch_size: int = 64) -> Float[Tensor, "S _"]:
-        """A vector for each raw sample, of its first task: the mean of its columns (S×D).
+        """Returns a vector for each raw sample, made by the first task that accepts it.
 
-        That of `Embedding` is the task's own; of one that hides tokens nothing is hidden.
+        By default the vector is the mean of the sample's columns (S×D); the task `Embedding` has a
+        vector of its own. No token is hidden, even for a task that hides tokens in training.
         """
         return inference.embed(self, samples, batch_size)
+
+
+def _settings(settings: Generation | None, options: PlainData) -> Generation:
+    return settings or Generation(**options)
