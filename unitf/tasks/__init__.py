@@ -19,7 +19,7 @@ _HOMES = {
     "SpanAnswer": "unitf.tasks.span_answer",
     "TargetPositions": "unitf.tasks.common.target_sequence",
     "Task": "unitf.tasks.task",
-    "TaskMetrics": "unitf.tasks.metrics.metric_types",
+    "TaskMetrics": "unitf.tasks.metrics.task_metrics",
     "TokenClassification": "unitf.tasks.token_classification",
     "Tokenizers": "unitf.tasks.task",
     "Transcription": "unitf.tasks.transcription",

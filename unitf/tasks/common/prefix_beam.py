@@ -23,16 +23,16 @@ def prefix_beam(logs: Float[np.ndarray, "T V"], beam: int, blank: int) -> list[i
         symbols = [n for n, log in enumerate(column) if log > LEAST and n != blank]
         ends: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [-math.inf, -math.inf])
         for prefix, (in_blank, in_symbol) in kept.items():
-            whole = _add(in_blank, in_symbol)
+            both = _add(in_blank, in_symbol)
             same = ends[prefix]
-            same[0] = _add(same[0], whole + column[blank])
+            same[0] = _add(same[0], both + column[blank])
             for symbol in symbols:
                 longer, log = ends[(*prefix, symbol)], column[symbol]
                 if prefix and prefix[-1] == symbol:
                     same[1] = _add(same[1], in_symbol + log)  # a repeated symbol counts once …
                     longer[1] = _add(longer[1], in_blank + log)  # … unless it follows a blank
                 else:
-                    longer[1] = _add(longer[1], whole + log)
+                    longer[1] = _add(longer[1], both + log)
         best = sorted(ends.items(), key=lambda item: -_add(*item[1]))[:beam]
         kept = {prefix: (ended[0], ended[1]) for prefix, ended in best}
     return list(max(kept, key=lambda prefix: _add(*kept[prefix])))

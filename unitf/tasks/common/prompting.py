@@ -85,9 +85,9 @@ def _decode(
         # only the last ids, so that a long prompt is not decoded again with each token
         last_ids = torch.tensor([*written[sample][-_BEFORE:]], dtype=values.dtype)
         before = _value(tokenizer, last_ids)
-        whole = _value(tokenizer, torch.cat([last_ids, values.cpu()]))
-        if isinstance(before, str) and isinstance(whole, str) and whole.startswith(before):
-            return whole[len(before) :]
+        text = _value(tokenizer, torch.cat([last_ids, values.cpu()]))
+        if isinstance(before, str) and isinstance(text, str) and text.startswith(before):
+            return text[len(before) :]
     return _value(tokenizer, values)
 
 

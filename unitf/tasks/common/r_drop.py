@@ -92,13 +92,13 @@ class _TwoPasses(torch.autograd.Function):
         gradients = torch.empty_like(one), torch.empty_like(other)
         for piece in pieces(one):
             logs, p, q = _both(one[piece], other[piece], upstream.dtype)
-            apart = logs[0].sub_(logs[1])
-            for gradient, mine, theirs, sign in (gradients[0], p, q, 1), (gradients[1], q, p, -1):
+            difference = logs[0].sub_(logs[1])
+            for gradient, first, second, sign in (gradients[0], p, q, 1), (gradients[1], q, p, -1):
                 # the derivative of Σ(p - q)·d by the logits of p, where d = log p - log q, is
                 # p·d + p - q - p·Σp·d
-                products = mine * apart * sign
-                rows = products - mine * products.sum(1, keepdim=True) + mine - theirs
-                expected = less_expected(mine.clone(), ids[piece], smoothing)
+                products = first * difference * sign
+                rows = products - first * products.sum(1, keepdim=True) + first - second
+                expected = less_expected(first.clone(), ids[piece], smoothing)
                 rows.mul_(weight / 4).add_(expected, alpha=0.5)
                 gradient[piece] = rows.mul_(upstream[piece, None])
         return (*gradients, None, None, None)
