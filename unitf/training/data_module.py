@@ -35,10 +35,9 @@ class DataModule(LightningDataModule):
     Args:
         sources: the sources of samples, by name.
         root: the folder to which the sources' paths are relative.
-        batch_size: the number of samples in a batch of one process. Give this or
-            `tokens_per_batch`.
-        tokens_per_batch: the largest number of tokens in a batch of one process. Tokens are
-            counted once, without augmentation.
+        batch_size: the number of samples in a batch of each process.
+        tokens_per_batch: instead of `batch_size`, the largest number of tokens in a batch of each
+            process; tokens are counted once, without augmentation.
         num_workers: the number of processes that read and encode samples; with 0 the main process
             does so.
         weights: how often each source is drawn in a training epoch, relative to the others; by
@@ -181,11 +180,7 @@ class DataModule(LightningDataModule):
         return [self._loader(split, self.samples(split)) for split in self.test_splits]
 
     def predict_dataloader(self) -> list[Loader]:
-        """Returns the loaders of the test splits, or else that of the validation split.
-
-        Raises:
-            UserError: no such split has samples.
-        """
+        """Returns the loaders of the test splits, or else that of the validation split."""
         loaders = self.test_dataloader() or self.val_dataloader()
         if not loaders:
             raise UserError(
@@ -294,8 +289,8 @@ class DataModule(LightningDataModule):
         """Returns the number of tokens of every sample, for each source; they are counted once."""
         if split not in self._lengths:
             dataset = SampleDataset(split, samples, self.seed, train=split == "train")
-            sizes = map(len, samples.values())
-            self._lengths[split] = token_counts(dataset, self._encoder("raise"), sizes)
+            encoder = self._encoder("raise")
+            self._lengths[split] = token_counts(dataset, encoder, map(len, samples.values()))
         return self._lengths[split]
 
     def _position(self) -> tuple[int, int]:

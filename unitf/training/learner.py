@@ -15,7 +15,7 @@ from unitf.core import TransformerConfig
 from unitf.core.lora import LoRA, add_adapters
 from unitf.errors import UserError
 from unitf.fitting import fit_components, restore_components
-from unitf.model import Model, TokenizerFactory, TrainingLoss
+from unitf.model import Model, TokenizerFactory
 from unitf.tasks.task import Task
 from unitf.training.block_figures import BlockFigures
 from unitf.training.clipping import clip_gradients
@@ -23,6 +23,7 @@ from unitf.training.data_module import DataModule
 from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
 from unitf.training.finetuning.initial_weights import InitialWeights
+from unitf.training.loss_logging import log_loss
 from unitf.training.metric_board import MetricBoard, flat_metrics
 from unitf.training.optimization import (
     OptimizerFactory,
@@ -224,34 +225,9 @@ class Learner(Model, L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the loss to minimise, and logs the loss of the tasks."""
         loss = self.training_loss(batch)
-        self.log(
-            "train/loss",
-            loss.tasks.detach(),
-            on_step=True,
-            on_epoch=True,
-            prog_bar=True,
-            batch_size=max(batch.num_samples, 1),
-            sync_dist=True,
-        )
-        if loss.auxiliary:
-            self._log_auxiliary(loss, max(batch.num_samples, 1))
-        return loss.total
-
-    def _log_auxiliary(self, loss: TrainingLoss, batch_size: int) -> None:
-        """Logs the total loss, and each auxiliary term without its coefficient."""
-        logged = dict(loss.terms)
-        if logged:
-            logged["total_loss"] = loss.total.detach()
-        for name, value in logged.items():
-            self.log(
-                f"train/{name}",
-                value,
-                on_step=True,
-                on_epoch=True,
-                batch_size=batch_size,
-                sync_dist=True,
-            )
+        log_loss(self, loss, max(batch.num_samples, 1))
         self.block_figures.update(loss.auxiliary)
+        return loss.total
 
     def on_train_epoch_end(self) -> None:
         """Logs the means of what the core's blocks reported."""

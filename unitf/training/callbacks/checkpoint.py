@@ -179,7 +179,7 @@ class Checkpoint(callbacks.Checkpoint):
     def _save(self, trainer: Trainer, better: bool = False) -> None:
         self._saved_step = trainer.global_step
         # best.ckpt first: a run that is killed between the two repeats its last part
-        # weights_only: Lightning warns if it is not given; it concerns loading, not saving
+        # weights_only=False saves the whole state; Lightning warns if it is not given
         trainer.save_checkpoint(self.best_path if better else self.last_path, weights_only=False)
         if better and trainer.is_global_zero:
             _duplicate(self.best_path, self.last_path)
