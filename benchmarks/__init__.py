@@ -1,1 +1,1 @@
-"""Side by side with peers."""
+"""Comparisons of unitf with other libraries (the peers)."""

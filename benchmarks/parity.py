@@ -1,9 +1,9 @@
-"""How near unitf is to the libraries whose models it takes over: a table of every case.
+"""Compares imported models with their original libraries: a table of every case.
 
     python -m benchmarks.parity --out docs/parity.md
 
-Every parameter is random, outputs and gradients are compared in float32 for the same random input,
-and each model goes there and back. Anyone can run it: no weights are downloaded.
+Every parameter is random. Outputs and gradients are compared in float32 for the same random input,
+and each model is imported and exported again. No weights are downloaded.
 """
 
 import argparse
@@ -30,22 +30,23 @@ from unitf.interop.parity import GRADIENT_TOLERANCE, Parity, measure
 from unitf.interop.proof import TOLERANCE
 
 REGISTRY = "timm_registry"
-# by the library that a model's class is from; ours has KWT's own model, which no package carries
+# hub by the library of a model's class; unitf_audio contains KWT's model, because no package does
 _HUBS = {"timm": "timm", "transformers": "hf", "unitf_audio": "kwt"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one model."""
+    """The measurements of one model."""
 
     part: str
     name: str
     model: str
     library: str
-    parity: Parity | str  # a text says why nothing could be measured
+    parity: Parity | str  # a text: the reason why nothing could be measured
 
     @property
     def holds(self) -> bool:
+        """Whether outputs, gradients and the exported weights agree."""
         if isinstance(self.parity, str):
             return False
         gradient = self.parity.worst_gradient.relative
@@ -53,6 +54,7 @@ class Row:
 
     @property
     def cells(self) -> list[str]:
+        """The cells of the row in the table."""
         if isinstance(self.parity, str):
             return [self.name, self.model, self.parity, "", ""]
         outputs, gradients = self.parity.proof.worst, self.parity.worst_gradient
@@ -67,37 +69,37 @@ class Row:
 
 
 def parts() -> list[str]:
-    """The modules of cases, and the registry of timm."""
+    """Returns the modules of cases and the registry of timm."""
     return [*(module.name for module in pkgutil.iter_modules(parity_cases.__path__)), REGISTRY]
 
 
 def row(part: str, name: str, make: Callable[[], nn.Module], model: str = "{}") -> Row:
     """Makes a model and measures it; `{}` in `model` is the name of its class."""
     kind = library = ""
-    torch.manual_seed(0)  # libraries draw some biases when they make a model
+    torch.manual_seed(0)  # libraries draw some biases when they build a model
     try:
         published = make()
         kind, library = type(published).__name__, type(published).__module__.partition(".")[0]
         parity: Parity | str = measure(hubs()[_HUBS[library]], published)
-    except Exception as error:  # one case says what went wrong, the others go on
+    except Exception as error:  # the case reports the error, the other cases go on
         parity = f"**fails**: {str(error).strip().splitlines()[0][:200]}"
     gc.collect()
     return Row(part, name, model.format(kind), library, parity)
 
 
 def cases(part: str) -> Iterator[Row]:
-    """The rows of a module of cases."""
+    """Yields the rows of a module of cases."""
     for name, make in import_module(f"{parity_cases.__name__}.{part}").CASES.items():
         yield row(part, name, make)
 
 
 def registry(refused: dict[str, list[str]]) -> Iterator[Row]:
-    """The rows of timm's names; those that unitf cannot say are put into `refused`."""
+    """Yields the rows of timm's names; unsupported names are put into `refused`."""
     from benchmarks.timm_registry import make, names, reduced
 
     hub = hubs()["timm"]
     for name in names():
-        whole = make(name, device="meta")  # its blocks could differ from each other
+        whole = make(name, device="meta")  # all blocks, because they could differ
         try:
             describe(hub, whole)
         except UserError as error:
@@ -113,23 +115,23 @@ def registry(refused: dict[str, list[str]]) -> Iterator[Row]:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
+    """Returns a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def page(rows: list[Row], refused: dict[str, list[str]], seconds: float) -> str:
-    """The whole page."""
+    """Returns the whole page in Markdown."""
     measured = list(dict.fromkeys(one.part for one in rows))
     sections = [_head(rows, seconds), _summary(rows, measured)]
     for part in measured:
         mine = [one.cells for one in rows if one.part == part]
         title = part.replace("_", " ").capitalize()
-        said = ""
+        note = ""
         if part == REGISTRY:
-            title, said = "Every name of timm's registry", _share(len(mine), refused)
+            title, note = "Every name of timm's registry", _supported(len(mine), refused)
         head = ["case", "model", "outputs", "gradients", "comes back bit for bit"]
-        sections.append(f"## {title}\n\n{said}{table(head, mine)}")
+        sections.append(f"## {title}\n\n{note}{table(head, mine)}")
     if refused:
         reasons = sorted(refused.items(), key=lambda item: -len(item[1]))
         lines = [[why, str(len(names)), ", ".join(names)] for why, names in reasons]
@@ -139,14 +141,15 @@ def page(rows: list[Row], refused: dict[str, list[str]], seconds: float) -> str:
 
 def _head(rows: list[Row], seconds: float) -> str:
     broken = [f"{one.part}: {one.name}" for one in rows if not one.holds]
-    found = f"**Broken: {', '.join(broken)}.**" if broken else "All of them hold."
+    verdict = f"**Broken: {', '.join(broken)}.**" if broken else "All of them hold."
     return f"""# Parity
 
-unitf takes over models of other libraries, and gives them back. Here every parameter of the peer is
-random, both libraries get the same random input in float32, and what differs most is divided by the
-largest number: in any output (the columns after the last norm, and the logits of each head), and in
-the gradient of any parameter. At most {TOLERANCE:.0e} and {GRADIENT_TOLERANCE:.0e} are allowed.
-Then the weights go back, and each tensor must be the very same bits. {found}
+unitf imports models of other libraries and exports them again. Here every parameter of the original
+model is random, and both libraries get the same random input in float32. The largest difference is
+divided by the largest number: in any output (the columns after the last norm, and the logits of
+each head), and in the gradient of any parameter. At most {TOLERANCE:.0e} and
+{GRADIENT_TOLERANCE:.0e} are allowed. Then the weights are exported, and each tensor must have the
+very same bits. {verdict}
 
 Made by `python -m benchmarks.parity --out docs/parity.md` on {time.strftime("%Y-%m-%d")} in
 {seconds / 60:.0f} minutes of one processor: {_processor()}; {platform.system()}, Python
@@ -156,11 +159,7 @@ Made by `python -m benchmarks.parity --out docs/parity.md` on {time.strftime("%Y
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(
-            map_weight.partition(":")[2].strip()
-            for map_weight in lines
-            if "model name" in map_weight
-        )
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -183,17 +182,18 @@ def _summary(rows: list[Row], measured: list[str]) -> str:
     return table(["part", "peer", "hold", "outputs, at most", "gradients, at most"], lines)
 
 
-def _share(said: int, refused: dict[str, list[str]]) -> str:
-    total = said + sum(map(len, refused.values()))
-    return f"""unitf says {said} of timm's {total} names that begin with vit, deit, beit, eva or
-samvit: {said / total:.0%}. Each is of its real width, with at most 8×8 patches and, where it is
-wider than 192, with its first two blocks alone (one, from a width of 2048 on): so all of them take
+def _supported(count: int, refused: dict[str, list[str]]) -> str:
+    total = count + sum(map(len, refused.values()))
+    return f"""unitf supports {count} of timm's {total} names that begin with vit, deit, beit, eva
+or samvit: {count / total:.0%}. Each has its real width and at most 8×8 patches. Models wider than
+192 have only their first two blocks (one from a width of 2048 on), so that all of them take
 minutes.
 
 """
 
 
 def main() -> int:
+    """Writes the page; returns 1 if a case does not hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__)
     parser.add_argument("--out", type=Path, help="the page to write; by default it is printed")
     parser.add_argument("--only", nargs="+", choices=parts(), default=parts(), metavar="PART")

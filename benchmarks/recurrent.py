@@ -1,9 +1,9 @@
-"""Recurrent encoder-decoders: what came before the Transformer, from torch's own LSTM.
+"""Recurrent encoder-decoders, the predecessors of the Transformer, with torch's LSTM.
 
-Both read the source with a bidirectional LSTM and write with another one, which is given at each
-step what it may know of the source. `FinalState`: one vector, always the same (Cho et al., 2014).
+Both encode the source with a bidirectional LSTM and generate with another LSTM, which gets a
+context of the source at each step. `FinalState`: always the same vector (Cho et al., 2014).
 `AdditiveAttention`: the states of the source, weighted anew for each word (Bahdanau et al., 2015).
-All else is the same.
+Everything else is the same.
 """
 
 from collections.abc import Callable
@@ -20,23 +20,24 @@ from unitf import Features
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What the encoder leaves of S sources: their states, padded, and the last one."""
+    """The encoded S sources: their padded states and their final states."""
 
     states: Float[Tensor, "S L D"]
     final: Float[Tensor, "S D"]
-    mask: Bool[Tensor, "S L"]  # the real ones
+    mask: Bool[Tensor, "S L"]  # which states are real
 
     def __getitem__(self, index: Int[Tensor, " K"] | slice) -> "Source":
         return Source(self.states[index], self.final[index], self.mask[index])
 
 
 class FinalState(nn.Module):
-    """One vector for the whole source, however long."""
+    """The context is one vector for the whole source."""
 
     def __init__(self, dim: int) -> None:
-        super().__init__()  # it learns nothing
+        super().__init__()  # it has no parameters
 
     def prepare(self, source: Source) -> Float[Tensor, "S D"]:
+        """Computes the part of the context that is the same at every step."""
         return source.final
 
     def forward(
@@ -46,7 +47,7 @@ class FinalState(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """The states of the source by weights that a small network finds from the decoder's state."""
+    """The context is the weighted sum of the source's states; a small network gives the weights."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Linear(dim, 1, bias=False)
 
     def prepare(self, source: Source) -> Float[Tensor, "S L D"]:
+        """Computes the part of the context that is the same at every step."""
         return self.key(source.states)
 
     def forward(
@@ -70,10 +72,10 @@ class Recurrent(nn.Module):
 
     Args:
         num_ids: V, the size of the vocabulary.
-        context: what the decoder knows of the source.
-        dim: D, the width of the table, of the states of the source (half from each direction)
-            and of the decoder.
-        dropout: on what the LSTMs read, and on what the table is compared with.
+        context: makes the module that computes the context from D.
+        dim: D, the width of the table, of the source's states (half for each direction) and of
+            the decoder.
+        dropout: the dropout on inputs of the LSTMs and on the vectors before the logits.
     """
 
     def __init__(
@@ -95,9 +97,11 @@ class Recurrent(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_ids))
 
     def embed(self, ids: Int[Tensor, "*N"]) -> Float[Tensor, "*N D"]:
+        """Returns the vectors of ids, after dropout."""
         return self.dropout(self.table(ids) * self.table.embedding_dim**0.5)
 
     def encode(self, features: Features) -> Source:
+        """Encodes sources with the bidirectional LSTM."""
         lengths = torch.tensor(features.lengths)
         padded = pad_sequence([*self.embed(features.values).split(features.lengths)], True)
         packed = pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False)
@@ -107,42 +111,42 @@ class Recurrent(nn.Module):
         return Source(self.dropout(states), torch.cat([*final], dim=1), mask)
 
     def begin(self, source: Source) -> tuple[Float[Tensor, "S D"], Float[Tensor, "S D"]]:
-        """The decoder's state before the first word."""
+        """Returns the decoder's state before the first word."""
         hidden, cell = torch.tanh(self.bridge(source.final)).chunk(2, dim=1)
         return hidden, cell
 
-    def logits(self, read: Float[Tensor, "N _"]) -> Float[Tensor, "N V"]:
-        """Of the next word, from all that was there to see: word before, state, context."""
-        shown = self.dropout(torch.tanh(self.readout(read)))
-        return nn.functional.linear(shown, self.table.weight, self.bias)
+    def logits(self, seen: Float[Tensor, "N _"]) -> Float[Tensor, "N V"]:
+        """Returns logits of the next word from previous word, context and state."""
+        hidden = self.dropout(torch.tanh(self.readout(seen)))
+        return nn.functional.linear(hidden, self.table.weight, self.bias)
 
     def forward(
         self, features: Features, target: Features, start: int
     ) -> tuple[Float[Tensor, "N V"], Int[Tensor, " N"]]:
-        """Logits of each word of the targets after the true ones before it, and those words."""
+        """Returns logits of each target word, given the true words before it, and the words."""
         words = pad_sequence([*target.values.split(target.lengths)], True)
         before = torch.cat([words.new_full((len(words), 1), start), words[:, :-1]], dim=1)
         lengths = torch.tensor(target.lengths)
         wanted = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
-        given = pack_padded_sequence(before, lengths, batch_first=True, enforce_sorted=False)
-        assert given.sorted_indices is not None
-        source = self.encode(features)[given.sorted_indices]
+        inputs = pack_padded_sequence(before, lengths, batch_first=True, enforce_sorted=False)
+        assert inputs.sorted_indices is not None
+        source = self.encode(features)[inputs.sorted_indices]
         prepared = self.context.prepare(source)
         hidden, cell = self.begin(source)
-        read, sizes = [], given.batch_sizes.tolist()
-        for size, now in zip(sizes, self.embed(given.data).split(sizes), strict=True):
-            # the sequences lie in falling order of length: the first ones still go on
+        outputs, sizes = [], inputs.batch_sizes.tolist()
+        for size, vectors in zip(sizes, self.embed(inputs.data).split(sizes), strict=True):
+            # sequences are sorted by decreasing length: the first ones still go on
             context = self.context(prepared[:size], source[:size], hidden[:size])
-            seen = torch.cat([now, context], dim=1)
+            seen = torch.cat([vectors, context], dim=1)
             hidden, cell = self.decoder(seen, (hidden[:size], cell[:size]))
-            read.append(torch.cat([seen, hidden], dim=1))
-        return self.logits(torch.cat(read)), wanted.data
+            outputs.append(torch.cat([seen, hidden], dim=1))
+        return self.logits(torch.cat(outputs)), wanted.data
 
     @torch.inference_mode()
     def generate(
         self, features: Features, start: int, end: int, longest: int = 160
     ) -> list[list[int]]:
-        """The most probable word at each step, until the end."""
+        """Returns the most probable word at each step until the end."""
         source = self.encode(features)
         prepared = self.context.prepare(source)
         hidden, cell = self.begin(source)

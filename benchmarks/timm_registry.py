@@ -1,4 +1,4 @@
-"""All of timm's plain vision transformers by name, and models of them small enough for a CPU."""
+"""The names of timm's plain vision transformers, and small versions of them for a CPU."""
 
 from typing import Any
 
@@ -6,24 +6,24 @@ import timm
 import torch
 
 FAMILIES = ("vit_", "deit", "beit", "eva", "samvit")
-_SMALL, _LARGE = 192, 2048  # widths up to, and from, which fewer blocks say as much
+_SMALL, _LARGE = 192, 2048  # widths: all blocks up to the first, one block from the second on
 _PATCHES = 8
 
 
 def names() -> list[str]:
-    """The names of timm's registry whose blocks are Transformers throughout."""
+    """Returns the names in timm's registry whose blocks are all Transformer blocks."""
     return [name for name in timm.list_models() if name.startswith(FAMILIES)]
 
 
 def make(
     name: str, depth: int | None = None, patches: int | None = None, device: str = "cpu"
 ) -> Any:
-    """The model of this name with random weights.
+    """Returns the model of this name with random weights.
 
     Args:
-        depth: how many blocks it has, if timm lets them be chosen; None: all.
-        patches: how many each axis of its images has at most, which changes tables of positions
-            alone; None: all.
+        depth: the number of blocks, if timm has an argument for it; None: all.
+        patches: the largest number of patches on each axis of images, which changes only tables
+            of positions; None: all.
     """
     wanted = {"depth": depth, "img_size": patches and _size(name, patches)}
     wanted = {key: value for key, value in wanted.items() if value is not None}
@@ -31,20 +31,20 @@ def make(
         for arguments in (wanted, {k: v for k, v in wanted.items() if k != "depth"}, {}):
             try:
                 return timm.create_model(name, **arguments)
-            except (TypeError, AssertionError):  # it takes no such argument
+            except (TypeError, AssertionError):  # the model has no such argument
                 continue
     raise ValueError(f"timm cannot make {name}")
 
 
 def reduced(name: str, width: int) -> Any:
-    """A model of this name, and of its width, that a CPU computes in seconds."""
+    """Returns a model of this name and its real width that a CPU runs in seconds."""
     if width > _SMALL:
         return make(name, 1 if width >= _LARGE else 2, _PATCHES)
     return make(name, patches=_PATCHES)
 
 
 def _size(name: str, patches: int) -> list[int] | None:
-    """Rows and columns of so many patches, and of what is left beyond the last of them."""
+    """Returns the image size of so many patches, plus the rest beyond the last whole patch."""
     cfg: Any = timm.get_pretrained_cfg(name)
     patch = next((int(word[5:]) for word in name.split("_") if word[:5] == "patch"), None)
     if cfg is None or patch is None:

@@ -1,4 +1,4 @@
-"""`python -m unitf`."""
+"""The command line as a module: `python -m unitf`."""
 
 import sys
 

@@ -1,37 +1,55 @@
-"""What data workers hand to the device: for each task, its samples, encoded and packed."""
+"""The data that data workers send to the device: encoded and packed samples for each task."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias, cast
 
+import torch
 from torch import Tensor
 
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
+from unitf.tokens import Features, RawValue
 
-Sample = Mapping[str, Any]  # column → raw value; a column that is missing or None is lacking
+Sample: TypeAlias = Mapping[str, RawValue]  # column → raw value; None: the sample lacks the column
+TaskData: TypeAlias = Any  # what a task made for itself alone: a target, notes about a sample
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedSample:
-    """One sample, encoded for one task."""
+    """One sample, encoded for one task.
+
+    Args:
+        sample: the raw values by column.
+        features: the tokens by column, without the columns that the sample lacks.
+        inputs: the tokenizer that encoded each column.
+        train: whether the values were augmented.
+    """
 
     sample: Sample
-    features: Mapping[str, Features]  # column → its tokens; what the sample lacks is not there
-    inputs: Mapping[str, Tokenizer]  # column → what encoded it
-    train: bool  # whether it was augmented
+    features: Mapping[str, Features]
+    inputs: Mapping[str, Tokenizer]
+    train: bool
 
 
 @dataclass(frozen=True, eq=False)
 class TaskBatch:
-    """The samples of a batch that one task takes; sequence s of everything is sample s."""
+    """The samples of a batch that one task accepts; sequence s of every field is sample s.
 
-    features: dict[str, Features]  # column → S sequences, empty where a sample lacks the column
-    target: Any  # what the task's `collate` made of S targets; None where there are none
-    modalities: tuple[str, ...]  # of each sample: the columns that it brought, as "image+question"
-    names: tuple[str, ...]  # of each sample, to tell a person which one it is
-    sample_infos: tuple[Any, ...] = ()  # of each sample: what the task noted of its raw values
-    sequence: Features | None = None  # the target, where a tokenizer encodes it: S sequences
+    Args:
+        features: S sequences by column; a sequence is empty where the sample lacks the column.
+        target: what the task's `collate` made of S targets; None without labels.
+        modalities: for each sample the columns that it has, as "image+question".
+        names: for each sample a name that identifies it to a person.
+        sample_infos: for each sample what the task's `sample_info` returned.
+        sequence: S sequences of tokens, where the target is encoded by a tokenizer.
+    """
+
+    features: dict[str, Features]
+    target: TaskData
+    modalities: tuple[str, ...]
+    names: tuple[str, ...]
+    sample_infos: tuple[TaskData, ...] = ()
+    sequence: Features | None = None
 
     @property
     def num_samples(self) -> int:
@@ -40,35 +58,44 @@ class TaskBatch:
 
     @property
     def num_tokens(self) -> int:
-        """The number of tokens in all columns, and in the target where it is a sequence."""
+        """The number of tokens in all columns, and in the target if it is a sequence."""
         target = 0 if self.sequence is None else self.sequence.num_tokens
         return target + sum(features.num_tokens for features in self.features.values())
 
-    def to(self, device: Any, non_blocking: bool = False) -> "TaskBatch":
-        """A copy whose tensors are on `device`."""
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "TaskBatch":
+        """Returns a copy whose tensors are on `device`."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=non_blocking)
+
         return replace(
             self,
             features={k: f.to(device, non_blocking) for k, f in self.features.items()},
-            target=_each(self.target, lambda t: t.to(device, non_blocking=non_blocking)),
+            target=_map_tensors(self.target, move),
             sequence=self.sequence and self.sequence.to(device, non_blocking),
         )
 
     def pin_memory(self) -> "TaskBatch":
-        """A copy whose tensors are in pinned memory."""
+        """Returns a copy whose tensors are in pinned memory."""
         return replace(
             self,
             features={k: f.pin_memory() for k, f in self.features.items()},
-            target=_each(self.target, lambda t: t.pin_memory()),
+            target=_map_tensors(self.target, Tensor.pin_memory),
             sequence=self.sequence and self.sequence.pin_memory(),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A View for each task, by the task's name; a task without samples has a View of none."""
+    """One TaskBatch for each task, also for a task without samples.
+
+    Args:
+        task_batches: the batches by the name of the task.
+        skipped: the errors of the samples that were left out (`on_error: skip`).
+    """
 
     task_batches: dict[str, TaskBatch]
-    skipped: tuple[str, ...] = field(default=())  # the errors of samples left out (on_error: skip)
+    skipped: tuple[str, ...] = field(default=())
 
     @property
     def num_samples(self) -> int:
@@ -80,20 +107,22 @@ class Batch:
         """The number of tokens of all tasks."""
         return sum(batch.num_tokens for batch in self.task_batches.values())
 
-    def to(self, device: Any, non_blocking: bool = False) -> "Batch":
-        """A copy whose tensors are on `device`."""
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """Returns a copy whose tensors are on `device`."""
         return replace(
             self, task_batches={k: v.to(device, non_blocking) for k, v in self.task_batches.items()}
         )
 
     def pin_memory(self) -> "Batch":
-        """A copy whose tensors are in pinned memory."""
+        """Returns a copy whose tensors are in pinned memory."""
         return replace(self, task_batches={k: v.pin_memory() for k, v in self.task_batches.items()})
 
 
-def _each(target: Any, function: Any) -> Any:
+def _map_tensors(target: object, function: Callable[[Tensor], Tensor]) -> object:
+    """Applies a function to a tensor, or to each tensor in a dictionary."""
     if isinstance(target, Tensor):
         return function(target)
     if isinstance(target, dict):
-        return {key: _each(value, function) for key, value in target.items()}
+        items = cast(dict[str, object], target).items()
+        return {key: _map_tensors(value, function) for key, value in items}
     return target

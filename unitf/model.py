@@ -170,12 +170,12 @@ class Model(nn.Module):
         Args:
             auxiliary: whether to return also what the core's blocks return beside their rows.
         """
-        columns, returned = self._columns(batch, everything=False)
+        columns, terms = self._columns(batch, everything=False)
         outputs = {
             name: self.tasks[name].outputs(columns[name], view, self._tokenizers)
             for name, view in batch.task_batches.items()
         }
-        return (outputs, returned) if auxiliary else outputs
+        return (outputs, terms) if auxiliary else outputs
 
     def _losses(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Tensor]:
         return {

@@ -1,13 +1,12 @@
-"""Public names of a package: imported when they are used, and what they were called before.
+"""The public names of a package: they are imported when used, and old names say the new one.
 
-This file imports nothing of unitf, so that `import unitf` stays quick.
+This module imports nothing of unitf, so that `import unitf` stays fast.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
 
-# by package: the old name and the new one, with its package where that is another
+# package → old name → new name, which includes its package where that is another one
 NAMES: Mapping[str, Mapping[str, str]] = {
     "unitf": {"View": "TaskBatch"},
     "unitf.data": {
@@ -28,16 +27,16 @@ NAMES: Mapping[str, Mapping[str, str]] = {
 
 def lazily(
     package: str, homes: Mapping[str, str], names: Sequence[str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Returns the `__getattr__` and the `__dir__` of a package (PEP 562).
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Returns the functions `__getattr__` and `__dir__` of a package (PEP 562).
 
     Args:
         package: the name of the package.
-        homes: the module of each public name.
-        names: what `__dir__` lists.
+        homes: the module that defines each public name.
+        names: the names that `__dir__` lists.
     """
 
-    def get(name: str) -> Any:
+    def get(name: str) -> object:
         if name not in homes:
             raise absent(package, name)
         return getattr(import_module(homes[name]), name)
@@ -46,7 +45,7 @@ def lazily(
 
 
 def absent(package: str, name: str, names: Mapping[str, Mapping[str, str]] = NAMES) -> Exception:
-    """Returns the error about a name that a package lacks; it says the new name of an old one."""
+    """Returns the error for a name that a package lacks; for an old name it says the new one."""
     new = names.get(package, {}).get(name)
     if new is None:
         return AttributeError(f"module {package!r} has no attribute {name!r}")

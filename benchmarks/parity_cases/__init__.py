@@ -1,1 +1,1 @@
-"""Small models of every family, made by their own libraries: name → function without arguments."""
+"""Small models of every family: `CASES` maps a name to a function that builds the model."""

@@ -53,19 +53,19 @@ LARGE = {  # norms over channels, and before the layers
 }
 
 
-def _made(cls: Callable[..., nn.Module], config: Callable[..., object], **options: object):
-    made = config(**options)
-    made._attn_implementation = "eager"  # pyright: ignore[reportAttributeAccessIssue]
-    return cls(made)
+def _make(cls: Callable[..., nn.Module], config: Callable[..., object], **options: object):
+    settings = config(**options)
+    settings._attn_implementation = "eager"  # pyright: ignore[reportAttributeAccessIssue]
+    return cls(settings)
 
 
 def _ast(cls: Callable[..., nn.Module] = ASTForAudioClassification, **options: object) -> nn.Module:
-    return _made(cls, ASTConfig, **{**AST, **options})
+    return _make(cls, ASTConfig, **{**AST, **options})
 
 
 def _wav2vec(cls: Callable[..., nn.Module], size: dict = BASE, **options: object) -> nn.Module:
     config = HubertConfig if cls.__name__.startswith("Hubert") else Wav2Vec2Config
-    return _made(cls, config, **{**size, **options})
+    return _make(cls, config, **{**size, **options})
 
 
 CASES: dict[str, Callable[[], nn.Module]] = {

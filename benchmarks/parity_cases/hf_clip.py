@@ -28,7 +28,7 @@ _VISION = {
 
 
 def _model(name: str, **options: Any) -> nn.Module:
-    """A text tower by the name of its class."""
+    """Returns a text tower by the name of its class."""
     cls: Any = getattr(transformers, name)
     config = cls.config_class(**{**_TEXT, **options})
     config._attn_implementation = "eager"
@@ -36,7 +36,7 @@ def _model(name: str, **options: Any) -> nn.Module:
 
 
 def whole(name: str, text: dict[str, Any] | None = None, **options: Any) -> nn.Module:
-    """A model with both towers."""
+    """Returns a model with both towers."""
     cls: Any = getattr(transformers, name)
     config = cls.config_class(
         text_config={**_TEXT, **(text or {})}, vision_config=_VISION, **options

@@ -20,7 +20,7 @@ _SMALL = {
 
 
 def _model(name: str, **options: Any) -> nn.Module:
-    """A model by the name of its class, of the configuration that belongs to it."""
+    """Returns a model by the name of its class, with the configuration of that class."""
     cls: Any = getattr(transformers, name)
     config = cls.config_class(**{**_SMALL, **options})
     config._attn_implementation = "eager"

@@ -35,7 +35,7 @@ _YARN = {
 }
 
 
-def _made(family: str, head: str = "ForCausalLM", **options: Any) -> nn.Module:
+def _make(family: str, head: str = "ForCausalLM", **options: Any) -> nn.Module:
     config = "Gemma3TextConfig" if family == "Gemma3Text" else f"{family}Config"
     settings = getattr(transformers, config)(**options)
     settings._attn_implementation = "eager"
@@ -44,18 +44,18 @@ def _made(family: str, head: str = "ForCausalLM", **options: Any) -> nn.Module:
 
 
 def _family(name: str, base: dict[str, Any], **variants: dict[str, Any]) -> dict[str, Any]:
-    """A language model, the body alone and a classifier, and the language model's variants."""
+    """Returns a language model, its body, a classifier, and variants of the language model."""
     language = "LMHeadModel" if name == "GPT2" else "ForCausalLM"
-    made = {
-        "": partial(_made, name, language, **base),
-        "body": partial(_made, name, "Model", **base),
-        "classifier": partial(_made, name, "ForSequenceClassification", num_labels=3, **base),
+    makers = {
+        "": partial(_make, name, language, **base),
+        "body": partial(_make, name, "Model", **base),
+        "classifier": partial(_make, name, "ForSequenceClassification", num_labels=3, **base),
     }
-    made |= {
-        title.replace("_", " "): partial(_made, name, language, **{**base, **options})
+    makers |= {
+        title.replace("_", " "): partial(_make, name, language, **{**base, **options})
         for title, options in variants.items()
     }
-    return {f"{name} {title}".strip(): make for title, make in made.items()}
+    return {f"{name} {title}".strip(): make for title, make in makers.items()}
 
 
 _GPT2 = {**_SMALL, "activation_function": "gelu_new"}
@@ -71,9 +71,9 @@ CASES = {
         untied={"tie_word_embeddings": False},
         options={"n_inner": 20, "activation_function": "relu", "scale_attn_weights": False},
     ),
-    "GPT2 one number": partial(_made, "GPT2", "ForSequenceClassification", num_labels=1, **_GPT2),
+    "GPT2 one number": partial(_make, "GPT2", "ForSequenceClassification", num_labels=1, **_GPT2),
     "GPT2 no padding id": partial(
-        _made, "GPT2", "ForSequenceClassification", **{**_GPT2, "pad_token_id": None}
+        _make, "GPT2", "ForSequenceClassification", **{**_GPT2, "pad_token_id": None}
     ),
     **_family(
         "GPTNeoX",
@@ -89,8 +89,8 @@ CASES = {
         post_norm={"do_layer_norm_before": False, "activation_function": "gelu"},
         no_final_norm={"_remove_final_layer_norm": True},
     ),
-    "OPT narrow": partial(_made, "OPT", **_NARROW),
-    "OPT narrow body": partial(_made, "OPT", "Model", **_NARROW),
+    "OPT narrow": partial(_make, "OPT", **_NARROW),
+    "OPT narrow body": partial(_make, "OPT", "Model", **_NARROW),
     **_family(
         "Phi",
         {**_LLAMA, "hidden_size": 32, "partial_rotary_factor": 0.5},
@@ -106,7 +106,7 @@ CASES = {
         linear={"rope_parameters": _LINEAR},
         yarn={"rope_parameters": _YARN},
     ),
-    "Llama several labels": partial(_made, "Llama", "ForSequenceClassification", **_MANY, **_LLAMA),
+    "Llama several labels": partial(_make, "Llama", "ForSequenceClassification", **_MANY, **_LLAMA),
     **_family("Mistral", {**_LLAMA, "sliding_window": 4}, no_window={"sliding_window": None}),
     **_family("Qwen2", _LLAMA, windows=_SLIDING, tied={"tie_word_embeddings": True}),
     **_family(

@@ -32,7 +32,7 @@ _OWN = {
 
 
 def make(family: str, head: str, **options: object) -> nn.Module:
-    """A model with random weights, of a class `{family}{head}` of transformers."""
+    """Returns a model of transformers' class `{family}{head}` with random weights."""
     settings = {**_SMALL, **_OWN.get(family, {}), **options}
     if head == "ForQuestionAnswering":
         settings["num_labels"] = 2

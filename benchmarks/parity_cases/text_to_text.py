@@ -30,7 +30,7 @@ _BART: dict[str, Any] = {
     "decoder_ffn_dim": 20,
     "max_position_embeddings": 16,
 }
-# transformers gives the row of the padding no gradient; so it is not what decoders start with
+# transformers gives the row of the padding no gradient, so decoders start with another id
 _MARIAN = _BART | {
     "pad_token_id": 39,
     "decoder_start_token_id": 0,
@@ -48,7 +48,7 @@ def _t5(
     name: str = "T5ForConditionalGeneration", untied: bool = False, **options: Any
 ) -> nn.Module:
     published: Any = _make(name, transformers.T5Config(**{**_T5, **options}))
-    if untied:  # as it is after a checkpoint of version 1.1, whatever the configuration says
+    if untied:  # as a checkpoint of version 1.1 leaves it, independently of the configuration
         published.lm_head.weight = nn.Parameter(published.lm_head.weight.detach().clone())
     return published
 
@@ -62,7 +62,7 @@ def _marian(name: str = "MarianMTModel", **options: Any) -> nn.Module:
 
 
 def _with_bias(published: Any) -> nn.Module:
-    """The bias of the logits is a buffer of zeros in a new model."""
+    """Gives the logits a random bias, which is zero in a new model."""
     if hasattr(published, "final_logits_bias"):
         generator = torch.Generator().manual_seed(0)
         published.final_logits_bias.normal_(generator=generator)

@@ -17,7 +17,7 @@ SMALL = {
 }
 
 
-_HEADS = {"embed_dim": 24, "num_heads": 2}  # of 12 numbers: three pairs turn on each axis
+_HEADS = {"embed_dim": 24, "num_heads": 2}  # heads of 12 numbers: three pairs rotate on each axis
 
 
 def _vit(**options: object) -> nn.Module:

@@ -6,7 +6,7 @@ from typing import Any
 import transformers
 from torch import nn
 
-# transformers gives the row of the padding no gradient; so it is not what decoders start with
+# transformers gives the row of the padding no gradient, so decoders start with another id
 _SMALL: dict[str, Any] = {
     "vocab_size": 40,
     "num_mel_bins": 10,

@@ -1,1 +1,1 @@
-"""Speed: unitf and a peer, interleaved in one run, as ratios."""
+"""Speed: ratios of unitf and a peer, measured alternately in one run."""

@@ -1,4 +1,4 @@
-"""What this machine can do at most: its own matrix products, and how fast it reads memory."""
+"""The limits of this machine: the speed of its matrix products and of reading memory."""
 
 import resource
 import time
@@ -12,7 +12,7 @@ _BYTES = 1 << 28
 
 
 def limit(kind: Limit) -> Side:
-    """A side whose `count` is floating-point operations, or bytes."""
+    """Returns a side whose `count` is floating-point operations or bytes."""
     if kind == "read":
         memory = torch.ones(_BYTES // 4)
         return Side(lambda: memory.sum(), _BYTES)
@@ -22,13 +22,13 @@ def limit(kind: Limit) -> Side:
 
 
 def spent(side: Side) -> tuple[float, float]:
-    """Seconds of CPU, and of the clock on the wall, that a run takes."""
+    """Returns the CPU seconds and the wall-clock seconds of one run."""
     cpu, wall = _cpu(), time.perf_counter()
     side.run()
     return _cpu() - cpu, time.perf_counter() - wall
 
 
 def _cpu() -> float:
-    """Seconds of this process and of those that it started and waited for."""
+    """Returns CPU seconds of this process and of its finished child processes."""
     of_others = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + of_others.ru_utime + of_others.ru_stime

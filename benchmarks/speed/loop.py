@@ -1,10 +1,10 @@
-"""What `unitf fit` adds to a bare loop around the same training step, and Lightning alone.
+"""The cost of `unitf fit`, and of Lightning alone, beyond a bare loop of the same training step.
 
     python -m benchmarks loop [--pairs 7] [--threads 1]
 
-Three processes in turn train the quickstart's model, made small, on the same batches: a bare loop
-(forward, backward, clipping, optimizer, schedule), Lightning's Trainer around that step as its
-users have it (loss logged to CSV, progress bar), and `unitf fit` with all that it has.
+Three processes in turn train a small version of the quickstart's model on the same batches: a bare
+loop (forward, backward, clipping, optimizer, schedule), Lightning's Trainer around that step with
+its usual logging (loss to CSV, progress bar), and `unitf fit` with all its callbacks.
 """
 
 import json
@@ -19,11 +19,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 
-from benchmarks.speed.runner import Spread, told_by
+from benchmarks.speed.runner import Spread, json_from
 
 WARM_UP, STEPS = 20, 400
 SIDES = ("bare", "lightning", "fit")
-MUST, AIM = 0.2, 0.05  # milliseconds a step beyond Lightning
+MUST, AIM = 0.2, 0.05  # milliseconds of a step beyond Lightning
 _RECIPE = (
     "--config", "configs/quickstart.yaml",
     "--model.core.dim", "32", "--model.core.depth", "1", "--model.core.num_heads", "1",
@@ -32,44 +32,44 @@ _RECIPE = (
 
 
 def measure(pairs: int, threads: int) -> dict[str, Any]:
-    """CPU milliseconds a step of the three, and what the outer ones add, pair by pair."""
-    rounds = [{side: _told(side, threads) for side in SIDES} for _ in range(pairs)]
+    """Returns CPU milliseconds of a step in each loop, and their differences round by round."""
+    rounds = [{side: _milliseconds(side, threads) for side in SIDES} for _ in range(pairs)]
     differences = {
-        "lightning": [told["lightning"] - told["bare"] for told in rounds],
-        "unitf": [told["fit"] - told["lightning"] for told in rounds],
+        "lightning": [one["lightning"] - one["bare"] for one in rounds],
+        "unitf": [one["fit"] - one["lightning"] for one in rounds],
     }
     return {
         "name": "loop",
-        "step_ms": {side: vars(Spread.of([told[side] for told in rounds])) for side in SIDES},
-        "added_ms": {name: vars(Spread.of(found)) for name, found in differences.items()},
+        "step_ms": {side: vars(Spread.of([one[side] for one in rounds])) for side in SIDES},
+        "added_ms": {name: vars(Spread.of(added)) for name, added in differences.items()},
         "must": MUST,
         "aim": AIM,
     }
 
 
-def line(found: dict[str, Any]) -> str:
-    """What was measured, in one line."""
-    added, step = found["added_ms"], found["step_ms"]
-    told = ", ".join(
+def line(result: dict[str, Any]) -> str:
+    """Returns the result in one line."""
+    added, step = result["added_ms"], result["step_ms"]
+    additions = ", ".join(
         f"{name} adds {one['median']:.2f} ms a step ({one['least']:.2f} to {one['most']:.2f})"
         for name, one in added.items()
     )
     return (
-        f"loop: a bare step takes {step['bare']['median']:.2f} ms; {told} "
-        f"(must {found['must']}, aim {found['aim']})"
+        f"loop: a bare step takes {step['bare']['median']:.2f} ms; {additions} "
+        f"(must {result['must']}, aim {result['aim']})"
     )
 
 
-def _told(side: str, threads: int) -> float:
+def _milliseconds(side: str, threads: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        return told_by("benchmarks.speed.loop", side, folder, str(threads))
+        return json_from("benchmarks.speed.loop", side, folder, str(threads))
 
 
-# ---- in a process of its own ----------------------------------------------------------------
+# ---- in the child process ----------------------------------------------------------------
 
 
 class Batches:
-    """A loader that has loaded all when the first is asked for."""
+    """A loader that loads all batches on the first access."""
 
     def __init__(self, loader: Iterable[Any]) -> None:
         self.loader = loader
@@ -84,7 +84,7 @@ class Batches:
 
 
 class Timer:
-    """CPU milliseconds a step between the end of the warm-up and the last step."""
+    """Measures CPU milliseconds of a step between the end of the warm-up and the last step."""
 
     def __init__(self) -> None:
         self.began = self.ended = 0.0
@@ -97,11 +97,12 @@ class Timer:
 
     @property
     def milliseconds(self) -> float:
+        """CPU milliseconds of one step."""
         return 1000 * (self.ended - self.began) / STEPS
 
 
 class _Timed(Callback):
-    """Tells a timer of the steps of a training."""
+    """Calls a timer after each training step."""
 
     def __init__(self, timer: Timer) -> None:
         self.timer = timer
@@ -117,8 +118,8 @@ class _Module(LightningModule):
 
     def __init__(self, learner: Any, optimizer: Any, schedule: Any) -> None:
         super().__init__()
-        self.parts = [learner]  # in a list: its own hooks are not called
-        self.made = {
+        self.parts = [learner]  # in a list, so that Lightning does not call its hooks
+        self.optimizers_and_schedules = {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
@@ -129,7 +130,7 @@ class _Module(LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        return self.made
+        return self.optimizers_and_schedules
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         return batch
@@ -167,7 +168,7 @@ def _lightning(trainer: Any, learner: Any, batches: Batches, folder: str) -> flo
 def _prepared(
     side: Callable[[Any, Any, Batches, str], float], arguments: list[str], folder: str
 ) -> float:
-    """Calls a side with what `unitf fit` has made ready."""
+    """Runs a side with the trainer, model and batches that `unitf fit` prepares."""
     from unitf.cli.untrained import RecipeCLI
     from unitf.training.callbacks.prepared import training_batches
 
@@ -193,6 +194,7 @@ def _fit(arguments: list[str], folder: str) -> float:
 
 
 def main(side: str, folder: str, threads: str) -> None:
+    """Runs one side and prints its milliseconds as JSON."""
     torch.set_num_threads(int(threads))
     answers, sys.stdout = sys.stdout, sys.stderr
     arguments = list(_RECIPE)

@@ -1,4 +1,4 @@
-"""Runs both sides of a workload in turn, A B A B …, each in a process of its own."""
+"""Runs both sides of a workload alternately (A B A B …), each in a separate process."""
 
 import json
 import statistics
@@ -18,17 +18,17 @@ ROOT = Path(__file__).parents[2]
 
 
 class FailedError(Exception):
-    """A side could not run; its message says why."""
+    """A side could not run; the message has the reason."""
 
 
-def told_by(module: str, *words: str) -> Any:
-    """What a module says, as JSON in its last line, that runs in a process of its own."""
+def json_from(module: str, *words: str) -> Any:
+    """Runs a module in a new process and returns the JSON of its last line."""
     command = [sys.executable, "-m", module, *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        said = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise FailedError(f"{module} {' '.join(words)}: {said[-1]}")
+        errors = done.stderr.strip().splitlines() or ["no output"]
+        raise FailedError(f"{module} {' '.join(words)}: {errors[-1]}")
     return json.loads(lines[-1])
 
 
@@ -61,16 +61,17 @@ class Worker:
                 pipe.close()
 
     def answer(self) -> Any:
-        """The next line that it says."""
+        """Reads the JSON of the next line of the process."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             self.log.seek(0)
-            lines = self.log.read().strip().splitlines() or ["nothing was said"]
+            lines = self.log.read().strip().splitlines() or ["no output"]
             raise FailedError(f"{self.who}: {lines[-1]}")
         return json.loads(line)
 
     def ask(self, word: str) -> Any:
+        """Sends a command and returns the answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
@@ -79,7 +80,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of several, the smallest and the largest."""
+    """Median, smallest and largest of several values."""
 
     median: float
     least: float
@@ -87,11 +88,12 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread":
+        """Returns the spread of values."""
         return cls(statistics.median(values), min(values), max(values))
 
 
 def measure(workload: Workload, pairs: int, threads: int) -> dict[str, Any]:
-    """What both took, as plain data: rates by CPU second, their ratio pair by pair, memory."""
+    """Returns rates per CPU second, their ratio pair by pair, and memory as plain data."""
     with tempfile.TemporaryDirectory() as folder:
         files = {who: Path(folder) / f"{who}.pt" for who in ("unitf", "peer", "limit")}
         with Worker(workload.name, "unitf", threads, files["unitf"]) as ours:
@@ -106,7 +108,7 @@ def measure(workload: Workload, pairs: int, threads: int) -> dict[str, Any]:
                     )
                 rounds = _interleave(workload, ours, theirs, pairs, threads, files["limit"])
                 memory = {w.who: w.ask("end")["memory"] for w in (ours, theirs)}
-    return _figures(workload, about, counts, rounds, memory) | {"difference": difference}
+    return _results(workload, about, counts, rounds, memory) | {"difference": difference}
 
 
 def _interleave(
@@ -114,13 +116,13 @@ def _interleave(
 ) -> list[dict[str, list[float]]]:
     if workload.limit is None:
         return [{w.who: w.ask("run") for w in (ours, theirs)} for _ in range(pairs)]
-    with Worker(workload.name, "limit", threads, file) as most:
-        count = most.answer()["count"]
+    with Worker(workload.name, "limit", threads, file) as limit:
+        count = limit.answer()["count"]
         rounds = []
         for _ in range(pairs):
-            told = {w.who: w.ask("run") for w in (ours, theirs, most)}
-            told["limit"] = [count / seconds for seconds in told["limit"]]
-            rounds.append(told)
+            times = {w.who: w.ask("run") for w in (ours, theirs, limit)}
+            times["limit"] = [count / seconds for seconds in times["limit"]]
+            rounds.append(times)
     return rounds
 
 
@@ -133,7 +135,7 @@ def _difference(ours: Path, theirs: Path) -> float | None:
     return ((a - b).abs().max() / b.abs().max().clamp(min=1e-12)).item()
 
 
-def _figures(
+def _results(
     workload: Workload,
     about: dict[str, Any],
     counts: dict[str, int],
@@ -141,13 +143,14 @@ def _figures(
     memory: dict[str, int],
 ) -> dict[str, Any]:
     per_unit = {
-        who: [told[who][0] / count for told in rounds] for who, count in counts.items()
+        who: [times[who][0] / count for times in rounds] for who, count in counts.items()
     }  # CPU seconds
     ratios = [b / a for a, b in zip(per_unit["unitf"], per_unit["peer"], strict=True)]
     wall = [
-        (told["peer"][1] / counts["peer"]) / (told["unitf"][1] / counts["unitf"]) for told in rounds
+        (times["peer"][1] / counts["peer"]) / (times["unitf"][1] / counts["unitf"])
+        for times in rounds
     ]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "name": workload.name,
         "against": workload.against,
         "unit": workload.unit,
@@ -160,11 +163,11 @@ def _figures(
     }
     work = about["read"] if workload.limit == "read" else about["floats"]
     if workload.limit is not None and work is not None:
-        shares = [work / told["unitf"][0] / told["limit"][0] for told in rounds]
-        found["share"] = vars(Spread.of(shares))
-        found["limit"] = {
+        efficiencies = [work / times["unitf"][0] / times["limit"][0] for times in rounds]
+        result["share"] = vars(Spread.of(efficiencies))
+        result["limit"] = {
             "kind": workload.limit,
-            "per_second": statistics.median(told["limit"][0] for told in rounds),
+            "per_second": statistics.median(times["limit"][0] for times in rounds),
         }
-        found["share_must"], found["share_aim"] = workload.share_must, workload.share_aim
-    return found
+        result["share_must"], result["share_aim"] = workload.share_must, workload.share_aim
+    return result

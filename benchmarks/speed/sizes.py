@@ -1,10 +1,10 @@
-"""What a training step costs by size: time and memory over N, D, depth and batch, with exponents.
+"""Cost of a training step by size: time and memory over N, D, depth and batch, with exponents.
 
     python -m benchmarks sizes [--quick] [--threads 1]
 
-The core alone, forward and backward, with full attention and with a window; each size in a process
-of its own, three times in turn. The exponent is the slope of the upper half in logarithms: twice
-the size costs 2 to that power.
+It measures the core alone, forward and backward, with full attention and with a window. Each size
+runs in a separate process, three times in turn. The exponent is the slope of the upper half in
+logarithms: twice the size costs 2 to that power.
 """
 
 import json
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from matplotlib import pyplot as plt
 
-from benchmarks.speed.runner import told_by
+from benchmarks.speed.runner import json_from
 
 WINDOW = 64
 BASE = {"length": 256, "dim": 128, "depth": 4, "batch": 4}
@@ -34,13 +34,15 @@ _COLOURS = {"full": "#4477aa", "window": "#cc6677"}
 
 
 def measure(threads: int, rounds: int = 3, quick: bool = False) -> dict[str, Any]:
-    """CPU seconds and bytes of a step at each size, and the exponents."""
+    """Returns CPU seconds and bytes of a step at each size, and the exponents."""
     curves: dict[str, Any] = {}
     for axis, sizes in SIZES.items():
         shown = sizes[:4] if quick else sizes
         for kind in _COLOURS:
-            told = [[_told(BASE | {axis: s}, kind, threads) for s in shown] for _ in range(rounds)]
-            by_size = list(zip(*told, strict=True))
+            costs = [
+                [_cost_of(BASE | {axis: s}, kind, threads) for s in shown] for _ in range(rounds)
+            ]
+            by_size = list(zip(*costs, strict=True))
             seconds = [statistics.median(t["seconds"] for t in tries) for tries in by_size]
             memory = [statistics.median(t["memory"] for t in tries) for tries in by_size]
             curves.setdefault(axis, {})[kind] = {
@@ -56,26 +58,26 @@ def measure(threads: int, rounds: int = 3, quick: bool = False) -> dict[str, Any
 
 
 def exponent(sizes: Any, costs: Any) -> float:
-    """The slope of cost over size, both in logarithms, over the upper half."""
+    """Returns the slope of log cost over log size in the upper half."""
     first = min(len(sizes) // 2, len(sizes) - 2)
     return float(np.polyfit(np.log(sizes[first:]), np.log(costs[first:]), 1)[0])
 
 
-def lines(found: dict[str, Any]) -> list[str]:
-    """The exponents as rows of a Markdown table."""
+def lines(result: dict[str, Any]) -> list[str]:
+    """Returns the exponents as rows of a Markdown table."""
     rows = ["| over | attention | exponent of time | exponent of memory |", "|---|---|---|---|"]
-    for axis, kinds in found["curves"].items():
+    for axis, kinds in result["curves"].items():
         for kind, curve in kinds.items():
             seconds, memory = curve["exponents"]["seconds"], curve["exponents"]["bytes"]
             rows.append(f"| {_NAMES[axis]} | {kind} | {seconds:.2f} | {memory:.2f} |")
     return rows
 
 
-def draw(found: dict[str, Any], file: Path) -> None:
-    """Time above, memory below, a column for each axis."""
-    count = len(found["curves"])
+def draw(result: dict[str, Any], file: Path) -> None:
+    """Draws time above and memory below, one column for each axis."""
+    count = len(result["curves"])
     figure, axes = plt.subplots(2, count, figsize=(3.4 * count, 6), layout="constrained")
-    for column, (axis, kinds) in enumerate(found["curves"].items()):
+    for column, (axis, kinds) in enumerate(result["curves"].items()):
         for row, (name, unit, scale) in enumerate(_COSTS):
             panel = axes[row, column]
             for kind, curve in kinds.items():
@@ -94,15 +96,15 @@ def draw(found: dict[str, Any], file: Path) -> None:
     plt.close(figure)
 
 
-def _told(sizes: dict[str, int], kind: str, threads: int) -> dict[str, float]:
-    return told_by("benchmarks.speed.sizes", json.dumps(sizes), kind, str(threads))
+def _cost_of(sizes: dict[str, int], kind: str, threads: int) -> dict[str, float]:
+    return json_from("benchmarks.speed.sizes", json.dumps(sizes), kind, str(threads))
 
 
-# ---- in a process of its own ----------------------------------------------------------------
+# ---- in the child process ----------------------------------------------------------------
 
 
 def step_cost(sizes: dict[str, int], kind: str) -> dict[str, float]:
-    """CPU seconds of a step, the best of some, and the bytes that it needs beside the weights."""
+    """Returns the least CPU seconds of a step, and its bytes beyond the weights."""
     from unitf import Tokens, Transformer, TransformerConfig
 
     window = WINDOW if kind == "window" else None
@@ -118,7 +120,7 @@ def step_cost(sizes: dict[str, int], kind: str) -> dict[str, float]:
         core(Tokens.from_rows(rows, lengths)).matrix.square().mean().backward()
 
     before = _resident()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     step()
     memory = max(_resident("VmHWM") - before, 1)
     spent = []
@@ -132,13 +134,14 @@ def step_cost(sizes: dict[str, int], kind: str) -> dict[str, float]:
 
 
 def _resident(name: str = "VmRSS") -> int:
-    """Bytes of main memory: now, or (VmHWM) the most so far."""
+    """Returns bytes of main memory: now, or the peak so far (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     [line] = [line for line in lines if line.startswith(name)]
     return int(line.split()[1]) * 1024
 
 
 def main(sizes: str, kind: str, threads: str) -> None:
+    """Measures one size and prints its cost as JSON."""
     torch.set_num_threads(int(threads))
     torch.set_flush_denormal(True)
     print(json.dumps(step_cost(json.loads(sizes), kind)))

@@ -1,8 +1,8 @@
-"""One side of a workload, in a process of its own: runs when it is told to, and says what it took.
+"""One side of a workload in its own process: runs on command and prints the time.
 
     python -m benchmarks.speed.worker WORKLOAD unitf|peer|limit THREADS FILE
 
-Lines come in and go out: "run" is answered by CPU and wall seconds, as JSON.
+It reads commands from stdin and answers with JSON lines: "run" with CPU and wall-clock seconds.
 """
 
 import json
@@ -18,9 +18,10 @@ from unitf.training.freed_memory import keep_freed_memory
 
 
 def main(name: str, who: str, threads: str, file: str) -> None:
+    """Builds a side, saves its outputs, and answers commands."""
     warnings.filterwarnings("ignore")
     answers = sys.stdout
-    sys.stdout = sys.stderr  # what libraries print is not an answer
+    sys.stdout = sys.stderr  # output of libraries is not an answer
     torch.set_num_threads(int(threads))
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
@@ -35,7 +36,7 @@ def main(name: str, who: str, threads: str, file: str) -> None:
     if side.outputs is not None:
         with torch.no_grad():
             torch.save(side.outputs().float(), file)
-    side.run()  # what comes only once is not timed
+    side.run()  # one-time costs are not timed
     say = {"count": side.count, "floats": side.floats, "read": side.read}
     print(json.dumps(say), file=answers, flush=True)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""Workload: one kind of work, done by unitf and by a peer."""
+"""Workload: one kind of work that unitf and another library (the peer) do."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-Limit = Literal["float32", "bfloat16", "read"]  # matrix products, or how fast memory is read
+Limit = Literal["float32", "bfloat16", "read"]  # the speed of matrix products, or of reading memory
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of both, ready to run, in a process of its own.
+    """One side of a workload: unitf or the peer, ready to run.
 
     Args:
         run: does the work once.
-        count: how many units (real ones, not padding) that is.
-        outputs: what is compared before anything is timed.
+        count: the number of units of one run, without padding.
+        outputs: returns the outputs that are compared before the timing.
         floats: useful floating-point operations of a run, counted on unitf's side.
         read: useful bytes that a run reads (decoding).
     """
@@ -29,7 +29,7 @@ class Side:
 
 
 def precision(half: bool, tolerance: float = 0.1) -> dict[str, Any]:
-    """The limit of a workload in bfloat16, or in float32, and how far its outputs may differ."""
+    """Returns the limit and the tolerance of a workload in bfloat16 (`half`) or float32."""
     return {
         "limit": "bfloat16" if half else "float32",
         "tolerance": tolerance if half else 1e-4,
@@ -38,23 +38,24 @@ def precision(half: bool, tolerance: float = 0.1) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is compared with what, and how much faster unitf is to be.
+    """A comparison with a peer, and the required ratios of speed.
 
     Args:
-        unit: what is counted: tokens, images, clips, …
-        unitf, peer: make a side; each is called in a process of its own.
-        must, aim: ratios of the peer's time to unitf's.
-        limit: what bounds the work.
-        share_must, share_aim: of that limit.
-        tolerance: how far outputs may differ, relative to their largest number.
-        quick: whether it is part of a quick run.
+        against: a description of the peer.
+        unit: the unit of `count`: tokens, images, clips, …
+        unitf, peer: make a side; each is called in its own process.
+        must, aim: the required and the desired ratio of the peer's time to unitf's.
+        limit: the resource of the machine that bounds the work.
+        share_must, share_aim: the required and the desired fraction of that limit.
+        tolerance: the largest difference of outputs relative to their largest number.
+        quick: whether the workload is part of a quick run.
     """
 
     name: str
     against: str
     unit: str
     unitf: Callable[[], Side]
-    published: Callable[[], Side]
+    peer: Callable[[], Side]
     must: float | None = None
     aim: float | None = None
     limit: Limit | None = None

@@ -1,4 +1,4 @@
-"""The audio modality of unitf: spectra, waveforms, and telephone tones to learn from."""
+"""The audio modality of unitf: spectra, waveforms, and telephone tones as training data."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What is changed in a sound for training; drawn from the global generators."""
+"""Random changes of sounds in training; random numbers come from the global generators."""
 
 import random
 from abc import ABC, abstractmethod
@@ -14,19 +14,19 @@ from unitf_audio.sound import resample
 
 
 class SoundAugmentation(Augmentation, ABC):
-    """A random change of a waveform that a plugin brings: `perturb: {class_path: NAME}`."""
+    """Base of waveform augmentations in plugins: `perturb: {class_path: NAME}`."""
 
     @abstractmethod
     def __call__(self, samples: Float[Tensor, " T"], sample_rate: int) -> Float[Tensor, " _"]:
-        """The changed waveform, of any length; the sample rate is in Hz."""
+        """Returns the changed waveform, of any length; the sample rate is in Hz."""
 
 
 class SpectrumAugmentation(Augmentation, ABC):
-    """A random change of a spectrogram that a plugin brings: `mask: {class_path: NAME}`."""
+    """Base of spectrogram augmentations in plugins: `mask: {class_path: NAME}`."""
 
     @abstractmethod
     def __call__(self, spectrum: Float[Tensor, "M T"], mean: float = 0.0) -> Float[Tensor, "M T"]:
-        """The changed spectrogram of M bands and T frames, whose mean is given."""
+        """Returns the changed spectrogram of M bands and T frames; `mean` is its mean."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Perturbation(Configurable):
     """Random changes of a waveform.
 
     Args:
-        speed: tempo and pitch by at most this share (0.1: from 0.9 to 1.1 times as fast).
-        shift: seconds by which the sound moves at most, either way; the length stays.
-        gain: level by at most this many dB, either way.
-        snr: lowest and highest power of the sound relative to added white noise in dB.
+        speed: the largest relative change of tempo and pitch (0.1: 0.9 to 1.1 times as fast).
+        shift: the largest shift in seconds, in either direction; the length stays.
+        gain: the largest change of the level in dB, in either direction.
+        snr: the lowest and highest power of the sound relative to added white noise, in dB.
     """
 
     speed: float = 0.0
@@ -47,13 +47,15 @@ class Perturbation(Configurable):
 
     def __post_init__(self) -> None:
         if not 0 <= self.speed < 1 or self.shift < 0 or self.gain < 0:
-            raise UserError(f"speed is 0 to 1, shift and gain are not negative; found {self}")
+            raise UserError(
+                f"expected a speed of 0 to 1, and shift and gain of 0 or more; found {self}"
+            )
         if self.snr is not None and (len(self.snr) != 2 or self.snr[0] > self.snr[1]):
-            raise UserError(f"snr is its lowest and highest value, found {self.snr}")
+            raise UserError(f"snr: expected the lowest and the highest value, found {self.snr}")
 
     def __call__(self, samples: Float[Tensor, " T"], sample_rate: int) -> Float[Tensor, " _"]:
-        """The changed waveform; its length changes only with `speed`."""
-        if self.speed:  # in whole percents, so that a few small resampling kernels serve all
+        """Returns the changed waveform; its length changes only with `speed`."""
+        if self.speed:  # in whole percents, so that a few small resampling kernels suffice
             percent = round(random.uniform(1 - self.speed, 1 + self.speed) * 100)
             samples = resample(samples, max(1, percent), 100)
         if self.shift:
@@ -73,10 +75,10 @@ class SpecAugment(Configurable):
     """Random stripes of a spectrogram set to its mean (Park et al., 2019).
 
     Args:
-        time_masks: number of stripes of consecutive frames.
-        time_share: the largest share of all frames that one of them covers.
-        frequency_masks: number of stripes of neighbouring bands.
-        frequency_share: the largest share of all bands that one of them covers.
+        time_masks: the number of stripes of consecutive frames.
+        time_share: the largest fraction of all frames that one stripe covers.
+        frequency_masks: the number of stripes of neighbouring bands.
+        frequency_share: the largest fraction of all bands that one stripe covers.
     """
 
     time_masks: int = 2
@@ -86,18 +88,18 @@ class SpecAugment(Configurable):
 
     def __post_init__(self) -> None:
         if not (0 <= self.time_share <= 1 and 0 <= self.frequency_share <= 1):
-            raise UserError(f"a share is 0 to 1, found {self}")
+            raise UserError(f"expected time_share and frequency_share of 0 to 1, found {self}")
 
     def __call__(self, spectrum: Float[Tensor, "M T"], mean: float = 0.0) -> Float[Tensor, "M T"]:
-        """The masked spectrogram, whose mean is given."""
+        """Returns the masked spectrogram; the stripes are set to `mean`."""
         spectrum = spectrum.clone()
-        for axis, masks, share in (
+        for axis, masks, fraction in (
             (0, self.frequency_masks, self.frequency_share),
             (1, self.time_masks, self.time_share),
         ):
             size = spectrum.shape[axis]
             for _ in range(masks):
-                width = random.randint(0, int(share * size))
+                width = random.randint(0, int(fraction * size))
                 start = random.randrange(size - width + 1)
                 spectrum.narrow(axis, start, width).fill_(mean)
         return spectrum

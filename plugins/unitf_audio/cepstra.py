@@ -1,4 +1,4 @@
-"""CepstralFrames: speech as features that somebody else computed; all that a new modality needs."""
+"""CepstralFrames: speech as given features; also an example of a small modality."""
 
 import random
 from collections.abc import Iterable
@@ -17,19 +17,19 @@ from unitf_audio.moments import fit_moments
 
 
 class CepstralFrames(Tokenizer):
-    """Frames of features (MFCC), an array T×C: a token every few of them, of a window of frames.
+    """Frames of features (MFCC), an array T×C: each token is a window of frames.
 
-    Each coefficient has mean 0 in each utterance (cepstral mean normalisation takes away what is
-    the microphone's) and deviation 1 over the training data.
+    Each coefficient has mean 0 in each utterance (cepstral mean normalisation removes the influence
+    of the microphone) and deviation 1 over the training data.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        num_coefficients: C.
-        window: how many frames a token sees.
-        step: from one token to the next, in frames.
-        stretch: in training an utterance is faster or slower by up to this share.
-        mask: random stripes to hide in training.
-        options: those of every tokenizer.
+        num_coefficients: C, the number of coefficients of a frame.
+        window: the number of frames of a token.
+        step: the number of frames from one token to the next.
+        stretch: the largest relative change of speed in training.
+        mask: random stripes that are hidden in training.
+        options: the options of Tokenizer.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class CepstralFrames(Tokenizer):
         self.fitted = fit_moments(values, self.read, across=(1,))
 
     def read(self, value: Any) -> Float[Tensor, "C T"]:
-        """The frames of an utterance, of which each coefficient has mean 0."""
+        """Returns the frames of an utterance; each coefficient has mean 0."""
         array = np.asarray(value)
         if (
             array.ndim != 2
@@ -85,7 +85,7 @@ class CepstralFrames(Tokenizer):
             frames = functional.interpolate(frames[None], length, mode="linear")[0]
         if train and self.mask is not None:
             frames = self.mask(frames)
-        # so many frames before the first and after the last that each has a window around it
+        # enough frames before the first and after the last, so that each has a window around it
         missing = max(self.window - self.step, self.window - frames.shape[1])
         frames = functional.pad(frames, (missing // 2, missing - missing // 2))
         windows = frames.unfold(1, self.window, self.step)
@@ -93,6 +93,6 @@ class CepstralFrames(Tokenizer):
 
     @staticmethod
     def examples() -> list[Any]:
-        """Raw values of this modality, of varied size."""
+        """Returns raw values of varied size."""
         generator = np.random.default_rng(0)
         return [generator.standard_normal((n, 13)).astype(np.float16) for n in (1, 8, 40, 41)]

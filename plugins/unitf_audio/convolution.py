@@ -1,4 +1,4 @@
-"""The layers between raw samples and tokens in wav2vec 2.0 and its kin."""
+"""The layers between raw samples and tokens in wav2vec 2.0 and similar models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ ACTIVATIONS = {"gelu": functional.gelu, "relu": functional.relu, "silu": functio
 
 @dataclass(frozen=True)
 class SampleConvolutions(Configurable):
-    """Convolutions over samples, a projection to D, and a convolution over tokens for their order.
+    """Convolutions over samples, a projection to D, and a position convolution over tokens.
 
     The defaults are wav2vec 2.0's (Baevski et al., 2020).
 
     Args:
-        channels: of each convolution.
-        kernels: the length of each, in what the one before gives.
-        steps: from one place to the next, of each.
-        norm: "group": the first one's outputs are normalised over the time of their sequence;
-            "layer": all outputs over their channels.
-        bias: whether the convolutions have one.
-        activation: after each.
+        channels: output channels of each convolution.
+        kernels: kernel length of each convolution.
+        steps: stride of each convolution.
+        norm: "group" normalises the outputs of the first convolution over the time of their
+            sequence; "layer" normalises the outputs of all convolutions over their channels.
+        bias: whether the convolutions have a bias.
+        activation: the activation after each convolution.
         projection_norm: whether there is a LayerNorm before the projection.
-        norm_eps: of that norm.
-        place_kernel: how many tokens the convolution sees that tells their order.
-        place_groups: the groups of channels that it keeps apart.
+        norm_eps: the epsilon of that LayerNorm.
+        place_kernel: kernel length of the position convolution, in tokens.
+        place_groups: groups of channels of the position convolution.
     """
 
     channels: Sequence[int] = (512,) * 7
@@ -59,7 +59,7 @@ class SampleConvolutions(Configurable):
 
     @property
     def step(self) -> int:
-        """Samples from one token to the next."""
+        """The number of samples from one token to the next."""
         product = 1
         for step in self.steps:
             product *= step
@@ -67,7 +67,7 @@ class SampleConvolutions(Configurable):
 
     @property
     def window(self) -> int:
-        """Samples that a token sees."""
+        """The number of samples that determine a token."""
         window, step = 1, 1
         for kernel, by in zip(self.kernels, self.steps, strict=True):
             window += (kernel - 1) * step
@@ -80,9 +80,9 @@ class HiddenSpans(Configurable):
     """Spans of tokens that a learned vector replaces in training (SpecAugment, in tokens).
 
     Args:
-        mask_ratio: of all tokens, if no two spans overlapped.
-        length: of a span in tokens.
-        least: so many spans are hidden at least.
+        mask_ratio: the fraction of tokens that would be hidden if spans did not overlap.
+        length: the length of a span in tokens.
+        least: the smallest number of hidden spans.
     """
 
     mask_ratio: float = 0.05
@@ -91,10 +91,12 @@ class HiddenSpans(Configurable):
 
     def __post_init__(self) -> None:
         if not 0 <= self.mask_ratio <= 1 or self.length < 1 or self.least < 0:
-            raise UserError(f"HiddenSpans: share is 0 to 1, length 1 or more; found {self}")
+            raise UserError(
+                f"HiddenSpans: expected mask_ratio of 0 to 1 and length of 1 or more, found {self}"
+            )
 
     def draw(self, tokens: int) -> list[int]:
-        """The tokens of one sequence to hide; from torch's global generator."""
+        """Draws the tokens of one sequence to hide, with torch's global generator."""
         if not self.mask_ratio or tokens < self.length:
             return []
         exact = self.mask_ratio * tokens / self.length
@@ -104,10 +106,11 @@ class HiddenSpans(Configurable):
 
 
 class SampleEncoder(nn.Module):
-    """What `SampleConvolutions` describes.
+    """The layers that `SampleConvolutions` describes.
 
-    It reads a row for each token: how many samples follow its first one (at most as many as the
-    row holds), and those samples: as many as it sees, and up to where the next token's would end.
+    Each token is one row: the number of samples from its first one on (at most the number that the
+    row holds), and these samples. They include the token's window and reach to the sample before
+    the end of the next token's window.
     """
 
     def __init__(
@@ -138,16 +141,16 @@ class SampleEncoder(nn.Module):
 
     def forward(self, rows: Float[Tensor, "N F"], lengths: Sequence[int]) -> Float[Tensor, "N D"]:
         real = [length for length in lengths if length]
-        if not real:  # nothing to hear, but autograd still reaches the parameters
+        if not real:  # without sounds the layers still run, so that each parameter has a gradient
             return self(rows.new_zeros(1, rows.shape[1]), [1])[:0]
         sounds, counts = self.to_sounds(rows, real)
         numbers = self.convolve(sounds[:, None], counts)[..., : max(real)].mT
         numbers = self.projection(numbers if self.norm is None else self.norm(numbers))
-        there = torch.arange(max(real)) < torch.tensor(real)[:, None]
+        is_real = torch.arange(max(real)) < torch.tensor(real)[:, None]
         if self.training and self.hidden is not None:
             numbers = self.hide(numbers, real)
-        there = there.to(numbers.device)
-        numbers = numbers * there[..., None]  # what follows a sequence is silence to the last one
+        is_real = is_real.to(numbers.device)
+        numbers = numbers * is_real[..., None]  # the last convolution sees zeros after a sequence
         numbers = numbers + self.activation(self.places(numbers))
         if len(set(real)) == 1:
             return numbers.flatten(0, 1)
@@ -156,7 +159,7 @@ class SampleEncoder(nn.Module):
     def to_sounds(
         self, rows: Float[Tensor, "N F"], lengths: Sequence[int]
     ) -> tuple[Float[Tensor, "S T"], Float[Tensor, " S"]]:
-        """The samples of every sequence, with zeros after them, and how many there are."""
+        """Returns the samples of every sequence, padded with zeros, and their numbers."""
         step = self.settings.step
         size = step * (max(lengths) - 1) + rows.shape[1] - 1
         sounds, counts = rows.new_zeros(len(lengths), size), []
@@ -164,14 +167,14 @@ class SampleEncoder(nn.Module):
             before = step * (len(part) - 1)
             sound[:before] = part[:-1, 1 : step + 1].flatten()
             sound[before : before + rows.shape[1] - 1] = part[-1, 1:]
-            # a hidden token is all zeros: of it no more is known than that it sees a window
+            # a hidden token is all zeros: it has at least one window of samples
             counts.append(part[-1, 0].clamp_min(self.settings.window) + before)
         return sounds, torch.stack(counts)
 
     def convolve(
         self, numbers: Float[Tensor, "S C T"], counts: Float[Tensor, " S"]
     ) -> Float[Tensor, "S C2 T2"]:
-        """The outputs of the last convolution; what lies beyond a sequence has no meaning."""
+        """Returns the outputs of the last convolution; those beyond a sequence are arbitrary."""
         settings = self.settings
         for layer, norm, kernel, step in zip_longest(
             self.convolutions, self.norms, settings.kernels, settings.steps
@@ -182,7 +185,7 @@ class SampleEncoder(nn.Module):
         return numbers
 
     def hide(self, numbers: Float[Tensor, "S L D"], lengths: list[int]) -> Float[Tensor, "S L D"]:
-        """The learned vector in place of some spans."""
+        """Replaces random spans by the learned vector."""
         assert self.spans is not None and self.hidden is not None
         mask = torch.zeros(numbers.shape[:2], dtype=torch.bool)
         for row, length in zip(mask, lengths, strict=True):
@@ -192,7 +195,7 @@ class SampleEncoder(nn.Module):
 
 
 class TimeNorm(nn.Module):
-    """Each channel normalised over the real time of its sequence (GroupNorm, a group a channel)."""
+    """Normalises each channel over the real time of its sequence (GroupNorm per channel)."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -205,17 +208,17 @@ class TimeNorm(nn.Module):
     ) -> Float[Tensor, "S C T"]:
         kind = torch.promote_types(numbers.dtype, torch.float32)
         counts = counts[:, None, None].to(kind)
-        there = torch.arange(numbers.shape[2], device=numbers.device) < counts
+        is_real = torch.arange(numbers.shape[2], device=numbers.device) < counts
         exact = numbers.to(kind)
-        mean = (exact * there).sum(2, keepdim=True) / counts
-        apart = (exact - mean) * there
-        variance = apart.square().sum(2, keepdim=True) / counts
-        normed = apart * (variance + self.eps).rsqrt()
+        mean = (exact * is_real).sum(2, keepdim=True) / counts
+        deviation = (exact - mean) * is_real
+        variance = deviation.square().sum(2, keepdim=True) / counts
+        normed = deviation * (variance + self.eps).rsqrt()
         return (normed * self.weight[:, None] + self.bias[:, None]).to(numbers.dtype)
 
 
 class ChannelNorm(nn.LayerNorm):
-    """All channels of a moment normalised together."""
+    """Normalises the channels of each time step together (LayerNorm)."""
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, numbers: Float[Tensor, "S C T"], counts: Float[Tensor, " S"]
@@ -224,10 +227,10 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class PositionConvolution(nn.Module):
-    """A grouped convolution over a sequence, as long as it, whose weights are normed.
+    """A grouped convolution with weight normalisation that keeps the length of a sequence.
 
-    Length and direction of the weights of each place of the kernel are learned apart (Salimans
-    and Kingma, 2016); torch's own parametrization cannot be pickled for data workers.
+    Each index of the kernel has separate parameters for length and direction (Salimans and Kingma,
+    2016). torch's own parametrization cannot be pickled for data workers.
     """
 
     def __init__(self, dim: int, settings: SampleConvolutions) -> None:

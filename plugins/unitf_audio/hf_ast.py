@@ -1,4 +1,4 @@
-"""The Audio Spectrogram Transformer (Gong et al., 2021) of transformers, said in unitf."""
+"""The Audio Spectrogram Transformer (Gong et al., 2021) of transformers in unitf."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ NUM_PREFIX = 2  # a class token and a distillation token
 
 
 class AudioSpectrogramTransformer(AudioArchitecture):
-    """ASTModel and ASTForAudioClassification: patches of a spectrogram that overlap."""
+    """ASTModel and ASTForAudioClassification: overlapping patches of a spectrogram."""
 
     kinds = ("audio-spectrogram-transformer",)
 
@@ -54,7 +54,7 @@ class AudioSpectrogramTransformer(AudioArchitecture):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """How many patches there are in time, and in frequency."""
+        """The number of patches in time and in frequency."""
         config, size = self.config, self.config.patch_size
         return (
             (config.max_length - size) // config.time_stride + 1,
@@ -65,17 +65,17 @@ class AudioSpectrogramTransformer(AudioArchitecture):
         return {"sound": self._patches()}
 
     def _patches(self) -> SpectralPatches:
-        config, found = self.config, self.preparation("ASTFeatureExtractor")
+        config, settings = self.config, self.preparation("ASTFeatureExtractor")
         frames, bands = self.grid
         for name in ("max_length", "num_mel_bins"):
-            if found.get(name, own := getattr(config, name)) != own:
+            if settings.get(name, expected := getattr(config, name)) != expected:
                 raise UserError(
-                    f"{self.source}: its feature extractor has {name} {found[name]}, "
-                    f"its model {own}"
+                    f"{self.source}: its feature extractor has {name} {settings[name]}, "
+                    f"its model {expected}"
                 )
-        normal = found.get("do_normalize", True)
+        normal = settings.get("do_normalize", True)
         spectrogram = Spectrogram(
-            found.get("sampling_rate", 16_000), num_mels=config.num_mel_bins, kind="fbank"
+            settings.get("sampling_rate", 16_000), num_mels=config.num_mel_bins, kind="fbank"
         )
         patches = SpectralPatches(
             config.hidden_size,
@@ -88,11 +88,11 @@ class AudioSpectrogramTransformer(AudioArchitecture):
             position_embedding="learned",
             max_tokens=frames * bands,
             num_frames=config.max_length,
-            fill=0.0,  # the peer fills before it normalises
+            fill=0.0,  # transformers pads before it normalises
             prefix=Prefix(NUM_PREFIX),
         )
         if normal:
-            mean, deviation = found.get("mean", -4.2677393), found.get("std", 4.5689974)
+            mean, deviation = settings.get("mean", -4.2677393), settings.get("std", 4.5689974)
             patches.fitted = {
                 "mean": torch.tensor([[mean]]),
                 "std": torch.tensor([[2 * deviation]]),
@@ -108,7 +108,7 @@ class AudioSpectrogramTransformer(AudioArchitecture):
         return {"label": label_task(self.config, ["sound"], "mean", head)}
 
     def _order(self) -> Tensor:
-        """The peer's number of each of unitf's patches: it counts band by band, unitf in time."""
+        """Returns transformers' index of each patch of unitf; it has bands first, unitf time."""
         frames, bands = self.grid
         return torch.arange(frames * bands).reshape(bands, frames).mT.flatten()
 
@@ -149,12 +149,12 @@ class AudioSpectrogramTransformer(AudioArchitecture):
         return {"encoder": list(self.body.layers)}
 
     def dummy_inputs(self) -> DummyInputs:
-        """Spectrograms, whose patches unitf reads in the peer's order for once."""
+        """Returns spectrograms; here unitf gets the patches in transformers' order."""
         config = self.config
         numbers = torch.randn(2, config.max_length, config.num_mel_bins)
-        from_unitf, patches = self._order().argsort(), self._patches()
+        order, patches = self._order().argsort(), self._patches()
         cut = [patches.cut(one.mT) for one in numbers]
-        parts = [Features(one.values[:, from_unitf], one.positions[:, from_unitf]) for one in cut]
+        parts = [Features(one.values[:, order], one.positions[:, order]) for one in cut]
         return DummyInputs({"input_values": numbers}, {"sound": Features.pack(parts)})
 
     def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What transformers' audio models have in common, said in unitf."""
+"""AudioArchitecture: what the mappings of transformers' audio models to unitf share."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ SOUND = "tokenizers.sound"
 
 
 class AudioArchitecture(TransformersArchitecture):
-    """A model of transformers over a sound, with the usual names of settings."""
+    """A model of transformers over sounds whose settings have the usual names."""
 
     @property
     def activation(self) -> Any:
-        """Of the feed-forwards."""
+        """The activation of the feed-forwards."""
         return ACTIVATIONS[self.config.hidden_act]
 
     def unsupported(self) -> str | None:
@@ -24,28 +24,29 @@ class AudioArchitecture(TransformersArchitecture):
         return None
 
     def preparation(self, kind: str) -> dict[str, Any]:
-        """What the source's feature extractor says of sounds; nothing where there is none.
+        """Returns the settings of the source's feature extractor; empty if there is none.
 
         Args:
-            kind: the class of feature extractor that unitf computes the same as.
+            kind: the class of feature extractor that unitf reproduces.
 
         Raises:
-            UserError: it is of another class.
+            UserError: the feature extractor is of another class.
         """
         if self.source is None or not _has_preparation(self.source):
             return {}
         from transformers import AutoFeatureExtractor
 
-        found = AutoFeatureExtractor.from_pretrained(self.source)
-        if type(found).__name__ != kind:
+        extractor = AutoFeatureExtractor.from_pretrained(self.source)
+        if type(extractor).__name__ != kind:
             raise UserError(
-                f"{self.source}: its sounds are prepared by {type(found).__name__}, expected {kind}"
+                f"{self.source}: its sounds are prepared by {type(extractor).__name__}, "
+                f"expected {kind}"
             )
-        return json.loads(found.to_json_string())
+        return json.loads(extractor.to_json_string())
 
 
 def _has_preparation(source: str) -> bool:
-    """Whether a folder says how sounds are prepared; a name on the hub does."""
+    """Whether a folder has a feature extractor; a name on the hub always counts as one."""
     folder = Path(source).expanduser()
     names = ("preprocessor_config.json", "processor_config.json")
     return not folder.is_dir() or any((folder / name).is_file() for name in names)

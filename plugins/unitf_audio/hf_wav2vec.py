@@ -1,4 +1,4 @@
-"""wav2vec 2.0 (Baevski et al., 2020) and HuBERT (Hsu et al., 2021) of transformers."""
+"""wav2vec 2.0 (Baevski et al., 2020) and HuBERT (Hsu et al., 2021) of transformers in unitf."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ from unitf_audio.waveform_convolution import WaveformConvolution
 
 
 class Wav2Vec2(AudioArchitecture):
-    """The bodies, ForCTC and ForSequenceClassification, of base and of large models.
+    """The models without a head, ForCTC and ForSequenceClassification; base and large models.
 
-    Where the first convolution is normalised over time (base models), a peer counts padding in: a
-    batch of sounds of different lengths differs from each sound by itself, which is what unitf
-    computes.
+    Base models normalise the first convolution over time. There transformers includes padding, so
+    that a batch of sounds of different lengths gives other results than each sound alone. unitf
+    computes the results of each sound alone.
     """
 
     kinds = ("wav2vec2", "hubert")
@@ -40,7 +40,7 @@ class Wav2Vec2(AudioArchitecture):
 
     @property
     def stable(self) -> bool:
-        """Whether norms stand before the layers, as in large models."""
+        """Whether the norms precede the layers, as in large models."""
         return self.config.do_stable_layer_norm
 
     def core(self) -> TransformerConfig:
@@ -64,7 +64,7 @@ class Wav2Vec2(AudioArchitecture):
         return {"sound": self._waveform()}
 
     def _waveform(self) -> WaveformConvolution:
-        config, found = self.config, self.preparation("Wav2Vec2FeatureExtractor")
+        config, settings = self.config, self.preparation("Wav2Vec2FeatureExtractor")
         convolutions = SampleConvolutions(
             list(config.conv_dim),
             list(config.conv_kernel),
@@ -79,13 +79,13 @@ class Wav2Vec2(AudioArchitecture):
         )
         hide = None
         if config.mask_time_prob > 0 or config.mask_feature_prob > 0:
-            share = config.mask_time_prob if config.apply_spec_augment else 0.0
-            hide = HiddenSpans(share, config.mask_time_length, config.mask_time_min_masks)
+            mask_ratio = config.mask_time_prob if config.apply_spec_augment else 0.0
+            hide = HiddenSpans(mask_ratio, config.mask_time_length, config.mask_time_min_masks)
         return WaveformConvolution(
             config.hidden_size,
             convolutions,
-            found.get("sampling_rate", 16_000),
-            found.get("do_normalize", True),
+            settings.get("sampling_rate", 16_000),
+            settings.get("do_normalize", True),
             hide=hide,
         )
 
@@ -101,28 +101,28 @@ class Wav2Vec2(AudioArchitecture):
         return {"embedding": Embedding(["sound"], "mean", normalise=False)}
 
     def _symbols(self) -> tuple[list[str], int]:
-        """What each logit writes, and which one is the blank: from the source's vocabulary."""
+        """Returns the symbol of each logit and the index of the blank, from the vocabulary."""
         config, size = self.config, self.config.vocab_size
         blank = config.pad_token_id
         if self.source is None or not _has_vocabulary(self.source):
             return ["" if n == blank else f"<{n}>" for n in range(size)], blank
         from transformers import AutoTokenizer
 
-        found: Any = AutoTokenizer.from_pretrained(self.source)
-        pieces = found.get_vocab()
+        tokenizer: Any = AutoTokenizer.from_pretrained(self.source)
+        pieces = tokenizer.get_vocab()
         if not pieces or max(pieces.values()) >= size:
             raise UserError(f"{self.source}: its vocabulary does not fit {size} logits")
         symbols = [""] * size
         for piece, number in pieces.items():
-            if piece == found.word_delimiter_token:
+            if piece == tokenizer.word_delimiter_token:
                 symbols[number] = " "
-            elif number not in found.all_special_ids:
+            elif number not in tokenizer.all_special_ids:
                 symbols[number] = piece
         symbols[blank] = ""
         return symbols, blank
 
     def weight_map(self) -> Sequence[WeightMapping]:
-        config, body, own = self.config, self.prefix, f"{SOUND}.embedding"
+        config, body, embedding = self.config, self.prefix, f"{SOUND}.embedding"
         depth = len(config.conv_dim)
         layers = f"{body}feature_extractor.conv_layers"
         position_convolution = f"{body}encoder.pos_conv_embed.conv"
@@ -138,19 +138,26 @@ class Wav2Vec2(AudioArchitecture):
             map_weight("final_layer_norm", "feedforward_residual.norm"),
         ]
         return [
-            *(map_weight(f"{layers}.{n}.conv", f"{own}.convolutions.{n}") for n in range(depth)),
-            *(map_weight(f"{layers}.{n}.layer_norm", f"{own}.norms.{n}") for n in range(depth)),
-            map_weight(f"{body}feature_projection.layer_norm", f"{own}.norm"),
-            map_weight(f"{body}feature_projection.projection", f"{own}.projection"),
-            map_weight(f"{body}masked_spec_embed", f"{own}.hidden"),
+            *(
+                map_weight(f"{layers}.{n}.conv", f"{embedding}.convolutions.{n}")
+                for n in range(depth)
+            ),
+            *(
+                map_weight(f"{layers}.{n}.layer_norm", f"{embedding}.norms.{n}")
+                for n in range(depth)
+            ),
+            map_weight(f"{body}feature_projection.layer_norm", f"{embedding}.norm"),
+            map_weight(f"{body}feature_projection.projection", f"{embedding}.projection"),
+            map_weight(f"{body}masked_spec_embed", f"{embedding}.hidden"),
             map_weight(
-                f"{position_convolution}.parametrizations.weight.original0", f"{own}.places.length"
+                f"{position_convolution}.parametrizations.weight.original0",
+                f"{embedding}.places.length",
             ),
             map_weight(
                 f"{position_convolution}.parametrizations.weight.original1",
-                f"{own}.places.direction",
+                f"{embedding}.places.direction",
             ),
-            map_weight(f"{position_convolution}.bias", f"{own}.places.bias"),
+            map_weight(f"{position_convolution}.bias", f"{embedding}.places.bias"),
             map_weight(f"{body}encoder.layer_norm", f"core.encoder.{norm}"),
             *map_blocks(config.num_hidden_layers, blocks, "core.encoder.blocks.{}", block),
             map_weight("lm_head", "tasks.transcription.head"),
@@ -162,7 +169,7 @@ class Wav2Vec2(AudioArchitecture):
         return {"encoder": list(self.body.encoder.layers)}
 
     def dummy_inputs(self) -> DummyInputs:
-        """Sounds of different lengths; of one where the peer would count padding in."""
+        """Returns sounds of different lengths, or of one if transformers would include padding."""
         tokenizer = self._waveform()
         window, step = tokenizer.convolutions.window, tokenizer.convolutions.step
         even = self.config.feat_extract_norm == "group"

@@ -1,4 +1,4 @@
-"""JoinedClips: several clips of one speaker in a row, with what they say in words."""
+"""JoinedClips: concatenated clips of one speaker, with their text."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from unitf_audio.sound import read_sound
 
 
 class JoinedClips(Files):
-    """Strings of sound files, drawn by chance: in training others in each epoch.
+    """Random strings of sound files; in training each epoch has other strings.
 
-    Clips of one speaker stand in a row with silence between them; the column `text` holds what
-    they say, a word a clip. Clips that are held out are only joined with one another.
+    A string is clips of one speaker with silence between them. The column `text` holds their text,
+    one word for each clip. Held-out clips are only joined with held-out clips.
 
     Args:
-        speaker: the column that all clips of a string share; None: any clips.
-        label: the column with what a clip says, …
-        words: … and how that is written; by default as it is.
+        speaker: the column whose value all clips of a string share; None: any clips are joined.
+        label: the column with the label of a clip.
+        words: the written word of each label; None: the label itself.
         lengths: the fewest and the most clips of a string.
-        silence: the least and the most seconds between two.
-        sample_rate: of the strings.
-        sizes: how many strings of each split; by default as many as there are clips.
-        seed: another seed, other strings.
-        path, pattern, column, split, limit: as for Files.
+        silence: the least and the most seconds of silence between two clips.
+        sample_rate: the sample rate of the strings in Hz.
+        sizes: the number of strings of each split; None: the number of clips.
+        seed: another seed gives other strings.
+        path, pattern, column, split, limit: as in Files.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class JoinedClips(Files):
 
     @staticmethod
     def examples(root: Path) -> dict[str, Any]:
-        """Two speakers and two digits, for `unitf plugins check JoinedClips`."""
+        """Returns two speakers and two digits for `unitf plugins check JoinedClips`."""
         import soundfile
 
         for name in ("0_ann", "1_ann", "0_bob", "1_bob"):
@@ -75,7 +75,7 @@ class JoinedClips(Files):
 
 
 class Strings(Sequence):
-    """The strings of a split: a pure function of seed, epoch and index."""
+    """The strings of a split; each is a pure function of seed, epoch and index."""
 
     def __init__(self, source: JoinedClips, split: str, clips: Sequence[Sample]) -> None:
         self.source, self.split, self.clips = source, split, clips
@@ -102,7 +102,7 @@ class Strings(Sequence):
         return self.at(range(len(self))[index], 0, 0)
 
     def at(self, index: int, seed: int, epoch: int) -> Sample:
-        """String number `index` of an epoch."""
+        """Returns string number `index` of an epoch."""
         source = self.source
         part = zlib.crc32(self.split.encode())
         generator = np.random.default_rng([source.seed, part, mix(seed, epoch), index])

@@ -1,4 +1,4 @@
-"""The Keyword Transformer (KWT-1, -2, -3), said in unitf."""
+"""The Keyword Transformer (KWT-1, -2, -3): its mapping to unitf."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ FRONT_END = ("window", "dft_0.weight", "dft_1.weight", "mel.weight", "dct.weight
 
 
 class KeywordTransformerArchitecture(Architecture):
-    """A class token and 98 frames of MFCC through post-norm blocks."""
+    """A class token and 98 MFCC frames, processed by post-norm blocks."""
 
     hub = "kwt"
     kinds = ("KeywordTransformer",)

@@ -1,4 +1,4 @@
-"""Keyword Transformers, each a folder of tensors, sizes and labels."""
+"""KeywordHub: Keyword Transformers from folders with tensors, sizes and labels."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ LABELS, CONFIG = "labels.txt", "config.json"
 
 
 class KeywordHub(ModelHub):
-    """`kwt:FOLDER`, which holds `config.json`, `labels.txt` and one `*.safetensors`."""
+    """`kwt:FOLDER`; the folder holds `config.json`, `labels.txt` and one `*.safetensors`."""
 
     prefix = "kwt"
 
@@ -42,11 +42,11 @@ class KeywordHub(ModelHub):
             published.load_state_dict(state)
         except (SafetensorError, OSError) as error:
             raise UserError(f"{files[0]}: damaged or truncated ({error})") from error
-        except RuntimeError as error:  # torch names the tensors, one a line
+        except RuntimeError as error:  # torch names the tensors, one on each line
             reason = " ".join(str(error).split())
             raise UserError(f"{files[0]}: {reason[:400]}") from error
-        for key, own in filters.items():
-            if not torch.allclose(own, state[key], atol=1e-6):
+        for key, matrix in filters.items():
+            if not torch.allclose(matrix, state[key], atol=1e-6):
                 raise UserError(f"{files[0]}: {key} are other filters than unitf computes")
         return published.float().eval()
 
@@ -74,7 +74,7 @@ class KeywordHub(ModelHub):
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    """The sizes, if they are a Keyword Transformer's."""
+    """Returns the sizes of a Keyword Transformer; other content is a UserError."""
     file = folder / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The Keyword Transformer (Berg et al., 2021) as its weights describe it, in plain torch."""
+"""The published Keyword Transformer (Berg et al., 2021) in plain torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from unitf_audio.spectrogram import Spectrogram, tensorflow_filters
 
-LOW, HIGH = 20.0, 7_600.0  # Hz, of the mel filters that every published model has
-WHAT_IT_IS = {  # conventions that config.json names and that this module has
+LOW, HIGH = 20.0, 7_600.0  # Hz, the range of the mel filters of every published model
+WHAT_IT_IS = {  # the conventions in config.json that this module implements
     "norm": "post",
     "activation": "gelu_tanh",
     "qkv_bias": False,
@@ -21,10 +21,10 @@ WHAT_IT_IS = {  # conventions that config.json names and that this module has
 
 
 class KeywordTransformer(nn.Module):
-    """Which word is spoken in one second of sound.
+    """Classifies the word that is spoken in one second of sound.
 
     Args:
-        config: what stands in `config.json`.
+        config: the content of `config.json`.
         labels: the names of the classes.
     """
 
@@ -40,7 +40,7 @@ class KeywordTransformer(nn.Module):
         self.head = nn.Linear(dim, len(labels))
 
     def columns(self, mfcc: Float[Tensor, "S T F"]) -> Float[Tensor, "S L D"]:
-        """The class token and the frames after the last block."""
+        """Returns the class token and the frames after the last block."""
         rows = self.patch_proj(mfcc)
         rows = torch.cat([self.class_token.expand(len(rows), -1, -1), rows], 1) + self.pos_embed
         for layer in self.layers:
@@ -52,7 +52,7 @@ class KeywordTransformer(nn.Module):
 
 
 class FrontEnd(nn.Module):
-    """From sound to MFCC, by the matrices that are published with the weights."""
+    """Computes MFCC from sound with the matrices that are published with the weights."""
 
     window: Tensor
 
@@ -71,7 +71,7 @@ class FrontEnd(nn.Module):
 
 
 class Matrix(nn.Module):
-    """A matrix that is published with the weights and not learned."""
+    """A fixed matrix that is published with the weights."""
 
     weight: Tensor
 
@@ -84,7 +84,7 @@ class Matrix(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and feed-forward, each followed by a norm of its residual sum."""
+    """A post-norm block: attention and feed-forward, each followed by a norm of the sum."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Layer(nn.Module):
 
 
 def spectrogram_of(config: Mapping[str, Any]) -> Spectrogram:
-    """The MFCC that the model reads."""
+    """Returns the settings of the model's MFCC."""
     return Spectrogram(
         config["sample_rate"],
         config["window_ms"] / 1000,

@@ -1,4 +1,4 @@
-"""LogMelFrames: sound as Whisper hears it, a log-mel spectrogram through two convolutions."""
+"""LogMelFrames: the input of Whisper, a log-mel spectrogram and two convolutions."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,19 +19,19 @@ from unitf_audio.spectrum_canvas import draw_frames
 class LogMelFrames(Tokenizer):
     """Sound as pairs of log-mel frames, embedded by two convolutions (Radford et al., 2023).
 
-    The spectrogram is that of Whisper: powers below 10^-8 of a sound's highest count as silence,
-    and what is left lies about between -1 and 1. A sound is anything that `read_sound` reads.
+    The spectrogram is Whisper's: powers below 10^-8 of a sound's highest power count as silence,
+    and the numbers lie approximately between -1 and 1. A sound is anything that `read_sound` reads.
 
     Args:
         dim: D, the width of a token.
-        num_mels: number of mel bands up to 8 kHz.
-        sample_rate: in Hz; every sound is brought to it.
-        window: samples that a frame sees.
-        hop: samples from one frame to the next; a token is two frames.
-        pad: whether silence follows a sound up to `max_tokens`, as Whisper was trained.
-        position_embedding: what is added to a token for where it stands.
-        max_tokens: what is longer is cut; 1,500 are 30 seconds.
-        options: further ones of every tokenizer.
+        num_mels: the number of mel bands up to 8 kHz.
+        sample_rate: in Hz; every sound is resampled to it.
+        window: the number of samples of a frame.
+        hop: the number of samples from one frame to the next; a token is two frames.
+        pad: whether silence fills a sound up to `max_tokens`, as in Whisper's training.
+        position_embedding: the position embedding that is added to a token.
+        max_tokens: longer sounds are cut; 1,500 tokens are 30 seconds.
+        options: further options of Tokenizer.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class LogMelFrames(Tokenizer):
 
     def encode(self, value: Any, train: bool = False) -> Features:
         samples = read_sound(value, self.sample_rate)[: self.longest * 2 * self.hop]
-        whole = self.longest if self.pad else -(-len(samples) // (2 * self.hop))
-        # a window's half is mirrored at both ends, which needs as many samples
-        whole = max(whole, self.window // 2 // (2 * self.hop) + 1)
-        samples = functional.pad(samples, (0, whole * 2 * self.hop - len(samples)))
+        num_tokens = self.longest if self.pad else -(-len(samples) // (2 * self.hop))
+        # half a window is mirrored at both ends, which needs at least that many samples
+        num_tokens = max(num_tokens, self.window // 2 // (2 * self.hop) + 1)
+        samples = functional.pad(samples, (0, num_tokens * 2 * self.hop - len(samples)))
         return Features(rearrange(self.spectrum(samples), "m (n k) -> (k m) n", k=2))
 
     def canvas(self, features: Features) -> Canvas:
         return draw_frames(features, 2)
 
     def spectrum(self, samples: Float[Tensor, " T"]) -> Float[Tensor, "M frames"]:
-        """The log powers of a sound, a frame for each hop."""
+        """Returns the log powers of a sound, one frame for each hop."""
         shape = torch.hann_window(self.window)
         waves = torch.stft(samples, self.window, self.hop, window=shape, return_complex=True)
         power = waves[..., :-1].abs().square()
@@ -83,7 +83,7 @@ class LogMelFrames(Tokenizer):
         self.embedding = Convolutions(self.num_mels, self.dim)
 
     def embed(self, features: Features) -> Float[Tensor, "D N"]:
-        """Features as columns, through the convolutions."""
+        """Turns features into columns with the convolutions."""
         assert isinstance(self.embedding, Convolutions), "build() comes before embed()"
         return self.embedding(features.rows, features.lengths).mT
 
@@ -93,7 +93,7 @@ class LogMelFrames(Tokenizer):
 
 
 class Convolutions(nn.Module):
-    """Two convolutions over the frames of each sequence, the second of stride 2."""
+    """Two convolutions over the frames of each sequence; the second has stride 2."""
 
     def __init__(self, num_mels: int, dim: int) -> None:
         super().__init__()
@@ -107,9 +107,9 @@ class Convolutions(nn.Module):
         parts = [part for part in rows.split(list(lengths)) if len(part)]
         if equal:
             batch = rows.unflatten(0, (len(lengths), -1))
-        elif parts:  # zeros after a sequence are what a convolution sees there anyway
+        elif parts:  # a convolution pads with zeros anyway
             batch = nn.utils.rnn.pad_sequence(parts, batch_first=True)
-        else:  # nothing to see, but autograd still reaches the parameters
+        else:  # without frames the layers still run, so that each parameter has a gradient
             batch = rows.new_zeros(1, 1, rows.shape[1])
         frames = rearrange(batch, "s n (k m) -> s m (n k)", m=self.num_mels)
         hidden = functional.gelu(self.first(frames))
@@ -123,7 +123,7 @@ class Convolutions(nn.Module):
 
 @lru_cache(maxsize=16)
 def _filters(num_mels: int, window: int, sample_rate: int) -> Float[Tensor, "M bins"]:
-    """Slaney's mel filters up to 8 kHz, of area 1."""
+    """Returns Slaney's mel filters of area 1 up to 8 kHz."""
     from torchaudio.functional import melscale_fbanks
 
     high = min(8_000.0, sample_rate / 2)

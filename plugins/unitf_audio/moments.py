@@ -1,4 +1,4 @@
-"""What a tokenizer of sound learns before training: mean and deviation of its numbers."""
+"""Mean and deviation that tokenizers of sound learn before training."""
 
 import math
 import random
@@ -11,28 +11,28 @@ from torch import Tensor
 
 from unitf import UserError
 
-LOOKED_AT = 20_000  # training sounds of which …
-MEASURED = 500  # … so many are decoded
+LOOKED_AT = 20_000  # the first so many training sounds are considered …
+MEASURED = 500  # … and this many of them are decoded
 
 
 def fit_moments(
     values: Iterable[Any], measure: Callable[[Any], Tensor], across: tuple[int, ...]
 ) -> dict[str, Tensor]:
-    """Mean and standard deviation of what `measure` makes of some of the sounds.
+    """Returns mean and standard deviation of the results of `measure` on some of the sounds.
 
     Args:
-        values: the raw sounds; they may be sorted by class, so some are drawn from all over.
-        measure: gives a matrix of a sound, or a UserError: then another one has to do, and
-            whoever encodes it reports it.
-        across: the axes of the matrix over which the mean is taken.
+        values: the raw sounds; they may be sorted by class, so a random subset is used.
+        measure: returns the matrix of a sound, or raises UserError; then another sound is used,
+            and `encode` reports the error.
+        across: the axes of the matrix over which the mean is computed.
     """
-    generator = random.Random(0)  # the same data, the same mean
+    generator = random.Random(0)  # the same data give the same mean
     chosen: list[Any] = []
     for index, value in enumerate(islice(values, LOOKED_AT)):
         if index < MEASURED:
             chosen.append(value)
-        elif (index := generator.randrange(index + 1)) < MEASURED:
-            chosen[index] = value
+        elif (replaced := generator.randrange(index + 1)) < MEASURED:
+            chosen[replaced] = value
     count, total, squares, failure = 0, torch.zeros(()), torch.zeros(()), None
     for value in chosen:
         try:
@@ -47,6 +47,6 @@ def fit_moments(
         raise UserError(f"no sound to learn from: {failure or 'there is none'}")
     mean = total / count
     deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
-    # in a band in which nothing ever sounds, there is no deviation to divide by
+    # a band that is always silent has no deviation to divide by
     deviation = deviation.where(deviation > 1e-5, 1.0)
     return {"mean": mean.float(), "std": deviation.float()}

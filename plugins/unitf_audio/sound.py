@@ -1,4 +1,4 @@
-"""Sounds as people hold them (files, bytes, arrays) read as mono samples at one rate."""
+"""Reads sounds (files, bytes, arrays) as mono samples at one rate."""
 
 import io
 import re
@@ -13,31 +13,31 @@ from torch import Tensor
 
 from unitf import UserError
 
-SLOWEST, FASTEST = 100, 1_000_000  # Hz, rates that a recording can have
-LONGEST = 3_600  # seconds that are read into memory at once
-LOUDEST = 2.0**31  # floats that hold the numbers of 32-bit samples still pass
-BLOCK = 2**20  # numbers that are read from a file at a time
-RESERVOIR = 16 * 1_152  # samples of an MP3 that are decoded before a place, for it to be exact
-# what libsndfile notes of a file that ends too early (a recorder that streams writes a length of
-# at least 2 GiB, for want of knowing: that is no mistake)
+SLOWEST, FASTEST = 100, 1_000_000  # Hz, the range of accepted sample rates
+LONGEST = 3_600  # seconds, the longest sound that is read into memory
+LOUDEST = 2.0**31  # so that floats with the values of 32-bit samples are accepted
+BLOCK = 2**20  # numbers in one read of a file
+RESERVOIR = 16 * 1_152  # samples of an MP3 to decode before an exact position
+# libsndfile's remarks on a file that ends too early (a streaming recorder writes a length of at
+# least 2 GiB, because it does not know it: that is no error)
 _CUT_OFF = re.compile(r"^data : \d{1,9} \(should be|lacks an end-of-stream bit", re.MULTILINE)
 
 
 def read_sound(
     value: Any, sample_rate: int, max_seconds: float | None = None, random: bool = False
 ) -> Float[Tensor, " T"]:
-    """A sound as mono samples at `sample_rate`; full scale is -1 to 1.
+    """Returns a sound as mono samples at `sample_rate` (Hz); full scale is -1 to 1.
 
     Args:
         value: a path; the bytes of a file; `(array, rate)`; a dictionary with "array" and
-            "sampling_rate", or with "bytes" or "path"; or an array at `sample_rate`. Of an array
-            with two axes the shorter one is the channels. Whole numbers have the range of their
-            type.
-        max_seconds: only so much is read of a longer sound, …
-        random: … anywhere, instead of from its middle.
+            "sampling_rate", or with "bytes" or "path"; or an array at `sample_rate`. In an
+            array with two axes the shorter one is the channels. Whole numbers have the range of
+            their type.
+        max_seconds: of a longer sound only this many seconds are read; None: all.
+        random: whether they are read at a random position instead of in the middle.
 
     Raises:
-        UserError: there is no sound in it.
+        UserError: the value contains no sound.
     """
     if isinstance(value, dict):
         value = _from_dict(value, sample_rate)
@@ -68,7 +68,7 @@ def read_sound(
 
 
 def resample(samples: Float[Tensor, " T"], rate: int, new_rate: int) -> Float[Tensor, " _"]:
-    """The same sound at another rate (band-limited; SoX's resampler in high quality)."""
+    """Resamples a sound (band-limited; SoX's resampler in high quality)."""
     if rate == new_rate:
         return samples
     import soxr
@@ -78,7 +78,7 @@ def resample(samples: Float[Tensor, " T"], rate: int, new_rate: int) -> Float[Te
 
 
 def _from_dict(value: dict[str, Any], sample_rate: int) -> Any:
-    """What a dictionary (as of datasets' Audio) holds: bytes, a path, or array and rate."""
+    """Returns the bytes, path, or array and rate of a dictionary (as in datasets' Audio)."""
     if value.get("array") is not None:
         return value["array"], value.get("sampling_rate", sample_rate)
     for key in ("bytes", "path"):
@@ -91,7 +91,7 @@ def _from_dict(value: dict[str, Any], sample_rate: int) -> Any:
 
 
 def _shown(path: Path) -> str:
-    """A path for a message of one line, shortened where somebody mistook something for one."""
+    """Returns a path for a one-line message; a very long one is shortened."""
     text = str(path)
     return text if text.isprintable() and len(text) < 500 else reprlib.repr(text)
 
@@ -111,7 +111,7 @@ def _open(path: Path, location: str) -> io.BufferedReader:
 def _read_file(
     stream: Any, location: str, max_seconds: float | None, random: bool
 ) -> tuple[Float[np.ndarray, " T"], int]:
-    """The samples and the rate of a file that soundfile can decode."""
+    """Returns the samples and the rate of a file that soundfile can decode."""
     import soundfile
 
     try:
@@ -124,7 +124,7 @@ def _read_file(
                     f"expected at most {LONGEST:,}; max_seconds reads a part"
                 )
             samples = _read_blocks(file, start, count)
-            # what a file ends with may be padding that is not counted alike everywhere
+            # a file can end with padding, which decoders count differently
             if len(samples) < count - 2_304 or _CUT_OFF.search(file.extra_info):
                 raise UserError(f"{location}: the file is cut off")
             return samples, rate
@@ -133,12 +133,12 @@ def _read_file(
 
 
 def _read_blocks(file: Any, start: int, count: int) -> Float[np.ndarray, " T"]:
-    """At most `count` samples, the mean of the channels; a header may promise more."""
+    """Returns at most `count` samples, the mean of the channels; the header can claim more."""
     if start:
         file.seek(start)
     blocks = [np.zeros(0, np.float32)]
     while count > 0:
-        # a frame of an MP3 needs bits of those before it, and soundfile seeks after each block
+        # a frame of an MP3 needs bits of earlier frames, and soundfile seeks after each block
         lead = min(start, RESERVOIR) if file.format == "MP3" else 0
         if lead:
             file.seek(start - lead)
@@ -153,7 +153,7 @@ def _read_blocks(file: Any, start: int, count: int) -> Float[np.ndarray, " T"]:
 
 
 def _cut(length: int, rate: int, max_seconds: float | None, random: bool) -> tuple[int, int]:
-    """Where to begin, and how many samples to take."""
+    """Returns the index of the first sample and the number of samples."""
     if max_seconds is not None and max_seconds <= 0:
         raise UserError(f"max_seconds {max_seconds}, expected more than 0")
     count = length if max_seconds is None else min(length, max(1, round(max_seconds * rate)))
@@ -174,7 +174,7 @@ def _checked_rate(rate: Any, location: str) -> int:
 
 
 def _mono(value: Any) -> Float[np.ndarray, " T"]:
-    """An array with one or two axes as one channel of floats."""
+    """Returns an array with one or two axes as one channel of floats."""
     if isinstance(value, Tensor):
         value = value.detach()
     try:
@@ -198,7 +198,7 @@ def _mono(value: Any) -> Float[np.ndarray, " T"]:
 
 
 def example_sounds() -> list[Any]:
-    """A few small sounds as people hold them: what `unitf plugins check` encodes."""
+    """Returns a few small sounds of several kinds for `unitf plugins check`."""
     import soundfile
 
     wave = np.sin(np.arange(4_000) * 0.3).astype(np.float32) / 2

@@ -1,4 +1,4 @@
-"""Tokens of a spectrogram: its frames, or patches of it."""
+"""Tokens from a spectrogram: its frames or its patches."""
 
 from abc import ABC
 from collections.abc import Iterable
@@ -29,18 +29,19 @@ class SpectralTokenizer(Tokenizer, ABC):
 
     Args:
         dim: D, the width of a token.
-        spectrogram: how a sound becomes a spectrogram.
+        spectrogram: the settings of the spectrogram.
         normalise: whether each band ("bands") or the whole ("global") gets mean 0 and deviation 1
             over the training sounds.
-        max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
+        max_seconds: of a longer sound only this many seconds are read: at a random position in
+            training, otherwise in the middle.
         perturb: random changes of the waveform in training.
-        mask: random stripes to hide in training.
-        position_embedding: what is added to a token for where it stands.
+        mask: random stripes that are hidden in training.
+        position_embedding: the position embedding that is added to a token.
         max_tokens: the longest sequence.
-        min_seconds: a shorter sound stands in the middle of so many seconds of silence.
-        num_frames: every spectrogram has so many frames: its first, and what is missing filled.
-        fill: with this number, before it is normalised; None: with silence.
-        options: further ones of every tokenizer (`prefix`).
+        min_seconds: a shorter sound is padded with silence on both sides to this length.
+        num_frames: the number of frames of every spectrogram: it is cut or padded at its end.
+        fill: the number that pads the frames, before normalisation; None: silence.
+        options: further options of Tokenizer (`prefix`).
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class SpectralTokenizer(Tokenizer, ABC):
         self.mask = mask
 
     def expect_frames(self, least: int) -> None:
-        """Refuses a `num_frames` below what one token takes."""
+        """Refuses a `num_frames` that is too small for one token."""
         if self.num_frames is not None and self.num_frames < least:
             raise UserError(f"num_frames: {self.num_frames}, expected {least} or more")
 
@@ -81,7 +82,7 @@ class SpectralTokenizer(Tokenizer, ABC):
             self.fitted = fit_moments(values, self.measure, across)
 
     def measure(self, value: Any, train: bool = False) -> Float[Tensor, "M T"]:
-        """The spectrogram of a sound, not yet normalised."""
+        """Returns the spectrogram of a sound before normalisation."""
         rate = self.spectrogram.sample_rate
         samples = read_sound(value, rate, self.max_seconds, random=train)
         if train and self.perturb is not None:
@@ -91,18 +92,18 @@ class SpectralTokenizer(Tokenizer, ABC):
         return self.spectrogram(samples)
 
     def spectrum(self, value: Any, frames: int, step: int, train: bool) -> Float[Tensor, "M T"]:
-        """The normalised spectrogram, of `num_frames` or with silence after it.
+        """Returns the normalised spectrogram, padded to `num_frames` or to a multiple of steps.
 
         Args:
-            frames: without `num_frames`: at least so many, …
-            step: … and further ones in steps of so many.
+            frames: the least number of frames, if there is no `num_frames`.
+            step: further frames are added in steps of this number.
         """
         numbers = self.measure(value, train)
-        found = numbers.shape[1]
-        wanted = self.num_frames or frames + max(0, -(-(found - frames) // step)) * step
-        if found < wanted:
+        length = numbers.shape[1]
+        wanted = self.num_frames or frames + max(0, -(-(length - frames) // step)) * step
+        if length < wanted:
             filling = self.spectrogram.silence if self.fill is None else torch.tensor([[self.fill]])
-            filling = filling.expand(len(numbers), wanted - found)
+            filling = filling.expand(len(numbers), wanted - length)
             numbers = torch.cat([numbers, filling], 1)
         numbers = numbers[:, :wanted]
         if self.fitted:
@@ -117,10 +118,10 @@ class SpectralTokenizer(Tokenizer, ABC):
 
 
 class SpectrogramFrames(SpectralTokenizer):
-    """Sound as the frames of its spectrogram: a token for each k of them, in their order.
+    """Sound as the frames of its spectrogram: each token is k consecutive frames.
 
     Args:
-        frames_per_token: k, the number of consecutive frames that make a token.
+        frames_per_token: k, the number of frames of a token.
     """
 
     def __init__(
@@ -166,10 +167,11 @@ class SpectralPatches(SpectralTokenizer):
     """Sound as patches of its spectrogram (Gong et al., 2021), frame by frame, low bands first.
 
     Args:
-        patch_frames: length of a patch in frames.
-        patch_bands: height of a patch in mel bands.
-        frame_step: from one patch to the next; None: `patch_frames`, so that none overlap.
-        band_step: the same in bands; None: `patch_bands`, of which `num_mels` is a multiple.
+        patch_frames: the length of a patch in frames.
+        patch_bands: the height of a patch in mel bands.
+        frame_step: frames from one patch to the next; None: `patch_frames` (no overlap).
+        band_step: bands from one patch to the next; None: `patch_bands`, which must then divide
+            `num_mels`.
     """
 
     num_axes: ClassVar[int] = 2
@@ -230,7 +232,7 @@ class SpectralPatches(SpectralTokenizer):
         return self.cut(self.spectrum(value, self.patch_frames, self.frame_step, train))
 
     def cut(self, numbers: Float[Tensor, "M T"]) -> Features:
-        """The patches of a spectrogram; what fills none at its end is left out."""
+        """Returns the patches of a spectrogram; an incomplete patch at its end is dropped."""
         patches = numbers.unfold(0, self.patch_bands, self.band_step)
         patches = patches.unfold(1, self.patch_frames, self.frame_step)
         frames = torch.arange(patches.shape[1], dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Spectrograms: how much of each frequency a sound has, frame by frame."""
+"""Spectrograms: the power of each frequency band of a sound, frame by frame."""
 
 import math
 import warnings
@@ -14,28 +14,28 @@ from torch import Tensor
 
 from unitf import Configurable, UserError
 
-FLOOR = 1e-6  # power: below it is silence, so that its logarithm stays finite
-TENSORFLOW_FLOOR = 1e-12  # magnitude: the same, in what TensorFlow's models are trained with
+FLOOR = 1e-6  # power: lower powers are raised to it, so that the logarithm stays finite
+TENSORFLOW_FLOOR = 1e-12  # magnitude: the same for models that were trained with TensorFlow
 
 
 @dataclass(frozen=True)
 class Spectrogram(Configurable):
-    """How a sound becomes a spectrogram of log powers (natural logarithm).
+    """Computes a spectrogram of log powers (natural logarithm) from a sound.
 
     Args:
-        sample_rate: in Hz; every sound is brought to it.
-        window: seconds of sound that a frame sees (under a Hann window).
+        sample_rate: in Hz; every sound is resampled to it.
+        window: seconds of sound in a frame (under a Hann window).
         hop: seconds from one frame to the next.
-        num_mels: number of mel bands.
-        low: lowest frequency in Hz.
-        high: highest frequency in Hz; by default half the rate.
+        num_mels: the number of mel bands.
+        low: the lowest frequency in Hz.
+        high: the highest frequency in Hz; None: half the rate.
         kind: "mel" is torchaudio's MelSpectrogram (frames centred, zeros around the sound);
-            "kaldi" is Kaldi's fbank, by torchaudio, of samples with 16-bit range (for weights
-            that were trained with it); "fbank" is the same of samples from -1 to 1 under a Hann
-            window, as AST has it; "tensorflow" is TensorFlow's of magnitudes instead of
+            "kaldi" is torchaudio's version of Kaldi's fbank on samples with 16-bit range (for
+            weights that were trained with it); "fbank" is the same on samples from -1 to 1 under
+            a Hann window, as in AST; "tensorflow" is TensorFlow's, of magnitudes instead of
             powers (frames not centred, filters triangular over mels).
-        num_coefficients: so many cepstral coefficients (MFCC) instead of the bands, scaled as
-            TensorFlow does (the first one √2 times as large as in an orthonormal transform).
+        num_coefficients: the number of cepstral coefficients (MFCC) that replace the bands, scaled
+            as in TensorFlow (the first is √2 times as large as in an orthonormal transform).
     """
 
     sample_rate: int = 16_000
@@ -70,7 +70,7 @@ class Spectrogram(Configurable):
 
     @property
     def num_rows(self) -> int:
-        """M, how many numbers a frame has."""
+        """M, the number of values of a frame."""
         return self.num_coefficients or self.num_mels
 
     @property
@@ -80,20 +80,20 @@ class Spectrogram(Configurable):
 
     @property
     def cosines(self) -> Float[Tensor, "M mels"]:
-        """The cosine transform (DCT-II) of the log powers."""
+        """The matrix of the cosine transform (DCT-II) of the log powers."""
         size = self.num_mels
         angles = np.pi * np.arange(self.num_rows)[:, None] * (np.arange(size) + 0.5) / size
         return torch.from_numpy(2 / math.sqrt(2 * size) * np.cos(angles)).float()
 
     def __call__(self, samples: Float[Tensor, " T"]) -> Float[Tensor, "M frames"]:
-        """The log powers of a sound; one that is shorter than a window is padded with zeros."""
+        """Returns the log powers of a sound; one shorter than a window is padded with zeros."""
         spectrum = _transform(self)(samples)
         return spectrum if self.num_coefficients is None else self.cosines @ spectrum
 
 
 @lru_cache(maxsize=16)
 def _transform(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
-    """The function that settings describe, with its window and filters made once."""
+    """Returns the function of these settings; its window and filters are computed once."""
     kinds = {"mel": _mel, "kaldi": _kaldi, "fbank": _kaldi, "tensorflow": _tensorflow}
     return kinds[settings.kind](settings)
 
@@ -109,10 +109,10 @@ def _mel(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
     high = rate / 2 if settings.high is None else settings.high
     while True:
         bins = num_fft // 2 + 1
-        with warnings.catch_warnings(action="ignore"):  # of what is mended here
+        with warnings.catch_warnings(action="ignore"):  # empty filters are replaced below
             filters = melscale_fbanks(bins, settings.low, high, settings.num_mels, rate)
         filters = filters.T.contiguous()
-        # a narrow filter may lie between two frequencies of a short window: look more closely
+        # a narrow filter can lie between two frequencies of a short window: use a longer transform
         if bool(filters.any(1).all()):
             break
         num_fft *= 2
@@ -162,8 +162,8 @@ def _tensorflow(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
     def transform(samples: Tensor) -> Tensor:
         samples = torch.nn.functional.pad(samples, (0, max(0, len(window) - len(samples))))
         frames = samples.unfold(0, len(window), hop) * window
-        # by matrices as in published graphs: where a sound is silent above some frequency, the
-        # rounding of a fast transform is another one, and its logarithm tells
+        # matrices as in published graphs: a fast transform rounds differently, which shows in the
+        # logarithm if a sound is silent above some frequency
         magnitudes = ((frames @ real.mT).square() + (frames @ imaginary.mT).square()).sqrt()
         return (magnitudes @ filters.mT).clamp_min(TENSORFLOW_FLOOR).log().mT
 
@@ -171,9 +171,9 @@ def _tensorflow(settings: Spectrogram) -> Callable[[Tensor], Tensor]:
 
 
 def tensorflow_filters(settings: Spectrogram) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Window (T), real and imaginary part of the Fourier transform (bins × T), filters (M × bins).
+    """Returns window (T), Fourier transform (real and imaginary, bins × T), filters (M × bins).
 
-    Bins above the highest band are left out.
+    Bins above the highest band are omitted.
     """
     rate = settings.sample_rate
     size = round(settings.window * rate)
@@ -187,7 +187,7 @@ def tensorflow_filters(settings: Spectrogram) -> tuple[Tensor, Tensor, Tensor, T
     rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - mels) / (edges[2:] - edges[1:-1])
     filters = np.maximum(0, np.minimum(rising, falling))
-    filters[:, 0] = 0  # a constant is not heard
+    filters[:, 0] = 0  # a constant offset has no sound
     angles = 2 * np.pi * (np.arange(len(frequencies))[:, None] * np.arange(size)) / num_fft
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
     arrays = (window, np.cos(angles), -np.sin(angles), filters)

@@ -1,4 +1,4 @@
-"""A spectrogram as a picture, time to the right and high bands above, with its tokens' boxes."""
+"""Pictures of spectrograms with the boxes of tokens; time goes right, high bands are above."""
 
 import numpy as np
 from einops import rearrange
@@ -10,7 +10,7 @@ AXES = ("frame", "band")
 
 
 def draw_frames(features: Features, frames_per_token: int) -> Canvas:
-    """Of tokens that are one or several frames each, all bands of one after those of another."""
+    """Draws tokens of one or several frames; the bands of one frame follow those of another."""
     numbers = features.rows.detach().float().cpu().numpy()
     spectrum = rearrange(numbers, "n (k m) -> m (n k)", k=frames_per_token)
     left = np.arange(len(numbers)) * frames_per_token
@@ -19,11 +19,11 @@ def draw_frames(features: Features, frames_per_token: int) -> Canvas:
 
 
 def draw_patches(features: Features, sides: tuple[int, int], steps: tuple[int, int]) -> Canvas:
-    """Of patches that may overlap: where they do, the later one is seen.
+    """Draws patches; where they overlap, the later one is visible.
 
     Args:
-        sides: of a patch, in bands and frames.
-        steps: from one patch to the next, likewise.
+        sides: height and length of a patch in bands and frames.
+        steps: bands and frames from one patch to the next.
     """
     frame, band = ranks(features)
     bottom, left = band * steps[0], frame * steps[1]

@@ -1,4 +1,4 @@
-"""Telephone keys as they sound: two tones at once (ITU-T Q.23), as a receiver must bear (Q.24)."""
+"""Sounds of telephone keys: two tones (ITU-T Q.23), within the tolerances of a receiver (Q.24)."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ COLUMNS = (1209.0, 1336.0, 1477.0, 1633.0)  # Hz, the high group
 KEYS = ("123A", "456B", "789C", "*0#D")
 SIZES = {"train": 2000, "validation": 300, "test": 500, "test_noisy": 500}
 
-# Q.24, Annex A: what a receiver must accept (the values of AT&T where administrations differ)
+# Q.24, Annex A: the ranges that a receiver must accept (AT&T's values if administrations differ)
 TOLERANCE = 0.015  # of each frequency
 TWIST = (-8.0, 4.0)  # dB, the high tone relative to the low one
 DURATION = (0.04, 0.12)  # seconds of tone: at least 40 ms
@@ -23,7 +23,7 @@ SILENCE = (0.01, 0.08)  # seconds, before and after
 
 
 class TelephoneTones(Source):
-    """The digits 0 to 9 as a telephone dials them, each synthesised when it is asked for.
+    """The digits 0 to 9 as telephone tones, synthesised on access.
 
     A sample is a pure function of seed, split and index: `column` holds the sound, `target` the
     digit (whole number).
@@ -31,10 +31,10 @@ class TelephoneTones(Source):
     Args:
         column: the name of the column with the sound.
         target: the name of the column with the digit.
-        sizes: number of samples of each split (train, validation, test, test_noisy).
-        snr: lowest and highest power of the tones relative to white noise in dB.
-        noisy_snr: the same, of the split test_noisy.
-        seed: another seed, other samples.
+        sizes: the number of samples of each split (train, validation, test, test_noisy).
+        snr: the lowest and highest power of the tones relative to white noise, in dB.
+        noisy_snr: the same for the split test_noisy.
+        seed: another seed gives other samples.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class DialledSamples(Sequence[Sample]):
         return self.source.sizes.get(self.split, 0)
 
     def __getitem__(self, index: int) -> Sample:  # pyright: ignore[reportIncompatibleMethodOverride]
-        index = range(len(self))[index]  # also from the end; IndexError beyond
+        index = range(len(self))[index]  # negative ones count from the end; IndexError beyond
         generator = np.random.default_rng(
             [self.source.seed, zlib.crc32(self.split.encode()), index]
         )
@@ -96,7 +96,7 @@ class DialledSamples(Sequence[Sample]):
 
 
 def frequencies(key: str) -> tuple[float, float]:
-    """The low and the high tone of a key in Hz."""
+    """Returns the low and the high tone of a key in Hz."""
     for row, keys in zip(ROWS, KEYS, strict=True):
         if key in keys:
             return row, COLUMNS[keys.index(key)]
@@ -104,7 +104,7 @@ def frequencies(key: str) -> tuple[float, float]:
 
 
 def dial(key: str, generator: np.random.Generator, snr: Sequence[float]) -> np.ndarray:
-    """A key pressed once: silence, two tones, silence, all under noise; float32 at 8 kHz."""
+    """Synthesises one key: silence, two tones, silence, with noise; float32 at 8 kHz."""
     before, length, after = (
         round(generator.uniform(*limits) * SAMPLE_RATE) for limits in (SILENCE, DURATION, SILENCE)
     )
@@ -115,7 +115,7 @@ def dial(key: str, generator: np.random.Generator, snr: Sequence[float]) -> np.n
     for amplitude, frequency in zip((low, high), frequencies(key), strict=True):
         frequency *= 1 + generator.uniform(-TOLERANCE, TOLERANCE)
         tones += amplitude * np.sin(2 * np.pi * (frequency * seconds + generator.uniform()))
-    # tones of 40 ms need not hold whole periods: the ratio is that of what is heard
+    # tones of 40 ms can end within a period: the ratio uses their real power
     power = np.square(tones).mean() / 10 ** (generator.uniform(snr[0], snr[1]) / 10)
     sound = generator.standard_normal(before + length + after) * np.sqrt(power)
     sound[before : before + length] += tones

@@ -1,4 +1,4 @@
-"""Tokens of raw samples."""
+"""WaveformFrames: tokens from windows of raw samples."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,17 +15,18 @@ from unitf_audio.sound import example_sounds, read_sound
 
 
 class WaveformFrames(Tokenizer):
-    """Sound as its raw samples: a token for each window of them; tokens can become sound again.
+    """Sound as raw samples: each token is one window; tokens can be decoded to sound.
 
     Args:
         dim: D, the width of a token.
-        sample_rate: in Hz; every sound is brought to it.
-        window: seconds of sound that a token holds; zeros fill the last one.
-        max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
+        sample_rate: in Hz; every sound is resampled to it.
+        window: seconds of sound of a token; the last token is padded with zeros.
+        max_seconds: of a longer sound only this many seconds are read: at a random position in
+            training, otherwise in the middle.
         perturb: random changes in training.
-        position_embedding: what is added to a token for where it stands.
+        position_embedding: the position embedding that is added to a token.
         max_tokens: the longest sequence.
-        options: further ones of every tokenizer (`prefix`).
+        options: further options of Tokenizer (`prefix`).
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class WaveformFrames(Tokenizer):
         return Features(rearrange(samples, "(n f) -> f n", f=self.num_features))
 
     def decode(self, features: Features) -> tuple[np.ndarray, int]:
-        """The samples (float32, with the zeros that filled the last window) and their rate."""
+        """Returns the samples (float32, with the padding of the last window) and their rate."""
         samples = rearrange(features.values, "f n -> (n f)") * self._deviation
         return samples.detach().cpu().float().numpy(), self.sample_rate
 

@@ -1,4 +1,4 @@
-"""WaveformConvolution: raw samples through convolutions, as wav2vec 2.0 hears them."""
+"""WaveformConvolution: tokens from raw samples by convolutions, as in wav2vec 2.0."""
 
 from typing import Any
 
@@ -15,21 +15,23 @@ from unitf_audio.sound import example_sounds, read_sound
 
 
 class WaveformConvolution(Tokenizer):
-    """Sound as its raw samples, of which convolutions make tokens; the last one tells their order.
+    """Sound as raw samples that convolutions turn into tokens; the last one encodes their order.
 
-    A token's F numbers are how many samples there are from its first one on (at most F - 1), and
-    those: what it sees, and what comes before the end of what a next token would see.
+    The F numbers of a token are the number of samples from its first one on (at most F - 1), and
+    these samples. They include the token's window and reach to the sample before the end of the
+    next token's window.
 
     Args:
         dim: D, the width of a token.
-        convolutions: the layers.
-        sample_rate: in Hz; every sound is brought to it.
-        normalise: whether every sound gets mean 0 and deviation 1.
-        max_seconds: of a longer sound only so much is read: anywhere in training, else the middle.
+        convolutions: the settings of the layers; None: those of wav2vec 2.0.
+        sample_rate: in Hz; every sound is resampled to it.
+        normalise: whether every sound is scaled to mean 0 and deviation 1.
+        max_seconds: of a longer sound only this many seconds are read: at a random position in
+            training, otherwise in the middle.
         perturb: random changes in training.
         hide: spans of tokens to hide in training; None: none, and no vector for them is learned.
-        position_embedding: what else is added to a token for where it stands.
-        options: further ones of every tokenizer (`prefix`).
+        position_embedding: a further position embedding that is added to a token.
+        options: further options of Tokenizer (`prefix`).
     """
 
     def __init__(
@@ -64,12 +66,12 @@ class WaveformConvolution(Tokenizer):
         return self.cut(samples)
 
     def cut(self, samples: Float[Tensor, " T"]) -> Features:
-        """What each token sees; a sound too short for one is filled with zeros."""
+        """Returns the samples of each token; a sound too short for one is padded with zeros."""
         window, step = self.convolutions.window, self.convolutions.step
         samples = functional.pad(samples, (0, max(0, window - len(samples))))
         count = (len(samples) - window) // step + 1
-        whole = functional.pad(samples, (0, step * count + window - 1 - len(samples)))
-        rows = whole.unfold(0, self.num_features - 1, step)
+        padded = functional.pad(samples, (0, step * count + window - 1 - len(samples)))
+        rows = padded.unfold(0, self.num_features - 1, step)
         left = (len(samples) - step * torch.arange(count)).clamp_max(self.num_features - 1)
         return Features(torch.cat([left[:, None].float(), rows], 1).mT)
 
@@ -78,12 +80,12 @@ class WaveformConvolution(Tokenizer):
         self.embedding = SampleEncoder(self.dim, self.convolutions, self.hide)
 
     def embed(self, features: Features) -> Float[Tensor, "D N"]:
-        """Features as columns, through the convolutions."""
+        """Turns features into columns with the convolutions."""
         assert isinstance(self.embedding, SampleEncoder), "build() comes before embed()"
         return self.embedding(features.rows, features.lengths).mT
 
     def loss(self, predicted: Float[Tensor, "F N"], features: Features) -> Float[Tensor, " N"]:
-        """The mean squared error of a token's samples, without their number."""
+        """Returns the mean squared error of a token's samples; their number does not count."""
         return (predicted - features.values)[self.content].square().mean(0)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Whisper (Radford et al., 2023): sounds to texts."""
+"""Whisper (Radford et al., 2023) of transformers in unitf: sounds to texts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +25,9 @@ SOUND, TEXT = "tokenizers.sound", "tokenizers.text"
 class Whisper(EncoderDecoderArchitecture):
     """WhisperModel and WhisperForConditionalGeneration.
 
-    The texts are ids of the model's own tokenizer, if the source has one. The tokens of language
-    and task, which Whisper reads after its start token, are part of a target for whoever wants
-    them: they stand in its text, and in what generation is given to `begin` with.
+    Texts use the model's own tokenizer if the source has one; otherwise they are ids. The tokens of
+    language and task after Whisper's start token are part of the target text, if they are wanted;
+    for generation they are part of `begin`.
     """
 
     kinds = ("whisper",)
@@ -64,18 +64,18 @@ class Whisper(EncoderDecoderArchitecture):
         return {"sound": sound, "text": self._text()}
 
     def _hearing(self) -> dict[str, Any]:
-        """How the source's feature extractor makes frames, where it says so."""
+        """Returns the frame settings of the source's feature extractor; empty if it has none."""
         if not self._has("preprocessor_config.json", "processor_config.json"):
             return {}
         from transformers import WhisperFeatureExtractor
 
-        found: Any = WhisperFeatureExtractor.from_pretrained(str(self.source))
+        extractor: Any = WhisperFeatureExtractor.from_pretrained(str(self.source))
         settings: dict[str, Any] = {
-            "sample_rate": found.sampling_rate,
-            "window": found.n_fft,
-            "hop": found.hop_length,
+            "sample_rate": extractor.sampling_rate,
+            "window": extractor.n_fft,
+            "hop": extractor.hop_length,
         }
-        frames = found.n_samples // found.hop_length
+        frames = extractor.n_samples // extractor.hop_length
         if frames != 2 * self.config.max_source_positions:
             raise UserError(
                 f"{self.source}: its feature extractor makes {frames} frames, "
@@ -84,7 +84,7 @@ class Whisper(EncoderDecoderArchitecture):
         return settings
 
     def _text(self) -> Tokenizer:
-        """The tokenizer of targets, of the plugin for texts: plugins do not know each other."""
+        """Returns the tokenizer of targets, by name: it is part of the text plugin."""
         config = self.config
         options = {"position_embedding": "learned", "max_tokens": config.max_target_positions}
         if not self._has("tokenizer.json", "vocab.json"):
@@ -102,7 +102,7 @@ class Whisper(EncoderDecoderArchitecture):
         return text
 
     def _has(self, *names: str) -> bool:
-        """Whether the source has one of these files; a name on the hub has them all."""
+        """Whether the source has one of these files; a name on the hub counts as having all."""
         if self.source is None:
             return False
         folder = Path(self.source).expanduser()
@@ -139,7 +139,7 @@ class Whisper(EncoderDecoderArchitecture):
         ]
 
     def _block(self) -> list[WeightMapping]:
-        # keys have no bias, and need none: it would add the same to all scores of a query
+        # keys have no bias: it would add the same number to all scores of a query
         names = [f"self_attn.{name}_proj" for name in "qkv"]
         return [
             map_weight("self_attn_layer_norm", "attention_residual.norm"),
@@ -171,7 +171,7 @@ class Whisper(EncoderDecoderArchitecture):
         inputs, target, mask = self.trial_target(config.vocab_size, longest, (5, 2, 9), padding)
         num_positions = config.max_source_positions
         mels = torch.randn(len(mask), config.num_mel_bins, 2 * num_positions)
-        rows = mels.unflatten(2, (num_positions, 2)).permute(3, 1, 0, 2)  # (2, M, S, places)
+        rows = mels.unflatten(2, (num_positions, 2)).permute(3, 1, 0, 2)  # (2, M, S, N)
         sounds = Features(rows.flatten(2).flatten(0, 1), lengths=(num_positions,) * len(mask))
         inputs |= {"input_features": mels, "use_cache": False}
         return DummyInputs(inputs, {"sound": sounds}, mask, target)

@@ -1,4 +1,4 @@
-"""Weights on disk: checked before a library reads them, and its errors in one line."""
+"""Checks of weights on disk before a library reads them, and its errors in one line."""
 
 import json
 import pickle
@@ -10,10 +10,10 @@ from unitf import UserError
 
 
 def check_folder(folder: Path) -> None:
-    """Refuses a folder without readable configuration or whole weights.
+    """Refuses a folder without a readable configuration and complete weights.
 
     Raises:
-        UserError: a file is missing, damaged, or a pickle with code in it.
+        UserError: a file is missing, damaged, or a pickle that contains code.
     """
     config = folder / "config.json"
     try:
@@ -56,7 +56,7 @@ def _check_pickle(file: Path) -> None:
 
 @contextmanager
 def explained(source: str) -> Iterator[None]:
-    """Errors of a library that could not open a model, in one line."""
+    """Turns errors of a library that could not open a model into a UserError of one line."""
     try:
         yield
     except UserError:
@@ -67,12 +67,14 @@ def explained(source: str) -> Iterator[None]:
 
 
 def cached_repositories() -> list[str]:
-    """The models in the hub's cache on this machine."""
+    """Returns the models in the hub's cache on this machine."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        found = scan_cache_dir().repos
+        repositories = scan_cache_dir().repos
     except CacheNotFound:
         return []
-    return sorted(repository.repo_id for repository in found if repository.repo_type == "model")
+    return sorted(
+        repository.repo_id for repository in repositories if repository.repo_type == "model"
+    )

@@ -1,4 +1,4 @@
-"""timm: vision models by name, or from a folder that timm wrote."""
+"""TimmHub: vision models of timm by name, or from a folder that timm wrote."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ class TimmHub(ModelHub):
             raise UserError(f"timm has no model {name!r}, and there is no such folder")
         with explained(f"timm:{name}"):
             published: Any = timm.create_model(name, pretrained=True).float().eval()
-        published.unitf_arguments = arguments  # they are all that says how it was made
+        published.unitf_arguments = arguments  # timm stores them nowhere, and `recipe` needs them
         return published
 
     def kind(self, published: nn.Module) -> str:
@@ -83,7 +83,7 @@ class TimmHub(ModelHub):
 
 
 def _arguments(published: Any) -> dict[str, Any]:
-    """What timm's entry points do not know by the name alone: its own arguments and its images."""
+    """Returns the arguments of a model, and of its images, that its name does not imply."""
     arguments = dict(getattr(published, "unitf_arguments", {}))
     arguments.pop("num_classes", None)
     embed = getattr(published, "patch_embed", None)

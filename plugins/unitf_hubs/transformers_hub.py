@@ -1,4 +1,4 @@
-"""transformers: models by hub name or local folder."""
+"""TransformersHub: models of transformers by hub name or from a local folder."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ from unitf.interop import ModelHub
 from unitf_hubs.local_files import cached_repositories, check_folder, explained
 
 _TOWERS = ("vision", "text")
-_SENTENCE_FILES = (  # how sentence-transformers makes a vector of the columns
+_SENTENCE_FILES = (  # how sentence-transformers pools the columns
     "modules.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
@@ -26,8 +26,8 @@ _SENTENCE_FILES = (  # how sentence-transformers makes a vector of the columns
 class TransformersHub(ModelHub):
     """`hf:NAME` or `hf:FOLDER`, whose `config.json` names the class of the model.
 
-    Of a model with a tower for images and one for text (CLIP, SigLIP) each is imported by itself:
-    `hf:NAME#vision`, `hf:NAME#text`.
+    A model with an image tower and a text tower (CLIP, SigLIP) is imported one tower at a time, as
+    `hf:NAME#vision` and `hf:NAME#text`.
     """
 
     prefix = "hf"
@@ -40,7 +40,7 @@ class TransformersHub(ModelHub):
             check_folder(Path(name))
         elif name.startswith((".", "/", "~")):
             raise UserError(f"hf:{name}: there is no such folder")
-        transformers.utils.logging.disable_progress_bar()  # what is told is the proof
+        transformers.utils.logging.disable_progress_bar()  # `unitf import` prints the proof alone
         with explained(f"hf:{name}"):
             config = transformers.AutoConfig.from_pretrained(name)
             cls = _class_of(config, name)
@@ -68,7 +68,8 @@ class TransformersHub(ModelHub):
         if hasattr(config, "projection_dim"):
             config.projection_dim = published.config.projection_dim
         config.architectures = [cls.__name__]
-        config.logit_scale = published.logit_scale.item()  # of both towers' similarity
+        # the scale of similarities belongs to both towers
+        config.logit_scale = published.logit_scale.item()
         tower, state = cls(config), published.state_dict()
         prefix = f"{name}_model."
         tower.load_state_dict({k: state.get(k, state.get(prefix + k)) for k in tower.state_dict()})
@@ -93,8 +94,8 @@ class TransformersHub(ModelHub):
         published = getattr(transformers, recipe["class"])(config)
         for name in recipe.get("untied", ()):
             module, _, parameter = name.rpartition(".")
-            own = nn.Parameter(published.get_parameter(name).detach().clone())
-            setattr(published.get_submodule(module), parameter, own)
+            untied = nn.Parameter(published.get_parameter(name).detach().clone())
+            setattr(published.get_submodule(module), parameter, untied)
             published.all_tied_weights_keys.pop(name, None)
         return published.eval()
 
@@ -108,7 +109,7 @@ class TransformersHub(ModelHub):
 
 
 def _class_of_tower(published: Any, tower: str) -> Any:
-    """The class of a tower, with the projection that follows it if there is one."""
+    """Returns the class of a tower, with its projection if there is one."""
     import transformers
 
     base = type(published).__name__.removesuffix("Model") + f"{tower.capitalize()}Model"
@@ -130,9 +131,9 @@ def _class_of(config: Any, name: str) -> Any:
 
 
 def _untied(published: Any) -> list[str]:
-    """Parameters that a new model of the same configuration would tie to others.
+    """Returns parameters that a new model of the same configuration would tie to others.
 
-    Of T5 1.1, whose configuration no longer tells, only the weights know that they are not.
+    The configuration of T5 1.1 does not tell; only the weights show that they are not tied.
     """
     tied = published.get_expanded_tied_weights_keys(all_submodels=True)
     return [
@@ -143,34 +144,34 @@ def _untied(published: Any) -> list[str]:
 
 
 def _check(report: Any, published: Any, name: str) -> None:
-    """Refuses a file that lacks tensors or has others: the library would fill in random ones."""
+    """Refuses missing or unknown tensors; the library would fill missing ones randomly."""
     ignored = set(getattr(published, "_keys_to_ignore_on_load_unexpected", None) or ())
     problems = {
         "it lacks": sorted(report["missing_keys"]),
         "it also has": sorted(set(report["unexpected_keys"]) - ignored),
         "of another shape": sorted(str(key[0]) for key in report["mismatched_keys"]),
     }
-    problems_found = [f"{what} {', '.join(keys[:5])}" for what, keys in problems.items() if keys]
-    if problems_found or report.get("error_msgs"):
+    descriptions = [f"{what} {', '.join(keys[:5])}" for what, keys in problems.items() if keys]
+    if descriptions or report.get("error_msgs"):
         raise UserError(
-            f"hf:{name}: tensors do not fit {type(published).__name__}: {'; '.join(problems_found)}"
+            f"hf:{name}: tensors do not fit {type(published).__name__}: {'; '.join(descriptions)}"
         )
 
 
 def _beside(source: str, name: str) -> Path | None:
-    """A file beside the weights, in a folder or in the hub's cache; None: there is none."""
+    """Returns a file beside the weights, in a folder or on the hub; None: there is none."""
     from transformers.utils import cached_file
 
     if Path(source).is_dir():
         return Path(source, name) if Path(source, name).is_file() else None
-    found = cached_file(
+    file = cached_file(
         source,
         name,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return None if found is None else Path(str(found))
+    return None if file is None else Path(str(file))
 
 
 def _copy_preprocessing(source: str, folder: Path) -> None:
@@ -188,8 +189,8 @@ def _copy_preprocessing(source: str, folder: Path) -> None:
         try:
             kind.from_pretrained(source).save_pretrained(folder)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # this model has no such thing
+            continue  # this model has no such preprocessor
     for name in _SENTENCE_FILES:
-        if (found := _beside(source, name)) is not None:
+        if (file := _beside(source, name)) is not None:
             (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(found, folder / name)
+            shutil.copyfile(file, folder / name)

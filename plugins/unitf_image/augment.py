@@ -1,4 +1,4 @@
-"""What a configuration says about augmentation, as steps that change an image."""
+"""Makes the augmentation steps of an image from a configuration."""
 
 import difflib
 import inspect
@@ -32,7 +32,12 @@ Setting = bool | int | float | str | list[int | float] | None
 Settings = dict[str, Setting | dict[str, Setting]]
 
 _DTYPES = (torch.uint8, torch.float32)
-_KEEPING = {"_augment", "_color", "_misc", "_type_conversion"}  # torchvision's modules of such
+_KEEPING = {
+    "_augment",
+    "_color",
+    "_misc",
+    "_type_conversion",
+}  # torchvision's modules of transforms that do not move anything
 STEPS: dict[str, type] = {
     "resized_crop": ResizedCrop,
     "crop": Crop,
@@ -63,13 +68,14 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Torchvision:
-    """A transform of torchvision.transforms.v2, for an image of uint8 or float32."""
+    """A transform of torchvision.transforms.v2 for an image of uint8 or float32."""
 
     name: str
     transform: Any
 
     @property
     def moves(self) -> bool:
+        """Whether the transform moves what the image shows."""
         return type(self.transform).__module__.rpartition(".")[2] not in _KEEPING
 
     def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
@@ -86,10 +92,10 @@ class Torchvision:
 
 
 def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[AugmentStep]]:
-    """The crop that sets the size of the image, if there is one, and the steps in their order."""
+    """Returns the crop that sets the image size, if there is one, and the other steps in order."""
     resized_crop, steps = None, []
     for name, setting in settings.items():
-        if setting is None or setting is False:  # so that a YAML can take back another's step
+        if setting is None or setting is False:  # so that a YAML can disable a step of another YAML
             continue
         if name in STEPS:
             step = _own(name, setting)
@@ -105,7 +111,7 @@ def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[AugmentStep
 
 
 def _refuse_two(name: str) -> None:
-    """Refuses a name that a plugin and torchvision both have; torchvision is not imported."""
+    """Refuses a name that exists in a plugin and in torchvision, without importing torchvision."""
     spec = find_spec("torchvision")
     for folder in spec.submodule_search_locations or [] if spec else []:
         text = Path(folder, "transforms", "v2", "__init__.py").read_text(encoding="utf-8")
@@ -128,7 +134,7 @@ def _own(name: str, setting: Any) -> Any:
 
 
 def _checked(location: str, value: Any, field: Field) -> Any:
-    """A value of the kind of the field's default, and within the limits."""
+    """Returns a value after checking that its type and its range fit the field."""
     if isinstance(field.default, str):
         if value not in (choices := get_args(field.type)):
             raise UserError(f"{location}: expected one of {', '.join(choices)}, found {value!r}")
@@ -164,14 +170,14 @@ def _torchvision(name: str, setting: Any) -> Torchvision:
         raise UserError(f"augment: {name}: {error}") from None
 
 
-def _check_names(location: str, found: Iterable[str], known: list[str]) -> None:
-    for name in found:
+def _check_names(location: str, names: Iterable[str], known: list[str]) -> None:
+    for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             hint = (
-                f"; did you mean {' or '.join(near)}?"
-                if near
+                f"; did you mean {' or '.join(matches)}?"
+                if matches
                 else f"; there are {', '.join(known)}"
             )
-            own = "; is it in a plugin that is not loaded?" if location == "augment" else ""
-            raise UserError(f"{location}: unknown name {name!r}{hint}{own}")
+            reminder = "; is it in a plugin that is not loaded?" if location == "augment" else ""
+            raise UserError(f"{location}: unknown name {name!r}{hint}{reminder}")

@@ -1,7 +1,7 @@
-"""Random changes to a training image, in few lines each, because a call of torchvision costs more.
+"""Random changes to a training image; a call of torchvision would cost more.
 
-Random numbers come from Python's global generator, which the loader seeds for every sample: a draw
-from it costs a twentieth of one from torch or NumPy.
+Random numbers come from Python's global generator, which the loader seeds for every sample. A
+number from it costs a twentieth of a number from torch or NumPy.
 """
 
 import math
@@ -29,11 +29,11 @@ Range = tuple[float, float] | list[float]
 
 
 class ImageAugmentation(Augmentation, ABC):
-    """A random change of an image that a plugin brings: `augment: {NAME: {ARGUMENT: …}}`."""
+    """Base of image augmentations in plugins: `augment: {NAME: {ARGUMENT: …}}`."""
 
     @abstractmethod
     def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        """The changed image, of the same number of channels and the same type.
+        """Returns the changed image with the same number of channels and the same type.
 
         Args:
             pixels: C×H×W, of uint8 (0 to 255) or float32.
@@ -43,9 +43,9 @@ class ImageAugmentation(Augmentation, ABC):
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """A box of random area and aspect, resized to the size of the image (Inception's crop)."""
+    """Cuts out a box of random area and aspect and resizes it (Inception's crop)."""
 
-    moves: ClassVar[bool] = True  # whether what the image shows is elsewhere afterwards
+    moves: ClassVar[bool] = True  # whether the step moves what the image shows
     area: Range = (0.3, 1.0)
     ratio: Range = (3 / 4, 4 / 3)
 
@@ -55,8 +55,11 @@ class ResizedCrop:
 
 @dataclass(frozen=True)
 class Crop:
-    """The image pushed by up to `padding` pixels in each direction; what is uncovered is black
-    ("constant"), the border repeated ("edge") or the image mirrored ("reflect")."""
+    """Shifts the image by up to `padding` pixels in each direction.
+
+    The uncovered part is black ("constant"), repeats the border ("edge") or mirrors the image
+    ("reflect").
+    """
 
     moves: ClassVar[bool] = True
     padding: int = 4
@@ -83,7 +86,7 @@ class Crop:
 
 
 def _outside(indices: np.ndarray, length: int, mode: str) -> np.ndarray:
-    """Which place of an axis is shown where some are beyond its ends."""
+    """Maps indices beyond the ends of an axis to indices within it."""
     if mode == "edge" or length == 1:
         return indices.clip(0, length - 1)
     indices = indices % (2 * length - 2)  # … 2 1 0 1 2 … n-2 n-1 n-2 …
@@ -92,7 +95,7 @@ def _outside(indices: np.ndarray, length: int, mode: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Flip:
-    """The image mirrored left to right, with some probability."""
+    """Mirrors the image left to right with some probability."""
 
     moves: ClassVar[bool] = True
     probability: float = 0.5
@@ -103,7 +106,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Erase:
-    """A random box painted in the mean colour, with some probability (random erasing)."""
+    """Paints a random box in the mean colour with some probability (random erasing)."""
 
     moves: ClassVar[bool] = False
     probability: float = 0.25
@@ -120,7 +123,7 @@ class Erase:
 
 @dataclass(frozen=True)
 class Jitter:
-    """Brightness, contrast and saturation, each multiplied by up to 1 ± its strength."""
+    """Multiplies brightness, contrast and saturation by random factors within 1 ± strength."""
 
     moves: ClassVar[bool] = False
     brightness: float = 0.3
@@ -139,8 +142,10 @@ class Jitter:
 
 @dataclass(frozen=True)
 class Affine:
-    """A small turn (degrees), push (share of the image), change of size (1 ± scale) and slant
-    (degrees); what is uncovered is black."""
+    """Rotates (degrees), shifts (fraction of the image), scales (1 ± scale) and shears (degrees).
+
+    The uncovered part is black.
+    """
 
     moves: ClassVar[bool] = True
     degrees: float = 10.0
@@ -168,8 +173,8 @@ class Affine:
         return _as(pixels, moved[0].numpy())
 
 
-# timm's list of operations that grow with the magnitude, but for PosterizeIncreasing: it asks for 0
-# bits at the upper end, which newer versions of PIL refuse
+# timm's operations that grow with the magnitude, without PosterizeIncreasing: at the upper end it
+# asks for 0 bits, which newer versions of PIL refuse
 _OPERATIONS = [
     "AutoContrast", "Equalize", "Invert", "Rotate", "PosterizeOriginal", "SolarizeIncreasing",
     "SolarizeAdd", "ColorIncreasing", "ContrastIncreasing", "BrightnessIncreasing",
@@ -188,7 +193,7 @@ class Rand:
     change: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # here and not on first use: an import may draw random numbers, and takes seconds
+        # not on first use: an import can draw random numbers, and takes seconds
         from timm.data.auto_augment import RandAugment, rand_augment_ops
 
         settings = {"magnitude_std": self.noise}
@@ -207,7 +212,7 @@ class Rand:
 
 
 def _random_box(pixels: Pixels, area: Range, ratio: Range) -> tuple[slice, slice, slice]:
-    """A box of random share of the area and random ratio of sides (logarithmic), inside."""
+    """Returns a random box within the image: its part of the area and its (log) aspect ratio."""
     height, width = pixels.shape[1:]
     target = height * width * random.uniform(*area)
     sides = math.exp(random.uniform(math.log(ratio[0]), math.log(ratio[1])))
@@ -222,12 +227,12 @@ def _factor(strength: float) -> float:
 
 
 def _colour(fill: Fill, pixels: Pixels) -> np.ndarray:
-    """The mean colour (C) in the units and the type of `pixels`."""
+    """Returns the mean colour (C) in the units and the type of `pixels`."""
     return _as(pixels, fill * 255 if pixels.dtype == np.uint8 else fill)
 
 
 def _as(pixels: Pixels, numbers: np.ndarray) -> np.ndarray:
-    """`numbers` in the type of `pixels`."""
+    """Returns `numbers` in the type of `pixels`."""
     if pixels.dtype == np.uint8:
         return np.rint(numbers).clip(0, 255).astype(np.uint8)
     return numbers.astype(np.float32)
@@ -235,7 +240,7 @@ def _as(pixels: Pixels, numbers: np.ndarray) -> np.ndarray:
 
 @cache
 def _pixel_positions(height: int, width: int) -> Float[Tensor, "H W 3"]:
-    """(x, y, 1) of each pixel, as `grid_sample` counts."""
+    """Returns (x, y, 1) of each pixel in the coordinates of `grid_sample`."""
     y = (2 * torch.arange(height) + 1) / height - 1
     x = (2 * torch.arange(width) + 1) / width - 1
     return torch.stack(torch.broadcast_tensors(x, y[:, None], torch.ones(())), dim=-1)

@@ -1,4 +1,4 @@
-"""ScannedDigits: real handwriting that needs no download."""
+"""ScannedDigits: handwritten digits that need no download."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,10 +12,9 @@ _SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 
 class ScannedDigits(Source):
-    """The 1,797 scanned digits that come with scikit-learn: uint8 (8, 8), and which digit it is.
+    """The 1,797 scanned digits that come with scikit-learn: images uint8 (8, 8) and digits.
 
-    The split is fixed, and each digit has the same share in each part: 70% train, 10% validation,
-    20% test.
+    The split is fixed and stratified by digit: 70% train, 10% validation, 20% test.
 
     Args:
         column: the column of the image.
@@ -38,7 +37,7 @@ class ScannedDigits(Source):
 
 @cache
 def _scans() -> tuple[np.ndarray, np.ndarray]:
-    """All images, uint8 (1797, 8, 8), and their digits."""
+    """Returns all images, uint8 (1797, 8, 8), and their digits."""
     from sklearn.datasets import load_digits  # 1 s to import
 
     pixels, digits = load_digits(return_X_y=True)
@@ -47,7 +46,7 @@ def _scans() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _indices(digits: np.ndarray, split: str) -> list[int]:
-    """The samples of a split, in the order in which they were scanned."""
+    """Returns the indices of a split in the order of scanning."""
     # RandomState's stream is frozen by NumPy, so the split is the same everywhere and for ever
     random = np.random.RandomState(0)
     ends = np.cumsum([0.0, *_SHARES.values()])

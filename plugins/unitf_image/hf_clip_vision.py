@@ -1,4 +1,4 @@
-"""The image towers of transformers' CLIP and SigLIP."""
+"""The image towers of transformers' CLIP and SigLIP: their mappings to unitf."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,11 +29,11 @@ QKV = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
 
 
 class VisionTower(VisionArchitecture):
-    """What both towers share: the names of blocks, and a vector as their only output."""
+    """Base of both towers: the names of blocks, and a vector as the only output."""
 
     @property
     def logit_scale(self) -> float | None:
-        """Of the whole model's similarities, where this is a tower of one."""
+        """The log scale of similarities, if the tower is part of a model with both towers."""
         return getattr(self.config, "logit_scale", None)
 
     @property
@@ -95,8 +95,8 @@ class HFClipVision(VisionTower):
         ]
 
     def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        whole = self.body is self.published
-        return {"embedding": output.pooler_output if whole else output.image_embeds}
+        is_bare = self.body is self.published
+        return {"embedding": output.pooler_output if is_bare else output.image_embeds}
 
 
 class HFSiglipVision(VisionTower):

@@ -1,4 +1,4 @@
-"""How a published model wants its images: read from the preprocessor that lies beside it."""
+"""Reads how a published model prepares its images from the preprocessor beside it."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from unitf import UserError
 from unitf_image.resizing import Resizing
 
-_INTERPOLATIONS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # as PIL numbers them
+_INTERPOLATIONS = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
 def preparation(source: str | None, image_size: tuple[int, int]) -> dict[str, Any]:
-    """Arguments of ImagePatches: `size`, `resizing`, `mean`, `std`.
+    """Returns arguments of ImagePatches: `size`, `resizing`, `mean`, `std`.
 
     Args:
-        source: a folder or hub name; None, or one without a preprocessor: images are only brought
-            to the model's size, and lie between -1 and 1.
-        image_size: that size.
+        source: a folder or hub name; if it is None or has no preprocessor, images are only resized
+            to the model's size and scaled to -1 to 1.
+        image_size: the model's size, rows and columns.
 
     Raises:
-        UserError: it does something to images that unitf does not.
+        UserError: the preprocessor does something to images that unitf does not.
     """
     settings = _settings(source)
     if settings is None:
@@ -32,14 +32,14 @@ def preparation(source: str | None, image_size: tuple[int, int]) -> dict[str, An
 
 
 def enlarged(fitting: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """The same view of images at another size."""
+    """Returns the arguments for another size, with the same part of the image in view."""
     ratio = size[0] / fitting["size"][0]
     to = [round(length * ratio) for length in fitting["resizing"].to]
     return {**fitting, "size": list(size), "resizing": replace(fitting["resizing"], to=to)}
 
 
 def stretched(source: str | None, size: tuple[int, int]) -> dict[str, Any]:
-    """The whole image at a size, whatever its aspect; colours as the preprocessor has them."""
+    """Returns arguments that resize the whole image without keeping its aspect."""
     settings = _settings(source)
     interpolation: Any = "bilinear"
     colours: dict[str, Any] = {"mean": 0.5, "std": 0.5}
@@ -51,7 +51,7 @@ def stretched(source: str | None, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _colours(settings: dict[str, Any]) -> dict[str, Any]:
-    """Mean and deviation where 1 is white; a peer first multiplies by `rescale_factor`."""
+    """Returns mean and deviation where 1 is white; the library applies `rescale_factor` first."""
     white = 255.0
     if settings.get("do_rescale", True):
         white *= settings.get("rescale_factor", 1 / 255)
@@ -72,11 +72,11 @@ def _settings(source: str | None) -> dict[str, Any] | None:
     try:
         return AutoImageProcessor.from_pretrained(source).to_dict()
     except (OSError, ValueError, KeyError, ImportError):
-        return None  # a model without one
+        return None  # a model without a preprocessor
 
 
 def _resizing(settings: dict[str, Any], source: str | None) -> tuple[list[int], Resizing]:
-    """The size at the end, and the way there."""
+    """Returns the final size and the resizing."""
     interpolation: Any = _INTERPOLATIONS.get(int(settings.get("resample", 2)))
     if interpolation is None:
         raise UserError(f"{source}: its preprocessor resizes with resample {settings['resample']}")
@@ -88,7 +88,9 @@ def _resizing(settings: dict[str, Any], source: str | None) -> tuple[list[int], 
         to, keep_aspect = [size["shortest_edge"]] * 2, True
     else:
         raise UserError(f"{source}: its preprocessor resizes to {size}, which unitf cannot")
-    made = to if cropped is None else [cropped["height"], cropped["width"]]
-    if min(a - b for a, b in zip(to, made, strict=True)) < 0:
-        raise UserError(f"{source}: its preprocessor cuts {made} out of {to}, which is smaller")
-    return made, Resizing(to, keep_aspect, interpolation, "down")
+    final_size = to if cropped is None else [cropped["height"], cropped["width"]]
+    if min(a - b for a, b in zip(to, final_size, strict=True)) < 0:
+        raise UserError(
+            f"{source}: its preprocessor cuts {final_size} out of {to}, which is smaller"
+        )
+    return final_size, Resizing(to, keep_aspect, interpolation, "down")

@@ -1,4 +1,4 @@
-"""What transformers' plain vision models have in common, said in unitf."""
+"""VisionArchitecture: what the mappings of transformers' plain vision models share."""
 
 import math
 from collections.abc import Sequence
@@ -25,35 +25,36 @@ IMAGE = "tokenizers.image"
 
 
 class VisionArchitecture(TransformersArchitecture):
-    """A model of transformers over the patches of an image, with the usual names of settings."""
+    """A model of transformers over image patches whose settings have the usual names."""
 
     @property
     def positions(self) -> Any:
-        """How ImagePatches knows where patches stand."""
+        """The `position_embedding` of ImagePatches."""
         return "learned"
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Rows and columns of the images that its positions were learned for."""
+        """Rows and columns of the images for which the positions were learned."""
         return _pair(self.config.image_size)
 
     @property
     def patch(self) -> tuple[int, int]:
+        """Rows and columns of a patch, in pixels."""
         return _pair(self.config.patch_size)
 
     @property
     def stack(self) -> nn.ModuleList:
-        """The peer's blocks."""
+        """The published blocks."""
         return self.body.layers
 
     @property
     def prefixes(self) -> dict[str, int]:
-        """The learned columns before the patches: what the peer calls them, and how many."""
+        """The names and numbers of the learned columns before the patches."""
         return {}
 
     @property
     def num_placed(self) -> int:
-        """How many of the prefix have positions, which lie before those of the patches."""
+        """How many prefix columns have positions; these precede the patches' in the table."""
         return sum(self.prefixes.values())
 
     def unsupported(self) -> str | None:
@@ -79,7 +80,7 @@ class VisionArchitecture(TransformersArchitecture):
         )
 
     def settings(self) -> dict[str, Any]:
-        """The arguments of TransformerConfig in which the families differ."""
+        """Returns the arguments of TransformerConfig in which the families differ."""
         config = self.config
         return {
             "hidden_dim": config.intermediate_size,
@@ -109,15 +110,15 @@ class VisionArchitecture(TransformersArchitecture):
         return {"image": tokenizer}
 
     def preparation(self) -> dict[str, Any]:
-        """The arguments of ImagePatches that bring an image to the peer's size and numbers."""
+        """Returns the arguments of ImagePatches that prepare an image as the model expects."""
         return preparation(self.source, self.image_size)
 
     def tokenizer_options(self) -> dict[str, Any]:
-        """Further arguments of ImagePatches."""
+        """Returns further arguments of ImagePatches."""
         return {}
 
     def prefix_mappings(self) -> list[WeightMapping]:
-        """The table's lines of the prefix without positions."""
+        """Returns the mappings of the prefix without its positions."""
         if not self.prefixes:
             return []
         names = tuple(f"{self.prefix}embeddings.{name}" for name in self.prefixes)
@@ -126,14 +127,14 @@ class VisionArchitecture(TransformersArchitecture):
         ]
 
     def position_mappings(self, theirs: str) -> list[WeightMapping]:
-        """The table's lines of positions: some for the prefix, then those of the patches."""
+        """Returns the mappings of the position table: first the prefix, then the patches."""
         name, placed = f"{self.prefix}embeddings.{theirs}", self.num_placed
         rows, columns = to_grid(self.image_size, self.patch)
         rows_of_table = Part(placed, placed + rows * columns)
-        lines = [WeightMapping((name,), f"{IMAGE}.position_embedding.table", rows_of_table)]
+        mappings = [WeightMapping((name,), f"{IMAGE}.position_embedding.table", rows_of_table)]
         if placed:
-            lines.append(WeightMapping((name,), f"{IMAGE}.prefix.positions", Part(0, placed)))
-        return lines
+            mappings.append(WeightMapping((name,), f"{IMAGE}.prefix.positions", Part(0, placed)))
+        return mappings
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.stack)}
@@ -144,10 +145,11 @@ class VisionArchitecture(TransformersArchitecture):
 
     @property
     def trial_size(self) -> tuple[int, int]:
+        """Rows and columns of the images of `dummy_inputs`."""
         return self.image_size
 
     def patches_of(self, pixels: Tensor) -> Features:
-        """The patches of normalised images (S, C, H, W)."""
+        """Returns the patches of normalised images (S, C, H, W)."""
         grid, reference = to_grid(pixels.shape[2:], self.patch), None
         if self.positions == "cubic":
             reference = to_grid(self.image_size, self.patch)
@@ -159,10 +161,10 @@ class VisionArchitecture(TransformersArchitecture):
 def vector_task(
     pooling: Any, head: Head | None = None, size: int | None = None, scale: float | None = None
 ) -> Task:
-    """The vector that a peer makes of an image, as long as it makes it.
+    """Returns the task of the published image vector, without normalising its length.
 
     Args:
-        scale: the logarithm of what similarities with vectors of texts are multiplied by.
+        scale: the logarithm of the factor on similarities with text vectors.
     """
     temperature = {} if scale is None else {"temperature": math.exp(-scale)}
     return Embedding(

@@ -1,4 +1,4 @@
-"""transformers' ViT, DeiT and DINOv2."""
+"""ViT, DeiT and DINOv2 of transformers: their mappings to unitf."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ HEADS = ("", "ImageClassification", "ImageClassificationWithTeacher")
 
 
 class HFViT(VisionArchitecture):
-    """transformers' ViT and DeiT: a class token, perhaps one for distillation, before each norm."""
+    """ViT and DeiT of transformers: pre-norm, a class token, in DeiT a distillation token."""
 
     kinds = ("vit", "deit")
 
@@ -54,7 +54,7 @@ class HFViT(VisionArchitecture):
         if self.head == "ImageClassification":
             return {"label": label_task(config, ["image"], "first")}
         classes = [config.id2label[number] for number in range(config.num_labels)]
-        return {  # one reads the class token, one the distillation token
+        return {  # one head uses the class token, one the distillation token
             name: Classification(["image"], name, classes, "mean", head=Head(columns=[n, n + 1]))
             for n, name in enumerate(("label", "distilled"))
         }
@@ -98,17 +98,17 @@ class HFViT(VisionArchitecture):
 
 
 class HFDinov2(VisionArchitecture):
-    """transformers' DINOv2, with or without registers.
+    """DINOv2 of transformers, with or without registers.
 
-    Its positions are brought to images of any size by cubic interpolation; where there are
-    registers, the peer smooths them before it makes them fewer, and unitf takes images of the size
-    that they were learned for.
+    Cubic interpolation adapts its positions to images of any size. With registers, transformers
+    smooths the positions when it reduces them; unitf then only takes images of the trained size.
     """
 
     kinds = ("dinov2", "dinov2_with_registers")
 
     @property
     def registers(self) -> int:
+        """The number of register tokens."""
         return getattr(self.config, "num_register_tokens", 0)
 
     @property
@@ -117,8 +117,8 @@ class HFDinov2(VisionArchitecture):
 
     @property
     def prefixes(self) -> dict[str, int]:
-        found = {"cls_token": 1}
-        return found | ({"register_tokens": self.registers} if self.registers else {})
+        class_token = {"cls_token": 1}
+        return class_token | ({"register_tokens": self.registers} if self.registers else {})
 
     def unsupported(self) -> str | None:
         if self.head not in ("", "ImageClassification"):

@@ -1,4 +1,4 @@
-"""transformers' YOLOS: objects found by a plain vision transformer."""
+"""YOLOS of transformers: object detection with a plain vision transformer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ QKV = ["attention.attention.query", "attention.attention.key", "attention.attent
 
 @dataclass(frozen=True, eq=False)
 class DetectionDummyInputs(DummyInputs):
-    """A trial of a peer whose detection tokens come last; in unitf they are part of the prefix.
+    """Dummy inputs for a model whose detection tokens come last; unitf has them in the prefix.
 
     Args:
-        num_last: how many they are.
+        num_last: the number of detection tokens.
     """
 
     num_last: int = 0
@@ -42,10 +42,10 @@ class DetectionDummyInputs(DummyInputs):
 
 
 class HFYolos(VisionArchitecture):
-    """YOLOS: a class token and detection tokens, each of which becomes an object or none.
+    """YOLOS: a class token and detection tokens; each of these becomes one object or none.
 
-    Images are brought to the size of the peer's positions, whatever their aspect: boxes are shares
-    of their sides. (The peer keeps the aspect and takes its positions to whatever that gives.)
+    unitf resizes images to the size of the learned positions without keeping their aspect; boxes
+    are fractions of the sides. transformers keeps the aspect and interpolates the positions.
     """
 
     kinds = ("yolos",)
@@ -60,7 +60,7 @@ class HFYolos(VisionArchitecture):
 
     @property
     def count(self) -> int:
-        """How many objects there may be."""
+        """The largest number of objects in an image."""
         return self.config.num_detection_tokens
 
     @property

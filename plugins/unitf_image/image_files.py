@@ -1,4 +1,4 @@
-"""From whatever holds an image to an array C×H×W: uint8, or float32 where 1 is white."""
+"""Reads images of any kind as arrays C×H×W: uint8, or float32 where 1 is white."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ from unitf.tokenizer import is_reference_mode
 
 Pixels = Shaped[np.ndarray, "_ _ _"]  # C×H×W
 
-# PIL knows more, but some of those start other programs (EPS) and none is a usual image
+# PIL knows more formats, but some start other programs (EPS) and none is usual for images
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 _ORIENTED = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # where PIL finds EXIF
 _ORIENTATION = 0x0112  # EXIF tag
@@ -28,14 +28,14 @@ _CONVERTED = {"1": "L", "P": "RGB", "LA": "RGBA", "La": "RGBA", "PA": "RGBA", "R
 
 
 def read_image(value: Any, channels: int) -> Pixels:
-    """The pixels of an image with as many channels as wanted.
+    """Returns the pixels of an image with the given number of channels.
 
-    A file is turned as its EXIF orientation says; of an animation the first frame is read;
-    transparency is laid on white. 16-bit grey becomes float32 from 0 to 1. Floats are taken as
-    they are.
+    The EXIF orientation of a file is applied. Of an animation the first frame is read. A white
+    background replaces transparency. 16-bit grey becomes float32 from 0 to 1. Floats are not
+    changed.
 
     Raises:
-        UserError: it is no image, a truncated one, one without pixels, or one with NaN.
+        UserError: the value is no image, is truncated, has no pixels, or has NaN.
     """
     if isinstance(value, np.ndarray):
         pixels = _from_array(value)
@@ -51,20 +51,20 @@ def read_image(value: Any, channels: int) -> Pixels:
 
 
 def to_channels(pixels: Pixels, channels: int) -> Pixels:
-    """Grey (1), grey and alpha (2), colour (3) and colour and alpha (4) turn into each other.
+    """Converts between grey (1), grey and alpha (2), colour (3), and colour and alpha (4).
 
-    Other numbers of channels stay as they are and must be what is wanted.
+    Any other number of channels must already be the given one.
     """
-    found = pixels.shape[0]
-    if found == channels:
+    num_channels = pixels.shape[0]
+    if num_channels == channels:
         return pixels
-    if found > 4 or channels not in (1, 3, 4):
+    if num_channels > 4 or channels not in (1, 3, 4):
         raise UserError(
-            f"an image of {found} channels, expected {channels} "
+            f"an image of {num_channels} channels, expected {channels} "
             "(an array is (H, W, C), a tensor (C, H, W))"
         )
     white = 255 if pixels.dtype == np.uint8 else 1.0
-    if found in (2, 4):  # alpha is the last channel; lay the image on white
+    if num_channels in (2, 4):  # alpha is the last channel; the background becomes white
         alpha = pixels[-1:].astype(np.float32) / white
         pixels = _like(pixels[:-1] * alpha + white * (1 - alpha), pixels)
     if channels == 1 and pixels.shape[0] == 3:  # luma of ITU-R BT.601, as PIL's "L"
@@ -78,7 +78,7 @@ def to_channels(pixels: Pixels, channels: int) -> Pixels:
 
 
 def _like(numbers: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """`numbers` in the type of `pixels`."""
+    """Returns `numbers` in the type of `pixels`."""
     if pixels.dtype == np.uint8:
         return np.rint(numbers).astype(np.uint8)
     return numbers.astype(np.float32)
@@ -113,13 +113,13 @@ def _from_file(value: Any) -> Pixels:
 
 
 def _decode_jpeg(image: Image.Image, content: bytes) -> Pixels | None:
-    """A JPEG's pixels by torchvision's decoder, which is faster than PIL's and gives the same.
+    """Decodes a JPEG with torchvision, which is faster than PIL and gives the same pixels.
 
-    None: what only PIL reads, turns or names the fault of.
+    Returns None for a file that needs PIL: another kind, an orientation, or a fault to report.
     """
     if image.format != "JPEG" or image.mode not in ("L", "RGB"):
         return None
-    from torchvision.io import decode_jpeg  # a second, if nothing has imported it
+    from torchvision.io import decode_jpeg  # the import takes a second
 
     with suppress(Exception):  # a broken EXIF; a broken JPEG
         if not _ORIENTED & image.info.keys() or image.getexif().get(_ORIENTATION, 1) == 1:
@@ -145,7 +145,7 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Of the usual formats those that this PIL was built with."""
+    """Returns those of the usual formats that this PIL supports."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
@@ -203,7 +203,7 @@ def _from_array(array: np.ndarray) -> Pixels:
 
 
 def _checked_numbers(array: np.ndarray) -> np.ndarray:
-    """uint8 as it is; floats as float32; booleans and other whole numbers as what they mean."""
+    """Returns uint8 unchanged, floats as float32, booleans and other whole numbers converted."""
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind == "f":

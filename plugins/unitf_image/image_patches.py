@@ -1,4 +1,4 @@
-"""ImagePatches: an image as the patches it is made of."""
+"""ImagePatches: an image as patches."""
 
 import math
 from collections.abc import Iterable
@@ -22,39 +22,40 @@ Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); Y
 
 _NUM_FITTED = 512  # images from which mean, deviation and grid are learned …
 _NUM_PIXELS = 4096  # … and about the pixels of each
-_ON_GRID = ("interpolated", "cubic")  # schemes that lay the patches of any size on one grid
+_ON_GRID = ("interpolated", "cubic")  # schemes that map images of any size onto one grid
 
 
 class ImagePatches(Tokenizer):
     """An image as non-overlapping patches, row by row; positions are (row, column) of the patch.
 
     The F numbers of a patch are in the order (channel, row, column), as in the weights of a
-    convolution. An image whose sides are no multiples of the patch is continued to the right and
-    below in the mean colour, or cut off there.
+    convolution. If a side is no multiple of the patch, the image is padded right and below with the
+    mean colour, or cut there (`cut`).
 
     Args:
         dim: D, the width of a token.
         patch: rows and columns of a patch, in pixels.
         size: rows and columns to which an image is resized; None: each image keeps its own size.
-        resizing: how; None: its largest centred box of that aspect, bilinear.
-        channels: to which an image is converted: 1 grey, 3 colour, 4 with alpha, or what it has.
-        position_embedding: "sinusoidal" (over row and column), "learned" (a vector for each place
+        resizing: how an image is resized; None: the largest centred box of that aspect, bilinear.
+        channels: the number of channels of the converted image: 1 grey, 3 colour, 4 with alpha,
+            or the number that it already has.
+        position_embedding: "sinusoidal" (over row and column), "learned" (a vector for each patch
             of `size`), "interpolated" (learned on a grid of patches, onto which the patches of
-            an image of any other size are laid) or "cubic" (likewise, by cubic interpolation), or
-            "none", which goes with rotary positions.
-        grid: the rows and columns of patches of "interpolated" positions; by default those of
-            `size`, or the median of the training images.
-        coordinates: what relative positions (rotary ones) read in place of (row, column).
-        mean: of each channel, where 1 is white; by default learned from the training images.
-        std: standard deviation of each channel, likewise.
-        overlap: by how many pixels the window of a patch reaches into its neighbours, on each side.
-        stem: what makes tokens of the windows: a "linear" projection of each, or "convolution" (a
-            few of them over the whole image), which learns more from few images; without overlap.
-        augment: what changes a training image: names and settings, see `unitf_image.augment`.
-        max_tokens: the most patches an image may have.
-        cut: whether an image is cut off after its last whole patch, as by a convolution.
-        bias: whether the linear stem has one.
-        options: further ones of every tokenizer (`prefix`).
+            an image of any other size are mapped) or "cubic" (likewise, by cubic interpolation),
+            or "none", which goes with rotary positions.
+        grid: rows and columns of patches of "interpolated" positions; None: those of `size`, or
+            the median of the training images.
+        coordinates: the coordinates that relative (rotary) positions use instead of (row, column).
+        mean: the mean of each channel, where 1 is white; None: learned from training images.
+        std: the standard deviation of each channel; None: learned from training images.
+        overlap: the pixels by which the window of a patch overlaps its neighbours on each side.
+        stem: "linear" projects each window to a token; "convolution" applies a few convolutions
+            to the whole image, learns more from few images, and needs `overlap` 0.
+        augment: names and settings of changes to a training image, see `unitf_image.augment`.
+        max_tokens: the largest number of patches of an image.
+        cut: whether an image is cut after its last whole patch, as by a convolution.
+        bias: whether the linear stem has a bias.
+        options: further options of Tokenizer (`prefix`).
     """
 
     num_axes: ClassVar[int] = 2
@@ -87,7 +88,7 @@ class ImagePatches(Tokenizer):
         self.coordinates = coordinates
         self.channels = _whole("channels", channels, 1)
         self.overlap = _whole("overlap", overlap, 0)
-        self.given = {
+        self.moments = {
             "mean": _per_channel("mean", mean, channels),
             "std": _per_channel("std", std, channels),
         }
@@ -113,10 +114,10 @@ class ImagePatches(Tokenizer):
     def fit(self, values: Iterable[Any]) -> None:
         """Learns mean and deviation of each channel, and the median grid, from 512 of the images.
 
-        One that cannot be read is left out: training reports it.
+        An image that cannot be read is skipped; training reports it.
         """
         needs_grid = self.position_scheme in _ON_GRID and not (self.grid or self.size)
-        if None not in self.given.values() and not needs_grid:
+        if None not in self.moments.values() and not needs_grid:
             return
         colours, grids, problem = [], [], "no values"
         for value in _sample(values):
@@ -126,7 +127,8 @@ class ImagePatches(Tokenizer):
                 problem = error
                 continue
             flat = pixels.reshape(self.channels, -1)
-            flat = flat[:, :: flat.shape[1] // _NUM_PIXELS | 1]  # odd: not one column of the image
+            # an odd step, so that the pixels are not all of one column
+            flat = flat[:, :: flat.shape[1] // _NUM_PIXELS | 1]
             colours.append(flat / np.float32(255) if pixels.dtype == np.uint8 else flat)
             grids.append(self._grid_of(pixels))
         if not colours:
@@ -140,7 +142,7 @@ class ImagePatches(Tokenizer):
 
     @property
     def reference_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of patches that learned positions are for."""
+        """Rows and columns of patches for which positions are learned."""
         if self.grid is not None:
             return self.grid
         if self.size is not None:
@@ -165,7 +167,7 @@ class ImagePatches(Tokenizer):
             self.embedding = ConvolutionalStem(self.channels, self.patch, self.dim)
 
     def embed(self, features: Features) -> Float[Tensor, "D N"]:
-        """Features as columns, through the stem."""
+        """Turns features into columns with the stem."""
         if isinstance(self.embedding, ConvolutionalStem):
             return self.embedding(features).mT
         return super().embed(features)
@@ -179,7 +181,7 @@ class ImagePatches(Tokenizer):
     # ---- raw values and features -------------------------------------------------------
 
     def encode(self, value: Any, train: bool = False) -> Features:
-        """An image (file, bytes, PIL image, array or tensor) as F×N: a patch a column."""
+        """Encodes an image (file, bytes, PIL image, array or tensor) as F×N, one column a patch."""
         pixels = self._read(value, crop=train)
         mean, std = self._normalisation()
         if train:
@@ -187,7 +189,8 @@ class ImagePatches(Tokenizer):
                 pixels = step(pixels, mean)
         grid = self._grid_of(pixels)
         white = np.float32(255 if pixels.dtype == np.uint8 else 1)
-        normal = np.ascontiguousarray(pixels) / (white * std)[:, None, None]  # else 3 times slower
+        # contiguous, otherwise 3 times slower
+        normal = np.ascontiguousarray(pixels) / (white * std)[:, None, None]
         normal -= (mean / std)[:, None, None]
         rows = to_rows(normal, self.patch, self.overlap)
         reference = self.position_shape if self.position_scheme in _ON_GRID else None
@@ -196,16 +199,14 @@ class ImagePatches(Tokenizer):
         return Features(torch.from_numpy(rows).mT, grid_positions(grid, reference))
 
     def decode(self, features: Features) -> np.ndarray:
-        """The image, uint8: (H, W) if it is grey, else (H, W, C); sides are whole patches."""
+        """Returns the image, uint8, of whole patches: (H, W) if grey, else (H, W, C)."""
         if features.num_tokens == 0:
             raise UserError("an image of no patches cannot be decoded")
         rows = features.rows.detach().float().cpu().numpy()
-        positions_of = features.positions.cpu().numpy()
-        if self.position_scheme in _ON_GRID:  # back from the grid they were laid on
-            positions_of = np.stack(
-                [np.unique(axis, return_inverse=True)[1] for axis in positions_of]
-            )
-        normal = from_rows(rows, positions_of.round().astype(int), self.patch, self.overlap)
+        positions = features.positions.cpu().numpy()
+        if self.position_scheme in _ON_GRID:  # back from the reference grid
+            positions = np.stack([np.unique(axis, return_inverse=True)[1] for axis in positions])
+        normal = from_rows(rows, positions.round().astype(int), self.patch, self.overlap)
         mean, std = self._normalisation()
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         image = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
@@ -216,7 +217,7 @@ class ImagePatches(Tokenizer):
 
     @staticmethod
     def examples() -> list[Any]:
-        """Raw values of several kinds, for the checks of plugins."""
+        """Returns raw values of several kinds for the checks of plugins."""
         random = np.random.default_rng(0)
         colour = random.integers(0, 256, (16, 24, 3), dtype=np.uint8)
         return [
@@ -243,22 +244,22 @@ class ImagePatches(Tokenizer):
 
     def _check_grid(self, grid: Size) -> None:
         most = self.position_shape
-        assert most is not None  # else there are no learned positions
-        if any(found > known for found, known in zip(grid, most, strict=True)):
+        assert most is not None  # otherwise there are no learned positions
+        if any(count > limit for count, limit in zip(grid, most, strict=True)):
             raise UserError(
                 f"an image of {'×'.join(map(str, grid))} patches, expected at most "
                 f"{'×'.join(map(str, most))} (position_embedding 'interpolated' takes any number)"
             )
 
     def _normalisation(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
-        """Mean and deviation of each channel, where 1 is white."""
+        """Returns mean and deviation of each channel, where 1 is white."""
         if self._constants is None or self._constants[0] is not self.fitted:
             unfitted = [0.5] * self.channels
             mean, std = (
-                np.array(self.given[name] or self.fitted.get(name, unfitted), np.float32)
+                np.array(self.moments[name] or self.fitted.get(name, unfitted), np.float32)
                 for name in ("mean", "std")
             )
-            if self.given["std"] is None:
+            if self.moments["std"] is None:
                 std[std < 1e-3] = 1.0  # a channel that is always the same
             self._constants = (self.fitted, mean, std)
         return self._constants[1:]
@@ -267,7 +268,7 @@ class ImagePatches(Tokenizer):
 def to_rows(
     image: Float[np.ndarray, "C H W"], patch: Size, overlap: int = 0
 ) -> Float[np.ndarray, "N F"]:
-    """The windows of all patches, row by row; beyond the image there are zeros."""
+    """Returns the windows of all patches, row by row; the image is padded with zeros."""
     channels, *sides = image.shape
     grid = to_grid(sides, patch)
     spare = [g * p - side for g, p, side in zip(grid, patch, sides, strict=True)]
@@ -288,31 +289,31 @@ def to_rows(
 
 
 def from_rows(
-    rows: Float[np.ndarray, "N F"], positions_of: np.ndarray, patch: Size, overlap: int = 0
+    rows: Float[np.ndarray, "N F"], positions: np.ndarray, patch: Size, overlap: int = 0
 ) -> Float[np.ndarray, "C H W"]:
-    """The image whose patches are the centres of the windows; zeros where there is none."""
+    """Returns the image made of the centres of the windows; missing patches are zeros."""
     height, width = patch
     windows = rows.reshape(len(rows), -1, height + 2 * overlap, width + 2 * overlap)
     centres = windows[:, :, overlap : overlap + height, overlap : overlap + width]
-    grid = positions_of.max(1) + 1
+    grid = positions.max(1) + 1
     canvas = np.zeros((grid[0], grid[1], centres.shape[1], height, width), np.float32)
-    canvas[positions_of[0], positions_of[1]] = centres
+    canvas[positions[0], positions[1]] = centres
     return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
 
 
 def _sample(values: Iterable[Any]) -> list[Any]:
-    """An even sample of all the values, the same each time."""
-    random, kept = Random(0), []
+    """Returns a uniform sample of the values, the same in every call."""
+    random, sample = Random(0), []
     for number, value in enumerate(values):
         if number < _NUM_FITTED:
-            kept.append(value)
+            sample.append(value)
         elif (index := random.randrange(number + 1)) < _NUM_FITTED:
-            kept[index] = value
-    return kept
+            sample[index] = value
+    return sample
 
 
 def _pair(name: str, value: Pair) -> Size:
-    """One number for both axes, or two."""
+    """Returns (rows, columns) from one number for both axes, or two numbers."""
     both = (value, value) if isinstance(value, int) else tuple(value)
     if len(both) != 2 or min(both) < 1:
         raise UserError(f"{name}: expected whole numbers from 1 on, one or two, found {value}")
@@ -326,7 +327,7 @@ def _whole(name: str, value: int, least: int) -> int:
 
 
 def _per_channel(name: str, value: float | list[float] | None, channels: int) -> list[float] | None:
-    """A number for each channel."""
+    """Returns a number for each channel; None: it is learned."""
     if value is None:
         return None
     numbers = list(value) if isinstance(value, list | tuple) else [float(value)] * channels

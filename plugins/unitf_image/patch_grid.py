@@ -1,4 +1,4 @@
-"""Where patches stand: on their grid, and in the coordinates that a core may read instead."""
+"""The grid of patches, and coordinates that a core can use instead of (row, column)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,15 +16,16 @@ from unitf_image.resizing import Size
 
 @dataclass(frozen=True)
 class Coordinates(Configurable):
-    """What relative positions read of an image: (place + shift) / length · extent + start.
+    """Coordinates of patches for relative positions: (index + shift) / length · extent + start.
 
-    Place and length, the number of patches, are those of each axis. So the coordinates of images
-    of all sizes can lie in one range: with shift 0.5, extent 2 and start -1 from -1 to 1 (DINOv3).
+    `index` and `length` (the number of patches) belong to one axis. With them the coordinates of
+    images of all sizes lie in one range: from -1 to 1 with shift 0.5, extent 2 and start -1
+    (DINOv3).
 
     Args:
-        extent: of rows and of columns; None: their number, so that a patch is as wide as 1.
-        shift: of a patch within its place.
-        start: where the first place begins.
+        extent: the range of rows and of columns; None: their number, so that a patch has width 1.
+        shift: the offset of a patch, in patches.
+        start: the coordinate at which the first patch begins.
     """
 
     extent: list[float] | None = None
@@ -38,16 +39,16 @@ class Coordinates(Configurable):
             )
 
     def of(self, features: Features, grid: Size | None = None) -> Float[Tensor, "2 N"]:
-        """The coordinates of a batch of images.
+        """Returns the coordinates of a batch of images.
 
         Args:
-            grid: on which their patches are laid; None: each image has its own.
+            grid: the grid onto which all patches are mapped; None: each image has its own.
         """
         positions = features.positions
         if grid is None and self.extent is None:
             return positions + (self.shift + self.start)
         lengths = _last(features) + 1
-        if grid is not None:  # `grid_positions` the other way round
+        if grid is not None:  # the inverse of `grid_positions`
             on_grid = positions.new_tensor(grid)[:, None]
             lengths = (on_grid / 2 / (on_grid + 0.5 - lengths)).round()
             positions = (positions + 0.5) * (lengths / on_grid) - 0.5
@@ -56,7 +57,7 @@ class Coordinates(Configurable):
 
 
 def _last(features: Features) -> Float[Tensor, "2 N"]:
-    """For each patch the last row and column of its image, without asking the device."""
+    """Returns for each patch the last row and column of its image, without synchronising."""
     positions = features.positions
     counts = torch.tensor(features.lengths, device=positions.device)
     owners = torch.arange(len(counts), device=positions.device)
@@ -68,19 +69,19 @@ def _last(features: Features) -> Float[Tensor, "2 N"]:
 
 
 def whole_patches(size: Iterable[int], patch: Size) -> Size:
-    """The sides of an image without what is beyond its last whole patch."""
+    """Returns the sides of an image that is cut after its last whole patch."""
     rows, columns = (side - side % p or side for side, p in zip(size, patch, strict=True))
     return rows, columns
 
 
 def to_grid(size: Iterable[int], patch: Size) -> Size:
-    """Rows and columns of patches that cover an image."""
+    """Returns the rows and columns of patches that cover an image."""
     rows, columns = (-(-side // p) for side, p in zip(size, patch, strict=True))
     return rows, columns
 
 
 def patch_canvas(image: np.ndarray, features: Features, patch: Size) -> Canvas:
-    """An image with the boxes of its patches; what is neither grey nor coloured becomes grey."""
+    """Returns an image with the boxes of its patches; other than 1 or 3 channels become grey."""
     if image.ndim == 3 and image.shape[2] != 3:
         image = image[:, :, :3] if image.shape[2] == 4 else image.mean(2).astype(np.uint8)
     row, column = ranks(features)
@@ -89,7 +90,7 @@ def patch_canvas(image: np.ndarray, features: Features, patch: Size) -> Canvas:
 
 @cache
 def grid_positions(grid: Size, reference: Size | None = None) -> Float[Tensor, "2 N"]:
-    """(row, column) of each patch, laid on another grid if there is one (pixel centres kept)."""
+    """Returns (row, column) of each patch, mapped onto `reference` (pixel centres are kept)."""
     rows, columns = (torch.arange(n, dtype=torch.float32) for n in grid)
     if reference is not None and reference != grid:
         rows = (rows + 0.5) * (reference[0] / grid[0]) - 0.5

@@ -1,4 +1,4 @@
-"""Cutting a box out of an image and giving it another size."""
+"""Cropping and resizing of images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,21 +12,19 @@ Size = tuple[int, int]  # (rows, columns)
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Rounding = Literal["even", "down"]
 
-_LONGEST = 16  # times as long as wide: what is beyond is cut off before it costs memory
+_LONGEST = 16  # times as long as wide: longer images are cut first, to save memory
 
 
 @dataclass(frozen=True)
 class Resizing(Configurable):
-    """How an image becomes one of a given size, as published models were trained and measured.
-
-    It is resized, and its centred box of that size is cut out.
+    """Resizes an image and cuts out its centred box, as published models are evaluated.
 
     Args:
-        to: rows and columns after resizing: at least so many, with its own aspect, or exactly.
-        keep_aspect: whether it keeps its aspect.
+        to: rows and columns after resizing; the least numbers if the image keeps its aspect.
+        keep_aspect: whether the image keeps its aspect ratio.
         interpolation: "nearest", or "bilinear" or "bicubic" with antialiasing.
-        rounding: where the box begins if an odd number of pixels is cut off: "even" (timm,
-            torchvision) or "down" (transformers).
+        rounding: how the start of the box is rounded if an odd number of pixels is cut: "even"
+            (timm, torchvision) or "down" (transformers).
     """
 
     to: list[int]
@@ -39,7 +37,7 @@ class Resizing(Configurable):
             raise UserError(f"resizing.to: expected rows and columns from 1 on, found {self.to}")
 
     def __call__(self, pixels: Pixels, size: Size) -> Pixels:
-        """The pixels of an image of this size."""
+        """Returns the pixels of the image at the size (rows, columns)."""
         rows, columns = self.to
         if self.keep_aspect:
             pixels = _shortened(pixels)
@@ -49,31 +47,32 @@ class Resizing(Configurable):
 
 
 def resize(pixels: Pixels, size: Size, interpolation: Interpolation = "bilinear") -> Pixels:
-    """An image of another size, with antialiasing; uint8 stays uint8."""
+    """Resizes an image, with antialiasing; uint8 stays uint8."""
     if pixels.shape[1:] == size:
         return pixels
-    if min(pixels.strides) < 0 or not pixels.flags.writeable:  # flipped, or of PIL
+    if min(pixels.strides) < 0 or not pixels.flags.writeable:  # flipped, or from PIL
         pixels = pixels.copy(order="K")
-    batch = torch.from_numpy(pixels)[None]  # as it lies: rows of colours take half the time
+    # the memory layout is kept: interleaved colours take half the time
+    batch = torch.from_numpy(pixels)[None]
     mode = "nearest-exact" if interpolation == "nearest" else interpolation
     smooth = interpolation != "nearest"
     return torch.nn.functional.interpolate(batch, size, mode=mode, antialias=smooth)[0].numpy()
 
 
 def fit_to(pixels: Pixels, size: Size) -> Pixels:
-    """The largest centred box of the right aspect, resized."""
+    """Resizes the largest centred box that has the aspect of `size`."""
     height, width = pixels.shape[1:]
     if (height, width) == size:
         return pixels
-    # the box comes before the resizing, so that a very long image needs no memory
+    # the box is cut before resizing, so that a very long image needs little memory
     rows = min(height, max(1, round(width * size[0] / size[1])))
     columns = min(width, max(1, round(height * size[1] / size[0])))
     return resize(_centre(pixels, (rows, columns)), size)
 
 
 def _centre(pixels: Pixels, size: Size, rounding: Rounding = "down") -> Pixels:
-    """The centred box."""
-    spare = [found - kept for found, kept in zip(pixels.shape[1:], size, strict=True)]
+    """Cuts out the centred box."""
+    spare = [side - wanted for side, wanted in zip(pixels.shape[1:], size, strict=True)]
     top, left = (s // 2 if rounding == "down" else round(s / 2) for s in spare)
     return pixels[:, top : top + size[0], left : left + size[1]]
 
@@ -83,15 +82,15 @@ def _shortened(pixels: Pixels) -> Pixels:
     return _centre(pixels, (min(height, width * _LONGEST), min(width, height * _LONGEST)))
 
 
-def _covering(found: Size, least: Size) -> Size:
-    """The size of an image that is resized, with its aspect, so as to cover another.
+def _covering(size: Size, least: Size) -> Size:
+    """Returns the size of an image that is resized to cover `least` and keeps its aspect.
 
-    Rounded as torchvision does for squares and timm for others.
+    Squares are rounded as in torchvision, other sizes as in timm.
     """
     if least[0] == least[1]:
-        shorter = min(found)
-        rows, columns = (int(least[0] * side / shorter) for side in found)
+        shorter = min(size)
+        rows, columns = (int(least[0] * side / shorter) for side in size)
     else:
-        ratio = min(side / kept for side, kept in zip(found, least, strict=True))
-        rows, columns = (round(side / ratio) for side in found)
+        ratio = min(side / wanted for side, wanted in zip(size, least, strict=True))
+        rows, columns = (round(side / ratio) for side in size)
     return rows, columns

@@ -1,4 +1,4 @@
-"""Stem: small convolutions that look at the whole image before its patches become tokens."""
+"""ConvolutionalStem: convolutions over the whole image that make the tokens of its patches."""
 
 import math
 
@@ -11,16 +11,16 @@ from unitf.tokenizer import BatchNorm
 
 
 class ConvolutionalStem(nn.Module):
-    """Convolutions, of stride 2 but for the second, and one that projects what is left of a patch.
+    """Convolutions of stride 2 (the second: stride 1), and a last one that projects to D.
 
-    Early convolutions let a Transformer learn from few images (Xiao et al., 2021,
-    arXiv:2106.14881), each normalised over the batch, as there. A token also sees the patches
-    beside its own.
+    Early convolutions help a Transformer to learn from few images (Xiao et al., 2021,
+    arXiv:2106.14881). As in that paper, batch norm follows each one. A token also depends on the
+    neighbouring patches.
 
     Args:
-        channels: of the image.
+        channels: the number of channels of the image.
         patch: rows and columns of a patch, in pixels; both even.
-        dim: D.
+        dim: D, the width of a token.
     """
 
     def __init__(self, channels: int, patch: tuple[int, int], dim: int) -> None:
@@ -31,7 +31,7 @@ class ConvolutionalStem(nn.Module):
         if depth == 0:
             raise UserError(f"stem 'convolution' halves a patch: its sides must be even: {patch}")
         widths = [max(dim >> (depth - 1 - layer), 16) for layer in range(depth)]
-        # the first halving is followed by a convolution that keeps the size
+        # a convolution that keeps the size follows the first halving
         stages = [(widths[0], 2), (widths[min(1, depth - 1)], 1), *((w, 2) for w in widths[1:])]
         layers: list[nn.Module] = []
         for width, stride in stages:
@@ -47,13 +47,13 @@ class ConvolutionalStem(nn.Module):
         self.layers = nn.Sequential(*layers, self.projection)
 
     def forward(self, features: Features) -> Float[Tensor, "N D"]:
-        """The tokens of the images whose patches lie, row by row, in the batch.
+        """Returns the tokens of images; the batch holds their patches row by row.
 
-        Patches that are missing at an image's end are in the mean colour.
+        Missing patches at the end of an image have the mean colour.
         """
         sequences = features.rows.split(features.lengths)
         shapes = list(zip(features.lengths, _grids(features), strict=True))
-        owners, images = [], []  # those of one grid go through together
+        owners, images = [], []  # images of one grid are processed together
         for length, grid in sorted(shape for shape in set(shapes) if shape[0]):
             owners.append(
                 [number for number, shape in enumerate(shapes) if shape == (length, grid)]
@@ -61,17 +61,17 @@ class ConvolutionalStem(nn.Module):
             patches = torch.stack([sequences[number] for number in owners[-1]])
             missing = math.prod(grid) - length
             images.append(self._fold(nn.functional.pad(patches, (0, 0, 0, missing)), grid))
-        if not images:  # no image still goes through: each parameter has a gradient
+        if not images:  # without images the layers still run, so that each parameter has a gradient
             nothing = features.rows.new_zeros(0, 1, features.rows.shape[1])
             return self._through([self._fold(nothing, (1, 1))])[0].flatten(1)
         tokens: dict[int, Tensor] = {}
-        for numbers, made in zip(owners, self._through(images), strict=True):
+        for numbers, outputs in zip(owners, self._through(images), strict=True):
             length = features.lengths[numbers[0]]
-            tokens.update(zip(numbers, made.flatten(2).mT[:, :length], strict=True))
+            tokens.update(zip(numbers, outputs.flatten(2).mT[:, :length], strict=True))
         return torch.cat([tokens[number] for number in sorted(tokens)])
 
     def _through(self, images: list[Tensor]) -> list[Tensor]:
-        """What the layers make of images (B, C, H, W) of several sizes, normalised together."""
+        """Applies the layers to images (B, C, H, W) of several sizes; batch norm is over all."""
         for layer in self.layers:
             if isinstance(layer, BatchNorm):
                 images = layer.normalise(images)
@@ -82,13 +82,13 @@ class ConvolutionalStem(nn.Module):
     def _fold(
         self, patches: Float[Tensor, "B N F"], grid: tuple[int, int]
     ) -> Float[Tensor, "B C H W"]:
-        """The images that the patches make."""
+        """Puts patches together to images."""
         cells = patches.unflatten(2, self.shape).unflatten(1, grid)  # (B, R, K, C, h, w)
         return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
 def _grids(features: Features) -> list[tuple[int, int]]:
-    """Rows and columns of patches of each image: it is as wide as its first row is long."""
+    """Returns rows and columns of patches of each image; its first row gives the columns."""
     rows, count = features.positions[0], features.num_tokens
     if not count:
         return [(0, 0)] * features.num_sequences

@@ -1,4 +1,4 @@
-"""timm's BEiT and BEiT v2."""
+"""BEiT and BEiT v2 of timm: their mappings to unitf."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from unitf_image.timm_parts import activation_of, is_there, norm_of
 
 
 class TimmBeit(TimmImages):
-    """timm's Beit: each block learns a table of distances, and keys have no bias."""
+    """Beit of timm: each block has a table of relative positions, and keys have no bias."""
 
     kinds = ("Beit",)
 
     def unsupported(self) -> str | None:
         if self.published.rel_pos_bias is not None:
-            return "its blocks share one table of distances"
+            return "its blocks share one table of relative positions"
         return super().unsupported()
 
     @property
@@ -71,7 +71,7 @@ class TimmBeit(TimmImages):
 
 
 def gates(mlp: Any) -> list[WeightMapping]:
-    """The lines of a feed-forward whose gate is a layer of its own."""
+    """Returns the mappings of a feed-forward whose gate is a separate layer."""
     if not hasattr(mlp, "fc1_g"):
         return []
     sizes = [mlp.fc1_g.out_features, mlp.fc1_x.out_features]

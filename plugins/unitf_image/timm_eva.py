@@ -1,4 +1,4 @@
-"""timm's EVA, EVA-02, DINOv3, Perception Encoder and ViTs with rotary positions."""
+"""EVA, EVA-02, DINOv3, Perception Encoder and rotary ViTs of timm: their mappings to unitf."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _ROTARY = ("RotaryEmbeddingCat", "RotaryEmbeddingDinoV3", "RotaryEmbeddingMixed"
 
 
 class TimmEva(TimmImages):
-    """timm's Eva: rotary positions over two axes, SwiGLU, norms within the layers."""
+    """Eva of timm: rotary positions over two axes, SwiGLU, norms within the layers."""
 
     kinds = ("Eva",)
 
@@ -90,11 +90,11 @@ class TimmEva(TimmImages):
         return {}
 
     def _order(self) -> Tensor | None:
-        """In which order unitf has the rows of queries, and those of keys; None: in timm's."""
+        """Returns unitf's order of the rows of queries and keys; None: timm's order."""
         attention = self.published.blocks[0].attn
         if not self.rope_kind:
             return None
-        mixed = self.rope_kind == "RotaryEmbeddingMixed"  # whose pairs turn with both axes
+        mixed = self.rope_kind == "RotaryEmbeddingMixed"  # each pair rotates with both axes
         return turned(
             attention.num_heads,
             attention.head_dim,
@@ -146,25 +146,25 @@ class TimmEva(TimmImages):
         attention, order = self.published.blocks[0].attn, self._order()
         dim = attention.num_heads * attention.head_dim
         kv_dim = getattr(attention, "kv_dim", dim)
-        whole, queries, head = Same(), Same(), Same()
+        all_rows, queries, head = Same(), Same(), Same()
         split: Joined | Then = Joined([dim, kv_dim, kv_dim])
         if order is not None:
             values = torch.arange(dim + kv_dim, dim + 2 * kv_dim)
             rows = torch.cat([order, order[:kv_dim] + dim, values])
-            whole, queries, head = Rows(rows), Rows(order), Rows(order[: attention.head_dim])
-            split = Then(split, whole)
+            all_rows, queries, head = Rows(rows), Rows(order), Rows(order[: attention.head_dim])
+            split = Then(split, all_rows)
         projections = [f"attn.{name}_proj" for name in "qkv"]
-        lines = [map_weight("attn.qkv", "attention.qkv", whole)]
+        mappings = [map_weight("attn.qkv", "attention.qkv", all_rows)]
         if _biases(attention) == (True, False):
-            lines.append(
+            mappings.append(
                 WeightMapping(tuple(f"{p}.weight" for p in projections), _QKV_WEIGHT, split)
             )
-            lines.append(map_weight("attn.q_proj.bias", "attention.some_biases.query", queries))
-            lines.append(map_weight("attn.v_proj.bias", "attention.some_biases.value"))
+            mappings.append(map_weight("attn.q_proj.bias", "attention.some_biases.query", queries))
+            mappings.append(map_weight("attn.v_proj.bias", "attention.some_biases.value"))
         else:
-            lines.append(WeightMapping(tuple(projections), "attention.qkv", split))
+            mappings.append(WeightMapping(tuple(projections), "attention.qkv", split))
         return [
-            *lines,
+            *mappings,
             map_weight("attn.q_bias", "attention.some_biases.query", queries),
             map_weight("attn.v_bias", "attention.some_biases.value"),
             map_weight("attn.q_norm", "attention.head_norms.query", head),
@@ -188,16 +188,16 @@ class TimmEva(TimmImages):
 
 
 class Angles(Part):
-    """The learned angles (P, H, pairs) of a block, of a peer's (P, depth, H, pairs).
+    """Selects the learned angles (P, H, pairs) of one block from timm's (P, depth, H, pairs).
 
     Args:
-        block: its number.
-        columns_first: whether the peer's first axis is that of columns.
+        block: the index of the block.
+        columns_first: whether timm's first position axis is columns.
     """
 
     def __init__(self, block: int, columns_first: bool) -> None:
         self.block = block
-        self.axes = [0] if columns_first else []  # which of them are read backwards
+        self.axes = [0] if columns_first else []  # the axes whose order is reversed
 
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
         [angles] = theirs
@@ -212,7 +212,7 @@ _QKV_WEIGHT = "attention.qkv.weight"
 
 
 def _biases(attention: Any) -> tuple[bool, bool]:
-    """Whether queries and values have a bias, and whether keys have one where they do."""
+    """Returns whether queries and values have a bias, and whether keys then have one too."""
     if attention.qkv is not None and attention.qkv.bias is not None:
         return True, True
     if attention.qkv is not None:

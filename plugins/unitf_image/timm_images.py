@@ -1,4 +1,4 @@
-"""TimmImages: what all of timm's vision transformers have around their blocks."""
+"""TimmImages: what timm's vision transformers share outside their blocks."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class TimmImages(Architecture):
     """Patches, class and register tokens, pooling and heads of timm's vision transformers."""
 
     hub = "timm"
-    outside = 0.0  # where class and register tokens stand, on both axes
+    outside = 0.0  # the position of class and register tokens on both axes
 
     def unsupported(self) -> str | None:
         published = self.published
@@ -60,37 +60,41 @@ class TimmImages(Architecture):
 
     @abstractmethod
     def block_mappings(self) -> list[WeightMapping]:
-        """Which tensors of a block of timm are which of a block of unitf."""
+        """Returns the mappings of one block."""
 
     @property
     def coordinates(self) -> Coordinates | None:
-        """What relative positions read in place of rows and columns."""
+        """The coordinates that relative positions use instead of rows and columns."""
         return None
 
     @property
     def attn_pool(self) -> Any:
+        """The attention pooling of the head; None: there is none."""
         return getattr(self.published, "attn_pool", None)
 
     @property
     def fc_norm(self) -> Any:
+        """The norm after the pooling; None: there is none."""
         return getattr(self.published, "fc_norm", None)
 
     @property
     def prefixes(self) -> dict[str, int]:
-        """The learned tokens before the patches, and how many each tensor holds."""
-        found = {
+        """The tensors of learned tokens before the patches, and the number of tokens in each."""
+        tensors = {
             n: getattr(self.published, n, None) for n in ("cls_token", "dist_token", "reg_token")
         }
-        return {name: tensor.shape[1] for name, tensor in found.items() if tensor is not None}
+        return {name: tensor.shape[1] for name, tensor in tensors.items() if tensor is not None}
 
     @property
     def prefixes_have_positions(self) -> bool:
+        """Whether the position table also has rows for the prefix."""
         return self.published.pos_embed is not None and not getattr(
             self.published, "no_embed_class", False
         )
 
     @property
     def pools_prefixes(self) -> bool:
+        """Whether the pooling includes the prefix."""
         return getattr(self.published, "pool_include_prefix", False)
 
     @property
@@ -124,7 +128,7 @@ class TimmImages(Architecture):
         return {self.task: task}
 
     def pooling(self) -> tuple[Any, Head]:
-        """How columns become one, and what follows."""
+        """The pooling of columns, and the head after it."""
         published, pool, columns = self.published, self.attn_pool, None
         if published.global_pool != "token" and not self.pools_prefixes:
             columns = [sum(self.prefixes.values()), None]
@@ -143,23 +147,25 @@ class TimmImages(Architecture):
 
     def weight_map(self) -> Sequence[WeightMapping]:
         published, image = self.published, "tokenizers.image"
-        lines = [map_weight("patch_embed.proj", f"{image}.embedding")]
+        mappings = [map_weight("patch_embed.proj", f"{image}.embedding")]
         if self.prefixes:
             sizes = list(self.prefixes.values())
-            lines.append(
+            mappings.append(
                 WeightMapping(tuple(self.prefixes), f"{image}.prefix.tokens", Joined(sizes))
             )
         if published.pos_embed is not None:
             inside = sum(self.prefixes.values()) if self.prefixes_have_positions else 0
             position_table = f"{image}.position_embedding.table"
-            lines.append(
+            mappings.append(
                 map_weight("pos_embed", position_table, Part(inside, published.pos_embed.shape[1]))
             )
             if inside:
-                lines.append(map_weight("pos_embed", f"{image}.prefix.positions", Part(0, inside)))
+                mappings.append(
+                    map_weight("pos_embed", f"{image}.prefix.positions", Part(0, inside))
+                )
         head = f"tasks.{self.task}.head"
         return [
-            *lines,
+            *mappings,
             map_weight("norm_pre", "core.encoder.input_norm"),
             *map_blocks(
                 len(published.blocks), "blocks.{}", "core.encoder.blocks.{}", self.block_mappings()
@@ -182,5 +188,5 @@ class TimmImages(Architecture):
         return {"columns": tokens.flatten(0, 1), **self.heads(tokens)}
 
     def heads(self, tokens: Tensor) -> dict[str, Tensor]:
-        """For each task the peer's logits."""
+        """Returns the published logits for each task."""
         return {self.task: self.published.forward_head(tokens)}

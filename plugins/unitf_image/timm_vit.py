@@ -1,4 +1,4 @@
-"""timm's plain vision transformers: ViT, DeiT, DeiT III, DINOv2, CLIP, SigLIP and their kin."""
+"""Plain vision transformers of timm: ViT, DeiT, DeiT III, DINOv2, CLIP, SigLIP and others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ _BLOCK = [
 
 
 class TimmVisionTransformer(TimmImages):
-    """timm's VisionTransformer, with a class token, registers, average or MAP pooling."""
+    """VisionTransformer of timm with class token, registers, average or MAP pooling."""
 
     kinds = ("VisionTransformer", "VisionTransformerDistilled")
 
@@ -46,6 +46,7 @@ class TimmVisionTransformer(TimmImages):
 
     @property
     def parallel(self) -> bool:
+        """Whether attention and feed-forward run in parallel."""
         return type(self.published.blocks[0]).__name__ == "ParallelScalingBlock"
 
     def core(self) -> TransformerConfig:
@@ -74,10 +75,11 @@ class TimmVisionTransformer(TimmImages):
             map_weight("ls.gamma", "attention_residual.scale"),
         ]
 
-    # ---- DeiT with distillation: one head reads the class token, one the distillation token
+    # ---- DeiT with distillation: one head uses the class token, one the distillation token
 
     @property
     def distilled(self) -> bool:
+        """Whether the model has a distillation token."""
         return hasattr(self.published, "head_dist") and self.published.num_classes > 1
 
     def tasks(self) -> dict[str, Task]:

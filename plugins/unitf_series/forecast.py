@@ -1,4 +1,4 @@
-"""Forecast: what every channel of a series does next."""
+"""Forecast: a task that predicts the next steps of every channel of a series."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,19 +15,19 @@ from unitf_series.series_patches import SeriesPatches, read_series
 
 
 class Forecast(Task):
-    """The next steps of each channel, from its own columns (Nie et al., 2023).
+    """Predicts the next steps of each channel from the channel's columns (Nie et al., 2023).
 
-    The loss is the squared error in units of the channel's scale, so that no channel counts more
-    for its unit; figures and predictions are in the unit of the series. Steps of the future that
-    are not known (NaN) count in neither.
+    The loss is the squared error in units of the channel's scale, so that the unit of a channel
+    does not change its weight. Metrics and predictions are in the unit of the series. Unknown
+    future steps (NaN) count neither in the loss nor in the metrics.
 
     Args:
-        inputs: the column of the series, whose tokenizer is SeriesPatches.
-        target: the column of what follows: an array (horizon, C).
-        horizon: how many steps are predicted.
-        num_patches: how many columns each channel has.
-        pooling: how they become one: "flat" (one below the other), their "mean" or "max".
-        dropout: of what is pooled, before the linear layer.
+        inputs: the data column of the series; its tokenizer is SeriesPatches.
+        target: the data column of the next steps, an array (horizon, C).
+        horizon: the number of predicted steps.
+        num_patches: the number of columns of each channel.
+        pooling: how these columns become one vector: "flat" (concatenated), "mean" or "max".
+        dropout: the probability of dropout on the pooled vector, before the linear layer.
     """
 
     monitor = "rmse"
@@ -66,7 +66,7 @@ class Forecast(Task):
         return torch.from_numpy(series.T.copy())
 
     def sample_info(self, encoding: EncodedSample) -> int:
-        """How many channels the series has."""
+        """Returns the number of channels of the series."""
         [(column, features)] = encoding.features.items()
         _check(encoding.inputs[column])
         patches = int(features.positions[0].max()) + 1
@@ -77,9 +77,9 @@ class Forecast(Task):
         return features.num_tokens // patches
 
     def encode_token_target(self, encoding: EncodedSample, sample_info: int) -> dict[str, Tensor]:
-        """The future (C, horizon) in units of each channel's scale, and that scale (C, 1).
+        """Returns the future (C, horizon) in units of each channel's scale, and the scale (C, 1).
 
-        Taken from the level in float64: in a large one float32 would lose the future.
+        The level is subtracted in float64: beside a large level float32 would lose the future.
         """
         future = self.encode_target(encoding.sample)
         [(column, features)] = encoding.features.items()
@@ -92,7 +92,7 @@ class Forecast(Task):
         return {"future": ((future - level) / scale).float(), "scale": scale}
 
     def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor] | None:
-        """The K channels of all samples, one after the other."""
+        """Concatenates the K channels of all samples."""
         if not targets:
             return None
         return {name: torch.cat([one[name] for one in targets]) for name in ("future", "scale")}
@@ -100,13 +100,15 @@ class Forecast(Task):
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "K L"]:
-        """The next steps of the K channels of all samples, in units of each one's scale."""
+        """Returns the next steps of the K channels of all samples, in units of each scale."""
         [features] = batch.features.values()
-        for name, found, own in zip(batch.names, columns.lengths, features.lengths, strict=True):
-            if found != own:
+        for name, num_columns, num_patches in zip(
+            batch.names, columns.lengths, features.lengths, strict=True
+        ):
+            if num_columns != num_patches:
                 raise UserError(
-                    f"{name}: Forecast reads {own} patches and nothing beside them (a prefix, a "
-                    f"class token), found {found} columns"
+                    f"{name}: Forecast reads {num_patches} patches and nothing beside them "
+                    f"(a prefix, a class token), found {num_columns} columns"
                 )
         patches = columns.rows.unflatten(0, (-1, self.num_patches)).float()
         if self.pooling == "flat":
@@ -147,12 +149,12 @@ class Forecast(Task):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
-        """Figures over all channels and steps; a sample of them is a channel."""
+        """Updates metrics over all channels and steps; a channel counts as one sample."""
         if not len(sequences):
             return
         runs = self._channels(batch)
         rows = [row for sequence in sequences for row in runs[sequence]]
-        # in the channel's unit, but around its level: float32 does not lose them to a large one
+        # in the channel's unit, but relative to its level: a large level would cost precision
         target = take(batch.target["future"] * batch.target["scale"], rows)
         predicted = take(output * batch.target["scale"], rows)
         known = ~target.isnan()
@@ -170,7 +172,7 @@ class Forecast(Task):
 
     @staticmethod
     def examples() -> dict[str, Any]:
-        """What `unitf plugins check Forecast` tries."""
+        """Returns the arguments and samples that `unitf plugins check Forecast` uses."""
         random = np.random.default_rng(0)
         samples = [
             {"series": random.normal(size=(16, c)).cumsum(0), "next": random.normal(size=(3, c))}
@@ -181,7 +183,7 @@ class Forecast(Task):
         return {"init_args": settings, "samples": samples, "tokenizers": tokenizers}
 
     def _channels(self, batch: TaskBatch) -> list[range]:
-        """Of each sample the numbers of its channels among all."""
+        """Returns for each sample the indices of its channels among all channels."""
         [features] = batch.features.values()
         runs, first = [], 0
         for length in features.lengths:
@@ -192,19 +194,19 @@ class Forecast(Task):
     def _in_unit(
         self, output: Float[Tensor, "K L"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "K L"]:
-        """What was read, in the unit of the series and float64."""
+        """Returns the outputs in the unit of the series, as float64."""
         [(column, features)] = batch.features.items()
         level, scale = self._levels(features, tokenizers[self.inputs[column]])
         return output * scale + level
 
     def _levels(self, features: Features, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
-        """Level (float64) and scale (K, 1) of all channels."""
+        """Returns level (float64) and scale, (K, 1), of all channels."""
         level, scale = _check(tokenizer).levels(features)
         return level[:: self.num_patches, None], scale[:: self.num_patches, None]
 
 
 def _check(tokenizer: Tokenizer) -> SeriesPatches:
-    """The tokenizer, which must be the one whose features have a level."""
+    """Returns the tokenizer, which must be SeriesPatches: its features have a level."""
     if not isinstance(tokenizer, SeriesPatches):
         raise UserError(
             f"Forecast reads what SeriesPatches makes, found {type(tokenizer).__name__}"

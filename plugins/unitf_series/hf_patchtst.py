@@ -1,4 +1,4 @@
-"""transformers' PatchTST."""
+"""PatchTST of transformers: its mapping to unitf."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ SMALLEST = {"std": 1e-5, "mean": 1e-10, True: 1e-10}
 
 @dataclass(frozen=True, eq=False)
 class SeriesDummyInputs(DummyInputs):
-    """A trial of a peer whose columns have an axis for channels, too."""
+    """Dummy inputs for a model whose columns also have an axis of channels."""
 
     def packed(self, columns: Tensor, memory: bool = False) -> Tensor:
         return columns.flatten(0, -2)
 
 
 class HFPatchTST(TransformersArchitecture):
-    """PatchTST: every channel is read by itself, as a chunk of the sequence of all channels."""
+    """PatchTST: each channel is processed alone, as a chunk of the sequence of all channels."""
 
     kinds = ("patchtst",)
 
@@ -56,11 +56,12 @@ class HFPatchTST(TransformersArchitecture):
             not in ACTIVATIONS,
             "fewer than two classes": head == "Classification" and config.num_targets < 2,
         }
-        found = [name for name, present in refused.items() if present]
-        return f"it has {found[0]}" if found else None
+        options = [name for name, present in refused.items() if present]
+        return f"it has {options[0]}" if options else None
 
     @property
     def num_patches(self) -> int:
+        """The number of patches of a channel."""
         return self.body.patchifier.num_patches
 
     def core(self) -> TransformerConfig:

@@ -1,4 +1,4 @@
-"""SeriesPatches: the channels of a time series as the stretches of time they are made of."""
+"""SeriesPatches: the channels of a time series, cut into patches in time."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -18,28 +18,27 @@ Scaling = Literal["deviation", "size", "none"]
 class SeriesPatches(Tokenizer):
     """A series of C channels as patches in time, one channel after the other.
 
-    Each channel is brought to one level and scale by its own numbers. Those are the last three of
-    the F numbers of a patch, so that what is predicted of a channel comes back in its unit: the
-    level, what float32 leaves out of it, and the scale. `embed` does not read them. Missing numbers
-    (NaN) count as the channel's level.
+    Each channel is normalised by its own level and scale. The last three of the F numbers of a
+    patch are the level, its rounding error in float32, and the scale, so that predictions return
+    to the unit of the channel. `embed` ignores them. Missing numbers (NaN) count as the level.
 
-    A core with `chunk` (the number of patches of a channel) reads each channel by itself, as
-    PatchTST (Nie et al., 2023, arXiv:2211.14730); one without reads all of them together.
+    A core with `chunk` (the number of patches of a channel) processes each channel alone, as
+    PatchTST (Nie et al., 2023, arXiv:2211.14730); a core without it attends to all of them.
 
     Args:
         dim: D, the width of a token.
         patch: steps of time in a patch.
         stride: steps from one patch to the next; None: `patch`, so that they do not overlap.
-        channels: C, how many a series has; None: each as many as it has.
-        steps: so many last steps of a series are read, and no fewer; None: all.
-        scaling: a channel is divided by its standard "deviation" after its mean was taken off, or
-            by the mean of its absolute "size" alone.
-        smallest: what is added to the variance, or the least size.
+        channels: C, the number of channels; None: each series has its own number.
+        steps: the number of last steps that are read, which a series must have; None: all.
+        scaling: "deviation" subtracts the mean and divides by the standard deviation; "size"
+            divides by the mean absolute value alone.
+        smallest: a number that is added to the variance, or the least size.
         channel_axis: whether positions are (patch, channel), or the patch alone.
-        position_embedding: those of every tokenizer; "learned" and "additive" ones need `steps`.
+        position_embedding: as in Tokenizer; "learned" and "additive" need `steps`.
         learn_positions: whether training changes learned positions.
         max_tokens: the most patches of all channels together.
-        options: further ones of every tokenizer.
+        options: further options of Tokenizer.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class SeriesPatches(Tokenizer):
 
     @property
     def num_patches(self) -> int:
-        """Of each channel of a series of `steps`."""
+        """The number of patches of each channel of a series of `steps`."""
         if self.steps is None:
             raise UserError(f"{type(self).__name__}: the number of patches needs steps")
         return (self.steps - self.patch) // self.stride + 1
@@ -88,7 +87,7 @@ class SeriesPatches(Tokenizer):
         return (self.num_patches, self.channels)
 
     def position_of(self, number: int) -> Sequence[float]:
-        """The positions of the token of this number: patch by patch, then channel by channel."""
+        """Returns the position of token `number`: patches count first, then channels."""
         if self.steps is None:
             return super().position_of(number)
         channel, patch = divmod(number, self.num_patches)
@@ -103,23 +102,23 @@ class SeriesPatches(Tokenizer):
             self.position_embedding.requires_grad_(self.learn_positions)
 
     def embed(self, features: Features) -> Float[Tensor, "D N"]:
-        """The patches as columns, without level and scale."""
+        """Returns the patches as columns, without level and scale."""
         assert self.embedding is not None
         return self.embedding(features.rows[:, : self.patch]).mT
 
     def loss(self, predicted: Float[Tensor, "F N"], features: Features) -> Float[Tensor, " N"]:
-        """The mean squared error of a patch, in units of its channel's scale."""
+        """Returns the mean squared error of each patch, in units of its channel's scale."""
         return (predicted - features.values)[: self.patch].square().mean(0)
 
     def levels(self, features: Features) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-        """Of each token the level (float64) and scale of its channel."""
+        """Returns for each token the level (float64) and the scale of its channel."""
         level, rest, scale = features.values[self.patch :].unbind(0)
         return level.double() + rest, scale
 
     # ---- raw values and features -------------------------------------------------------
 
     def encode(self, value: Any, train: bool = False) -> Features:
-        """A series (array (T, C) or (T,), tensor, nested list) as F×N."""
+        """Encodes a series (array (T, C) or (T,), tensor, nested list) as F×N."""
         series = read_series(value, self.channels)
         if self.steps is not None:
             if len(series) < self.steps:
@@ -130,7 +129,7 @@ class SeriesPatches(Tokenizer):
         scaled, level, scale = self.scaled(torch.from_numpy(series))
         count = (len(series) - self.patch) // self.stride + 1
         spare = len(series) - self.patch - (count - 1) * self.stride
-        # the first steps are left out, not the latest
+        # spare steps are cut off at the beginning, not at the end
         patches = scaled[spare:].unfold(0, self.patch, self.stride)  # (patches, C, patch)
         patches = patches.transpose(0, 1)
         around = torch.stack([level, level - level.float(), scale], dim=1)
@@ -142,7 +141,7 @@ class SeriesPatches(Tokenizer):
         return Features(rows.mT, torch.stack(positions).float())
 
     def scaled(self, series: Float[Tensor, "T C"]) -> tuple[Tensor, Tensor, Tensor]:
-        """The series on one scale, and the level and scale (C,) of each channel."""
+        """Returns the normalised series, and the level and scale (C,) of each channel."""
         seen = ~series.isnan()
         counts = seen.sum(0).clamp(min=1)
         level = torch.zeros_like(series[0])
@@ -158,7 +157,7 @@ class SeriesPatches(Tokenizer):
         return (series - level) / scale, level, scale
 
     def decode(self, features: Features) -> np.ndarray:
-        """The series (T, C) that the patches cover; where they overlap the later one counts."""
+        """Returns the series (T, C) that the patches cover; on overlaps the later patch counts."""
         if features.num_tokens == 0:
             raise UserError("a series of no patches cannot be decoded")
         features = features.to("cpu")
@@ -173,7 +172,7 @@ class SeriesPatches(Tokenizer):
 
     @staticmethod
     def examples() -> list[Any]:
-        """Raw values of several kinds, for the checks of plugins."""
+        """Returns raw values of several kinds for the checks of plugins."""
         random = np.random.default_rng(0)
         walk = random.normal(size=(64, 3)).cumsum(0) + np.array([0, 100, -5])
         return [
@@ -186,10 +185,11 @@ class SeriesPatches(Tokenizer):
 
 
 def read_series(value: Any, channels: int | None = None) -> Series:
-    """A raw value as an array (T, C) of float64; one of one axis has one channel.
+    """Returns a raw value as an array (T, C) of float64; an array of one axis is one channel.
 
     Raises:
-        UserError: it is no series of numbers, an infinite one, or of other channels.
+        UserError: the value is no series of numbers, has infinite numbers, or has another
+            number of channels.
     """
     if isinstance(value, Tensor):
         value = value.detach().cpu().double().numpy()

@@ -42,7 +42,7 @@ class Bart(TextToText):
         return {"text": text}
 
     def text_options(self) -> dict[str, Any]:
-        """Those of every tokenizer but for the vocabulary."""
+        """Returns the options of the tokenizers, without the vocabulary."""
         config = self.config
         return {
             "position_embedding": "learned",
@@ -66,22 +66,22 @@ class Bart(TextToText):
         ]
 
     def tables(self) -> list[WeightMapping]:
-        """The table of ids, which is that of everything."""
+        """Returns the mapping of the token table, which inputs and outputs share."""
         names = ["shared", "encoder.embed_tokens", "decoder.embed_tokens"]
         names = [f"{self.prefix}{name}.weight" for name in names]
         names += ["lm_head.weight"] if self.generates else []
         return [map_weight(names, "tokenizers.text.embedding.weight")]
 
     def positions(self) -> list[WeightMapping]:
-        """The positions of source and target."""
-        own = ("tokenizers.text.position_embedding.table", f"tasks.{TASK}.positions.table")
+        """Returns the mappings of the position tables of source and target."""
+        tables = ("tokenizers.text.position_embedding.table", f"tasks.{TASK}.positions.table")
         return [
             map_weight(f"{self.prefix}{stack}.embed_positions.weight", ours)
-            for stack, ours in zip(("encoder", "decoder"), own, strict=True)
+            for stack, ours in zip(("encoder", "decoder"), tables, strict=True)
         ]
 
     def stack(self, stack: str) -> list[WeightMapping]:
-        """The lines of the encoder or the decoder, blocks and what is before them."""
+        """Returns the mappings of the encoder or the decoder: its first norm and its blocks."""
         dim = self.config.d_model
         block = [
             map_joined([f"self_attn.{name}_proj" for name in "qkv"], "attention.qkv", [dim] * 3),
@@ -107,7 +107,8 @@ class Bart(TextToText):
 class Marian(Bart):
     """MarianModel and MarianMTModel: sinusoidal positions; one table, or two vocabularies.
 
-    Its tokenizer is of two SentencePiece files, which unitf does not open: texts are lists of ids.
+    Its tokenizer consists of two SentencePiece files, which unitf does not open; a text is a list
+    of ids.
     """
 
     kinds = ("marian",)
@@ -124,7 +125,7 @@ class Marian(Bart):
 
     @property
     def shared(self) -> bool:
-        """Whether source and target have one vocabulary."""
+        """Whether source and target share one vocabulary."""
         return self.config.share_encoder_decoder_embeddings
 
     def unsupported(self) -> str | None:
@@ -140,13 +141,13 @@ class Marian(Bart):
         return super().text_options() | {"position_embedding": "fixed", "position_offset": 0}
 
     def tokenizers(self) -> dict[str, Tokenizer]:
-        config, made = self.config, {}
+        config, tokenizers = self.config, {}
         sizes = config.vocab_size, config.decoder_vocab_size
         for name, size in zip(self.tokenizer_names, sizes, strict=True):
-            made[name] = TokenIds(
+            tokenizers[name] = TokenIds(
                 config.d_model, size, end_id=config.eos_token_id, **self.text_options()
             )
-        return made
+        return tokenizers
 
     def target_positions(self) -> TargetPositions | None:
         return None

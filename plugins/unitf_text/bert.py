@@ -1,4 +1,4 @@
-"""BERT and its kin of transformers: RoBERTa, XLM-R, CamemBERT, ELECTRA, DistilBERT, ALBERT."""
+"""BERT of transformers and its relatives (RoBERTa, XLM-R, CamemBERT, ELECTRA, …) in unitf."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from unitf_text.encoders import TEXT, TextEncoder
 
 
 class Bert(TextEncoder):
-    """BERT, and sentence encoders with its body (MiniLM, E5, BGE, GTE)."""
+    """BERT, and sentence encoders with the same body (MiniLM, E5, BGE, GTE)."""
 
     kinds = ("bert",)
     masked_table = ("cls.predictions.decoder.weight",)
@@ -93,7 +93,7 @@ class Roberta(Bert):
 
     @property
     def offset(self) -> int:
-        """How many positions come before the first one that is used."""
+        """The number of unused positions before the first used one."""
         return self.config.pad_token_id + 1
 
     @property
@@ -157,10 +157,10 @@ class Electra(Bert):
         ]
 
     def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        made = super().heads(output, dummy_inputs)
-        if self.head == "PreTraining":  # a number each, without an axis of its own
-            made = {name: logits[:, None] for name, logits in made.items()}
-        return made
+        logits_by_task = super().heads(output, dummy_inputs)
+        if self.head == "PreTraining":  # one number for each token, without an axis of classes
+            logits_by_task = {name: logits[:, None] for name, logits in logits_by_task.items()}
+        return logits_by_task
 
 
 class DistilBert(TextEncoder):
@@ -230,7 +230,7 @@ class DistilBert(TextEncoder):
 
 
 class Albert(Bert):
-    """ALBERT: one block that is used again and again, and a narrower table."""
+    """ALBERT: one block that is applied repeatedly, and a narrower table."""
 
     kinds = ("albert",)
     masked_table = ("predictions.decoder.weight",)
@@ -243,7 +243,7 @@ class Albert(Bert):
         if config.num_hidden_groups != 1 or config.inner_group_num != 1:
             return f"it has {config.num_hidden_groups * config.inner_group_num} different blocks"
         if config.embedding_size == config.hidden_size:
-            return "its table is as wide as its blocks, and projected all the same"
+            return "its table is as wide as its blocks, and still has a projection"
         return super().unsupported()
 
     def core(self) -> TransformerConfig:

@@ -1,7 +1,7 @@
-"""BPE-dropout (Provilkov et al., 2020), drawn from Python's generator.
+"""BPE-dropout (Provilkov et al., 2020) with random numbers from Python's generator.
 
-The `tokenizers` library has it too, but draws from one that nobody can seed, so that a run could
-not be repeated.
+The `tokenizers` library has it too, but its generator cannot be seeded, so that a run could not be
+repeated.
 """
 
 import json
@@ -17,7 +17,11 @@ Ranks = dict[tuple[str, str], int]
 
 @lru_cache(maxsize=16)
 def merge_ranks(description: str) -> Ranks:
-    """The merges of a tokenizer's JSON text, and when each was learned."""
+    """Returns the merges in a tokenizer's JSON text, each with its rank.
+
+    Raises:
+        UserError: the tokenizer is not plain BPE.
+    """
     model = json.loads(description)["model"]
     strange = [
         name
@@ -25,15 +29,15 @@ def merge_ranks(description: str) -> Ranks:
         if model.get(name)
     ]
     if model["type"] != "BPE" or strange:
-        found = " with ".join([model["type"], *strange])
-        raise UserError(f"dropout is BPE-dropout: it needs a plain BPE tokenizer, found {found}")
+        kind = " with ".join([model["type"], *strange])
+        raise UserError(f"dropout is BPE-dropout: it needs a plain BPE tokenizer, found {kind}")
     return {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
 
 
 def segment_with_dropout(
     word: str, ranks: Ranks, dropout: float, rng: random.Random | ModuleType
 ) -> list[str]:
-    """The pieces of a word, where at every step each possible merge is left out by chance."""
+    """Splits a word into pieces; at every step, `dropout` is the probability to skip a merge."""
     pieces = list(word)
     while len(pieces) > 1:
         possible = [

@@ -1,4 +1,4 @@
-"""What lies beside the weights of a published text model: its vocabulary, its sentence pooling."""
+"""Files beside the weights of a published text model: its vocabulary and sentence pooling."""
 
 import json
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _POOLINGS: dict[str, PoolingName] = {
 
 
 def companion(source: str | None, name: str) -> Path | None:
-    """A file beside a model's weights: in its folder, or of its hub name; None: there is none."""
+    """Returns a file beside a model's weights, in a folder or on the hub; None: there is none."""
     from transformers.utils import cached_file
 
     if source is None:
@@ -35,18 +35,18 @@ def companion(source: str | None, name: str) -> Path | None:
     folder = Path(source).expanduser()
     if folder.is_absolute() or folder.is_dir():
         return folder / name if (folder / name).is_file() else None
-    found = cached_file(
+    file = cached_file(
         source,
         name,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return None if found is None else Path(str(found))
+    return None if file is None else Path(str(file))
 
 
 def settings_of(source: str | None, name: str) -> Any:
-    """What a JSON file beside a model's weights says; None: there is no such file."""
+    """Returns the content of a JSON file beside a model's weights; None: there is no such file."""
     file = companion(source, name)
     if file is None:
         return None
@@ -66,14 +66,14 @@ def text_tokenizer(
     read_special: bool = False,
     **options: Any,
 ) -> TextTokenizer:
-    """The tokenizer of a published model; one of ids where it has no vocabulary beside it.
+    """Returns the tokenizer of a published model; without a vocabulary file, one that reads ids.
 
     Args:
-        config: of the model, for the size of its table and the ids of its special tokens.
+        config: the model's configuration: the size of its table, the ids of its special tokens.
         num_positions: the longest sequence that the model can read.
-        limit: a shorter longest sequence, which longer texts are cut to.
+        limit: a smaller maximum, to which longer texts are cut.
         read_special: see Subwords.
-        options: those of every tokenizer of text.
+        options: the options of TextTokenizer.
     """
     options = {"num_segments": num_segments, "num_positions": num_positions, **options}
     if not any(companion(source, name) for name in _VOCABULARIES):
@@ -97,21 +97,21 @@ def text_tokenizer(
         **options,
     )
     tokenizer.fit(())
-    found = tokenizer.vocabulary_size or 0
-    if found > config.vocab_size:
-        raise UserError(f"{source}: {found} tokens, but the model knows {config.vocab_size}")
-    tokenizer.fitted["size"] = config.vocab_size  # a table may have more rows, of no token
+    num_tokens = tokenizer.vocabulary_size or 0
+    if num_tokens > config.vocab_size:
+        raise UserError(f"{source}: {num_tokens} tokens, but the model knows {config.vocab_size}")
+    tokenizer.fitted["size"] = config.vocab_size  # a table may have more rows than there are tokens
     return tokenizer
 
 
 def _id(config: Any, *kinds: str) -> int | None:
-    """The first of these special tokens that the model's vocabulary has."""
-    found = [getattr(config, f"{kind}_token_id", None) for kind in kinds]
-    return next((i for i in found if isinstance(i, int) and 0 <= i < config.vocab_size), None)
+    """Returns the id of the first of these special tokens that the vocabulary has."""
+    ids = [getattr(config, f"{kind}_token_id", None) for kind in kinds]
+    return next((i for i in ids if isinstance(i, int) and 0 <= i < config.vocab_size), None)
 
 
 def _frame(source: str, num_segments: int) -> tuple[dict[str, Any], int]:
-    """What a published tokenizer adds around a text and between two, and its longest sequence."""
+    """Returns which tokens a published tokenizer adds, and the length of its longest sequence."""
     from transformers import AutoTokenizer
 
     published = AutoTokenizer.from_pretrained(str(Path(source).expanduser()))
@@ -134,11 +134,11 @@ def _frame(source: str, num_segments: int) -> tuple[dict[str, Any], int]:
 
 @dataclass(frozen=True)
 class SentencePooling:
-    """How a folder of sentence-transformers makes a vector of a text.
+    """How a model of sentence-transformers turns a text into one vector.
 
     Args:
-        limit: in tokens, which longer texts are cut to.
-        lacking: what of it unitf cannot say; None: nothing.
+        limit: the number of tokens to which longer texts are cut.
+        lacking: the part that unitf does not support; None: it supports all.
     """
 
     pooling: PoolingName = "mean"
@@ -148,7 +148,7 @@ class SentencePooling:
 
 
 def sentence_pooling(source: str | None) -> SentencePooling | None:
-    """What the files beside the weights say; None: they are not of sentence-transformers."""
+    """Reads the pooling from the files beside the weights; None: it is another kind of model."""
     modules = settings_of(source, "modules.json")
     if modules is None:
         return None
@@ -161,9 +161,9 @@ def sentence_pooling(source: str | None) -> SentencePooling | None:
         for name, chosen in pooling.items()
         if name.startswith("pooling_mode_") and chosen is True
     ]
-    if "pooling_mode" in pooling:  # as newer versions say it
-        said = pooling["pooling_mode"]
-        modes = [{"cls": "cls_token", "mean": "mean_tokens"}.get(said, str(said))]
+    if "pooling_mode" in pooling:  # the key of newer versions
+        mode = pooling["pooling_mode"]
+        modes = [{"cls": "cls_token", "mean": "mean_tokens"}.get(mode, str(mode))]
     if len(modes) != 1 or modes[0] not in _POOLINGS:
         return SentencePooling(lacking=f"its sentence embedding pools by {' and '.join(modes)}")
     limit = (settings_of(source, "sentence_bert_config.json") or {}).get("max_seq_length")

@@ -1,4 +1,4 @@
-"""What the text decoders of transformers have in common, said in unitf."""
+"""TextDecoder: what the mappings of transformers' text decoders to unitf share."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ TEXT = "tokenizers.text"
 class TextDecoder(TransformersArchitecture):
     """A causal model of texts: its body alone, a language model, or a classifier of the last token.
 
-    A subclass gives the names of the body's parts, its core and the lines of its blocks.
+    A subclass gives the names of the body's parts, its core and the mappings of its blocks.
     """
 
     table_name: ClassVar[str] = "embed_tokens"
@@ -46,15 +46,17 @@ class TextDecoder(TransformersArchitecture):
 
     @property
     def layers(self) -> Any:
+        """The published blocks."""
         return getattr(self.body, self.layers_name)
 
     @property
     def embedding(self) -> nn.Embedding:
+        """The published token table."""
         return getattr(self.body, self.table_name)
 
     @property
     def tied(self) -> bool:
-        """Whether the language model's logits are products with the table."""
+        """Whether the language model computes logits with the token table."""
         return self.published.lm_head.weight is self.embedding.weight
 
     def unsupported(self) -> str | None:
@@ -66,11 +68,11 @@ class TextDecoder(TransformersArchitecture):
     # ---- tokenizer and task ------------------------------------------------------------
 
     def text_options(self) -> dict[str, Any]:
-        """The tokenizer's options but for the vocabulary: positions, and what the table is."""
+        """The tokenizer's options without the vocabulary: positions and table."""
         return {"position_embedding": "none"}
 
     def unembedding(self) -> Unembedding | None:
-        """How columns become logits; None: nobody asks for them."""
+        """How columns become logits; None: the model has no logits of tokens."""
         if self.head != "CausalLM":
             return None
         return Unembedding(
@@ -105,7 +107,7 @@ class TextDecoder(TransformersArchitecture):
 
     @abstractmethod
     def block(self) -> Sequence[WeightMapping]:
-        """The lines of a block."""
+        """Mappings of one block."""
 
     def weight_map(self) -> Sequence[WeightMapping]:
         blocks = f"{self.prefix}{self.layers_name}.{{}}"
@@ -117,16 +119,16 @@ class TextDecoder(TransformersArchitecture):
         ]
 
     def around(self) -> list[WeightMapping]:
-        """The lines of the table of ids, and of the way back."""
+        """Mappings outside the blocks: of the token table and of the unembedding."""
         names = [f"{self.prefix}{self.table_name}.weight"]
         if self.head != "CausalLM":
             return [map_weight(names, f"{TEXT}.embedding.weight")]
         if self.tied:
             names.append("lm_head.weight")
-            from_unitf = map_weight("lm_head.bias", f"{TEXT}.unembedding.bias")
+            unembedding = map_weight("lm_head.bias", f"{TEXT}.unembedding.bias")
         else:
-            from_unitf = map_weight("lm_head", f"{TEXT}.unembedding")
-        return [map_weight(names, f"{TEXT}.embedding.weight"), from_unitf]
+            unembedding = map_weight("lm_head", f"{TEXT}.unembedding")
+        return [map_weight(names, f"{TEXT}.embedding.weight"), unembedding]
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"decoder": list(self.layers)}

@@ -1,4 +1,4 @@
-"""What the text-to-text models of transformers have in common, said in unitf."""
+"""TextToText: what the mappings of transformers' text-to-text models to unitf share."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ SOURCE, TARGET, TASK = "source", "target", "text_to_text"  # columns, and the ta
 
 
 class TextToText(EncoderDecoderArchitecture):
-    """An encoder-decoder that reads a text and writes one."""
+    """An encoder-decoder that reads a text and generates a text."""
 
     def tasks(self) -> dict[str, Task]:
         return {
@@ -27,29 +27,29 @@ class TextToText(EncoderDecoderArchitecture):
 
     @property
     def tokenizer_names(self) -> tuple[str, str]:
-        """Of the source's tokenizer and of the target's."""
+        """The names of the source tokenizer and the target tokenizer."""
         return "text", "text"
 
     def target_positions(self) -> TargetPositions | None:
-        """Positions of the decoder's own."""
+        """Position embeddings of the decoder alone; None: it uses those of the tokenizer."""
         return None
 
     def stacks(
         self, encoder: Sequence[WeightMapping], decoder: Sequence[WeightMapping]
     ) -> list[WeightMapping]:
-        """Lines below the encoder and the decoder, which are called so in both."""
+        """Prefixes the mappings with the names of the encoder and the decoder."""
         return [
             WeightMapping(
-                tuple(f"{self.prefix}{stack}.{name}" for name in map_weight.theirs),
-                f"core.{stack}.{map_weight.ours}",
-                map_weight.change,
+                tuple(f"{self.prefix}{stack}.{name}" for name in mapping.theirs),
+                f"core.{stack}.{mapping.ours}",
+                mapping.change,
             )
-            for stack, lines in (("encoder", encoder), ("decoder", decoder))
-            for map_weight in lines
+            for stack, mappings in (("encoder", encoder), ("decoder", decoder))
+            for mapping in mappings
         ]
 
     def layers(self, stack: str) -> Sequence[nn.Module]:
-        """The blocks of the peer's encoder or decoder."""
+        """The published blocks of the encoder or the decoder."""
         return list(getattr(self.body, stack).layers)
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:

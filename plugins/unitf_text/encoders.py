@@ -1,4 +1,4 @@
-"""What the text encoders of transformers have in common, said in unitf."""
+"""TextEncoder: what the mappings of transformers' text encoders to unitf share."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ TEXT = "tokenizers.text"
 
 
 class TextEncoder(TransformersArchitecture):
-    """A bidirectional encoder of text; a subclass says how its tensors and heads are called."""
+    """A bidirectional encoder of text; a subclass gives the names of its tensors and heads."""
 
     heads_known: ClassVar[tuple[str, ...]] = (
         "",
@@ -42,42 +42,44 @@ class TextEncoder(TransformersArchitecture):
         "TokenClassification",
         "QuestionAnswering",
     )
-    # where the tensors of the heads are, in the peer
-    masked_table: ClassVar[tuple[str, ...]]  # the tied table, by its name in the peer's head
+    # names of the heads' tensors in the published model
+    masked_table: ClassVar[tuple[str, ...]]  # the name of the tied table in the head
     masked_bias: ClassVar[tuple[str, ...]]
-    masked_hidden: ClassVar[tuple[str, str]]  # layer and norm before the table
-    classifier: ClassVar[tuple[str | None, str]]  # layer and last linear of SequenceClassification
+    masked_hidden: ClassVar[tuple[str, str]]  # the layer and the norm before the table
+    # the hidden and the last layer of SequenceClassification
+    classifier: ClassVar[tuple[str | None, str]]
 
-    # ---- what a family says -------------------------------------------------------------
+    # ---- what a family defines -------------------------------------------------------------
 
     @property
     @abstractmethod
     def activation(self) -> str:
-        """The activation of the feed-forward, as transformers calls it."""
+        """The name of the feed-forward's activation in transformers."""
 
     @abstractmethod
     def masked_head(self) -> Head:
-        """What lies between a column and the table of a MaskedLM."""
+        """The layers between a column and the tied table of a MaskedLM."""
 
     @abstractmethod
     def classifier_head(self) -> Head:
-        """What lies between the pooled column and the classes of a SequenceClassification."""
+        """The layers between the pooled column and the classes of a SequenceClassification."""
 
     @abstractmethod
     def embedding_mappings(self) -> list[WeightMapping]:
-        """The lines of table, positions and their norm."""
+        """Mappings of the token table, the position table and their norm."""
 
     @abstractmethod
     def block_mappings(self) -> list[WeightMapping]:
-        """The lines of all blocks."""
+        """Mappings of all blocks."""
 
     @property
     def table_name(self) -> str:
-        """The peer's name of the table of ids."""
+        """The name of the token table in the published model."""
         return f"{self.prefix}embeddings.word_embeddings"
 
     @property
     def eps(self) -> float:
+        """The epsilon of every LayerNorm."""
         return self.config.layer_norm_eps
 
     # ---- what follows from it -----------------------------------------------------------
@@ -99,23 +101,26 @@ class TextEncoder(TransformersArchitecture):
 
     @property
     def sentence(self) -> SentencePooling:
-        """How a body alone makes a vector of a text."""
+        """How a model without a head turns a text into one vector."""
         return sentence_pooling(self.source) or SentencePooling()
 
     @property
     def num_segments(self) -> int:
+        """The number of token types (segments); 0 if the model has none."""
         return getattr(self.config, "type_vocab_size", 0)
 
     @property
     def num_positions(self) -> int:
+        """The longest sequence that the model can read, in tokens."""
         return self.config.max_position_embeddings
 
     @property
     def has_masked_bias(self) -> bool:
-        """Whether the head of a MaskedLM adds a number to each logit."""
+        """Whether the head of a MaskedLM adds a bias to the logits."""
         return self.head == "MaskedLM"
 
     def table_settings(self) -> EmbeddingTable | None:
+        """The settings of the token table; None: the defaults."""
         return EmbeddingTable(norm_eps=self.eps)
 
     def tokenizers(self) -> dict[str, Tokenizer]:
@@ -126,7 +131,7 @@ class TextEncoder(TransformersArchitecture):
         }
 
     def text_tokenizer(self, **options: Any) -> Tokenizer:
-        """The tokenizer that lies beside the weights."""
+        """The tokenizer that is stored beside the weights."""
         return text_tokenizer(
             self.source,
             self.config.hidden_size,
@@ -135,7 +140,7 @@ class TextEncoder(TransformersArchitecture):
             num_segments=self.num_segments,
             limit=None if self.head else self.sentence.limit,
             read_special=self.head == "MaskedLM",
-            weight_map=self.table_settings(),
+            table=self.table_settings(),
             unembedding=Unembedding(bias=self.has_masked_bias),
             **options,
         )
@@ -159,7 +164,7 @@ class TextEncoder(TransformersArchitecture):
         return makers[self.head]()
 
     def token_head(self) -> Head:
-        """What lies between a column and its own logits."""
+        """The layers between a column and the logits of its token."""
         return Head()
 
     def _embedding(self) -> dict[str, Task]:
@@ -187,10 +192,11 @@ class TextEncoder(TransformersArchitecture):
 
     @property
     def classifier_pooling(self) -> Any:
+        """How a SequenceClassification pools the columns."""
         return "first"
 
     def _labels(self) -> list[Any]:
-        """The names of the classes; their numbers where names repeat."""
+        """The names of the classes, or their numbers if two classes have the same name."""
         names = [self.config.id2label[number] for number in range(self.config.num_labels)]
         return names if len(set(names)) == len(names) else list(range(len(names)))
 
@@ -200,11 +206,12 @@ class TextEncoder(TransformersArchitecture):
         return [*self.embedding_mappings(), *self.block_mappings(), *self.head_mappings()]
 
     def table_line(self) -> WeightMapping:
-        """The table of ids, to which that of a MaskedLM is tied."""
+        """The mapping of the token table, to which the output of a MaskedLM is tied."""
         tied = self.masked_table if self.head == "MaskedLM" else ()
         return map_weight([f"{self.table_name}.weight", *tied], f"{TEXT}.embedding.weight")
 
     def head_mappings(self) -> list[WeightMapping]:
+        """Mappings of the layers of the head."""
         [task, *_] = self.tasks_named
         head = f"tasks.{task}.head"
         if self.head == "MaskedLM":
@@ -249,19 +256,19 @@ class TextEncoder(TransformersArchitecture):
             return {"answer": dummy_inputs.packed(both)}
         if self.head:
             return super().heads(output, dummy_inputs)
-        made = {}
+        vectors = {}
         if getattr(output, "pooler_output", None) is not None:
-            made["pooler"] = output.pooler_output
+            vectors["pooler"] = output.pooler_output
         if sentence_pooling(self.source) is not None:
-            made["embedding"] = _sentence(output[0], dummy_inputs, self.sentence)
-        return made
+            vectors["embedding"] = _sentence(output[0], dummy_inputs, self.sentence)
+        return vectors
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
         return {"encoder": list(self.body.encoder.layer)}
 
 
 def _sentence(columns: Tensor, dummy_inputs: DummyInputs, sentence: SentencePooling) -> Tensor:
-    """A vector of each text, as sentence-transformers makes it."""
+    """One vector for each text, pooled as sentence-transformers does."""
     assert dummy_inputs.mask is not None
     mask = dummy_inputs.mask[:, :, None].float()
     if sentence.pooling == "mean":

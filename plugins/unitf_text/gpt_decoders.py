@@ -1,4 +1,4 @@
-"""GPT-2, GPT-NeoX, OPT and Phi, said in unitf."""
+"""GPT-2, GPT-NeoX, OPT and Phi: their mappings to unitf."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ from unitf_text.published import rotary_of, rotary_unsupported
 
 
 class GPT2(TextDecoder):
-    """GPT-2 (Radford et al., 2019): learned positions, linear layers kept transposed."""
+    """GPT-2 (Radford et al., 2019): learned positions; its linear layers are stored transposed."""
 
     kinds = ("gpt2",)
     table_name, layers_name, norm_name = "wte", "h", "ln_f"
@@ -72,7 +72,7 @@ class GPT2(TextDecoder):
 
 
 class GPTNeoX(TextDecoder):
-    """GPT-NeoX and Pythia (Black et al., 2022): two layers side by side, partly rotary heads."""
+    """GPT-NeoX and Pythia (Black et al., 2022): parallel layers, partly rotary heads."""
 
     kinds = ("gpt_neox",)
     table_name, norm_name = "embed_in", "final_layer_norm"
@@ -105,7 +105,7 @@ class GPTNeoX(TextDecoder):
 
     def block(self) -> Sequence[WeightMapping]:
         heads, width = self.config.num_attention_heads, self.layers[0].attention.head_size
-        # theirs: query, key and value of one head after the other; ours: all queries first
+        # GPT-NeoX interleaves query, key and value of each head; unitf has all queries first
         order = torch.arange(3 * heads * width).view(heads, 3, width).transpose(0, 1).flatten()
         return [
             map_weight("input_layernorm", "attention_residual.norm"),
@@ -136,7 +136,7 @@ class OPT(TextDecoder):
 
     @property
     def narrow(self) -> bool:
-        """Whether the table has another width than the columns."""
+        """Whether the table is narrower or wider than the columns."""
         return self.body.project_in is not None
 
     def unsupported(self) -> str | None:
@@ -209,7 +209,7 @@ class OPT(TextDecoder):
 
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         outputs = super().outputs(dummy_inputs)
-        if self.narrow:  # the peer's columns are projected already
+        if self.narrow:  # the published columns are projected already
             columns = outputs.pop("columns")
             if self.head == "":
                 ends = torch.tensor(dummy_inputs.features["text"].lengths).cumsum(0) - 1
@@ -218,7 +218,7 @@ class OPT(TextDecoder):
 
 
 class Phi(TextDecoder):
-    """Phi-1, 1.5 and 2 (Gunasekar et al., 2023): two layers side by side after one norm."""
+    """Phi-1, 1.5 and 2 (Gunasekar et al., 2023): parallel layers after one norm."""
 
     kinds = ("phi",)
     norm_name = "final_layernorm"

@@ -26,7 +26,7 @@ QKV = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
 
 
 class TextTower(TransformersArchitecture):
-    """A stack over ids whose last column becomes the vector of a text."""
+    """A Transformer over ids whose last column becomes the vector of a text."""
 
     kind: Any = "encoder"
 
@@ -72,12 +72,13 @@ class TextTower(TransformersArchitecture):
         return {"text": tokenizer}
 
     def padding(self) -> dict[str, Any]:
-        """How texts are padded, where the peer reads the padding too."""
+        """The padding options of the tokenizer, if the model also reads the padding."""
         return {}
 
     def vector(self, size: int | None, bias: bool = True) -> dict[str, Task]:
-        """The projected last column, as long as the peer makes it."""
-        scale = getattr(self.config, "logit_scale", None)  # of the whole model's similarities
+        """Returns the task that projects the last column, without normalising its length."""
+        # the scale of similarities, if the model is a tower of two
+        scale = getattr(self.config, "logit_scale", None)
         temperature = {} if scale is None else {"temperature": math.exp(-scale)}
         head = Head(bias=bias)
         task = Embedding(["text"], "last", size, normalise=False, head=head, **temperature)
@@ -128,7 +129,7 @@ class HFClipText(TextTower):
 
     def dummy_inputs(self) -> DummyInputs:
         config = self.config
-        # the first CLIPs say 2, and mean the highest id of a text
+        # in the first CLIP models eos_token_id 2 stands for the highest id of a text
         end = config.vocab_size - 1 if config.eos_token_id == 2 else config.eos_token_id
         ids, mask, lengths = random_texts(
             config.vocab_size, config.max_position_embeddings, avoid=[end]
@@ -138,12 +139,12 @@ class HFClipText(TextTower):
         return DummyInputs(inputs, {"text": Features(ids[mask], lengths=lengths)}, mask)
 
     def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        whole = self.body is self.published
-        return {"embedding": output.pooler_output if whole else output.text_embeds}
+        is_bare = self.body is self.published
+        return {"embedding": output.pooler_output if is_bare else output.text_embeds}
 
 
 class HFSiglipText(TextTower):
-    """SigLIP's text tower: texts are filled up to one length, and read at the end of it."""
+    """SigLIP's text tower: texts are padded to one length, and the last column is read."""
 
     kinds = ("siglip_text_model",)
 

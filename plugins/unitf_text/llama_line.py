@@ -1,4 +1,4 @@
-"""Llama and its line (Mistral, Qwen 2, Qwen 3, Gemma), said in unitf."""
+"""Llama and its relatives (Mistral, Qwen 2, Qwen 3, Gemma): their mappings to unitf."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -11,7 +11,7 @@ from unitf_text.published import rotary_of, rotary_unsupported
 
 
 class LlamaLine(TextDecoder):
-    """RMS norms, rotary positions, gates: Llama, and what was built after it.
+    """Llama and later models with RMS norms, rotary positions and gates.
 
     Which layers have biases, norms of queries and keys, or a window, is read from the blocks.
     """
@@ -28,7 +28,7 @@ class LlamaLine(TextDecoder):
 
     @property
     def windows(self) -> list[int | None]:
-        """How many tokens each block sees, itself included."""
+        """For each block, how many tokens a token attends to, itself included; None: all."""
         everywhere = getattr(self.config, "sliding_window", None)
         return [getattr(layer.self_attn, "sliding_window", everywhere) for layer in self.layers]
 
@@ -36,7 +36,7 @@ class LlamaLine(TextDecoder):
         config, layer = self.config, self.layers[0]
         attention, mlp = layer.self_attn, layer.mlp
         angles, factor = self.rotary()
-        scale = attention.scaling * factor**2  # queries and keys are both multiplied by it
+        scale = attention.scaling * factor**2  # queries and keys are both multiplied by the factor
         return TransformerConfig(
             kind="decoder",
             dim=config.hidden_size,
@@ -63,24 +63,26 @@ class LlamaLine(TextDecoder):
 
     @property
     def activation(self) -> str:
+        """The name of the activation in transformers."""
         return self.config.hidden_act
 
     @property
     def norm_eps(self) -> float:
+        """The epsilon of every norm."""
         return self.config.rms_norm_eps
 
     @property
     def softcap(self) -> float | None:
-        """Of the scores of attention."""
+        """The bound of the attention scores; None: they are not bounded."""
         return None
 
     @property
     def four_norms(self) -> bool:
-        """Whether a block normalises also what its layers add."""
+        """Whether a block also normalises the outputs of its layers."""
         return hasattr(self.layers[0], "pre_feedforward_layernorm")
 
     def reach(self) -> dict[str, Any]:
-        """How far the blocks see, as arguments of TransformerConfig."""
+        """Attention windows as arguments of TransformerConfig."""
         sizes = [window for window in self.windows if window is not None]
         if not sizes:
             return {}
@@ -88,7 +90,7 @@ class LlamaLine(TextDecoder):
         return {"window": sizes[0] - 1, "global_blocks": everything or None}
 
     def rotary(self) -> tuple[dict[str, Any], float]:
-        """Rotary angles as arguments of TransformerConfig, and what they multiply by."""
+        """Rotary angles as arguments of TransformerConfig, and the factor on rotated numbers."""
         return rotary_of(self.config)
 
     def block(self) -> Sequence[WeightMapping]:
@@ -130,7 +132,7 @@ class Gemma(LlamaLine):
         }
 
     def rotary(self) -> tuple[dict[str, Any], float]:
-        """In Gemma 3 the blocks that know no window have angles of their own."""
+        """In Gemma 3 the blocks without a window have angles of their own."""
         if "rope_type" in self.config.rope_parameters:
             return super().rotary()
         types = self.config.layer_types

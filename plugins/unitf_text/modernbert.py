@@ -21,7 +21,7 @@ _BLOCK = [
 
 
 class ModernBert(TextEncoder):
-    """ModernBERT: some blocks see everything, the others a window, each by its own rotary base."""
+    """ModernBERT: global blocks and blocks with a window, each kind with its own rotary base."""
 
     kinds = ("modernbert",)
     masked_table = ("decoder.weight",)
@@ -53,7 +53,7 @@ class ModernBert(TextEncoder):
     def core(self) -> TransformerConfig:
         config = self.config
         base = {name: p["rope_theta"] for name, p in config.rope_parameters.items()}
-        whole = [n for n, kind in enumerate(config.layer_types) if kind == "full_attention"]
+        global_blocks = [n for n, kind in enumerate(config.layer_types) if kind == "full_attention"]
         return TransformerConfig(
             dim=config.hidden_size,
             depth=config.num_hidden_layers,
@@ -71,7 +71,7 @@ class ModernBert(TextEncoder):
             rotary_base=base["sliding_attention"],
             global_rotary_base=base["full_attention"],
             window=config.sliding_window,
-            global_blocks=whole,
+            global_blocks=global_blocks,
             input_dropout=config.embedding_dropout,
             activation_dropout=config.mlp_dropout,
             attention_dropout=config.attention_dropout,

@@ -23,26 +23,27 @@ SIZES = {"train": 5000, "validation": 500, "test": 1000}
 class NumberWords(Source):
     """The digits 0 to 9 in words of about 160 languages: "seven", "Sieben", "семь", "SEITSMÄN".
 
-    What training never sees: two spellings that differ only in case, accents, apostrophes or
-    spaces count as one ("fünf" = "FUNF"). A spelling that means two digits somewhere on earth
-    ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's spellings up to
-    12% are for test and 5% for validation, fixed, chosen by chance among those of at least four
-    letters that their relatives give away: two spellings of the same digit, in any language,
-    stay in training that become this one by changing at most a third of its letters, and no
-    spelling of another digit in training is as near ("siedym" is held out; "siedem" and "sedem"
-    stay). So what is measured is whether a model knows a word by its relatives; hence training
-    draws a spelling that has none ("egy", 1 in Hungarian) a quarter as often as another.
+    Some spellings are held out from training. Two spellings that differ only in case, accents,
+    apostrophes or spaces count as one ("fünf" = "FUNF"). A spelling that means two digits
+    somewhere on earth ("ba": 3 in Vietnamese, 8 in Chinese) is left out altogether. Of each digit's
+    spellings up to 12% are for test and 5% for validation. They are fixed, and were chosen by
+    chance among spellings of at least four letters that their relatives identify: two spellings of
+    the same digit, in any language, stay in training that become this one by changing at most a
+    third of its letters, and no spelling of another digit in training is as near ("siedym" is held
+    out; "siedem" and "sedem" stay). So the test measures whether a model recognises a word by its
+    relatives. For this reason training draws a spelling without relatives ("egy", 1 in
+    Hungarian) a quarter as often.
 
-    Every sample of every split then gets a case and typing errors by chance; none of training has
-    the letters of a held-out spelling, and none of test or validation those of any sample or
-    spelling of training.
+    Every sample of every split then gets a random case and random typing errors. No training
+    sample has the letters of a held-out spelling. No test or validation sample has the letters of
+    a training sample or of a training spelling.
 
     Args:
         column: the name of the column with the text.
         target: the name of the column with the digit (a whole number).
         sizes: number of samples of each split (train, validation, test).
         noise: the probability of a typing error at each letter of a word of at least four.
-        seed: another seed, other samples; the spellings that are held out stay.
+        seed: another seed gives other samples; the held-out spellings are always the same.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class NumberWords(Source):
         return [{self.column: text, self.target: index % 10} for index, text in enumerate(texts)]
 
     def _write(self, split: str, forbidden: set[str]) -> list[str]:
-        """The texts of a split: each a function of seed, split, index and what is forbidden."""
+        """Returns the texts of a split; each depends on seed, split, index and `forbidden`."""
         return [
             self._write_one(split, index, forbidden) for index in range(self.sizes.get(split, 0))
         ]
@@ -86,7 +87,7 @@ class NumberWords(Source):
     def _write_one(self, split: str, index: int, forbidden: set[str]) -> str:
         rng = random.Random(f"{self.seed} {split} {index}")
         digit = index % 10
-        while True:  # a typing error may well make another word
+        while True:  # a typing error can make another word
             text = self._type(*_chances(split)[digit], rng)
             key = letters(text)
             if key not in forbidden and meanings().get(key, digit) == digit:
@@ -108,7 +109,7 @@ class NumberWords(Source):
 
 @cache
 def _chances(split: str) -> list[tuple[list[tuple[str, ...]], list[float]]]:
-    """For each digit the spellings of a split, and how often each is drawn."""
+    """Returns for each digit the spellings of a split and their weights in the draw."""
     return [
         (groups, [1.0 if has_relative(letters(group[0])) else 0.25 for group in groups])
         for groups in spellings_of(split)

@@ -12,10 +12,11 @@ _FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vo
 
 
 def make_text(dim: int, source: str | None, config: Any, **options: Any) -> TextTokenizer:
-    """The tokenizer of a published model; one that takes ids where the source has none.
+    """Returns the tokenizer of a published model; without one in the source, one that reads ids.
 
     Args:
-        config: of the model; its table may have more rows than the tokenizer has pieces.
+        config: the model's configuration; its table may have more rows than the tokenizer has
+            pieces.
     """
     if (published := _open(source)) is None:
         ids = {f"{ours}_id": _first(config, f"{theirs}_token_id") for ours, theirs in _SPECIAL}
@@ -41,13 +42,13 @@ _SPECIAL = (("start", "bos"), ("end", "eos"))
 
 
 def _first(config: Any, name: str) -> int | None:
-    """A special id of a configuration, the first where it lists several."""
-    found = getattr(config, name, None)
-    return found[0] if isinstance(found, list | tuple) else found
+    """Returns a special id of a configuration; the first one of a list."""
+    ids = getattr(config, name, None)
+    return ids[0] if isinstance(ids, list | tuple) else ids
 
 
 def _open(source: str | None) -> Any:
-    """The tokenizer in a folder, or of a name on the hub; None: there is none."""
+    """Opens the tokenizer of a folder or of a hub name; None: there is none."""
     from transformers import AutoTokenizer
 
     if source is None:
@@ -65,23 +66,23 @@ def _open(source: str | None) -> Any:
 
 
 def _added(published: Any) -> tuple[list[int], list[int]]:
-    """The ids that a tokenizer puts before and after a text."""
+    """Returns the ids that a tokenizer adds before and after a text."""
     plain = published("a", add_special_tokens=False)["input_ids"]
-    whole = published("a")["input_ids"]
-    for start in range(len(whole) - len(plain) + 1):
-        if whole[start : start + len(plain)] == plain:
-            return whole[:start], whole[start + len(plain) :]
+    framed = published("a")["input_ids"]
+    for start in range(len(framed) - len(plain) + 1):
+        if framed[start : start + len(plain)] == plain:
+            return framed[:start], framed[start + len(plain) :]
     raise UserError("its tokenizer changes a text where it adds special tokens")
 
 
 def rotary_unsupported(config: Any, partial: bool = False) -> str | None:
-    """Why the rotary angles of a configuration cannot be said; None: they can.
+    """Returns why the rotary angles of a configuration are not supported; None: they are.
 
     Args:
-        partial: only some numbers of a head turn, so that the others must not be scaled with them.
+        partial: whether only a part of each head is rotary, so that the rest must not be scaled.
     """
     known, settings = ["default", "linear", "llama3"], _rope_settings(config)
-    if not partial and len(settings) == 1:  # it multiplies what turns, which the scale can say
+    if not partial and len(settings) == 1:  # its factor becomes part of the attention scale
         known.append("yarn")
     for kind in {one["rope_type"] for one in settings}:
         if kind not in known:
@@ -90,10 +91,10 @@ def rotary_unsupported(config: Any, partial: bool = False) -> str | None:
 
 
 def rotary_of(config: Any, layer_type: str | None = None) -> tuple[dict[str, Any], float]:
-    """Rotary angles as arguments of TransformerConfig, and what turned numbers are multiplied by.
+    """Returns arguments of TransformerConfig, and the factor on rotated numbers.
 
     Args:
-        layer_type: where blocks of several types have angles of their own.
+        layer_type: the type of block, if each type has angles of its own.
     """
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 

@@ -14,19 +14,19 @@ from unitf_text.text import check_probability, read_text
 
 
 class Sentences(Tokenizer):
-    """A list of sentences (or one), a token each: the sum of its words, each turned by its place.
+    """A list of sentences (or one sentence) with one token for each: the weighted sum of its words.
 
-    What each place of a word multiplies by is learned and begins as the position encoding of
-    memory networks (Sukhbaatar et al., 2015). The last sentence stands at position 0, the one
-    before it at 1, and so on: what matters in a story is what was said last.
+    The weights depend on the index of a word in its sentence. They are learned, and begin as the
+    position encoding of memory networks (Sukhbaatar et al., 2015). The last sentence has position
+    0, the one before it 1, and so on, because the latest sentences of a story matter most.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        lowercase: before anything else.
-        max_tokens: so many sentences are read, the last ones.
-        gaps: the chance that a place before a sentence is left empty in training, so that nothing
-            is learned from how many sentences there are.
-        options: those of every tokenizer.
+        lowercase: whether the text is lower-cased first.
+        max_tokens: the number of last sentences that are read; None: all.
+        gaps: the probability that a position before a sentence stays empty in training, so that
+            a model does not learn from the number of sentences.
+        options: the options of Tokenizer.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Sentences(Tokenizer):
 
     @property
     def num_features(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The words of the longest sentence."""
+        """The number of words of the longest sentence."""
         return self.fitted.get("longest")
 
     def fit(self, values: Iterable[Any]) -> None:
@@ -52,7 +52,7 @@ class Sentences(Tokenizer):
         for value in values:
             try:
                 sentences.update(self._read(value))
-            except UserError:  # whoever encodes it reports it
+            except UserError:  # `encode` reports it
                 continue
         if not sentences:
             raise UserError("Sentences: no text in the training data to learn from")
@@ -70,7 +70,7 @@ class Sentences(Tokenizer):
         return [text.lower() for text in texts] if self.lowercase else texts
 
     def encode(self, value: Any, train: bool = False) -> Features:
-        """The ids of the words of each sentence, from 1 on; 0 is no word."""
+        """Returns the ids of the words of each sentence, from 1 on; 0 means no word."""
         texts = self._read(value)
         texts = texts[-self.max_tokens :] if self.max_tokens else texts
         pieces, longest = open_pieces(self.fitted["tokenizer"]), self.fitted["longest"]
@@ -81,7 +81,7 @@ class Sentences(Tokenizer):
                 raise UserError(f"{len(ids)} words, expected 1 to {longest}: {text[:60]!r}")
             words[: len(ids), index] = torch.tensor(ids, dtype=torch.float32) + 1
         steps = torch.ones(len(texts))
-        steps[-1:] = 0  # the last one stands at 0
+        steps[-1:] = 0  # the last sentence has position 0
         if train and self.gaps:
             steps += (torch.rand(len(texts)) < self.gaps).float()
         return Features(words, steps.flip(0).cumsum(0).flip(0)[None])
@@ -100,7 +100,7 @@ class Sentences(Tokenizer):
         return torch.einsum("nwd,wd->dn", words, self.word_places.to(words.dtype))
 
     def unembed(self, columns: Float[Tensor, "D N"]) -> Float[Tensor, "_ N"]:
-        raise UserError("Sentences has no way back from a column to the words of a sentence")
+        raise UserError("Sentences cannot turn a column back into the words of a sentence")
 
     @staticmethod
     def examples() -> list[Any]:

@@ -7,10 +7,10 @@ from collections import defaultdict
 from functools import cache
 from importlib.resources import files
 
-HELD_OUT = {"test": 0.12, "validation": 0.05}  # shares of each digit's spellings
-SHORTEST = 4  # letters of a held-out spelling: changing one of three leaves too little
-RELATIVES = 2  # so many of a held-out spelling stay in training
-LANGUAGES = {  # those that num2words knows; number_words.tsv has further ones and other spellings
+HELD_OUT = {"test": 0.12, "validation": 0.05}  # fractions of each digit's spellings
+SHORTEST = 4  # letters of a held-out spelling: with one of three changed too little is left
+RELATIVES = 2  # how many relatives of a held-out spelling stay in training
+LANGUAGES = {  # the languages of num2words; number_words.tsv adds languages and spellings
     "am": "Amharic", "ar": "Arabic", "az": "Azerbaijani", "be": "Belarusian", "bn": "Bengali",
     "ca": "Catalan", "ce": "Chechen", "cs": "Czech", "cy": "Welsh", "da": "Danish",
     "de": "German", "en": "English", "eo": "Esperanto", "es": "Spanish", "fa": "Persian",
@@ -24,20 +24,20 @@ LANGUAGES = {  # those that num2words knows; number_words.tsv has further ones a
 
 
 def without_accents(text: str) -> str:
-    """As it is typed on a keyboard that has no accents."""
+    """Returns the text as it is typed on a keyboard without accents."""
     apart = unicodedata.normalize("NFD", text)
     return unicodedata.normalize("NFC", "".join(c for c in apart if not "\u0300" <= c <= "\u036f"))
 
 
 def letters(text: str) -> str:
-    """What is left of a text without case, accents, apostrophes and spaces: its identity here."""
+    """Returns a text without case, accents, apostrophes and spaces: the key of a spelling."""
     plain = without_accents(unicodedata.normalize("NFKC", text).casefold()).replace("ı", "i")
     return "".join(c for c in plain if c.isalnum() or unicodedata.category(c)[0] == "M")
 
 
 @cache
 def words() -> dict[str, list[list[str]]]:
-    """Language → for each digit its spellings."""
+    """Returns for each language the spellings of each digit."""
     from num2words import num2words
 
     table: dict[str, list[list[str]]] = defaultdict(lambda: [[] for _ in range(10)])
@@ -53,28 +53,28 @@ def words() -> dict[str, list[list[str]]]:
 
 @cache
 def meanings() -> dict[str, int | None]:
-    """The letters of every spelling → the digit that it means; None if it means several."""
+    """Returns the digit of every key of a spelling; None if it means several digits."""
     digits: dict[str, set[int]] = defaultdict(set)
     for spellings in words().values():
         for digit, options in enumerate(spellings):
             for word in options:
                 digits[letters(word)].add(digit)
-    return {key: min(found) if len(found) == 1 else None for key, found in digits.items()}
+    return {key: min(meant) if len(meant) == 1 else None for key, meant in digits.items()}
 
 
 @cache
 def splits() -> dict[str, str]:
-    """The letters of every spelling that means one digit → the split that it is for.
+    """Returns the split of every key that means one digit.
 
-    Held out are spellings whose relatives give them away: the `RELATIVES` nearest ones that stay
-    in training are within reach (a third of the letters, changed), and no spelling of another
-    digit is as near.
+    A spelling is held out only if its relatives identify it: the `RELATIVES` nearest spellings
+    that stay in training are within reach (at most a third of the letters is changed), and no
+    spelling of another digit is as near.
     """
     split_of: dict[str, str] = {}
     for digit in range(10):
         keys = sorted(key for key, meaning in meanings().items() if meaning == digit)
         random.Random(digit).shuffle(keys)
-        wanted = {split: round(share * len(keys)) for split, share in HELD_OUT.items()}
+        wanted = {split: round(fraction * len(keys)) for split, fraction in HELD_OUT.items()}
         for key in keys:
             split = max(wanted, key=lambda split: wanted[split])
             if key in split_of or not wanted[split] or len(key) < SHORTEST:
@@ -86,7 +86,7 @@ def splits() -> dict[str, str]:
             if any(d == nearest[-1][0] and meanings()[k] != digit for d, k in close):
                 continue
             split_of[key] = split
-            split_of |= {other: "train" for _, other in nearest}  # they are needed there
+            split_of |= {other: "train" for _, other in nearest}  # relatives of a held-out spelling
             wanted[split] -= 1
         split_of |= {key: "train" for key in keys if key not in split_of}
     return split_of
@@ -94,14 +94,19 @@ def splits() -> dict[str, str]:
 
 @cache
 def _within_reach(key: str) -> list[tuple[int, str]]:
-    """The spellings that a third of the letters, changed, makes of this one; nearest first."""
-    most, own = len(key) // 3, _which_letters(key)
+    """Returns distance and key of spellings that differ in at most a third of the letters.
+
+    The nearest ones come first.
+    """
+    most, letters_of_key = len(key) // 3, _which_letters(key)
     close = (
         other
         for length in range(len(key) - most, len(key) + most + 1)
         for other, its in _by_length().get(length, ())
-        # an edit adds one letter and removes one: saves measuring nearly all of the distances
-        if (own & ~its).bit_count() <= most and (its & ~own).bit_count() <= most and other != key
+        # an edit adds one letter and removes one; this test avoids nearly all of the distances
+        if (letters_of_key & ~its).bit_count() <= most
+        and (its & ~letters_of_key).bit_count() <= most
+        and other != key
     )
     distances = [(edits(key, other), other) for other in close]
     return sorted((distance, other) for distance, other in distances if distance <= most)
@@ -109,7 +114,7 @@ def _within_reach(key: str) -> list[tuple[int, str]]:
 
 @cache
 def _by_length() -> dict[int, list[tuple[str, int]]]:
-    """Length → the spellings of that length, each with its set of letters."""
+    """Returns for each length its spellings, each with its set of letters."""
     table: dict[int, list[tuple[str, int]]] = defaultdict(list)
     for key in meanings():
         table[len(key)].append((key, _which_letters(key)))
@@ -117,7 +122,7 @@ def _by_length() -> dict[int, list[tuple[str, int]]]:
 
 
 def _which_letters(key: str) -> int:
-    """A set as bits; letters that share a bit make two sets look nearer, never farther."""
+    """Returns the set of letters as bits; letters with the same bit only reduce a distance."""
     bits = 0
     for letter in key:
         bits |= 1 << ord(letter) % 61
@@ -125,7 +130,7 @@ def _which_letters(key: str) -> int:
 
 
 def edits(first: str, second: str) -> int:
-    """Levenshtein's distance: how many letters must be put in, taken out or replaced."""
+    """Returns the Levenshtein distance: insertions, deletions and replacements of letters."""
     row = list(range(len(second) + 1))
     for i, a in enumerate(first, 1):
         before, row[0] = row[0], i
@@ -141,7 +146,7 @@ def has_relative(key: str) -> bool:
 
 @cache
 def spellings_of(split: str) -> list[list[tuple[str, ...]]]:
-    """For each digit the spellings of a split: each a group that differs in accents alone."""
+    """Returns for each digit the spellings of a split, in groups that differ in accents alone."""
     groups: dict[str, set[str]] = defaultdict(set)
     for options in words().values():
         for word in (word for column in options for word in column):

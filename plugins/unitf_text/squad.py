@@ -10,14 +10,14 @@ from unitf.data import FileSource, find, read_text
 
 
 class SquadFiles(FileSource):
-    """A sample a question about a paragraph of an article (SQuAD: Rajpurkar et al., 2016).
+    """Each sample is a question about a paragraph of an article (SQuAD: Rajpurkar et al., 2016).
 
     The columns are question, context, pair (both, as one value), answer (`text` and
     `answer_start`, lists that are empty where a question of SQuAD 2.0 has no answer), id, title,
     and article: the number of the article, from 0, to split by.
 
     Args:
-        path, split, limit: as for every source of files.
+        path, split, limit: as in FileSource.
     """
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:

@@ -1,4 +1,4 @@
-"""StableLM, said in unitf: Llama's line with layer norms, and heads of which a part turns."""
+"""StableLM: like Llama, but with layer norms and partly rotary heads."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from unitf_text.published import rotary_unsupported
 
 
 class StableLM(LlamaLine):
-    """StableLM (Bellagente et al., 2024), also with attention and feed-forward side by side."""
+    """StableLM (Bellagente et al., 2024), also with parallel attention and feed-forward."""
 
     kinds = ("stablelm",)
 

@@ -9,16 +9,16 @@ from unitf.data import Files, FileSource, lines_of
 
 
 class Stories(FileSource):
-    """A sample a question about a story, told so far (bAbI: Weston et al., 2015).
+    """Each sample is a question and the story up to it (bAbI: Weston et al., 2015).
 
     A line is a number and a sentence, or a number, a question, its answer and the numbers of the
     sentences that support it, with tabs between them; number 1 begins another story. The columns
     are story (a list of sentences), question and answer.
 
     Args:
-        path: a file, or several: `babi.zip/en/qa{task}_*_train.txt` are those of a folder or
-            archive whose names match, as for Files, and what is in braces is a column.
-        split, limit: as for every source of files.
+        path: one file, or a pattern: `babi.zip/en/qa{task}_*_train.txt` means the files of a
+            folder or archive whose names match, as in Files; a name in braces is a column.
+        split, limit: as in FileSource.
     """
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
@@ -43,7 +43,7 @@ class Stories(FileSource):
 
 
 def _cut(path: str) -> tuple[str, str]:
-    """The folder or archive, and the pattern of what is in it."""
+    """Splits a path into a folder or archive and the pattern of its files."""
     parts = PurePosixPath(path).parts
     for line_number, part in enumerate(parts):
         if part.lower().endswith(".zip"):
@@ -55,7 +55,7 @@ def _cut(path: str) -> tuple[str, str]:
 
 
 def read_stories(data: bytes, name: str) -> Iterator[dict]:
-    """The questions of one file, each with the sentences before it.
+    """Yields the questions of one file, each with the sentences before it.
 
     Raises:
         UserError: a line is neither a sentence nor a question.

@@ -24,13 +24,13 @@ _WORDS = r"(?i)\w+(?=n['’]t\b)|n['’]t\b|\w+|['’](?:s|re|ve|ll|d|m)\b|[^\w\
 def learn(
     algorithm: str, texts: list[str], size: int, byte_level: bool = False, min_count: int = 2
 ) -> tuple[str, dict[str, int | None]]:
-    """A tokenizer's JSON text, and the ids of unknown, start, end and mask.
+    """Returns a tokenizer's JSON text, and the ids of unknown, start, end and mask.
 
     Args:
         algorithm: "words", "bpe", "wordpiece" or "unigram".
         texts: the training texts.
-        size: the vocabulary has at most so many tokens, the four special ones included.
-        byte_level: over bytes instead of characters.
+        size: the largest number of tokens, including the four special ones.
+        byte_level: whether the alphabet is bytes instead of characters.
         min_count: how often a word, or a pair of pieces that is merged, must occur.
     """
     tokenizer = tokenizers.Tokenizer(_model(algorithm))
@@ -57,11 +57,12 @@ def learn(
             tokenizer.train_from_iterator(texts, trainer=trainer)
         except Exception as error:  # the library raises nothing more precise
             raise UserError(f"learning a {algorithm} vocabulary of {size}: {error}") from error
-    return json.dumps(_settle(json.loads(tokenizer.to_str())), ensure_ascii=False), dict(_IDS)
+    description = _in_fixed_order(json.loads(tokenizer.to_str()))
+    return json.dumps(description, ensure_ascii=False), dict(_IDS)
 
 
 def add_words(description: str, words: Iterable[str]) -> str:
-    """The JSON text of a tokenizer of words that knows these too; known ones keep their ids."""
+    """Returns the JSON text of a word tokenizer with more words; known words keep their ids."""
     tokenizer = json.loads(description)
     vocabulary = tokenizer["model"]["vocab"]
     for word in words:
@@ -80,7 +81,7 @@ def _model(algorithm: str) -> models.Model:
 
 
 def _surround(tokenizer: tokenizers.Tokenizer, algorithm: str, byte_level: bool) -> None:
-    """How text is cut before the model sees it, and joined again."""
+    """Sets how text is split before the model, and how it is joined again."""
     if algorithm == "words":
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True)
     elif algorithm == "wordpiece":
@@ -89,14 +90,14 @@ def _surround(tokenizer: tokenizers.Tokenizer, algorithm: str, byte_level: bool)
     elif byte_level:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
-    else:  # the first word is cut as if it were another one, and decoding is still exact
+    else:  # the first word is split like the others, and decoding is still exact
         tokenizer.normalizer = normalizers.Prepend(" ")
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), "isolated")
         tokenizer.decoder = decoders.Sequence([decoders.Fuse(), decoders.Strip(" ", 1, 0)])
 
 
 def _known_characters(texts: list[str], most: int) -> list[str]:
-    """The most frequent characters, in their Unicode order."""
+    """Returns the most frequent characters in Unicode order."""
     counts = Counter()
     for text in texts:
         counts.update(text)
@@ -132,8 +133,8 @@ def _trainer(algorithm: str, size: int, alphabet: list[str], min_count: int) -> 
     )
 
 
-def _settle(description: dict[str, Any]) -> dict[str, Any]:
-    """What the library's hash tables leave to chance, put in order."""
+def _in_fixed_order(description: dict[str, Any]) -> dict[str, Any]:
+    """Sorts the entries whose order depends on the library's hash tables."""
     description["added_tokens"] = description["added_tokens"][: len(SPECIAL)]
     model = description["model"]
     if model["type"] == "Unigram":
@@ -157,7 +158,7 @@ def _is_step(piece: str, score: float, floor: float) -> bool:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keeps the library from threads, after which it would warn in every forked data worker."""
+    """Runs the library without threads; else it would warn in every forked data worker."""
     name = "TOKENIZERS_PARALLELISM"
     before = os.environ.get(name)
     os.environ[name] = "false"

@@ -1,4 +1,4 @@
-"""Words and Subwords: text as pieces that were learned, or that somebody published."""
+"""Words and Subwords: text as learned or published pieces."""
 
 import logging
 import random
@@ -22,12 +22,12 @@ Algorithm = Literal["bpe", "wordpiece", "unigram"]
 
 
 class Pieces(TextTokenizer):
-    """A tokenizer of the `tokenizers` library, kept as its JSON text; a subclass writes `fit`."""
+    """A tokenizer of the `tokenizers` library, stored as JSON text; a subclass writes `fit`."""
 
     read_special: bool = False
 
     def keep(self, description: str, special: dict[str, int | None]) -> None:
-        """Keeps what was learned: the JSON text, and the ids of unknown, start, end and mask."""
+        """Stores the JSON text and the ids of unknown, start, end and mask in `fitted`."""
         for name, wanted in (("start", self.add_start), ("end", self.add_end)):
             if wanted and special[name] is None:
                 raise UserError(f"this tokenizer has no {name} token to add (add_{name})")
@@ -75,16 +75,16 @@ class Pieces(TextTokenizer):
 class Words(Pieces):
     """One token per word or run of punctuation; a word that is not frequent enough is unknown.
 
-    English contractions are cut as in the Penn Treebank ("is n't", "it 's"); `decode` puts one
+    English contractions are split as in the Penn Treebank ("is n't", "it 's"); `decode` puts one
     space between words.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        vocabulary_size: at most so many words, the most frequent ones.
+        vocabulary_size: the largest number of words; the most frequent ones are kept.
         min_count: how often a word must occur in the training data.
-        vectors: published vectors for the table to begin with; their width is the table's, and a
-            linear projection brings it to D.
-        options: those of every tokenizer of text.
+        vectors: published word vectors with which the table is initialised; the table has their
+            width, and a linear projection brings it to D.
+        options: the options of TextTokenizer.
     """
 
     def __init__(
@@ -106,20 +106,20 @@ class Words(Pieces):
             self._read_vectors(self.vectors)
 
     def _read_vectors(self, vectors: WordVectors) -> None:
-        """Finds the vectors of the words, and adds words of the file."""
+        """Reads the vectors of the words, and adds words of the file to the vocabulary."""
         description, special = self.fitted["tokenizer"], self.fitted["special"]
         ids = open_pieces(description).get_vocab(with_added_tokens=False)
         words = ids.keys() - set(SPECIAL)
-        found = vectors.read(words)
-        if not found:
+        vectors_by_word = vectors.read(words)
+        if not vectors_by_word:
             raise UserError(f"vectors {vectors.path}: it holds none of {len(words):,} words")
-        rows = torch.from_numpy(np.stack(list(found.values())))
+        rows = torch.from_numpy(np.stack(list(vectors_by_word.values())))
         if self.table.width not in (None, rows.shape[1]):
             raise UserError(
                 f"vectors {vectors.path}: {rows.shape[1]} wide, but table.width is "
                 f"{self.table.width}"
             )
-        missing = len(words - found.keys())
+        missing = len(words - vectors_by_word.keys())
         if missing:
             log.warning(
                 "vectors %s: %s of %s words are not in it and begin randomly",
@@ -127,9 +127,9 @@ class Words(Pieces):
                 f"{missing:,}",
                 f"{len(words):,}",
             )
-        self.keep(add_words(description, found), special)
+        self.keep(add_words(description, vectors_by_word), special)
         ids = open_pieces(self.fitted["tokenizer"]).get_vocab(with_added_tokens=False)
-        rows_of_words = torch.tensor([ids[word] for word in found])
+        rows_of_words = torch.tensor([ids[word] for word in vectors_by_word])
         self.fitted |= {"width": rows.shape[1], "vectors": {"places": rows_of_words, "rows": rows}}
 
     @property
@@ -139,35 +139,35 @@ class Words(Pieces):
     def make_parameters(self, unembed: bool = False) -> None:
         super().make_parameters(unembed)
         table: Any = self.embedding
-        # popped: from now on a checkpoint has them in the table
-        if (found := self.fitted.pop("vectors", None)) is not None:
+        # popped, because from now on a checkpoint has the vectors in the table
+        if (published := self.fitted.pop("vectors", None)) is not None:
             with torch.no_grad():
-                # as large as what begins randomly, so that all else is as for other tokenizers
-                size = (table.weight.square().mean() / found["rows"].square().mean()).sqrt()
-                table.weight[found["places"]] = found["rows"] * size.nan_to_num(posinf=1.0)
+                # scaled to the size of a random table, so that other tokenizers' settings apply
+                size = (table.weight.square().mean() / published["rows"].square().mean()).sqrt()
+                table.weight[published["places"]] = published["rows"] * size.nan_to_num(posinf=1.0)
         if self.vectors is not None and self.vectors.freeze:
             table.requires_grad_(False)
 
 
 class Subwords(Pieces):
-    """Frequent words whole, rare ones in pieces: learned from the training data, or published.
+    """Frequent words as one token, rare words as pieces; learned from training data or published.
 
-    Learned BPE and Unigram keep every space, so that decoding gives the text back, but for
-    characters that training never saw (byte-level: exactly). WordPiece forgets spaces.
+    Learned BPE and Unigram keep every space, so that decoding returns the text, except for
+    characters that training never saw (byte-level: exactly the text). WordPiece loses spaces.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
         algorithm: BPE (Sennrich et al., 2016), WordPiece (Schuster and Nakajima, 2012) or
             Unigram (Kudo, 2018).
-        vocabulary_size: at most so many pieces are learned.
+        vocabulary_size: the largest number of learned pieces.
         byte_level: BPE and Unigram over UTF-8 bytes, in which nothing is unknown (as GPT-2).
-        pretrained: a published tokenizer instead, by hub name or local folder; `fit` then needs no
-            data. What its template adds around a text is for `add_start` and `add_end` to say.
+        pretrained: hub name or local folder of a published tokenizer; `fit` then needs no data.
+            Its template is not used: `add_start` and `add_end` set the tokens around a text.
         read_special: whether the name of a special token in a text ("[MASK]") is that token; else
             it is text like any other.
-        dropout: BPE-dropout (Provilkov et al., 2020): the share of merges that are left out in
-            training, so that a word is cut in a new way each time.
-        options: those of every tokenizer of text.
+        dropout: BPE-dropout (Provilkov et al., 2020): the probability that a merge is skipped in
+            training, so that a word is split in a new way each time.
+        options: the options of TextTokenizer.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class Subwords(Pieces):
             texts = self.readable(values)
             self.keep(*learn(self.algorithm, texts, self.limit, byte_level=self.byte_level))
         if self.dropout:
-            merge_ranks(self.fitted["tokenizer"])  # raises where it has no merges
+            merge_ranks(self.fitted["tokenizer"])  # raises if it has no merges
 
     def segment(self, text: str, train: bool) -> list[int]:
         if not (train and self.dropout):
@@ -225,7 +225,7 @@ class Subwords(Pieces):
 
 @lru_cache(maxsize=16)
 def open_pieces(description: str, read_special: bool = False) -> tokenizers.Tokenizer:
-    """The tokenizer of a JSON text; kept here, so that modules hold and pickle plain data only."""
+    """Returns the tokenizer of a JSON text; cached, so that modules only pickle plain data."""
     tokenizer = tokenizers.Tokenizer.from_str(description)
     tokenizer.encode_special_tokens = not read_special
     tokenizer.no_truncation()
@@ -234,7 +234,7 @@ def open_pieces(description: str, read_special: bool = False) -> tokenizers.Toke
 
 
 def _published(name: str) -> tuple[str, dict[str, int | None]]:
-    """A published tokenizer: its JSON text and the ids of its special tokens."""
+    """Returns the JSON text of a published tokenizer and the ids of its special tokens."""
     from transformers import AutoTokenizer
 
     if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
@@ -250,8 +250,8 @@ def _published(name: str) -> tuple[str, dict[str, int | None]]:
         raise UserError(f"pretrained: {name!r} has no fast tokenizer (tokenizer.json)")
 
     def first_id(*kinds: str) -> int | None:
-        found = (getattr(published, f"{kind}_token_id") for kind in kinds)
-        return next((i for i in found if i is not None), None)
+        ids = (getattr(published, f"{kind}_token_id") for kind in kinds)
+        return next((i for i in ids if i is not None), None)
 
     special = {
         "unknown": first_id("unk"),

@@ -1,4 +1,4 @@
-"""Characters and Bytes: text as its smallest parts."""
+"""Characters and Bytes: text as characters or bytes."""
 
 import random
 from collections import Counter
@@ -11,13 +11,13 @@ from unitf_text.typing_errors import mistype
 
 
 class Characters(TextTokenizer):
-    """One token per character (Unicode code point); the vocabulary is what training texts hold.
+    """One token per character (Unicode code point); the vocabulary comes from training texts.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
         min_count: how often a character must occur to be known.
-        noise: share of characters that are mistyped in training.
-        options: those of every tokenizer of text.
+        noise: the probability that a character is mistyped in training.
+        options: the options of TextTokenizer.
     """
 
     unknown_id: int = 0
@@ -64,8 +64,8 @@ class Bytes(TextTokenizer):
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        noise: share of characters that are mistyped in training.
-        options: those of every tokenizer of text.
+        noise: the probability that a character is mistyped in training.
+        options: the options of TextTokenizer.
     """
 
     vocabulary_size = 259
@@ -89,7 +89,7 @@ class Bytes(TextTokenizer):
         return [(n, n + 1) for n, character in enumerate(text) for _ in character.encode()]
 
     def join(self, ids: list[int]) -> str:
-        # a model may well generate half a character
+        # a model can generate a part of a character
         return bytes(ids).decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""T5 (Raffel et al., 2020): the first version, and 1.1 with gates, of which Flan-T5 is one."""
+"""T5 (Raffel et al., 2020): version 1.0, and version 1.1 with gates (Flan-T5, for example)."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,7 @@ class T5(TextToText):
 
     @property
     def encoder_alone(self) -> bool:
+        """Whether the model has no decoder."""
         return type(self.published).__name__ == "T5EncoderModel"
 
     def core(self) -> TransformerConfig:
@@ -56,14 +57,15 @@ class T5(TextToText):
 
     @property
     def tied(self) -> bool:
+        """Whether the model computes logits with the token table."""
         return not self.generates or self.published.lm_head.weight is self.published.shared.weight
 
     def tokenizers(self) -> dict[str, Tokenizer]:
         config = self.config
         scaled = self.generates and config.scale_decoder_outputs
-        from_unitf = Unembedding(tied=self.tied, scale=config.d_model**-0.5 if scaled else None)
+        unembedding = Unembedding(tied=self.tied, scale=config.d_model**-0.5 if scaled else None)
         text = make_text(
-            config.d_model, self.source, config, position_embedding="none", unembedding=from_unitf
+            config.d_model, self.source, config, position_embedding="none", unembedding=unembedding
         )
         return {"text": text}
 

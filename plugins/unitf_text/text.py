@@ -12,15 +12,16 @@ from unitf import Features, Spans, Tokenizer, UserError
 
 SPECIAL = ["[UNK]", "[START]", "[END]", "[MASK]"]  # the names of tokens that are no text
 Part = TypeVar("Part")
-SPACE = "\N{OPEN BOX}"  # what a space is called
-UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # what an unknown token reads as
+SPACE = "\N{OPEN BOX}"  # the name of a space token
+UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # the text of an unknown token
 
 
 def read_text(value: Any) -> str:
-    """A raw value as text that is not empty.
+    """Returns a raw value as text that is not empty.
 
     Raises:
-        UserError: it is no text (NaN is what pandas puts in an empty cell), empty, or not Unicode.
+        UserError: the value is not text (pandas puts NaN into an empty cell), is empty, or is not
+            Unicode.
     """
     if isinstance(value, bytes | bytearray):
         try:
@@ -28,7 +29,7 @@ def read_text(value: Any) -> str:
         except UnicodeDecodeError as error:
             raise UserError(
                 f"expected UTF-8 text, found byte {error.object[error.start]:#04x} "
-                f"at place {error.start}"
+                f"at byte {error.start}"
             ) from None
     if not isinstance(value, str):
         shown = repr(value)
@@ -41,7 +42,7 @@ def read_text(value: Any) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"expected Unicode text, found half of a surrogate pair at place {error.start}"
+            f"expected Unicode text, found half of a surrogate pair at character {error.start}"
         ) from None
     return value
 
@@ -49,29 +50,30 @@ def read_text(value: Any) -> str:
 class TextTokenizer(Tokenizer):
     """Text as ids (N,); a subclass writes `segment` and `join`.
 
-    A value is a `str`, or `bytes` in UTF-8; None is a sample that lacks the text, but an empty
-    text is an error, since it has no token to read anything from. With two segments, or with
+    A value is a `str`, or `bytes` in UTF-8. None means that a sample has no text. An empty text is
+    an error, because it has no token. With two segments, or with
     `pair_separators`, a value may also be a pair of texts (a list or tuple), which become one
     sequence: start a end b end.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        lowercase: before anything else.
+        lowercase: whether the text is lower-cased first.
         max_tokens: the longest sequence, added tokens included.
-        truncate: cut what is longer (else it is an error that names the sample).
-        add_start: put the start token first (for `NextToken` only where it is told `start: false`,
-            since it has a start of its own else).
-        add_end: put the end token last, so that a language model learns where to stop.
-        token_dropout: share of tokens that are made unknown in training (word dropout: Iyyer et
-            al., 2015); for tasks that read a text, not for those that predict its tokens.
+        truncate: whether a longer text is cut; if not, it is an error that names the sample.
+        add_start: whether the start token comes first (with `NextToken` only if that has
+            `start: false`, because it otherwise adds a start of its own).
+        add_end: whether the end token comes last, so that a language model learns where to stop.
+        token_dropout: the probability that a token is replaced by the unknown token in training
+            (word dropout: Iyyer et al., 2015); for tasks that read a text, not for tasks that
+            predict its tokens.
         num_segments: 0, or how many segments a second position axis tells apart (the token types
             of BERT: 2; of RoBERTa: 1). `position_embedding: additive` gives each a learned vector.
-        padding_id: texts are continued with it up to `max_tokens`, for a model that was trained to
-            read them so (SigLIP); None: a text is as long as it is.
+        padding_id: this id fills every text up to `max_tokens`, for a model that was trained on
+            filled texts (SigLIP); None: texts keep their length.
         pair_separators: how many end tokens stand between the texts of a pair (RoBERTa: 2); 0: a
             value is one text; None: 1 where there are two segments, else 0.
-        words: a value may be a list of words, which become one text with spaces between them.
-        options: those of every tokenizer.
+        words: whether a value may be a list of words, which are joined with spaces.
+        options: the options of Tokenizer.
     """
 
     def __init__(
@@ -124,27 +126,27 @@ class TextTokenizer(Tokenizer):
         return (rows, self.num_segments) if self.num_segments else (rows,)
 
     def position_of(self, number: int) -> Sequence[float]:
-        """The next place of the order, in the first segment."""
+        """The position of token `number`: its index, in the first segment."""
         return (float(number), 0.0)[: self.num_axes]
 
     @abstractmethod
     def segment(self, text: str, train: bool) -> list[int]:
-        """The ids of a text, without added tokens."""
+        """Returns the ids of a text, without added tokens."""
 
     def segment_spans(self, text: str) -> list[tuple[int, int]]:
-        """For each of a text's ids the first character that it stands for, and the one after."""
+        """Returns for each id of a text the offsets of its first character and of its end."""
         raise UserError(f"{type(self).__name__} does not know what its tokens stand for in a text")
 
     @abstractmethod
     def join(self, ids: list[int]) -> str:
-        """The text of ids, among which there is no start, end or mask."""
+        """Returns the text of ids; there is no start, end or mask among them."""
 
     def written(self, value: Any) -> str:
-        """A raw value as text."""
+        """Returns a raw value as text."""
         return read_text(value)
 
     def read(self, value: Any) -> str:
-        """A raw value as the text that is segmented; lower case changes no character's place."""
+        """Returns the text that is segmented; lower-casing keeps the offset of every character."""
         text = self.written(value)
         if not self.lowercase:
             return text
@@ -154,7 +156,7 @@ class TextTokenizer(Tokenizer):
         return "".join(low if len(low := c.lower()) == 1 else c for c in text)
 
     def readable(self, values: Iterable[Any]) -> list[str]:
-        """The texts among training values; the others are reported when they are encoded."""
+        """Returns the readable training texts; `encode` reports the others."""
         texts = []
         for value in values:
             try:
@@ -176,7 +178,7 @@ class TextTokenizer(Tokenizer):
             ids = functional.pad(ids, (0, self.max_tokens - len(ids)), value=self.padding_id)
         if not self.num_segments:
             return Features(ids)
-        last = self.num_segments - 1  # RoBERTa's only segment is that of both texts
+        last = self.num_segments - 1  # RoBERTa has one segment for both texts
         segments = [min(number, last) for number, part in enumerate(parts) for _ in part]
         positions = torch.stack([torch.arange(len(ids)), torch.tensor(segments)])
         return Features(ids, positions.float())
@@ -204,17 +206,17 @@ class TextTokenizer(Tokenizer):
         return names
 
     def _framed(self, parts: Sequence[list[Any]], start: Any, end: Any) -> list[list[Any]]:
-        """The parts with what is added before the first, between them, and after each."""
+        """Returns the parts with the start, end and separator tokens added."""
         framed = [[*part, end] if self.add_end else [*part] for part in parts]
         framed[0] = [start] * self.add_start + framed[0] + self._extra(parts) * [end]
         return framed
 
     def _extra(self, parts: Sequence[list[Any]]) -> int:
-        """How many end tokens stand between two texts beside that of the first."""
+        """The number of end tokens between two texts, beyond the one that ends the first text."""
         return max(0, self.pair_separators - 1) if len(parts) > 1 else 0
 
     def _parts(self, value: Any) -> Sequence[Any]:
-        """The texts of a value: it, or two of a pair."""
+        """Returns the texts of a value: one, or two for a pair."""
         if self.words and isinstance(value, list | tuple):
             return [" ".join(map(read_text, value))]
         if not isinstance(value, list | tuple) or not self.pair_separators:
@@ -224,14 +226,14 @@ class TextTokenizer(Tokenizer):
         return value
 
     def _segment(self, value: Any, train: bool) -> list[int]:
-        """The ids of one text, of which there is at least one."""
+        """Returns the ids of one text; there is at least one."""
         ids = self.segment(self.read(value), train)
         if not ids:
             raise UserError(f"text without a token: {str(value)[:40]!r}")
         return ids
 
     def _drop(self, ids: list[int]) -> list[int]:
-        """The ids with some made unknown."""
+        """Replaces some ids by the unknown token."""
         if not self.token_dropout:
             return ids
         blank = self.mask_id if self.unknown_id is None else self.unknown_id
@@ -241,7 +243,7 @@ class TextTokenizer(Tokenizer):
         return [blank if gone else i for i, gone in zip(ids, drop.tolist(), strict=True)]
 
     def _limit(self, parts: list[list[Part]]) -> list[list[Part]]:
-        """The tokens of each text, cut to what fits: of two texts the longer one loses first."""
+        """Cuts texts to `max_tokens` tokens in all; of two texts the longer is cut first."""
         if self.max_tokens is None:
             return parts
         room = self.max_tokens - self.add_start - self.add_end * len(parts) - self._extra(parts)
@@ -265,7 +267,7 @@ class TextTokenizer(Tokenizer):
         return [one[:shorter], two[:longer]]
 
     def decode(self, features: Features) -> str | tuple[str, str]:
-        """The text, or the pair of texts."""
+        """Returns the text, or the pair of texts."""
         ids = features.values.tolist()
         first = len(ids)
         if self.num_segments > 1:
@@ -295,6 +297,6 @@ class TextTokenizer(Tokenizer):
 
 
 def check_probability(name: str, probability: float) -> None:
-    """Raises UserError unless `share` is at least 0 and less than 1."""
+    """Raises UserError unless `probability` is at least 0 and less than 1."""
     if not 0 <= probability < 1:
         raise UserError(f"{name} must be at least 0 and less than 1, found {probability}")

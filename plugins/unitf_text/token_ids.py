@@ -1,4 +1,4 @@
-"""TokenIds: text that somebody else has made ids of, for models without a vocabulary at hand."""
+"""TokenIds: text that is already ids, for models whose vocabulary is not at hand."""
 
 import re
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from unitf_text.text import TextTokenizer
 
 
 class TokenIds(TextTokenizer):
-    """One token per given id; a value is a list of ids, or a text of them ("101 2023 102").
+    """One token for each id; a value is a list of ids, or ids as text ("101 2023 102").
 
     With two segments a value may also be a pair of such lists.
 
     Args:
         dim: D, the width of a token; the core's configuration gives it.
-        vocabulary_size: ids are below it.
-        start_id: of the token that `add_start` puts first; None: there is none.
-        end_id: of the token that `add_end` puts last; None: there is none.
-        mask_id: of the token that stands for a hidden one; None: there is none.
-        unknown_id: of the token that stands for what the vocabulary lacks; None: there is none.
-        options: those of every tokenizer of text.
+        vocabulary_size: the number of ids; every id is below it.
+        start_id: the id that `add_start` puts first; None: there is none.
+        end_id: the id that `add_end` puts last; None: there is none.
+        mask_id: the id that replaces a hidden token; None: there is none.
+        unknown_id: the id of tokens that the vocabulary lacks; None: there is none.
+        options: the options of TextTokenizer.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TokenIds(TextTokenizer):
         self.mask_id, self.unknown_id = mask_id, unknown_id
 
     def written(self, value: Any) -> str:
-        """The ids with spaces between them, which is what is segmented."""
+        """Returns the ids as text with spaces between them."""
         if isinstance(value, Tensor | np.ndarray):
             value = value.tolist()
         if isinstance(value, list | tuple):
@@ -83,7 +83,7 @@ class TokenIds(TextTokenizer):
         return super()._parts(value) if pair else [value]
 
     def decode(self, features: Features) -> Any:
-        """The ids but start, end and mask, as a list; of a pair two lists."""
+        """Returns the ids without start, end and mask: a list, or two lists for a pair."""
         text = super().decode(features)
         if isinstance(text, str):
             return [int(word) for word in text.split()]

@@ -23,13 +23,13 @@ _NEIGHBOURS = _neighbours()
 
 
 def mistype(text: str, probability: float, rng: random.Random | ModuleType) -> str:
-    """`text` with about this share of its characters swapped, doubled, dropped or mistaken.
+    """Returns `text` with some of its characters swapped, doubled, dropped or mistaken.
 
-    A mistaken letter becomes a neighbour on a QWERTY keyboard; text never becomes empty.
+    A mistaken letter becomes a neighbour on a QWERTY keyboard; the result is never empty.
 
     Args:
-        text: what was meant.
-        share: the probability of an error at each character.
+        text: the text without errors.
+        probability: the probability of an error at each character.
         rng: a `random.Random`, or the module `random`.
     """
     typed: list[str] = []

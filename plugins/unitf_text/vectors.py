@@ -1,4 +1,4 @@
-"""WordVectors: published vectors of words, in the text and binary formats of their makers."""
+"""WordVectors: published word vectors in the formats of GloVe, word2vec and fastText."""
 
 import gzip
 import math
@@ -19,16 +19,17 @@ _CHUNK = 1 << 20  # bytes of a binary file that are read at once
 
 @dataclass(frozen=True)
 class WordVectors(Configurable):
-    """A file of word vectors for the table to begin with.
+    """A file of word vectors with which the token table is initialised.
 
     The format is recognised: GloVe's text, word2vec's text and binary formats, fastText's .vec,
     each as it is or gzipped.
 
     Args:
-        path: the file; `fit` reads it, a checkpoint no longer needs it.
-        freeze: whether the table stays as it is (also the vectors of words that the file lacks).
-        added_words: so many words of the file, from its beginning, join those of the training
-            data, so that words are known that training never saw; -1: all of them.
+        path: the file; `fit` reads it, and a checkpoint does not need it.
+        freeze: whether training leaves the table unchanged (all of it, also the vectors of words
+            that the file lacks).
+        added_words: the number of first words of the file that are added to the words of the
+            training data, so that a model knows words that training never saw; -1: all of them.
     """
 
     path: str
@@ -40,15 +41,15 @@ class WordVectors(Configurable):
             raise UserError(f"vectors.added_words: expected -1 or more, found {self.added_words}")
 
     def read(self, wanted: Collection[str]) -> dict[str, np.ndarray]:
-        """The vectors of the wanted words, and of the first words of the file; float32.
+        """Returns the vectors (float32) of the wanted words and of the first words of the file.
 
         Raises:
-            UserError: the file is missing, damaged or in no known format; with the line.
+            UserError: the file is missing, damaged or in no known format; the message has the line.
         """
         path = Path(self.path).expanduser()
         names = {word.encode() for word in wanted}
         added = math.inf if self.added_words < 0 else self.added_words
-        found: dict[str, np.ndarray] = {}
+        vectors: dict[str, np.ndarray] = {}
         try:
             with _open(path) as file:
                 for number, entry in enumerate(_entries(file)):
@@ -57,23 +58,23 @@ class WordVectors(Configurable):
                     vector = entry.vector()
                     if not np.isfinite(vector).all():
                         raise UserError(f"{entry.location}: a number that is not finite")
-                    # a file that holds a word twice means the first, more frequent one
-                    found.setdefault(entry.word.decode(errors="replace"), vector)
+                    # of a word that stands twice in a file the first, more frequent one counts
+                    vectors.setdefault(entry.word.decode(errors="replace"), vector)
         except UserError as error:
             raise UserError(f"vectors {path}: {error}") from error
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(
                 f"vectors {path}: {getattr(error, 'strerror', None) or error}"
             ) from error
-        return found
+        return vectors
 
 
 class _Entry(NamedTuple):
-    """A word and its vector as they stand in the file."""
+    """A word and its vector as stored in the file."""
 
     location: str  # for messages
     word: bytes
-    numbers: list[bytes] | bytes  # as text, or as they lie in memory
+    numbers: list[bytes] | bytes  # as text, or as binary float32
 
     def vector(self) -> np.ndarray:
         if isinstance(self.numbers, bytes):
@@ -94,7 +95,7 @@ def _open(path: Path) -> BufferedIOBase:
 
 
 def _entries(file: BufferedIOBase) -> Iterator[_Entry]:
-    """Every word of a file of any of the formats."""
+    """Yields every word of a file in any of the formats."""
     first = file.readline()
     fields = first.split()
     if not fields:
@@ -116,7 +117,7 @@ def _entries(file: BufferedIOBase) -> Iterator[_Entry]:
 
 
 def _is_binary(start: bytes, width: int) -> bool:
-    """Whether what follows a header is no line of text, and holds control characters."""
+    """Whether the bytes after a header are binary: no line of text, with control characters."""
     _, *numbers = start.split(b"\n")[0].rstrip(b" \r").rsplit(b" ", width)
     if len(numbers) == width and all(map(_is_number, numbers)):
         return False
@@ -126,18 +127,18 @@ def _is_binary(start: bytes, width: int) -> bool:
 def _text(file: BufferedIOBase, count: int | None, width: int, first: bytes) -> Iterator[_Entry]:
     if width < 1:
         raise UserError(f"line 1: {first[:40]!r}, expected a word and its vector")
-    line, number, found = first, 1 if count is None else 2, 0
+    line, number, count_read = first, 1 if count is None else 2, 0
     while line:
-        # a word of GloVe may hold spaces, so what is split off are the numbers
+        # a word of GloVe may contain spaces, so the numbers are split off from the right
         word, *numbers = line.rstrip(b" \r\n").rsplit(b" ", width)
         location = f"line {number}"
         if len(numbers) < width or (b" " in word and _is_number(word.rsplit(b" ", 1)[1])):
             amount = len(line.split()) - 1
             raise UserError(f"{location}: {amount} numbers after the word, expected {width}")
         yield _Entry(location, word, numbers)
-        line, number, found = file.readline(), number + 1, found + 1
-    if count is not None and found != count:
-        raise UserError(f"line {number}: the file ends after {found} words, expected {count}")
+        line, number, count_read = file.readline(), number + 1, count_read + 1
+    if count is not None and count_read != count:
+        raise UserError(f"line {number}: the file ends after {count_read} words, expected {count}")
 
 
 def _binary(file: BufferedIOBase, count: int, width: int) -> Iterator[_Entry]:
@@ -148,7 +149,7 @@ def _binary(file: BufferedIOBase, count: int, width: int) -> Iterator[_Entry]:
             if not more:
                 raise UserError(f"the file ends in word {number} of {count}")
             buffer, start = buffer[start:] + more, 0
-        word = buffer[start:end].lstrip(b"\n")  # word2vec ends a vector so, others do not
+        word = buffer[start:end].lstrip(b"\n")  # only word2vec ends vectors with a newline
         start = end + 1 + size
         yield _Entry(f"word {number}", word, buffer[end + 1 : start])
 

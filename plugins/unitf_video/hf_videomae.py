@@ -1,4 +1,4 @@
-"""transformers' VideoMAE."""
+"""VideoMAE of transformers: its mapping to unitf."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,11 +22,11 @@ from unitf_video.scaling import Scaling
 from unitf_video.tubelets import VideoTubelets, to_rows
 
 QKV = ["attention.attention.query", "attention.attention.key", "attention.attention.value"]
-INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # as PIL numbers them
+INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
 class HFVideoMAE(TransformersArchitecture):
-    """VideoMAE over tubelets, alone or with a classifier of the mean."""
+    """VideoMAE over tubelets, without a head or with a classifier of the mean column."""
 
     kinds = ("videomae",)
 
@@ -121,7 +121,7 @@ class HFVideoMAE(TransformersArchitecture):
 
 
 def preparation(source: str | None, image_size: Any) -> dict[str, Any]:
-    """How a published model wants its frames: arguments of VideoTubelets.
+    """Returns the arguments of VideoTubelets that prepare frames as a published model does.
 
     Raises:
         UserError: its preprocessor does something to frames that unitf does not.
@@ -134,22 +134,22 @@ def preparation(source: str | None, image_size: Any) -> dict[str, Any]:
     interpolation: Any = INTERPOLATIONS.get(int(settings["resample"]))
     keeps_aspect = "shortest_edge" in size
     to = [size["shortest_edge"]] * 2 if keeps_aspect else [size["height"], size["width"]]
-    made = to
+    final_size = to
     if settings.get("do_center_crop") and cropped is not None:
-        made = [cropped["height"], cropped["width"]]
+        final_size = [cropped["height"], cropped["width"]]
     usual = settings["do_resize"] and settings["do_rescale"] and settings["do_normalize"]
     usual = (
         usual
         and abs(settings["rescale_factor"] * 255 - 1) < 1e-6
         and int(settings["resample"]) in INTERPOLATIONS
     )
-    if not usual or made != sides:
+    if not usual or final_size != sides:
         raise UserError(
-            f"{source}: its preprocessor gives frames of {made}, resampled by "
+            f"{source}: its preprocessor gives frames of {final_size}, resampled by "
             f"{settings['resample']}; expected resized, scaled and normalised ones of {sides}"
         )
     return {
-        "size": made,
+        "size": final_size,
         "scaling": Scaling(to, keeps_aspect, interpolation),
         "mean": list(settings["image_mean"]),
         "std": list(settings["image_std"]),
@@ -164,7 +164,7 @@ def _settings(source: str | None) -> dict[str, Any] | None:
     try:
         return AutoImageProcessor.from_pretrained(source).to_dict()
     except (OSError, ValueError, KeyError, ImportError):
-        return None  # a model without one
+        return None  # a model without a preprocessor
 
 
 def _sides(value: Any) -> tuple[int, int]:

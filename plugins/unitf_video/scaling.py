@@ -14,11 +14,11 @@ Size = tuple[int, int]  # (rows, columns)
 
 @dataclass(frozen=True)
 class Scaling(Configurable):
-    """How frames come to a size: they are resized, and their centre is cut out.
+    """Resizes frames and cuts out their centre.
 
     Args:
-        to: rows and columns after resizing: at least so many, with their own aspect, or exactly.
-        keep_aspect: whether they keep their aspect.
+        to: rows and columns after resizing; the least numbers if frames keep their aspect.
+        keep_aspect: whether frames keep their aspect ratio.
         interpolation: "bilinear" or "bicubic", with antialiasing.
     """
 
@@ -31,7 +31,7 @@ class Scaling(Configurable):
             raise UserError(f"scaling.to: expected rows and columns from 1 on, found {self.to}")
 
     def __call__(self, frames: Frames, size: Size) -> Frames:
-        """The frames in that size."""
+        """Returns the frames at the size (rows, columns)."""
         height, width = frames.shape[2:]
         rows, columns = self.to
         if self.keep_aspect:

@@ -1,4 +1,4 @@
-"""VideoTubelets: a clip as the blocks of pixels it is made of."""
+"""VideoTubelets: a clip as blocks of pixels over several frames."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -23,28 +23,29 @@ _NUM_FITTED = 64  # clips from which mean and deviation are learned
 
 
 class VideoTubelets(Tokenizer):
-    """A clip as tubelets of several frames' patches; positions are (frame, row, column) of each.
+    """A clip as tubelets (patches over several frames) with positions (frame, row, column).
 
     The F numbers of a tubelet are in the order (channel, frame, row, column), as in the weights of
-    a convolution. A clip whose length is no multiple of a tubelet's is continued with its last
-    frame, one whose sides are none to the right and below in the mean colour.
+    a convolution. If the length of a clip is no multiple of a tubelet's, the last frame is
+    repeated; if a side is none, the clip is padded right and below with the mean colour.
 
     Args:
         dim: D, the width of a token.
         patch: rows and columns of a tubelet, in pixels.
-        tubelet: its frames.
-        num_frames: so many frames are taken of a clip, evenly spread; None: all.
+        tubelet: frames of a tubelet.
+        num_frames: the number of frames taken from a clip, evenly spaced; None: all.
         size: rows and columns of a frame; None: each clip keeps its own.
-        scaling: how frames come to that size; None: they cover it, and their centre is cut out.
+        scaling: how frames are brought to that size; None: they cover it, and their centre is
+            cut out.
         channels: 1 grey, 3 colour.
-        position_embedding: "sinusoidal" (over the three axes), "learned" (a vector for each place),
-            "interpolated" or "cubic" (likewise, onto which clips of any size are laid), "flat"
-            (fixed sines and cosines of the number of a tubelet, as in VideoMAE), or "none". Those
-            of a vector for each place, and "flat", are for `num_frames` and `size`.
-        mean: of each channel, where 1 is white; by default learned from the training clips.
-        std: standard deviation of each channel, likewise.
-        max_tokens: the most tubelets a clip may have.
-        options: further ones of every tokenizer (`prefix`).
+        position_embedding: "sinusoidal" (over the three axes), "learned" (a vector for each grid
+            cell), "interpolated" or "cubic" (likewise, and clips of any size are mapped onto the
+            grid), "flat" (fixed sines and cosines of the index of a tubelet, as in VideoMAE), or
+            "none". All but "sinusoidal" and "none" need `num_frames` and `size`.
+        mean: the mean of each channel, where 1 is white; None: learned from training clips.
+        std: the standard deviation of each channel; None: learned from training clips.
+        max_tokens: the largest number of tubelets of a clip.
+        options: further options of Tokenizer (`prefix`).
     """
 
     num_axes: ClassVar[int] = 3
@@ -81,7 +82,7 @@ class VideoTubelets(Tokenizer):
         if channels not in (1, 3):
             raise UserError(f"channels: expected 1 or 3, found {channels}")
         self.channels = channels
-        self.given = {"mean": _each("mean", mean, channels), "std": _each("std", std, channels)}
+        self.moments = {"mean": _each("mean", mean, channels), "std": _each("std", std, channels)}
         self.num_features = channels * tubelet * math.prod(self.patch)
 
     # ---- learned before training -------------------------------------------------------
@@ -89,9 +90,9 @@ class VideoTubelets(Tokenizer):
     def fit(self, values: Iterable[Any]) -> None:
         """Learns mean and deviation of each channel from 64 of the clips.
 
-        One that cannot be read is left out: training reports it.
+        A clip that cannot be read is skipped; training reports it.
         """
-        if None not in self.given.values():
+        if None not in self.moments.values():
             return
         colours: list[np.ndarray] = []
         problem: Any = "no values"
@@ -127,7 +128,7 @@ class VideoTubelets(Tokenizer):
     # ---- raw values and features -------------------------------------------------------
 
     def encode(self, value: Any, train: bool = False) -> Features:
-        """A clip (video file, bytes, list of frames, array or tensor) as F×N."""
+        """Encodes a clip (video file, bytes, list of frames, array or tensor) as F×N."""
         frames = self._read(value)
         mean, std = self._normalisation()
         normal = (_as_floats(frames) - mean[:, None, None]) / std[:, None, None]
@@ -143,7 +144,7 @@ class VideoTubelets(Tokenizer):
         return Features(torch.from_numpy(rows).mT, positions.flatten(1))
 
     def decode(self, features: Features) -> np.ndarray:
-        """The clip, uint8: (T, H, W) if it is grey, else (T, H, W, C); sides are whole tubelets."""
+        """Returns the clip, uint8, of whole tubelets: (T, H, W) if grey, else (T, H, W, C)."""
         if features.num_tokens == 0:
             raise UserError("a clip of no tubelets cannot be decoded")
         rows = features.rows.detach().float().cpu().numpy()
@@ -158,7 +159,7 @@ class VideoTubelets(Tokenizer):
         return clip[:, 0] if self.channels == 1 else clip.transpose(0, 2, 3, 1)
 
     def canvas(self, features: Features) -> Canvas:
-        """The first frame of each tubelet, side by side."""
+        """Returns a picture of the first frame of each tubelet, side by side."""
         clip = self.decode(features)[:: self.tubelet]
         strip = np.concatenate(list(clip), axis=1)
         (frame, row, column), (height, width) = ranks(features), self.patch
@@ -167,7 +168,7 @@ class VideoTubelets(Tokenizer):
 
     @staticmethod
     def examples() -> list[Any]:
-        """Raw values of several kinds, for the checks of plugins."""
+        """Returns raw values of several kinds for the checks of plugins."""
         random = np.random.default_rng(0)
         colour = random.integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
         return [
@@ -185,17 +186,17 @@ class VideoTubelets(Tokenizer):
         return self.scaling(frames, self.size)
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation of each channel, where 1 is white."""
+        """Returns mean and deviation of each channel, where 1 is white."""
         unfitted = [0.5] * self.channels
         mean, std = (
-            np.array(self.given[name] or self.fitted.get(name, unfitted), np.float32)
+            np.array(self.moments[name] or self.fitted.get(name, unfitted), np.float32)
             for name in ("mean", "std")
         )
         return mean, np.where(std < 1e-3, np.float32(1), std)
 
 
 class FlatSinusoids(nn.Module):
-    """Fixed sines and cosines, side by side, of the number of a place in its grid (VideoMAE)."""
+    """Fixed sines and cosines of the index of a grid cell (VideoMAE)."""
 
     table: Tensor
 
@@ -209,19 +210,19 @@ class FlatSinusoids(nn.Module):
 
     def forward(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "N D"]:
         index = torch.zeros_like(positions[0], dtype=torch.long)
-        for position_of, size in zip(positions, self.shape, strict=True):
-            index = index * size + position_of.long().clamp(0, size - 1)
+        for axis, size in zip(positions, self.shape, strict=True):
+            index = index * size + axis.long().clamp(0, size - 1)
         return self.table[index]
 
 
 def to_grid(size: Sequence[int], tubelet: Sequence[int]) -> Grid:
-    """How many tubelets cover a clip along each axis."""
+    """Returns how many tubelets cover a clip along each axis."""
     frames, rows, columns = (-(-side // t) for side, t in zip(size, tubelet, strict=True))
     return frames, rows, columns
 
 
 def to_rows(clip: Float[np.ndarray, "T C H W"], tubelet: Grid) -> tuple[np.ndarray, Grid]:
-    """The tubelets (N, F) of a clip, and their grid; beyond its sides there are zeros."""
+    """Returns the tubelets (N, F) of a clip, padded with zeros, and their grid."""
     frames, channels, *sides = clip.shape
     grid = to_grid((frames, *sides), tubelet)
     spare = [g * t - n for g, t, n in zip(grid, tubelet, (frames, *sides), strict=True)]
@@ -238,7 +239,7 @@ def from_rows(
     positions: Sequence[np.ndarray],
     shape: tuple[int, int, int, int],
 ) -> Float[np.ndarray, "T C H W"]:
-    """The clip whose tubelets (channels, frames, rows, columns) stand at these places."""
+    """Returns the clip of tubelets of this shape (channels, frames, rows, columns)."""
     channels, dt, dr, dc = shape
     t, r, c = (int(axis.max()) + 1 for axis in positions)
     canvas = np.zeros((t, r, c, channels, dt, dr, dc), np.float32)
@@ -248,7 +249,7 @@ def from_rows(
 
 
 def _as_floats(frames: Frames) -> np.ndarray:
-    """The frames as float32, where 1 is white."""
+    """Returns the frames as float32, where 1 is white."""
     return frames.astype(np.float32) / np.float32(255 if frames.dtype == np.uint8 else 1)
 
 
@@ -260,7 +261,7 @@ def _pair(name: str, value: Pair) -> tuple[int, int]:
 
 
 def _each(name: str, value: float | Sequence[float] | None, channels: int) -> list[float] | None:
-    """A number for each channel."""
+    """Returns a number for each channel; None: it is learned."""
     if value is None:
         return None
     numbers = list(value) if isinstance(value, Sequence) else [float(value)] * channels

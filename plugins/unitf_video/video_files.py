@@ -1,4 +1,4 @@
-"""From whatever holds a clip to an array T×C×H×W: uint8, or float32 where 1 is white."""
+"""Reads clips of any kind as arrays T×C×H×W: uint8, or float32 where 1 is white."""
 
 import os
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ _EXPECTED = (
 
 
 def read_clip(value: Any, channels: int, count: int | None = None) -> Frames:
-    """The frames of a clip with as many channels as wanted.
+    """Returns the frames of a clip with the given number of channels.
 
-    Transparency is laid on white; frames of 16-bit grey become float32 from 0 to 1.
+    A white background replaces transparency; frames of 16-bit grey become float32 from 0 to 1.
 
     Args:
-        count: so many frames are taken, evenly spread over the clip; None: all.
+        count: the number of frames to take, evenly spaced over the clip; None: all.
 
     Raises:
-        UserError: it is no clip, one without pixels, of frames that differ in size, or with NaN.
+        UserError: the value is no clip, has no pixels or NaN, or its frames differ in size.
     """
     if isinstance(value, np.ndarray):
         frames = _from_array(value)
@@ -48,29 +48,29 @@ def read_clip(value: Any, channels: int, count: int | None = None) -> Frames:
 
 
 def spread(length: int, count: int | None) -> list[int]:
-    """So many places, evenly spread over a length; the same more than once if it is too short."""
+    """Returns `count` evenly spaced indices below `length`; some repeat if `length` is smaller."""
     if count is None or length == 0:
         return list(range(length))
     return [int((index + 0.5) * length / count) for index in range(count)]
 
 
 def _to_channels(frames: Frames, channels: int) -> Frames:
-    found = frames.shape[1]
-    if found == channels:
+    num_channels = frames.shape[1]
+    if num_channels == channels:
         return frames
-    if (found, channels) == (1, 3):
+    if (num_channels, channels) == (1, 3):
         return np.repeat(frames, 3, axis=1)
-    if found == 4:  # the last one is alpha
+    if num_channels == 4:  # the last channel is alpha
         white = 255 if frames.dtype == np.uint8 else 1
         alpha = frames[:, 3:].astype(np.float32) / white
         laid = _like(frames[:, :3] * alpha + white * (1 - alpha), frames)
         return _to_channels(laid, channels)
-    if (found, channels) == (3, 1):  # luma of ITU-R BT.601, as PIL's "L"
+    if (num_channels, channels) == (3, 1):  # luma of ITU-R BT.601, as PIL's "L"
         weights = np.array([0.299, 0.587, 0.114], np.float32)
         luma = np.einsum("c,tchw->thw", weights, frames.astype(np.float32))[:, None]
         return _like(luma, frames)
     raise UserError(
-        f"a clip of {found} channels, expected {channels} "
+        f"a clip of {num_channels} channels, expected {channels} "
         "(an array is (T, H, W, C), a tensor (T, C, H, W))"
     )
 
@@ -96,7 +96,7 @@ def _from_tensor(tensor: torch.Tensor) -> Frames:
 
 
 def _checked(array: np.ndarray) -> np.ndarray:
-    """uint8 as it is, floats as float32."""
+    """Returns uint8 unchanged and floats as float32."""
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f":
@@ -116,12 +116,12 @@ def _from_list(values: Sequence[Any], channels: int) -> Frames:
     if len(sizes) > 1:
         raise UserError(f"frames of {len(sizes)} different sizes: {sorted(sizes)[:2]}")
     if len({frame.dtype for frame in frames}) > 1:
-        raise UserError("frames of 8 bits among others, expected all alike")
+        raise UserError("some frames have 8 bits and others do not, expected one type")
     return np.concatenate(frames)
 
 
 def _frame(value: Any) -> Frames:
-    """One frame as a clip."""
+    """Returns one frame as a clip."""
     if isinstance(value, np.ndarray):
         return _from_array(value[None])
     if isinstance(value, torch.Tensor):
@@ -142,7 +142,7 @@ def _frame(value: Any) -> Frames:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    """An image as (H, W) or (H, W, C)."""
+    """Returns an image as (H, W) or (H, W, C)."""
     if image.mode.startswith("I"):  # 16-bit grey, which older versions of PIL widen to 32 bits
         return np.clip(np.asarray(image, dtype=np.float32) / 65535, 0, 1)
     if image.has_transparency_data:

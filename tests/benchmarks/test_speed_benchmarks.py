@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.speed import loop, sizes
 from benchmarks.speed.report import line, table
-from benchmarks.speed.runner import FailedError, _figures, measure
+from benchmarks.speed.runner import FailedError, _results, measure
 from benchmarks.speed.workload import Side, Workload
 from benchmarks.speed.workloads import chosen, every, find
 
@@ -38,7 +38,7 @@ def test_ratios_are_taken_pair_by_pair_and_by_what_was_done():
     ]
     about, counts = {"floats": 50.0, "read": None}, {"unitf": 10, "peer": 20}
     memory = {"unitf": 2**20, "peer": 2**21}
-    found = _figures(made_up(limit="float32", must=1.5, aim=2.0), about, counts, rounds, memory)
+    found = _results(made_up(limit="float32", must=1.5, aim=2.0), about, counts, rounds, memory)
     assert found["ratio"] == pytest.approx({"median": 2.0, "least": 1.0, "most": 3.0})
     assert found["per_cpu_second"] == {"unitf": 10.0, "peer": 5.0}
     assert found["share"] == pytest.approx({"median": 0.5, "least": 0.25, "most": 0.5})
@@ -61,7 +61,7 @@ def test_a_side_that_cannot_run_says_why(monkeypatch):
 
 def test_what_fit_adds_is_told_round_by_round(monkeypatch):
     told = iter([1.0, 1.5, 1.6, 2.0, 2.4, 2.9, 1.0, 1.5, 1.7])  # bare, Lightning, fit
-    monkeypatch.setattr(loop, "_told", lambda side, threads: next(told))
+    monkeypatch.setattr(loop, "_milliseconds", lambda side, threads: next(told))
     found = loop.measure(3, 1)
     assert found["added_ms"]["lightning"]["median"] == pytest.approx(0.5)
     assert found["added_ms"]["unitf"] == pytest.approx({"median": 0.2, "least": 0.1, "most": 0.5})
@@ -81,7 +81,7 @@ def test_cost_by_size_is_measured_told_and_drawn(monkeypatch, tmp_path):
     }  # fmt: skip
     monkeypatch.setattr(
         sizes,
-        "_told",
+        "_cost_of",
         lambda s, kind, threads: {
             "seconds": told[s["length"], s["depth"]],
             "memory": 2.0 * told[s["length"], s["depth"]],

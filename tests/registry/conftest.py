@@ -1,10 +1,12 @@
 """A fresh registry for every test, over a folder into which the test installs packages."""
 
+import gc
 import sys
+from functools import cache
 
 import pytest
 
-from unitf import registry
+from unitf.registry import registry
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +18,15 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.syspath_prepend(folder)
     before = set(sys.modules)
-    registry.registry._registry.cache_clear()
+    # another registry meanwhile
+    monkeypatch.setattr(registry, "_registry", cache(registry.Registry))
     yield folder
-    registry.registry._registry.cache_clear()
+    registry._registry.cache_clear()
+    gone = []
     for name in set(sys.modules) - before:
         place = getattr(sys.modules[name], "__file__", None)
         if place is None or str(tmp_path) in place:
-            del sys.modules[name]
+            gone.append(sys.modules.pop(name))
+    if gone:  # else the parser of a later test finds subclasses whose modules are not there
+        gone.clear()
+        gc.collect()

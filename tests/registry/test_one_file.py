@@ -73,9 +73,9 @@ class {name}(Callback):
 
 
 def test_a_file_with_nothing_but_a_callback_announces_every_epoch(run, tmp_path):
-    text, file = ANNOUNCE.format(name="Announce"), tmp_path / "said.txt"
+    text, file = ANNOUNCE.format(name="AnnounceEpochs"), tmp_path / "said.txt"
     settings = {"file": str(file), "wording": {"greeting": "hey"}}
-    callbacks = [{"class_path": "Announce", "init_args": settings}]
+    callbacks = [{"class_path": "AnnounceEpochs", "init_args": settings}]
     status, _, error = run("announces", text, {"trainer": {"callbacks": callbacks}})
     assert (status, error) == (0, "")
     assert file.read_text() == "hey 0\nhey 1\n"
@@ -94,7 +94,7 @@ import torch
 from torch.optim import Optimizer
 
 
-class SignDescent(Optimizer):
+class SignSteps(Optimizer):
     taken = []
 
     def __init__(self, params, lr: float = 1e-3, momentum: float = 0.9):
@@ -107,7 +107,7 @@ class SignDescent(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            SignDescent.taken.append(group["lr"])
+            SignSteps.taken.append(group["lr"])
             for p in group["params"]:
                 if p.grad is not None:
                     p.sub_(group["lr"] * p.grad.sign())
@@ -116,10 +116,10 @@ class SignDescent(Optimizer):
 
 
 def test_an_optimizer_of_a_file_trains(run):
-    optimizer = {"class_path": "SignDescent", "init_args": {"lr": 0.004}}
+    optimizer = {"class_path": "SignSteps", "init_args": {"lr": 0.004}}
     status, _, error = run("sign_descent", SIGN_DESCENT, {"model": {"optimizer": optimizer}})
     assert (status, error) == (0, "")
-    taken = sys.modules["sign_descent"].SignDescent.taken
+    taken = sys.modules["sign_descent"].SignSteps.taken
     assert max(taken) == pytest.approx(0.004, rel=0.3) and len(taken) == 2 * 2 * 3
 
 
@@ -200,7 +200,7 @@ import random
 from unitf_image import ImageAugmentation
 
 
-class Negative(ImageAugmentation):
+class Inverted(ImageAugmentation):
     moves = False
     calls = []
 
@@ -208,13 +208,13 @@ class Negative(ImageAugmentation):
         self.probability = probability
 
     def __call__(self, pixels, fill):
-        Negative.calls.append(self.probability)
+        Inverted.calls.append(self.probability)
         return 255 - pixels if random.random() < self.probability else pixels
 """
 
 
 def test_an_augmentation_of_a_file_changes_training_images(run):
-    image = {"patch": 4, "channels": 1, "augment": {"Negative": {"probability": 0.25}}}
+    image = {"patch": 4, "channels": 1, "augment": {"Inverted": {"probability": 0.25}}}
     tokenizers = {"image": {"class_path": "ImagePatches", "init_args": image}}
     inputs = {"inputs": ["image"], "target": "digit"}
     tasks = {"digit": {"class_path": "Classification", "init_args": inputs}}
@@ -225,7 +225,7 @@ def test_an_augmentation_of_a_file_changes_training_images(run):
     }
     status, _, error = run("negatives", NEGATIVE, settings, "--test_after_fit", "false")
     assert (status, error) == (0, "")
-    assert sys.modules["negatives"].Negative.calls == [0.25] * 64
+    assert sys.modules["negatives"].Inverted.calls == [0.25] * 64
 
 
 # ---- a verb ------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def test_a_hostile_class_path_is_refused_before_it_is_imported(run, tmp_path, si
     ):
         status, _, error = run(f"harmless_{number}", text.replace("ss(", f"ss{number}("), settings)
         assert status == 2 and error.count("\n") == 0
-        assert "hostile_file." in error and "unitf --plugin FILE.py fit" in error
+        assert "found hostile_file." in error and error.endswith("loaded with --plugin FILE")
         assert "hostile_file" not in sys.modules
 
 
@@ -348,18 +348,18 @@ import unitf
 
 @unitf.hookimpl
 def register_callbacks(register):
-    register("lazy_everything.heavy:Watcher")
+    register("lazy_heavy:Watcher")
 
 
 @unitf.hookimpl
 def register_optimizers(register):
-    register("lazy_everything.heavy:Momentum")
+    register("lazy_heavy:Momentum")
 
 
 @unitf.hookimpl
 def register_commands(register):
-    register("lazy_everything.verbs:Report", name="report", help="reports")
-    register("lazy_everything.verbs:Other", name="Not A Verb")
+    register("lazy_verbs:Report", name="report", help="reports")
+    register("lazy_verbs:Other", name="Not A Verb")
 """
 
 
@@ -370,25 +370,25 @@ def test_only_the_classes_that_a_recipe_names_are_imported(site, run, capsys):
     verbs = HELLO.format(name="Report")
     modules = {
         "lazy_everything": LAZY,
-        "lazy_everything.heavy": heavy,
-        "lazy_everything.verbs": verbs,
+        "lazy_heavy": heavy,
+        "lazy_verbs": verbs,
     }
     install(site, "lazy-everything", modules, "everything = lazy_everything")
     assert main(["plugins", "list"]) == 0
     shown = capsys.readouterr().out
-    assert "lazy_everything.heavy.Watcher" in shown
-    assert "module lazy_everything.heavy has no Momentum" in shown
+    assert "lazy_heavy.Watcher" in shown
+    assert "module lazy_heavy has no Momentum" in shown
     assert "expected a verb of lower-case letters and hyphens, found 'Not A Verb'" in shown
     assert main(["--help"]) == 0
     assert "\n  report    reports (everything)\n" in capsys.readouterr().out
-    assert not {"lazy_everything.heavy", "lazy_everything.verbs"} & set(sys.modules)
+    assert not {"lazy_heavy", "lazy_verbs"} & set(sys.modules)
     assert main(["report", "--who", "me"]) == 0
-    assert "lazy_everything.heavy" not in sys.modules
+    assert "lazy_heavy" not in sys.modules
     assert main(["plugins", "list"]) == 0
     settings = {"trainer": {"callbacks": [{"class_path": "Watcher"}], "max_epochs": 1}}
     assert run("names_watcher", "import unitf\n\n\nclass Silence(unitf.Command):\n"
                "    def run(self, args): ...\n", settings)[0] == 0  # fmt: skip
-    assert "lazy_everything.heavy" in sys.modules
+    assert "lazy_heavy" in sys.modules
 
 
 def test_listing_imports_no_torch_and_no_class_even_of_a_package_that_is_heavy(site):

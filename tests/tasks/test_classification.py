@@ -312,7 +312,7 @@ def test_a_head_may_have_a_narrower_layer_before_the_logits():
     assert head.hidden is not None and head.linear is not None
     assert head.hidden.weight.shape == (5, DIM) and head.linear.weight.shape == (3, 5)
     torch.testing.assert_close(head(columns), head.linear(head.hidden(means)))
-    with pytest.raises(UserError, match="expected 1 or more, of a layer that `hidden` asks for"):
+    with pytest.raises(UserError, match="expected 1 or more, and `hidden` beside it"):
         Head(width=5)
 
 

@@ -151,8 +151,8 @@ def test_average_precision_is_one_for_all_and_less_for_some():
     [
         (["cat"], "expected a dictionary of labels and boxes"),
         ({"labels": ["cat"], "boxes": [[0, 0, 1]]}, "need boxes of 1×4, found 1×3"),
-        ({"labels": ["cat"], "boxes": [[0, 0, 10, 20]]}, "shares of the image"),
-        ({"labels": ["cat"], "boxes": [[0.5, 0, 0.2, 1]]}, "shares of the image"),
+        ({"labels": ["cat"], "boxes": [[0, 0, 10, 20]]}, "fractions of the image"),
+        ({"labels": ["cat"], "boxes": [[0.5, 0, 0.2, 1]]}, "fractions of the image"),
         ({"labels": None, "boxes": []}, "expected labels in a list, found None"),
         ({"labels": ["cow"], "boxes": [[0, 0, 1, 1]]}, "unknown class 'cow'"),
         ({"labels": ["cat"] * 5, "boxes": [[0, 0, 1, 1]] * 5}, "5 objects, expected at most 4"),

@@ -207,9 +207,9 @@ def test_a_saved_model_predicts_the_same(tmp_path):
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(UserError, match="share must be above 0 and below 1"):
+    with pytest.raises(UserError, match="mask_ratio must be above 0 and below 1"):
         MaskedTokens(["text"], mask_ratio=1.0)
-    with pytest.raises(UserError, match=r"random 0\.6 and kept 0\.5 must be shares of 1"):
+    with pytest.raises(UserError, match=r"random 0\.6 and kept 0\.5 must be at least 0"):
         MaskedTokens(["text"], random=0.6, kept=0.5)
     with pytest.raises(UserError, match="block must be 1 or more, found 0"):
         MaskedTokens(["text"], block=0)

@@ -128,7 +128,7 @@ def test_answers_that_are_none_are_said(sample, message):
 
 
 def test_tokens_that_know_no_text_are_refused():
-    with pytest.raises(UserError, match="SpanAnswer needs tokens that know their place"):
+    with pytest.raises(UserError, match="SpanAnswer needs tokens that know their offsets"):
         batch_of(learner(Letters(DIM)), [{"text": "ab", "answer": "a"}])
     with pytest.raises(UserError, match="one input or two, found 3"):
         SpanAnswer(["a", "b", "c"], "answer")

@@ -120,7 +120,7 @@ def test_a_text_that_is_cut_otherwise_in_training_is_refused():
     tokenizer = fitted(Subwords, TEXT * 9, algorithm="bpe", vocabulary_size=60, dropout=0.9)
     model = learner(tokenizer, TokenClassification(["text"], "labels"))
     encoder = Encoder(model.tokenizers, model.tasks)
-    with pytest.raises(UserError, match="needs the text's own, found"):
+    with pytest.raises(UserError, match="need the same tokens in training, found"):
         encoder([encoder.item(0, SAMPLE)._replace(train=True)])
 
 

@@ -145,8 +145,8 @@ def test_bytes_are_read_as_utf8(kind):
         (None, "expected text, found NoneType None"),
         (7, "expected text, found int 7"),
         (["a"], "expected text, found list ['a']"),
-        (b"caf\xe9 noir", "expected UTF-8 text, found byte 0xe9 at place 3"),
-        ("x\ud800", "expected Unicode text, found half of a surrogate pair at place 1"),
+        (b"caf\xe9 noir", "expected UTF-8 text, found byte 0xe9 at byte 3"),
+        ("x\ud800", "expected Unicode text, found half of a surrogate pair at character 1"),
     ],
 )
 def test_what_is_no_text_is_one_clear_line(kind, value, line):

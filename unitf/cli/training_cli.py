@@ -258,8 +258,7 @@ def _one_line(error: Exception) -> str:
     if key and (denied := re.search(r"Importing '([^']+)' is not allowed", line)):
         return (
             f"{key[1]}: found {denied[1]}, expected a class of unitf, of a plugin, or of "
-            + " or ".join(_FOREIGN)
-            + "; a class of your own that no package has: unitf --plugin FILE.py fit …"
+            f"{', '.join(_FOREIGN)}; a file of your own is loaded with --plugin FILE"
         )
     if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
         known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()

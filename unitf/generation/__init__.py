@@ -1,4 +1,4 @@
-"""Generation: a core writes, token after token, what a task then decodes."""
+"""Generation: a core writes one token after the other, and a task decodes them."""
 
 from unitf.generation.beams import search
 from unitf.generation.generation_settings import Generation

@@ -1,4 +1,4 @@
-"""Beam search, with the scores and the end of transformers' own."""
+"""Beam search, with the scores and the stopping rule of the library transformers."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from unitf.generation.generation_settings import Generation
 from unitf.generation.prompt import Reader
 from unitf.generation.rules import Rules
 
-DEAD = -1e9  # the score of a beam that is followed only because there must be so many
+DEAD: float = -1e9  # the score of a beam that only fills up the number of beams
 
 
 class Beam(NamedTuple):
@@ -24,7 +24,7 @@ class Beam(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A beam, by its number, with one more token."""
+    """A beam, given by its number, with one more token."""
 
     beam: int
     token: int
@@ -44,12 +44,12 @@ class _Search:
     is_over: bool = False
 
     def advance(self, candidates: list[Candidate], rules: Rules) -> None:
-        """Takes the best candidates further; `candidates` are in the order of their scores."""
+        """Continues the best candidates; `candidates` are sorted by score, the best first."""
         settings, count = rules.settings, len(self.running)
         grown = [self._grown(candidate) for candidate in candidates]
         ended = [rules.ended(beam.tokens, self.budget, self.sample) for beam in grown]
         length = max(1, len(grown[0].tokens) - len(rules.begin))
-        # what is not among the best of all is there only to go on with
+        # only the `count` best candidates may finish; the others are there to continue with
         for beam, end in list(zip(grown, ended, strict=True))[:count]:
             if end and beam.score > DEAD / 2:
                 complete = beam._replace(score=beam.score / length**settings.length_penalty)
@@ -74,10 +74,12 @@ class _Search:
 
 @torch.inference_mode()
 def search(reader: Reader, settings: Generation) -> list[list[Beam]]:
-    """For each sample its best sequences, the best one first."""
+    """Returns the best sequences of each sample, the best one first."""
     prompt, count = reader.prompt, settings.num_beams
     if not prompt.is_ids:
-        raise UserError("beams are of ids; tokens that are numbers have no log-probability")
+        raise UserError(
+            "beams need tokens that are ids: tokens that are numbers have no log-probability"
+        )
     rules = Rules(settings, prompt)
     budgets = rules.budgets()
     begin = [Beam((), (), DEAD * (number > 0)) for number in range(count)]
@@ -90,8 +92,8 @@ def search(reader: Reader, settings: Generation) -> list[list[Beam]]:
     reader.reorder(index, sharing=count)
     columns = columns[:, index]
     while going:
-        found = _candidates(reader.unembed(columns), going, rules)
-        for one, candidates in zip(going, found, strict=True):
+        best = _candidates(reader.unembed(columns), going, rules)
+        for one, candidates in zip(going, best, strict=True):
             one.advance(candidates, rules)
         rows = [
             (number * count + origin, beam.tokens[-1])
@@ -110,21 +112,22 @@ def search(reader: Reader, settings: Generation) -> list[list[Beam]]:
 def _candidates(
     logits: Float[Tensor, "V S"], going: list[_Search], rules: Rules
 ) -> list[list[Candidate]]:
-    """For each sample the best beams with one more token, so many that enough can go on."""
+    """Returns the best candidates of each sample: so many that enough of them can continue."""
     count = rules.settings.num_beams
     beams = [(one.sample, beam) for one in going for beam in one.running]
-    plain = logits.mT.float().log_softmax(-1)
-    changed = rules.apply(plain, [s for s, _ in beams], [beam.tokens for _, beam in beams])
-    sums = torch.tensor([beam.score for _, beam in beams]).to(plain.device)
+    log_probabilities = logits.mT.float().log_softmax(-1)
+    samples, written = [s for s, _ in beams], [beam.tokens for _, beam in beams]
+    changed = rules.apply(log_probabilities, samples, written)
+    sums = torch.tensor([beam.score for _, beam in beams]).to(log_probabilities.device)
     totals = (changed + sums[:, None]).view(len(going), -1)
     kept = min(max(2, 1 + len(rules.ends)) * count, totals.shape[1])
     scores, picks = totals.topk(kept)
-    sure = plain.view(len(going), -1).gather(1, picks)
-    size = plain.shape[1]
+    unchanged = log_probabilities.view(len(going), -1).gather(1, picks)
+    size = log_probabilities.shape[1]
     return [
         [
             Candidate(pick // size, pick % size, log_probability, score)
             for score, pick, log_probability in zip(*columns_of_one, strict=True)
         ]
-        for columns_of_one in zip(scores.tolist(), picks.tolist(), sure.tolist(), strict=True)
+        for columns_of_one in zip(scores.tolist(), picks.tolist(), unchanged.tolist(), strict=True)
     ]

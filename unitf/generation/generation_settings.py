@@ -1,4 +1,4 @@
-"""Generation: how tokens are chosen, and when there are enough of them."""
+"""Generation: the settings for how tokens are chosen and when a sequence ends."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,34 +9,37 @@ from unitf.registry.configurable import Configurable
 
 @dataclass(frozen=True)
 class Generation(Configurable):
-    """How tokens are chosen, and when there are enough; by default the likeliest, one by one.
+    """How tokens are chosen and when a sequence ends; by default the likeliest token is taken.
 
-    The order of what changes the logits is that of transformers: repetition penalty, what is
-    allowed, temperature, top_k, top_p, min_p.
+    The logits are changed in the same order as in transformers: repetition penalty, `answers` or
+    `allowed`, temperature, top_k, top_p, min_p.
 
     Args:
-        max_tokens: of each sequence, beside what it begins with.
-        begin: what every sequence begins with, as ids of tokens or as a text: a model's tokens of
-            language and task, or the first words.
-        context: so many of the last tokens are read at most. A sequence that is longer goes on from
-            its last half of that, so that a language model with relative positions (rotary, say)
-            writes on beyond the length of what it was trained on. None: all that there is.
-        temperature: logits are divided by it, and tokens drawn; 0: the likeliest is taken.
-        top_k: only so many of the likeliest tokens are drawn.
-        top_p: only the likeliest, which together have this probability.
-        min_p: only those whose probability is this share of the likeliest's.
-        repetition_penalty: logits of tokens that are there already are divided by it, or multiplied
-            where they are negative (Keskar et al., 2019).
-        num_beams: how many sequences are followed at a time; 1: no search.
-        length_penalty: of beams; a sequence's score is its log-probability / length^penalty.
-        early_stopping: of beams; the search ends as soon as there are num_beams sequences.
-        num_returns: how many sequences are given for each sample: drawn, or the best of the beams
-            (fewer, where there are not so many answers).
-        stop: what ends a sequence beside the tokenizer's end: the ids of tokens, or texts, which
+        max_tokens: the maximum number of tokens of a sequence, without the tokens of `begin`.
+        begin: what every sequence begins with, as ids of tokens or as a text: for example a model's
+            tokens for language and task, or the first words.
+        context: the maximum number of last tokens that are read. A sequence that is longer
+            continues from the last half of them, so that a language model with relative positions
+            (such as rotary) can write more than the length that it was trained on. None: all
+            tokens are read.
+        temperature: logits are divided by it, and tokens are drawn; 0: the likeliest is taken.
+        top_k: tokens are drawn only from this number of likeliest tokens.
+        top_p: tokens are drawn only from the likeliest ones that together have this probability.
+        min_p: tokens are drawn only if their probability is at least `min_p` times that of the
+            likeliest token.
+        repetition_penalty: logits of tokens that the sequence holds already are divided by it, or
+            multiplied where they are negative (Keskar et al., 2019).
+        num_beams: how many sequences a beam search follows at a time; 1: no search.
+        length_penalty: in a beam search the score of a sequence is its
+            log-probability / length^length_penalty.
+        early_stopping: a beam search ends as soon as `num_beams` sequences are complete.
+        num_returns: how many sequences are returned for each sample: drawn ones, or the best beams
+            (fewer, if there are fewer answers).
+        stop: what ends a sequence beside the tokenizer's end token: ids of tokens, or texts, which
             are cut off.
-        answers: the only texts that may come out.
-        allowed: the ids of the only tokens that may come out; where there are answers, those count.
-        seed: of what is drawn: a sample's sequences depend on it, and on no other sample.
+        answers: the only texts that may be generated.
+        allowed: the ids of the only tokens that may be generated; ignored if there are `answers`.
+        seed: the seed for drawing; the sequences of a sample depend on no other sample.
     """
 
     max_tokens: int = 256
@@ -74,7 +77,7 @@ class Generation(Configurable):
         self._check("" not in self.stop, "stop", "texts that are not empty")
         if self.temperature and self.num_beams > 1:
             raise UserError(
-                f"beams take what is likeliest: expected temperature 0 or num_beams 1, found "
+                f"beams take the likeliest tokens: expected temperature 0 or num_beams 1, found "
                 f"{self.temperature:g} and {self.num_beams}"
             )
         most = self.num_beams if self.num_beams > 1 or not self.temperature else self.num_returns

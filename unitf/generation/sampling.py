@@ -1,4 +1,4 @@
-"""Token after token: the likeliest, or one that is drawn."""
+"""Writing one token after the other: the likeliest token, or one that is drawn."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -17,9 +17,10 @@ class GenerationStep(NamedTuple):
 
     Args:
         sample: the number of the sample.
-        number: which of its sequences.
+        number: the number of the sequence among those of the sample.
         token: the id, or F numbers.
-        log_probability: of an id, as the model says it, before penalties and temperature.
+        log_probability: the model's log-probability of an id, before penalties and temperature;
+            None for numbers.
         is_last: whether the sequence is complete.
     """
 
@@ -40,7 +41,7 @@ class _Sequence(NamedTuple):
 
 @torch.inference_mode()
 def write(reader: Reader, settings: Generation) -> Iterator[GenerationStep]:
-    """The tokens of all samples as they come, one of each unfinished sequence at a time."""
+    """Yields the tokens of all samples, one of each unfinished sequence at a time."""
     prompt = reader.prompt
     rules = Rules(settings, prompt)
     budgets = rules.budgets()
@@ -73,15 +74,16 @@ def _generator(seed: int | None, number: int) -> torch.Generator:
 def _ids(
     logits: Tensor, going: Sequence[_Sequence], rules: Rules
 ) -> tuple[Tensor, list[GenerationStep]]:
-    """The next id of each sequence, from logits V×N."""
+    """Chooses the next id of each sequence from logits V×N."""
     scores = rules.apply(logits.mT, [s.sample for s in going], [s.tokens for s in going])
     if rules.settings.temperature:
         chosen = draw(likely(scores, rules.settings), [s.generator for s in going])
     else:
         chosen = scores.argmax(-1)
-    sure = logits.mT.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+    log_probabilities = logits.mT.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+    pairs = zip(chosen.tolist(), log_probabilities.tolist(), strict=True)
     steps = []
-    for sequence, token, log_probability in zip(going, chosen.tolist(), sure.tolist(), strict=True):
+    for sequence, (token, log_probability) in zip(going, pairs, strict=True):
         sequence.tokens.append(token)
         last = rules.ended(sequence.tokens, sequence.budget, sequence.sample)
         steps.append(GenerationStep(sequence.sample, sequence.number, token, log_probability, last))
@@ -91,11 +93,11 @@ def _ids(
 def _numbers(
     predicted: Tensor, going: Sequence[_Sequence], rules: Rules
 ) -> tuple[Tensor, list[GenerationStep]]:
-    """The next F numbers of each sequence, which are what was predicted."""
+    """Returns the next F numbers of each sequence, which are the prediction itself."""
     settings = rules.settings
     if settings.temperature or settings.answers or settings.allowed or settings.stop:
         raise UserError(
-            "tokens that are numbers are predicted, not chosen among: only max_tokens is for them"
+            "tokens that are numbers are predicted, not chosen: max_tokens is their only setting"
         )
     steps = []
     for sequence, token in zip(going, predicted.unbind(1), strict=True):

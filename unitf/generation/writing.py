@@ -1,7 +1,7 @@
-"""Written: a whole sequence, whichever way its tokens were chosen."""
+"""Whole generated sequences, however their tokens were chosen."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +11,18 @@ from unitf.generation.generation_settings import Generation
 from unitf.generation.prompt import Prompt, Reader
 from unitf.generation.rules import Rules
 from unitf.generation.sampling import GenerationStep, write
+from unitf.tokens import RawValue
 
 
 @dataclass(eq=False)
 class GeneratedSequence:
-    """One sequence that was written for one sample.
+    """One sequence that was generated for one sample.
 
     Args:
-        tokens: ids, or F numbers each.
-        log_probabilities: of ids.
-        score: of the best of several beams: log-probability / length^length_penalty.
+        sample: the number of the sample.
+        tokens: an id, or F numbers, for each token.
+        log_probabilities: one for each id; empty for numbers.
+        score: the score of a beam, log-probability / length^length_penalty; None without beams.
     """
 
     sample: int
@@ -28,21 +30,24 @@ class GeneratedSequence:
     log_probabilities: list[float] = field(default_factory=list)
     score: float | None = None
 
-    def value(self, rules: Rules) -> Any:
-        """What the tokens say, without their end."""
+    def value(self, rules: Rules) -> RawValue:
+        """Returns the raw value of the tokens without the end token; None without any numbers."""
         prompt = rules.prompt
         if not prompt.is_ids:
-            numbers: Any = self.tokens
+            numbers = cast(list[Tensor], self.tokens)
             return prompt.decode(torch.stack(numbers, dim=1), self.sample) if numbers else None
         ids = [i for i in self.tokens if isinstance(i, int)]
         if ids and ids[-1] in rules.ends:
             ids = ids[:-1]
-        found = prompt.decode(torch.tensor(ids, dtype=torch.long), self.sample)
-        return rules.cut(found, self.sample) if isinstance(found, str) else found
+        value = prompt.decode(torch.tensor(ids, dtype=torch.long), self.sample)
+        return rules.cut(value, self.sample) if isinstance(value, str) else value
 
 
 def generate(core: nn.Module, prompt: Prompt, settings: Generation) -> list[GeneratedSequence]:
-    """The sequences of all samples, those of a sample side by side; of beams the best first."""
+    """Generates the sequences of all samples.
+
+    The sequences of a sample stand side by side; those of a beam search are sorted, best first.
+    """
     reader = Reader(core, prompt, settings)
     if settings.num_beams > 1:
         return [
@@ -64,26 +69,28 @@ def generate(core: nn.Module, prompt: Prompt, settings: Generation) -> list[Gene
 
 
 class StreamedText:
-    """The text of one sequence piece by piece, as its tokens come.
+    """Decodes the text of one sequence piece by piece, while its tokens are generated.
 
-    A character whose bytes are not all there waits, and so does what may become a text that stops.
+    An incomplete character (some of its bytes are missing) is held back, and so are characters that
+    may become a stop text.
     """
 
     def __init__(self, prompt: Prompt, settings: Generation) -> None:
-        self.prompt, self.rules = prompt, Rules(settings, prompt)
+        self.prompt: Prompt = prompt
+        self.rules: Rules = Rules(settings, prompt)
         self.tokens: list[int] = []
-        self.shown = 0
-        self.wait = max((len(stop) - 1 for stop in self.rules.stop_texts), default=0)
+        self.shown: int = 0  # characters that were returned
+        self.wait: int = max((len(stop) - 1 for stop in self.rules.stop_texts), default=0)
 
     def add(self, step: GenerationStep) -> str:
-        """What can be shown now, and could not before."""
+        """Adds a token and returns the part of the text that has become certain with it."""
         assert isinstance(step.token, int)
         if not (step.is_last and step.token in self.rules.ends):
             self.tokens.append(step.token)
         decoded = self.prompt.decode(torch.tensor(self.tokens, dtype=torch.long), 0)
         text = decoded if isinstance(decoded, str) else " ".join(map(str, decoded))
-        whole = self.rules.cut(text, 0)
+        text = self.rules.cut(text, 0)
         if not step.is_last:
-            whole = whole[: max(0, len(whole) - self.wait)].rstrip("\N{REPLACEMENT CHARACTER}")
-        piece, self.shown = whole[self.shown :], max(self.shown, len(whole))
+            text = text[: max(0, len(text) - self.wait)].rstrip("\N{REPLACEMENT CHARACTER}")
+        piece, self.shown = text[self.shown :], max(self.shown, len(text))
         return piece

@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from unitf.errors import UserError
 from unitf.registry.kinds import HOOKS, KINDS
@@ -56,9 +56,13 @@ class Record:
 class EntryPoint(Protocol):
     """What is used of `importlib.metadata.EntryPoint`, which takes long to import."""
 
-    name: str
-    value: str
-    pattern: Any
+    pattern: ClassVar[Any]
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def value(self) -> str: ...
 
     @property
     def module(self) -> str: ...
@@ -112,7 +116,9 @@ def entry_points() -> list[tuple[Record, EntryPoint | None]]:
         origin = Record("", package, distribution.version or "")
         try:
             points = [point for point in distribution.entry_points if point.group == GROUP]
-            found[package] = [(replace(origin, plugin=p.name), cast(EntryPoint, p)) for p in points]
+            found[package] = []
+            for point in points:
+                found[package].append((replace(origin, plugin=point.name), point))
         except Exception as error:
             reason = f"its entry_points.txt cannot be read: {one_line(error)}"
             found[package] = [(replace(origin, plugin=package, reason=reason), None)]

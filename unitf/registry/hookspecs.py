@@ -1,6 +1,6 @@
 """The hooks of a plugin: one for each kind of class. This file imports no torch."""
 
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import pluggy
@@ -35,7 +35,9 @@ def _specification(kind: str, row: Kind) -> Any:
     return hookspec(hook)
 
 
-# pluggy looks for the specifications among the attributes of an object
-SPECIFICATIONS = SimpleNamespace(
-    **{f"register_{kind}": _specification(kind, row) for kind, row in KINDS.items()}
+SPECIFICATIONS = ModuleType(
+    "unitf.registry.hookspecs.specifications"
+)  # where pluggy looks for them
+vars(SPECIFICATIONS).update(
+    {f"register_{kind}": _specification(kind, row) for kind, row in KINDS.items()}
 )

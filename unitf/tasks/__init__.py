@@ -1,5 +1,6 @@
-"""Tasks: what is learned from the columns of the core."""
+"""Tasks: what a model predicts from the core's columns."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from unitf.public import lazily
@@ -64,4 +65,6 @@ __all__ = [
     "take",
 ]
 
+__getattr__: Callable[[str], object]
+__dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -1,8 +1,7 @@
-"""Classification: which class a sample belongs to, or which several."""
+"""Classification: a sample belongs to one class, or to any number of classes."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,25 +16,24 @@ from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Tokenizers
+from unitf.tasks.task import Prediction, Tokenizers
 
-TOP = 5  # so many classes does a prediction name
+TOP: int = 5  # the number of classes that a prediction names
 
 
 class LabelledTask(Pooled, LabelNames):
-    """What both kinds of classification share: the known classes and one logit for each.
+    """The base class of both kinds of classification: a logit for each of the known classes.
 
     Args:
-        classes: the names of the classes; by default those of the training samples, sorted.
-        pooling: how a sequence's columns become one: their mean, a learned class token put
-            before them, attention with learned queries ("latent": with a feed-forward after it),
-            the first column, the last, or the first and the mean of the others, one below the
-            other.
-        dropout: of the pooled column, before the linear head.
-        head: what else lies between the pooled column and the logits.
+        classes: the names of the classes; None: those of the training samples, sorted.
+        pooling: how a sequence's columns become one: their mean, a learned class token before
+            them, attention with learned queries ("latent": with a feed-forward after it), the
+            first column, the last, or the first joined with the mean of the others.
+        dropout: the dropout of the pooled column, before the linear head.
+        head: other layers between the pooled column and the logits.
     """
 
-    fitted_parameters = ("head.linear.",)
+    fitted_parameters: tuple[str, ...] = ("head.linear.",)
 
     def __init__(
         self,
@@ -49,28 +47,30 @@ class LabelledTask(Pooled, LabelNames):
     ) -> None:
         super().__init__(inputs, target, classes, weight)
         self.pooling: PoolingName = pooling
-        self.dropout = dropout
-        self.head_settings = head
+        self.dropout: float = dropout
+        self.head_settings: Head | None = head
 
     @abstractmethod
-    def labels(self, value: Any) -> list[Label]:
-        """The classes that a raw target names."""
+    def labels(self, value: object) -> list[Label]:
+        """Returns the classes that a raw target names."""
 
     def fit(self, samples: Iterable[Sample]) -> None:
+        """Learns the classes from the training samples, unless they are given."""
         self.learn_from(
             label
             for sample in samples
             if self.accepts(sample)
-            for label in self.labels(sample[self.target])  # type: ignore[index]
+            for label in self.labels(self._raw_target(sample))
         )
 
     def make_parameters(self, dim: int) -> None:
-        self.head = PooledHead(
+        """Creates the head."""
+        self.head: PooledHead = PooledHead(
             dim, self.num_classes, self.pooling, self.dropout, self.head_settings
         )
 
     def _best(self, probabilities: Float[Tensor, "S C"]) -> list[dict[str, float]]:
-        """Of each sample the most probable classes with their probabilities."""
+        """Returns the most probable classes of each sample, with their probabilities."""
         best, indices = probabilities.topk(min(TOP, self.num_classes), dim=1)
         return [
             {str(self.classes[index]): p for index, p in zip(row, values, strict=True)}
@@ -82,7 +82,7 @@ class Classification(LabelledTask):
     """Each sample belongs to one class (cross-entropy).
 
     Args:
-        label_smoothing: the share of the target that is spread over all classes.
+        label_smoothing: the part of the target that is spread over all classes.
     """
 
     monitor = "accuracy"
@@ -100,18 +100,20 @@ class Classification(LabelledTask):
         head: Head | None = None,
     ) -> None:
         super().__init__(inputs, target, classes, pooling, dropout, weight, head)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing: float = label_smoothing
 
-    def labels(self, value: Any) -> list[Label]:
+    def labels(self, value: object) -> list[Label]:
+        """Returns the class that a raw target names, in a list."""
         return [as_label(value)]
 
     def encode_target(self, sample: Sample) -> Shaped[Tensor, ""]:
-        return torch.tensor(self.number(as_label(sample[self.target])))  # type: ignore[index]
+        """Returns the index of the class."""
+        return torch.tensor(self.number(as_label(self._raw_target(sample))))
 
     def losses(
         self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
-        """Cross-entropy with `view.target`: classes (S,), or a distribution (S, C) from mixup."""
+        """Returns the cross-entropy; a target is a class (S,), or, after mixup, a row of (S, C)."""
         if not batch.num_samples:
             return output.sum(1)
         return functional.cross_entropy(
@@ -119,6 +121,7 @@ class Classification(LabelledTask):
         )
 
     def metrics(self) -> TaskMetrics:
+        """Creates accuracy, macro F1, macro AUROC and the confusion matrix."""
         from torchmetrics import classification as scores
 
         from unitf.tasks.metrics.task_metrics import MacroAUROC, TaskMetrics
@@ -141,13 +144,15 @@ class Classification(LabelledTask):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
+        """Updates the metrics with the probabilities; mixed targets count as their main class."""
         if len(sequences):
             target = batch.target.argmax(1) if batch.target.ndim == 2 else batch.target
             metrics.update(take(output.softmax(1), sequences), take(target, sequences))
 
     def predict(
         self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
+    ) -> list[Prediction]:
+        """Returns the most probable class of each sample, and the probabilities of the best."""
         probabilities = output.softmax(1)
         highest, indices = probabilities.max(1)
         return [
@@ -179,9 +184,10 @@ class MultiLabelClassification(LabelledTask):
         head: Head | None = None,
     ) -> None:
         super().__init__(inputs, target, classes, pooling, dropout, weight, head)
-        self.separator = separator
+        self.separator: str = separator
 
-    def labels(self, value: Any) -> list[Label]:
+    def labels(self, value: object) -> list[Label]:
+        """Returns the classes that a raw target names."""
         if isinstance(value, str):
             return [part.strip() for part in value.split(self.separator) if part.strip()]
         if isinstance(value, np.ndarray | Tensor):
@@ -191,6 +197,7 @@ class MultiLabelClassification(LabelledTask):
         return [as_label(label) for label in value]
 
     def encode_target(self, sample: Sample) -> Float[Tensor, " C"]:
+        """Returns 1 for each class that the sample belongs to, else 0."""
         target = torch.zeros(self.num_classes)
         for label in self.labels(sample[self.target]):  # type: ignore[index]
             target[self.number(label)] = 1.0
@@ -199,6 +206,7 @@ class MultiLabelClassification(LabelledTask):
     def losses(
         self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
+        """Returns the binary cross-entropy of each sample, as the mean over the classes."""
         if not batch.num_samples:
             return output.sum(1)
         return functional.binary_cross_entropy_with_logits(
@@ -206,6 +214,7 @@ class MultiLabelClassification(LabelledTask):
         ).mean(1)
 
     def metrics(self) -> TaskMetrics:
+        """Creates exact match, macro F1, macro AUROC and the confusion matrices."""
         from torchmetrics import classification as scores
 
         from unitf.tasks.metrics.task_metrics import MacroLabelAUROC, TaskMetrics
@@ -228,13 +237,15 @@ class MultiLabelClassification(LabelledTask):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
+        """Updates the metrics with the probabilities."""
         if len(sequences):
             target = (batch.target > 0.5).long()
             metrics.update(take(output.sigmoid(), sequences), take(target, sequences))
 
     def predict(
         self, output: Float[Tensor, "S C"], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
+    ) -> list[Prediction]:
+        """Returns the classes above a probability of 0.5, and the probabilities of the best."""
         probabilities = output.sigmoid()
         return [
             {

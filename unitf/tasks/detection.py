@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,20 +14,23 @@ from unitf.nn.initialisation import initialise
 from unitf.tasks.classification import Label, LabelledTask, as_label
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Tokenizers
+from unitf.tasks.task import Prediction, SampleInfo, Tokenizers
 from unitf.tokens import Tokens
 
 
 class Layers(nn.Module):
-    """Linear layers with ReLU between them; the last gives `size` numbers."""
+    """Linear layers with ReLU between them; the last has `size` outputs."""
 
     def __init__(self, dim: int, size: int, depth: int = 3) -> None:
         super().__init__()
         widths = [dim] * depth + [size]
-        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
+        self.layers: nn.ModuleList = nn.ModuleList(
+            nn.Linear(before, after) for before, after in pairwise(widths)
+        )
         initialise(self)
 
     def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N size"]:
+        """Applies the layers to each row."""
         *inner, last = self.layers
         for layer in inner:
             rows = functional.relu(layer(rows))
@@ -36,22 +38,24 @@ class Layers(nn.Module):
 
 
 class Detection(LabelledTask):
-    """Each of Q learned columns is one object with its box, or none (Carion et al., 2020).
+    """Each of Q learned columns predicts one object with its box, or none (Carion et al., 2020).
 
     The target of a sample is a dictionary: `labels`, and `boxes` as (left, top, right, bottom),
-    in shares of the whole image from 0 to 1. So a tokenizer must show the whole image, whatever
-    its aspect, and training must not move what it shows. The loss is DETR's: the columns are
-    matched to the objects at the least cost. Boxes count by the mean over a process's objects.
+    in fractions of the image's width and height from 0 to 1. So a tokenizer must show the whole
+    image, whatever its aspect ratio, and an augmentation must not move objects. The loss is
+    DETR's: columns and objects are matched at the least cost. The loss of boxes is a mean over the
+    objects of one process.
 
     Args:
-        num_objects: Q, the most objects of a sample.
-        classes: the names of the classes; by default those of the training samples, sorted.
-        columns: [first, last) of each sequence: those that are read, where a tokenizer's prefix
-            has brought them; None: the task puts learned columns of its own before each sequence.
-        nothing_weight: how much a column that is no object counts in the cross-entropy.
-        box_weight: of the distance of two boxes (the sum over their four numbers).
-        overlap_weight: of what their generalised overlap lacks to 1.
-        threshold: predictions that are less probable are left out.
+        num_objects: Q, the largest number of objects in a sample.
+        classes: the names of the classes; None: those of the training samples, sorted.
+        columns: the columns [first, last) of each sequence that predict objects, where a
+            tokenizer's prefix brings them; None: the task puts learned columns before each
+            sequence.
+        nothing_weight: the weight of a column that matches no object, in the cross-entropy.
+        box_weight: the weight of the distance of two boxes (the sum over their four numbers).
+        overlap_weight: the weight of 1 minus the generalised overlap of two boxes.
+        threshold: less probable predictions are left out.
     """
 
     monitor = "map"
@@ -74,13 +78,15 @@ class Detection(LabelledTask):
         if num_objects < 1:
             raise UserError(f"num_objects: expected 1 or more, found {num_objects}")
         if columns is not None and columns[-1] - columns[0] != num_objects:
-            raise UserError(f"columns {columns} are not the {num_objects} of num_objects")
-        self.num_objects = num_objects
-        self.columns = columns
-        self.nothing_weight = nothing_weight
-        self.box_weight = box_weight
-        self.overlap_weight = overlap_weight
-        self.threshold = threshold
+            raise UserError(
+                f"columns {columns} are not the {num_objects} columns that num_objects says"
+            )
+        self.num_objects: int = num_objects
+        self.columns: list[int] | None = columns
+        self.nothing_weight: float = nothing_weight
+        self.box_weight: float = box_weight
+        self.overlap_weight: float = overlap_weight
+        self.threshold: float = threshold
         self.tokens: nn.Parameter | None = None
 
     # ---- targets -----------------------------------------------------------------------
@@ -88,15 +94,16 @@ class Detection(LabelledTask):
     def _learn(self, names: list[Label]) -> None:
         if not names:
             raise UserError(f"target {self.target!r}: no training sample shows an object")
-        self.fitted = {"classes": names}
+        self.fitted: dict[str, object] = {"classes": names}
 
-    def labels(self, value: Any) -> list[Label]:
-        labels = self._of(value, "labels")
+    def labels(self, value: object) -> list[Label]:
+        """Returns the class of each object in a raw target."""
+        labels = self._field(value, "labels")
         if not isinstance(labels, Iterable) or isinstance(labels, str):
             raise UserError(f"target {self.target!r}: expected labels in a list, found {labels!r}")
         return [as_label(label) for label in labels]
 
-    def _of(self, value: Any, name: str) -> Any:
+    def _field(self, value: object, name: str) -> object:
         if not isinstance(value, Mapping) or not {"labels", "boxes"} <= value.keys():
             raise UserError(
                 f"target {self.target!r}: expected a dictionary of labels and boxes, found "
@@ -104,21 +111,28 @@ class Detection(LabelledTask):
             )
         return value[name]
 
-    def encode_token_target(self, encoding: EncodedSample, sample_info: Any) -> dict[str, Tensor]:
+    def encode_token_target(
+        self, encoding: EncodedSample, sample_info: SampleInfo
+    ) -> dict[str, Tensor]:
+        """Returns the target, if training does not move the objects of a sample."""
         moving = [column for column, used in encoding.inputs.items() if used.moves]
         if encoding.train and moving:
             raise UserError(
-                f"{moving[0]}: its augmentation moves what the boxes of {self.target!r} are about; "
-                "expected one that changes colours alone"
+                f"{moving[0]}: its augmentation moves the objects that the boxes of "
+                f"{self.target!r} locate; expected one that changes only colours"
             )
         return self.encode_target(encoding.sample)
 
     def encode_target(self, sample: Sample) -> dict[str, Tensor]:
-        """The numbers of the classes (n,), and the boxes (n, 4) by centre and size."""
-        value = sample[self.target]  # type: ignore[index]
+        """Returns the indices of the classes (n,), and the boxes (n, 4) by centre and size.
+
+        Raises:
+            UserError: labels and boxes do not fit each other, or a box is not in the image.
+        """
+        value = self._raw_target(sample)
         labels = [self.number(label) for label in self.labels(value)]
         try:
-            boxes = torch.as_tensor(self._of(value, "boxes"), dtype=torch.float32)
+            boxes = torch.as_tensor(self._field(value, "boxes"), dtype=torch.float32)
         except (TypeError, ValueError) as error:
             raise UserError(f"target {self.target!r}: boxes: {error}") from None
         boxes = boxes.reshape(0, 4) if boxes.numel() == 0 else boxes
@@ -130,8 +144,8 @@ class Detection(LabelledTask):
         sides = boxes[:, 2:] - boxes[:, :2]
         if not ((boxes >= 0) & (boxes <= 1)).all() or (sides < 0).any():
             raise UserError(
-                f"target {self.target!r}: boxes are left, top, right, bottom in shares of the "
-                f"image from 0 to 1, found {boxes.tolist()[:3]}"
+                f"target {self.target!r}: boxes are left, top, right, bottom in fractions of "
+                f"the image from 0 to 1, found {boxes.tolist()[:3]}"
             )
         if len(labels) > self.num_objects:
             raise UserError(
@@ -141,7 +155,7 @@ class Detection(LabelledTask):
         return {"labels": torch.tensor(labels, dtype=torch.int64), "boxes": to_centres(boxes)}
 
     def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor] | None:
-        """The objects of all samples, one after the other, and how many each has."""
+        """Joins the objects of all samples; "counts" says how many each sample has."""
         if not targets:
             return None
         counts = [len(target["labels"]) for target in targets]
@@ -151,59 +165,65 @@ class Detection(LabelledTask):
     # ---- on the device -----------------------------------------------------------------
 
     def make_parameters(self, dim: int) -> None:
-        self.class_head = Layers(dim, self.num_classes + 1)
-        self.box_head = Layers(dim, 4)
+        """Creates the heads and, unless `columns` are given, the learned columns."""
+        self.class_head: Layers = Layers(dim, self.num_classes + 1)
+        self.box_head: Layers = Layers(dim, 4)
         if self.columns is None:
             self.tokens = nn.Parameter(torch.empty(self.num_objects, dim))
             nn.init.trunc_normal_(self.tokens, std=0.02, a=-0.04, b=0.04)
 
     def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
+        """Joins the inputs, with the learned columns, if there are any, before them."""
         if self.tokens is None:
             return Tokens.concat(parts)
         count, first = parts[0].num_sequences, parts[0]
         rows = self.tokens.to(first.matrix.dtype).expand(count, -1, -1).flatten(0, 1)
         positions = first.positions.new_zeros(len(first.positions), len(rows))
-        own = Tokens.from_rows(rows, [self.num_objects] * count, positions)
-        return Tokens.concat([own, *parts])
+        learned = Tokens.from_rows(rows, [self.num_objects] * count, positions)
+        return Tokens.concat([learned, *parts])
 
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S Q C5"]:
-        """For each column the logits of the classes, that of no object, and the box."""
+        """Returns for each column the logits of the classes, the logit of no object, and the box.
+
+        Raises:
+            UserError: a sequence has too few columns.
+        """
         first, last = self.columns or (0, self.num_objects)
-        read = columns.within(first, last)
-        rows = read.rows
-        if any(length != self.num_objects for length in read.lengths):
+        selected = columns.within(first, last)
+        rows = selected.rows
+        if any(length != self.num_objects for length in selected.lengths):
             raise UserError(
                 f"Detection reads columns {first} to {last} of each sequence, found a sequence "
                 f"of {min(columns.lengths)} columns"
             )
         boxes = self.box_head(rows).float().sigmoid()
-        read_all = torch.cat([self.class_head(rows).float(), boxes], dim=1)
-        return read_all.unflatten(0, (-1, self.num_objects))
+        logits_and_boxes = torch.cat([self.class_head(rows).float(), boxes], dim=1)
+        return logits_and_boxes.unflatten(0, (-1, self.num_objects))
 
     def losses(
         self, output: Float[Tensor, "S Q C5"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
-        """DETR's loss is the mean of these: both are weighted by all objects of the batch."""
+        """Returns a loss for each sample; their mean is DETR's loss over the whole batch."""
         if not batch.num_samples:
             return output.flatten(1).sum(1)
         logits, boxes = output[..., :-4], output[..., -4:]
         size = len(output)
-        wanted = torch.full(logits.shape[:2], self.num_classes, device=logits.device)
+        classes = torch.full(logits.shape[:2], self.num_classes, device=logits.device)
         distances = []
         for number, target in enumerate(self._targets(batch)):
-            which, objects = match(self._costs(logits[number], boxes[number], target))
-            wanted[number, which] = target["labels"][objects]
-            found, true = boxes[number, which], target["boxes"][objects]
-            overlap = generalised_overlap(to_corners(found), to_corners(true))
-            distance = self.box_weight * (found - true).abs().sum()
+            matched, objects = match(self._costs(logits[number], boxes[number], target))
+            classes[number, matched] = target["labels"][objects]
+            predicted, true = boxes[number, matched], target["boxes"][objects]
+            overlap = generalised_overlap(to_corners(predicted), to_corners(true))
+            distance = self.box_weight * (predicted - true).abs().sum()
             distances.append(distance + self.overlap_weight * (1 - overlap).sum())
         weights = torch.ones(self.num_classes + 1, device=logits.device)
         weights[-1] = self.nothing_weight
-        entropy = functional.cross_entropy(logits.mT, wanted, weights, reduction="none").sum(1)
+        entropy = functional.cross_entropy(logits.mT, classes, weights, reduction="none").sum(1)
         num_objects = max(1, len(batch.target["labels"]))
-        return size * (entropy / weights[wanted].sum() + torch.stack(distances) / num_objects)
+        return size * (entropy / weights[classes].sum() + torch.stack(distances) / num_objects)
 
     def _costs(
         self,
@@ -211,15 +231,16 @@ class Detection(LabelledTask):
         boxes: Float[Tensor, "Q 4"],
         target: Mapping[str, Tensor],
     ) -> Float[Tensor, "Q n"]:
-        """How little each column fits each object."""
-        found, true = boxes.detach()[:, None], target["boxes"][None]
-        probable = logits.detach().softmax(1)[:, target["labels"]]
-        distance = (found - true).abs().sum(-1)
-        overlap = generalised_overlap(*torch.broadcast_tensors(to_corners(found), to_corners(true)))
-        return self.box_weight * distance - self.overlap_weight * overlap - probable
+        """Returns the cost of matching each column to each object."""
+        predicted, true = boxes.detach()[:, None], target["boxes"][None]
+        probability = logits.detach().softmax(1)[:, target["labels"]]
+        distance = (predicted - true).abs().sum(-1)
+        corners = torch.broadcast_tensors(to_corners(predicted), to_corners(true))
+        overlap = generalised_overlap(*corners)
+        return self.box_weight * distance - self.overlap_weight * overlap - probability
 
     def _targets(self, batch: TaskBatch) -> list[dict[str, Tensor]]:
-        """The objects of each sample."""
+        """Returns the objects of each sample."""
         counts = batch.target["counts"].tolist()
         labels, boxes = (batch.target[name].split(counts) for name in ("labels", "boxes"))
         return [{"labels": one, "boxes": two} for one, two in zip(labels, boxes, strict=True)]
@@ -227,6 +248,7 @@ class Detection(LabelledTask):
     # ---- for a person ------------------------------------------------------------------
 
     def metrics(self) -> TaskMetrics:
+        """Creates COCO's mean average precision."""
         from unitf.tasks.metrics.average_precision import AveragePrecision
         from unitf.tasks.metrics.task_metrics import TaskMetrics
 
@@ -240,10 +262,10 @@ class Detection(LabelledTask):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
-        """Mean average precision over classes and overlaps, as COCO has it."""
+        """Updates the mean average precision with the boxes and their most probable classes."""
         if not len(sequences):
             return
-        probabilities, boxes = self._found(output)
+        probabilities, boxes = self._detected(output)
         highest, indices = probabilities.max(-1)
         targets = self._targets(batch)
         metrics["map"].update(
@@ -253,24 +275,24 @@ class Detection(LabelledTask):
                 for s in sequences
             ],
         )
-        everyone = torch.empty(len(sequences))
-        metrics["num_samples"].update(everyone, everyone)
+        rows = torch.empty(len(sequences))
+        metrics["num_samples"].update(rows, rows)
 
     def predict(
         self, output: Float[Tensor, "S Q C5"], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
-        """The objects of each sample, the most probable first."""
-        probabilities, boxes = self._found(output)
+    ) -> list[Prediction]:
+        """Returns the objects of each sample, the most probable first."""
+        probabilities, boxes = self._detected(output)
         predictions = []
-        for chances, corners in zip(probabilities, boxes, strict=True):
-            highest, numbers = chances.max(1)
+        for sample_probabilities, corners in zip(probabilities, boxes, strict=True):
+            highest, indices = sample_probabilities.max(1)
             order = highest.argsort(descending=True)
             kept = [int(row) for row in order if highest[row] >= self.threshold]
             predictions.append(
                 {
                     "objects": [
                         {
-                            "label": self.classes[int(numbers[row])],
+                            "label": self.classes[int(indices[row])],
                             "probability": highest[row].item(),
                             "box": corners[row].tolist(),
                         }
@@ -280,7 +302,7 @@ class Detection(LabelledTask):
             )
         return predictions
 
-    def _found(self, output: Float[Tensor, "S Q C5"]) -> tuple[Tensor, Tensor]:
-        """The probabilities of the classes (S, Q, C), and the corners of the boxes (S, Q, 4)."""
+    def _detected(self, output: Float[Tensor, "S Q C5"]) -> tuple[Tensor, Tensor]:
+        """Returns the probabilities of the classes (S, Q, C) and the boxes by corners (S, Q, 4)."""
         probabilities = output[..., :-4].softmax(-1)[..., :-1]
         return probabilities, to_corners(output[..., -4:]).clamp(0, 1)

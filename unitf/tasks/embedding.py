@@ -1,7 +1,6 @@
-"""Embedding: a vector for each sample, near to those of samples that mean the same."""
+"""Embedding: a vector for each sample, close to those of samples with the same meaning."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,29 +14,28 @@ from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Tokenizers
+from unitf.tasks.task import Prediction, Tokenizers
 from unitf.tokens import Tokens
 
 
 class Embedding(Pooled):
-    """A vector for each sample; two inputs learn to be nearest to each other.
+    """A vector for each input of a sample; those of one sample learn to be close to each other.
 
-    As the towers of CLIP do (Radford et al., 2021).
-
-    With two inputs (an image and its caption, a question and its answer) each has a sequence and a
-    vector of its own, and the loss is the symmetric cross-entropy of finding the partner among all
-    samples of the batch. With one input there is nothing to learn, only to predict.
+    This is the training of CLIP (Radford et al., 2021). With two inputs (an image and its caption,
+    a question and its answer) each input has its own sequence and its own vector. The loss is the
+    symmetric cross-entropy of finding the partner among all samples of the batch. With one input
+    the task cannot be trained, it only predicts.
 
     Args:
-        inputs: one, or two that belong together.
+        inputs: one column, or two that belong together.
         pooling: how a sequence's columns become one, as in Classification.
-        size: of the vector, by a linear layer; None: D.
+        size: the size of the vector, which a linear layer computes; None: D, without a layer.
         normalise: whether vectors have length 1.
-        temperature: what cosines are divided by in the loss.
-        head: what else lies between the pooled column and the vector.
+        temperature: the loss divides cosines by it.
+        head: other layers between the pooled column and the vector.
     """
 
-    loss_per_sample = False  # of whole pairs alone
+    loss_per_sample: bool = False  # samples that lack an input have no loss
     monitor = "accuracy"
     mode = "max"
 
@@ -57,26 +55,30 @@ class Embedding(Pooled):
         if temperature <= 0:
             raise UserError(f"Embedding: temperature must be above 0, found {temperature}")
         self.pooling: PoolingName = pooling
-        self.size = size
-        self.normalise = normalise
-        self.temperature = temperature
-        self.head_settings = head
+        self.size: int | None = size
+        self.normalise: bool = normalise
+        self.temperature: float = temperature
+        self.head_settings: Head | None = head
 
     def encode_target(self, sample: Sample) -> Tensor:
-        """Nothing is to be predicted but the partner, which is in the sample."""
+        """Returns an empty tensor: there is no target beside the two inputs."""
         return torch.zeros(0)
 
     def make_parameters(self, dim: int) -> None:
-        self.head = PooledHead(dim, self.size, self.pooling, settings=self.head_settings)
+        """Creates the head."""
+        self.head: PooledHead = PooledHead(
+            dim, self.size, self.pooling, settings=self.head_settings
+        )
 
     def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
+        """Packs the inputs as separate sequences: first all of one input, then all of the other."""
         return self.head.join_inputs([Tokens.pack(parts)])
 
     @by_head
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S I E"]:
-        """For each sample the vector of each input."""
+        """Returns for each sample the vector of each input."""
         vectors = self.head(columns).float()
         if self.normalise:
             vectors = functional.normalize(vectors, dim=1)
@@ -85,42 +87,49 @@ class Embedding(Pooled):
     def sample_vectors(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S E"]:
-        """The task's own: of a sample with both inputs the mean of their vectors."""
-        read = self.outputs(columns, batch, tokenizers)
+        """Returns the vector of each sample: the mean over the inputs that it has."""
+        vectors = self.outputs(columns, batch, tokenizers)
         lengths = [features.lengths for features in batch.features.values()]
-        brought = torch.tensor(lengths, device=read.device).mT[..., None] > 0
-        return (read * brought).sum(1) / brought.sum(1).clamp(min=1)
+        present = torch.tensor(lengths, device=vectors.device).mT[..., None] > 0
+        return (vectors * present).sum(1) / present.sum(1).clamp(min=1)
 
     def logits(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S E"]:
+        """Returns the vectors of all inputs, joined in one row for each sample."""
         return self.outputs(columns, batch, tokenizers).flatten(1)
 
     def _scores(
         self, vectors: Float[Tensor, "S I E"], batch: TaskBatch
     ) -> tuple[Tensor, list[int]]:
-        """The cosines of all pairs of the samples that have both, and which samples those are."""
+        """Returns the similarities of all pairs, and the indices of samples with both inputs.
+
+        Raises:
+            UserError: the task has only one input.
+        """
         if len(self.inputs) != 2:
             raise UserError(
                 f"Embedding learns from pairs: expected two inputs, found {', '.join(self.inputs)}"
             )
         lengths = [features.lengths for features in batch.features.values()]
-        whole = [number for number, both in enumerate(zip(*lengths, strict=True)) if all(both)]
-        first, second = take(vectors, whole).unbind(1)
-        return first @ second.mT / self.temperature, whole
+        paired = [number for number, both in enumerate(zip(*lengths, strict=True)) if all(both)]
+        first, second = take(vectors, paired).unbind(1)
+        return first @ second.mT / self.temperature, paired
 
     def losses(
         self, output: Float[Tensor, "S I E"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " L"]:
-        scores, whole = self._scores(output, batch)
-        if not whole:
+        """Returns the symmetric cross-entropy of each pair."""
+        scores, paired = self._scores(output, batch)
+        if not paired:
             return output.flatten(1).sum(1)[:0]
-        partners = torch.arange(len(whole), device=scores.device)
-        there = functional.cross_entropy(scores, partners, reduction="none")
-        back = functional.cross_entropy(scores.mT, partners, reduction="none")
-        return (there + back) / 2
+        partners = torch.arange(len(paired), device=scores.device)
+        first_to_second = functional.cross_entropy(scores, partners, reduction="none")
+        second_to_first = functional.cross_entropy(scores.mT, partners, reduction="none")
+        return (first_to_second + second_to_first) / 2
 
     def metrics(self) -> TaskMetrics:
+        """Creates the accuracy of finding the partner."""
         from torchmetrics import MeanMetric
 
         from unitf.tasks.metrics.task_metrics import TaskMetrics
@@ -135,20 +144,22 @@ class Embedding(Pooled):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
-        """Accuracy: how often the partner is the nearest of the batch."""
+        """Updates the accuracy: how often the partner is the closest vector of the batch."""
         if not len(sequences):
             return
-        scores, whole = self._scores(output, batch)
-        everyone = torch.empty(len(sequences))
-        metrics["num_samples"].update(everyone, everyone)
-        found = scores.argmax(1).tolist() if whole else []
-        hits = [found[row] == row for row, sample in enumerate(whole) if sample in set(sequences)]
+        scores, paired = self._scores(output, batch)
+        rows = torch.empty(len(sequences))
+        metrics["num_samples"].update(rows, rows)
+        closest = scores.argmax(1).tolist() if paired else []
+        selected = set(sequences)
+        hits = [closest[row] == row for row, sample in enumerate(paired) if sample in selected]
         if hits:
             metrics["accuracy"].update(torch.tensor(hits, dtype=torch.float32))
 
     def predict(
         self, output: Float[Tensor, "S I E"], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
+    ) -> list[Prediction]:
+        """Returns the vector of each sample, or those of both inputs and their cosine."""
         lengths = [features.lengths for features in batch.features.values()]
         predictions = []
         for vectors, counts in zip(output, zip(*lengths, strict=True), strict=True):
@@ -157,7 +168,7 @@ class Embedding(Pooled):
                 for name, vector, count in zip(self.inputs, vectors, counts, strict=True)
                 if count
             }
-            prediction: dict[str, Any] = {"embedding": next(iter(present.values()), None)}
+            prediction: Prediction = {"embedding": next(iter(present.values()), None)}
             if len(self.inputs) == 2:
                 prediction = {"embeddings": present}
                 if all(counts):

@@ -1,8 +1,7 @@
-"""MaskedTokens: hidden tokens are predicted from all others, in every modality."""
+"""MaskedTokens: hidden tokens of any modality are predicted from all others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,43 +14,43 @@ from unitf.tasks.common.masking import Masking
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Task, Tokenizers
+from unitf.tasks.task import Prediction, SampleInfo, Target, Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
-TOP = 5  # so many tokens does a prediction name
+TOP: int = 5  # the number of tokens that a prediction names for each mask
 
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """What is said of the hidden tokens of one input, a token a row."""
+    """What is predicted of the hidden tokens of one input."""
 
-    sequences: Shaped[Tensor, " M"]  # the sequence that each belongs to
-    indices: Shaped[Tensor, " M"]  # which of the input's tokens each is
-    predicted: Float[Tensor, "_ M"]  # V×M logits, or F×M
+    sequences: Shaped[Tensor, " M"]  # for each hidden token the index of its sequence
+    indices: Shaped[Tensor, " M"]  # for each hidden token its index among the input's tokens
+    predicted: Float[Tensor, "_ M"]  # V×M logits of ids, or F×M numbers
     losses: Float[Tensor, " M"]
 
 
 class MaskedTokens(Task):
     """Some tokens are hidden and predicted from all others (BERT: Devlin et al., 2019).
 
-    Hidden ids become the mask token, or a random or their own one; hidden F×N are replaced by a
-    learned vector at their places (SimMIM: Xie et al., 2022). Each input is predicted by its own
-    tokenizer: ids by their logarithmic loss, F×N by their squared error. To predict, ids that are
-    the mask token are filled in; of F×N a share is hidden.
+    A hidden id is replaced by the mask token or a random id, or it is kept. The embedding of a
+    hidden token of numbers F×N is replaced by a learned vector (SimMIM: Xie et al., 2022). Each
+    input is predicted by its own tokenizer: ids with the logarithmic loss, F×N with the squared
+    error. `predict` fills in the ids that are the mask token; of F×N it hides a part.
 
     Args:
-        mask_ratio: of the tokens of each sample that are hidden, at least one.
-        random: share of hidden ids that become a random one.
-        kept: share of hidden ids that stay what they are.
-        head: what lies between a column and the table that predicts it.
-        block: so many consecutive tokens are hidden together (frames of a sound tell much of
-            their neighbours).
-        normalise: whether the F×N to predict have mean 0 and deviation 1 within each token (MAE:
-            He et al., 2022).
+        mask_ratio: the fraction of each sample's tokens that are hidden; at least one is.
+        random: the fraction of hidden ids that are replaced by a random id.
+        kept: the fraction of hidden ids that are not replaced.
+        head: the layers between a column and the table that predicts its token.
+        block: the number of consecutive tokens that are hidden together (single frames of a sound
+            are easily guessed from their neighbours).
+        normalise: whether F×N are predicted with mean 0 and deviation 1 within each token (MAE: He
+            et al., 2022).
     """
 
-    causal = False
+    causal: bool | None = False
 
     def __init__(
         self,
@@ -65,30 +64,31 @@ class MaskedTokens(Task):
         normalise: bool = False,
     ) -> None:
         super().__init__(inputs, None, weight)
-        self.hiding = Masking(mask_ratio, random, kept, block)
-        self.head_settings = head
-        self.normalise = normalise
+        self.hiding: Masking = Masking(mask_ratio, random, kept, block)
+        self.head_settings: Head | None = head
+        self.normalise: bool = normalise
 
     @property
     def unembeds(self) -> frozenset[str]:
+        """The tokenizers of all inputs."""
         return frozenset(self.inputs.values())
 
     # ---- in data workers: what is hidden -----------------------------------------------
 
     def encode_target(self, sample: Sample) -> None:
-        """What is to be predicted are the tokens."""
+        """Returns nothing: the targets are the tokens themselves."""
 
     def encode_token_target(
-        self, encoding: EncodedSample, sample_info: Any
+        self, encoding: EncodedSample, sample_info: SampleInfo
     ) -> dict[str, dict[str, Tensor]]:
-        """For each input which tokens are hidden, and what is shown of it."""
+        """Returns for each input the hidden tokens, and what the model sees instead."""
         return {
             column: self.hiding(features, encoding.inputs[column], encoding.train)
             for column, features in encoding.features.items()
         }
 
-    def collate(self, targets: Sequence[Any]) -> Any:
-        """The choices of S samples, packed as their tokens are."""
+    def collate(self, targets: Sequence[Target]) -> Target:
+        """Packs the choices of hidden tokens of S samples, as their tokens are packed."""
         if not targets:
             return None
         packed: dict[str, dict[str, Tensor]] = {}
@@ -102,21 +102,26 @@ class MaskedTokens(Task):
 
     # ---- on the device -----------------------------------------------------------------
 
-    def requirements(self, tokenizers: Tokenizers) -> dict[str, Any]:
-        """How wide the vectors are that replace tokens, of the inputs that need one."""
-        used = {column: tokenizers[name] for column, name in self.inputs.items()}
-        vectors = {c: t.embedding_dim for c, t in used.items() if t.vocabulary_size is None}
+    def requirements(self, tokenizers: Tokenizers) -> dict[str, object]:
+        """Returns the width of the vector that replaces hidden tokens, for each input F×N."""
+        by_column = {column: tokenizers[name] for column, name in self.inputs.items()}
+        vectors = {c: t.embedding_dim for c, t in by_column.items() if t.vocabulary_size is None}
         return {"vectors": vectors}
 
     def make_parameters(self, dim: int, vectors: Mapping[str, int] | None = None) -> None:
-        self.head = ColumnHead(dim, None, settings=self.head_settings)
-        self.vectors = nn.ParameterDict()
+        """Creates the head, and a vector for each input F×N.
+
+        Args:
+            vectors: the width of each of these inputs, as `requirements` returns them.
+        """
+        self.head: ColumnHead = ColumnHead(dim, None, settings=self.head_settings)
+        self.vectors: nn.ParameterDict = nn.ParameterDict()
         for column, width in (vectors or {}).items():
             self.vectors[column] = nn.Parameter(torch.empty(width))
             nn.init.trunc_normal_(self.vectors[column], std=0.02, a=-0.04, b=0.04)
 
     def embed(self, batch: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
-        """The tokens of each input as they are shown."""
+        """Embeds each input with its hidden tokens replaced."""
         parts = []
         for column, name in self.inputs.items():
             features, choice = batch.features[column], self._choice(column, batch, tokenizers)
@@ -127,14 +132,18 @@ class MaskedTokens(Task):
         return parts
 
     def unmasked(self, batch: TaskBatch) -> TaskBatch:
-        none = {
+        """Returns the batch with no token hidden."""
+        nothing_hidden = {
             column: {"hidden": torch.zeros_like(f.positions[0], dtype=torch.bool), "shown": f.rows}
             for column, f in batch.features.items()
         }
-        return replace(batch, target=none)
+        return replace(batch, target=nothing_hidden)
 
     def _choice(self, column: str, batch: TaskBatch, tokenizers: Tokenizers) -> dict[str, Tensor]:
-        """What is hidden: as the data worker chose; to predict, the masks or a share."""
+        """Returns what is hidden of an input: as the data worker chose, if it did.
+
+        Otherwise, in `predict`, the mask tokens are hidden, or a part of F×N is.
+        """
         features, tokenizer = batch.features[column], tokenizers[self.inputs[column]]
         if batch.target is not None and column in batch.target:
             return batch.target[column]
@@ -144,17 +153,18 @@ class MaskedTokens(Task):
                 masks = features.values == tokenizer.mask_id
             return {"hidden": masks, "shown": features.rows}
         device = features.values.device
-        made = [
+        choices = [
             self.hiding(part, tokenizer) for part in features.to("cpu").split() if part.lengths[0]
         ]
         return {
-            name: torch.cat([one[name] for one in made]).to(device) for name in ("hidden", "shown")
+            name: torch.cat([choice[name] for choice in choices]).to(device)
+            for name in ("hidden", "shown")
         }
 
     def logits(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N _"]:
-        """What is predicted of every token of the first input, hidden or not."""
+        """Returns the prediction of every token of the first input, hidden or not."""
         [(column, name), *_] = self.inputs.items()
         first = first_offsets(columns, batch, self.inputs, tokenizers)[column]
         rows = self.head(rows_of(columns, batch.features[column], first))
@@ -163,7 +173,7 @@ class MaskedTokens(Task):
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Guess]:
-        """For each input what is said of its hidden tokens."""
+        """Predicts the hidden tokens of each input."""
         first = first_offsets(columns, batch, self.inputs, tokenizers)
         guesses = {}
         for column, name in self.inputs.items():
@@ -192,11 +202,13 @@ class MaskedTokens(Task):
     def losses(
         self, output: dict[str, Guess], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " M"]:
+        """Returns the losses of the hidden tokens of all inputs."""
         return torch.cat([guess.losses for guess in output.values()])
 
     # ---- for a person ------------------------------------------------------------------
 
     def metrics(self) -> TaskMetrics:
+        """Creates accuracy and nats of ids, and the mean squared error of numbers."""
         from torchmetrics import MeanMetric
 
         from unitf.tasks.metrics.task_metrics import TaskMetrics
@@ -211,15 +223,15 @@ class MaskedTokens(Task):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
-        """Of hidden ids how many are guessed and their nats, of hidden F×N the squared error."""
+        """Updates accuracy and nats with the hidden ids, the squared error with hidden F×N."""
         if not len(sequences):
             return
-        everyone = torch.empty(len(sequences))
-        metrics["num_samples"].update(everyone, everyone)
-        wanted = torch.tensor(list(sequences))
+        rows = torch.empty(len(sequences))
+        metrics["num_samples"].update(rows, rows)
+        selected = torch.tensor(list(sequences))
         for column, guess in output.items():
             features = batch.features[column]
-            chosen = torch.isin(guess.sequences, wanted.to(guess.sequences.device))
+            chosen = torch.isin(guess.sequences, selected.to(guess.sequences.device))
             losses = guess.losses.detach()[chosen]
             if not len(losses):
                 continue
@@ -232,22 +244,26 @@ class MaskedTokens(Task):
 
     def predict(
         self, output: dict[str, Guess], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
-        """Of ids each mask with its likeliest tokens and the filled value; of F×N the error."""
-        predictions: list[dict[str, Any]] = [{} for _ in range(batch.num_samples)]
+    ) -> list[Prediction]:
+        """Returns the filled value and the best tokens of each mask (ids), or the error (F×N).
+
+        With several inputs there is a dictionary of these, by column.
+        """
+        predictions: list[Prediction] = [{} for _ in range(batch.num_samples)]
         for column, guess in output.items():
             tokenizer, features = tokenizers[self.inputs[column]], batch.features[column]
             for number, part in enumerate(features.split()):
                 if not part.num_tokens:
                     continue
-                own = guess.sequences == number
-                said = predictions[number].setdefault(column, {})
+                of_sample = guess.sequences == number
+                prediction = predictions[number].setdefault(column, {})
                 if features.is_ids:
                     start = sum(features.lengths[:number])
-                    indices = (guess.indices[own] - start).cpu()
-                    said |= _filled(tokenizer, part.to("cpu"), indices, guess.predicted[:, own])
+                    indices = (guess.indices[of_sample] - start).cpu()
+                    logits = guess.predicted[:, of_sample]
+                    prediction |= _filled(tokenizer, part.to("cpu"), indices, logits)
                 else:
-                    said["mse"] = guess.losses[own].mean().item()
+                    prediction["mse"] = guess.losses[of_sample].mean().item()
         return [next(iter(p.values())) if len(self.inputs) == 1 and p else p for p in predictions]
 
 
@@ -256,13 +272,15 @@ def _filled(
     features: Features,
     indices: Shaped[Tensor, " M"],
     logits: Float[Tensor, "V M"],
-) -> dict[str, Any]:
-    """The value with its likeliest tokens at the masks, and for each mask the likeliest ones."""
-    likely, ids = logits.float().softmax(0).topk(min(TOP, len(logits)), dim=0)
+) -> Prediction:
+    """Returns the value with the best tokens at the masks, and the best tokens of each mask."""
+    probabilities, ids = logits.float().softmax(0).topk(min(TOP, len(logits)), dim=0)
     values = features.values.clone()
     values[indices] = ids[0].cpu().to(values.dtype)
     masks = []
-    for index, *best in zip(indices.tolist(), ids.mT.tolist(), likely.mT.tolist(), strict=True):
+    for index, *best in zip(
+        indices.tolist(), ids.mT.tolist(), probabilities.mT.tolist(), strict=True
+    ):
         tokens = [
             {"token": _spelled(tokenizer, number), "probability": p}
             for number, p in zip(*best, strict=True)
@@ -272,12 +290,13 @@ def _filled(
     return {"filled": _value_of(tokenizer, filled), "masks": masks}
 
 
-def _value_of(tokenizer: Tokenizer, features: Features) -> Any:
+def _value_of(tokenizer: Tokenizer, features: Features) -> object:
+    """Decodes tokens to plain data."""
     value = tokenizer.decode(features)
     return value.tolist() if isinstance(value, np.ndarray | Tensor) else value
 
 
 def _spelled(tokenizer: Tokenizer, number: int) -> str:
-    """One id as a person reads it."""
+    """Returns the text of one id, or its number where the text is empty."""
     value = tokenizer.decode(Features(torch.tensor([number])))
     return str(value) or f"[{number}]"

@@ -1,9 +1,8 @@
-"""NextToken: language modelling, for every modality whose tokenizer has the way back."""
+"""NextToken: language modelling, for every modality whose tokenizer can predict tokens."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from unitf.tasks.common.selection import loss_of_sequence, take
 from unitf.tasks.common.token_offsets import lengths_of, runs, sums
 from unitf.tasks.heads.pooling import LearnedToken
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import CoreInputs, Task, Tokenizers
+from unitf.tasks.task import CoreInputs, Prediction, Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
@@ -26,48 +25,55 @@ from unitf.tokens import Features, Tokens
 class NextToken(Task):
     """Each token is predicted from those before it; the first one from a learned start token.
 
-    The tokens of all inputs are predicted, each by its own tokenizer: ids by their logarithmic
-    loss, numbers F×N by their squared error.
+    The tokens of all inputs are predicted, each input by its own tokenizer: ids with the
+    logarithmic loss, numbers F×N with the squared error.
 
     Args:
-        start: whether a learned start token is put first. Published language models have none:
-            the first token of all is then read, but not predicted (one that follows its
-            tokenizer's prefix, or another input, is).
+        start: whether a learned start token comes first. Published language models have none. The
+            first token of a sequence is then read, but not predicted, unless it follows its
+            tokenizer's prefix.
     """
 
-    causal = True
+    causal: bool | None = True
 
     def __init__(
         self, inputs: list[str] | dict[str, str], weight: float = 1.0, start: bool = True
     ) -> None:
         super().__init__(inputs, None, weight)
-        self.starts = start
+        self.starts: bool = start
         self.start: LearnedToken | None = None
 
     @property
     def unembeds(self) -> frozenset[str]:
+        """The tokenizers of all inputs."""
         return frozenset(self.inputs.values())
 
     def encode_target(self, sample: Sample) -> Int[Tensor, " I"]:
-        """Of each input its bytes in UTF-8, if it is a text (else 0): for bits per byte."""
+        """Returns the number of bytes of each input in UTF-8, for bits per byte; 0: no text."""
         values = [sample.get(column) for column in self.inputs]
         texts = [value.encode() if isinstance(value, str) else value for value in values]
         return torch.tensor([len(text) if isinstance(text, bytes) else 0 for text in texts])
 
     def make_parameters(self, dim: int) -> None:
+        """Creates the start token, if there is one."""
         if self.starts:
-            self.start = LearnedToken(dim, position=-1.0)  # the first real token stands at 0
+            self.start = LearnedToken(dim, position=-1.0)  # the first real token has position 0
 
     def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
+        """Joins the inputs, after the start token, if there is one."""
         if self.start is None:
             return Tokens.concat(parts)
         return Tokens.concat([self.start(parts[0].num_sequences), *parts])
 
     def prompt(self, batch: TaskBatch, tokenizers: Tokenizers) -> Prompt:
-        """The tokens of the inputs; the last of them is continued."""
+        """Returns the tokens of the inputs, of which the last input is continued.
+
+        Raises:
+            UserError: there is no token to continue.
+        """
         column, name = list(self.inputs.items())[-1]
         tokenizer = tokenizers[name]
-        # a start only where there is nothing else to go on from: none stands between inputs
+        # the tokenizer's start id only where a sample has no other token before the input
         before = [lengths_of(batch.features[c]) for c in self.inputs if c != column]
         counts = sum(before, np.full(batch.num_samples, int(self.starts)))
         otherwise = [None if count else tokenizer.start_id for count in counts]
@@ -91,19 +97,19 @@ class NextToken(Task):
         )
 
     def _firsts(self, batch: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
-        """For each input and sample, where in the sequence its first token stands."""
+        """Returns for each input and sample the index of its first token in the sequence."""
         offsets = np.full(batch.num_samples, int(self.starts))
         firsts = {}
         for column, name in self.inputs.items():
             features = batch.features[column]
-            taken = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
-            # a prefix stands before the first token, which is then predicted from its last column
-            firsts[column] = offsets + taken - lengths_of(features)
-            offsets = offsets + taken
+            widths = np.array(tokenizers[name].num_columns(features), dtype=np.int64)
+            # where there is a prefix, its last column predicts the first token
+            firsts[column] = offsets + widths - lengths_of(features)
+            offsets = offsets + widths
         return firsts
 
     def _skipped(self, batch: TaskBatch, tokenizers: Tokenizers) -> dict[str, np.ndarray]:
-        """For each input and sample 1 where its first token has no column before it, else 0."""
+        """Returns for each input and sample 1 if no column precedes its first token, else 0."""
         return {
             column: ((first == 0) & (lengths_of(batch.features[column]) > 0)).astype(np.int64)
             for column, first in self._firsts(batch, tokenizers).items()
@@ -112,8 +118,8 @@ class NextToken(Task):
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Float[Tensor, " _"]]:
-        """For each input the loss of each token that is predicted, from the column before it."""
-        # the logits of a large vocabulary are the largest thing of a step: they stay in here
+        """Returns for each input the loss of each predicted token."""
+        # not the logits: with a large vocabulary they need most of a step's memory
         losses, starts = {}, np.cumsum([0, *columns.lengths])[:-1]
         firsts, skipped = self._firsts(batch, tokenizers), self._skipped(batch, tokenizers)
         for column, name in self.inputs.items():
@@ -128,7 +134,11 @@ class NextToken(Task):
     def logits(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N V"]:
-        """What every column, the start token's too, says of the token after it."""
+        """Returns for every column, also the start token's, the logits of the token after it.
+
+        Raises:
+            UserError: the task has several inputs.
+        """
         if len(self.inputs) != 1:
             raise UserError(
                 f"NextToken: logits are those of one input, found {', '.join(self.inputs)}"
@@ -139,9 +149,11 @@ class NextToken(Task):
     def losses(
         self, output: dict[str, Float[Tensor, " _"]], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " N"]:
+        """Returns the losses of the predicted tokens of all inputs."""
         return torch.cat(list(output.values()))
 
     def metrics(self) -> TaskMetrics:
+        """Creates the metrics of tokens: perplexity, bits per byte and mean losses."""
         from unitf.tasks.metrics.task_metrics import TaskMetrics
         from unitf.tasks.metrics.token_metrics import TokenMetrics
 
@@ -155,10 +167,11 @@ class NextToken(Task):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
+        """Updates the metrics with the losses of the predicted tokens."""
         if not len(sequences):
             return
-        everyone = torch.empty(len(sequences))
-        metrics["num_samples"].update(everyone, everyone)
+        rows = torch.empty(len(sequences))
+        metrics["num_samples"].update(rows, rows)
         skipped = self._skipped(batch, tokenizers)
         for number, (column, losses) in enumerate(output.items()):
             features = batch.features[column]
@@ -180,8 +193,8 @@ class NextToken(Task):
 
     def predict(
         self, output: dict[str, Float[Tensor, " _"]], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
-        """Of each sample the mean loss, and the perplexity where its tokens are ids."""
+    ) -> list[Prediction]:
+        """Returns the mean loss of each sample, and its perplexity if all its tokens are ids."""
         totals, counts, ids = np.zeros((3, batch.num_samples))
         skipped = self._skipped(batch, tokenizers)
         for column, losses in output.items():
@@ -197,7 +210,7 @@ class NextToken(Task):
 
 
 def _without_first(features: Features, skipped: np.ndarray) -> Features:
-    """The sequences without their first token where `skipped` is 1."""
+    """Removes the first token of each sequence for which `skipped` is 1."""
     if not skipped.any():
         return features
     counts = lengths_of(features) - skipped
@@ -213,24 +226,25 @@ def _without_first(features: Features, skipped: np.ndarray) -> Features:
 def _bytes_of_first(
     features: Features, skipped: np.ndarray, texts: Int[Tensor, " S"], tokenizer: Tokenizer
 ) -> Int[Tensor, " S"]:
-    """Of each text the bytes of the first token, which is not predicted.
+    """Returns for each text the number of bytes of its first token, which is not predicted.
 
-    Where nobody knows (it is half a character), they are those of the whole text, which is then
-    not counted.
+    If it is unknown (the token is a part of a character), all bytes of the text are returned, so
+    that the text does not count.
     """
-    found = []
+    num_first_bytes = []
     for one, skip, num_bytes in zip(features.split(), skipped, texts.tolist(), strict=True):
         count = 0
         if skip and num_bytes:
             text = _decoded(tokenizer, one)
-            known = isinstance(text, str) and "\N{REPLACEMENT CHARACTER}" not in text
-            count = min(len(text.encode()), num_bytes) if known else num_bytes
-        found.append(count)
-    return torch.tensor(found, device=texts.device)
+            count = num_bytes
+            if isinstance(text, str) and "\N{REPLACEMENT CHARACTER}" not in text:
+                count = min(len(text.encode()), num_bytes)
+        num_first_bytes.append(count)
+    return torch.tensor(num_first_bytes, device=texts.device)
 
 
-def _decoded(tokenizer: Tokenizer, features: Features) -> Any:
-    """What the first token reads as; None: the tokenizer cannot say."""
+def _decoded(tokenizer: Tokenizer, features: Features) -> object:
+    """Decodes the first token; None: the tokenizer cannot decode."""
     first = Features(features.values[:1].cpu(), features.positions[:, :1].cpu())
     try:
         return tokenizer.decode(first)

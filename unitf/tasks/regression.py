@@ -1,7 +1,7 @@
 """Regression: a number, or a vector of numbers, for each sample."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -16,9 +16,9 @@ from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Tokenizers
+from unitf.tasks.task import Prediction, Tokenizers
 
-LOSSES = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "mse": functional.mse_loss,
     "huber": functional.huber_loss,
     "l1": functional.l1_loss,
@@ -26,16 +26,17 @@ LOSSES = {
 
 
 class Regression(Pooled):
-    """Numbers for each sample, learned as multiples of their deviation in the training data.
+    """One number or several for each sample, standardised by the training samples.
 
     Args:
-        loss: of the standardised numbers; its mean over a sample's numbers is minimised.
-        pooling: as in Classification.
-        head: as in Classification.
+        loss: the loss of a standardised number; its mean over a sample's numbers is minimised.
+        pooling: how a sequence's columns become one, as in Classification.
+        dropout: the dropout of the pooled column, before the linear head.
+        head: other layers between the pooled column and the numbers.
     """
 
     monitor = "rmse"
-    fitted_parameters = ("head.linear.",)
+    fitted_parameters: tuple[str, ...] = ("head.linear.",)
 
     def __init__(
         self,
@@ -48,14 +49,26 @@ class Regression(Pooled):
         head: Head | None = None,
     ) -> None:
         super().__init__(inputs, target, weight)
-        self.loss = loss
+        self.loss: str = loss
         self.pooling: PoolingName = pooling
-        self.dropout = dropout
-        self.head_settings = head
+        self.dropout: float = dropout
+        self.head_settings: Head | None = head
+
+    @property
+    def _mean(self) -> list[float]:
+        return cast("list[float]", self.fitted["mean"])
+
+    @property
+    def _deviation(self) -> list[float]:
+        return cast("list[float]", self.fitted["deviation"])
 
     def numbers(self, sample: Sample) -> np.ndarray:
-        """The raw target of a sample: one number or more, in float64."""
-        value = sample[self.target]  # type: ignore[index]
+        """Returns the raw target of a sample: one number or more, in float64.
+
+        Raises:
+            UserError: a number is missing or not finite, or there is another number of them.
+        """
+        value = self._raw_target(sample)
         try:
             numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
         except (TypeError, ValueError):
@@ -65,7 +78,7 @@ class Regression(Pooled):
                 f"target {self.target!r}: expected a finite number or a list of them, "
                 f"found {str(value)[:80]!r}"
             )
-        size = len(self.fitted["mean"]) if self.fitted else len(numbers)
+        size = len(self._mean) if self.fitted else len(numbers)
         if len(numbers) != size:
             raise UserError(
                 f"target {self.target!r}: expected {size} numbers as in the first training "
@@ -74,45 +87,56 @@ class Regression(Pooled):
         return numbers
 
     def fit(self, samples: Iterable[Sample]) -> None:
-        """Mean and deviation of the target, in one pass (Welford, 1962)."""
+        """Learns the mean and the deviation of the target in one pass (Welford, 1962)."""
         count, mean, squares = 0, np.zeros(1), np.zeros(1)
         for sample in samples:
             if self.accepts(sample):
                 numbers = self.numbers(sample)
                 if count == 0:
                     mean, squares = np.zeros(len(numbers)), np.zeros(len(numbers))
-                    self.fitted = {"mean": mean.tolist(), "deviation": mean.tolist()}
+                    self.fitted: dict[str, object] = {
+                        "mean": mean.tolist(),
+                        "deviation": mean.tolist(),
+                    }
                 count += 1
-                step = numbers - mean
-                mean = mean + step / count
-                squares = squares + step * (numbers - mean)
+                difference = numbers - mean
+                mean = mean + difference / count
+                squares = squares + difference * (numbers - mean)
         if count == 0:
             raise UserError(f"target {self.target!r}: no training sample has it")
         deviation = np.sqrt(squares / count)
-        deviation[deviation == 0] = 1.0  # a constant is learned by the bias alone
+        deviation[deviation == 0] = 1.0  # the bias alone learns a constant
         self.fitted = {"mean": mean.tolist(), "deviation": deviation.tolist()}
 
     @property
     def size(self) -> int:
-        """How many numbers are predicted for each sample."""
-        return len(self.fitted["mean"])
+        """The number of numbers that are predicted for each sample."""
+        return len(self._mean)
 
     def encode_target(self, sample: Sample) -> Float[Tensor, " K"]:
-        """Standardised in float64: a date or an altitude loses nothing to float32."""
-        numbers = self.numbers(sample) - np.array(self.fitted["mean"])
-        return torch.from_numpy((numbers / np.array(self.fitted["deviation"])).astype(np.float32))
+        """Returns the standardised numbers.
+
+        They are computed in float64, because float32 would lose digits of a date, for instance.
+        """
+        numbers = self.numbers(sample) - np.array(self._mean)
+        return torch.from_numpy((numbers / np.array(self._deviation)).astype(np.float32))
 
     def make_parameters(self, dim: int) -> None:
-        self.head = PooledHead(dim, self.size, self.pooling, self.dropout, self.head_settings)
+        """Creates the head."""
+        self.head: PooledHead = PooledHead(
+            dim, self.size, self.pooling, self.dropout, self.head_settings
+        )
 
     def losses(
         self, output: Float[Tensor, "S K"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
+        """Returns the loss of each sample, as the mean over its numbers."""
         if not batch.num_samples:
             return output.sum(1)
         return LOSSES[self.loss](output, batch.target, reduction="none").mean(1)
 
     def metrics(self) -> TaskMetrics:
+        """Creates mean absolute error, root mean squared error, R² and Pearson's correlation."""
         from torchmetrics import regression as scores
 
         from unitf.tasks.metrics.regression_metrics import R2, Pearson
@@ -135,10 +159,10 @@ class Regression(Pooled):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
+        """Updates the metrics in the target's unit."""
         if len(sequences):
-            # in the target's unit, but around its mean: all four figures are the same, and
-            # float32 does not lose them to a large mean
-            unit = torch.tensor(self.fitted["deviation"], device=output.device).float()
+            # without the mean: no metric changes, and a large mean would cost digits in float32
+            unit = torch.tensor(self._deviation, device=output.device).float()
             predicted, target = take(output, sequences) * unit, take(batch.target, sequences) * unit
             if self.size == 1:
                 predicted, target = predicted.squeeze(1), target.squeeze(1)
@@ -146,7 +170,9 @@ class Regression(Pooled):
 
     def predict(
         self, output: Float[Tensor, "S K"], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
-        unit, mean = (torch.tensor(self.fitted[k]).double() for k in ("deviation", "mean"))
+    ) -> list[Prediction]:
+        """Returns the number of each sample, or its list of numbers, in the target's unit."""
+        unit = torch.tensor(self._deviation).double()
+        mean = torch.tensor(self._mean).double()
         values = (output.detach().cpu().double() * unit + mean).tolist()
         return [{"value": row[0] if self.size == 1 else row} for row in values]

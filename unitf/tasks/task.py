@@ -1,8 +1,8 @@
-"""Task: what is read from the columns, how wrong it is, and how a person reads it."""
+"""Task: what a model predicts from the core's columns, and how a prediction is scored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -17,16 +17,23 @@ from unitf.tasks.metrics.metric_types import MetricCollection
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
-Tokenizers = Mapping[str, Tokenizer]
+Tokenizers: TypeAlias = Mapping[str, Tokenizer]
+
+# each task chooses these types itself, and its methods name what it chose
+Target: TypeAlias = Any  # a target: a tensor, as a rule, or a dictionary of tensors
+Output: TypeAlias = Any  # what the heads compute: a tensor, as a rule
+SampleInfo: TypeAlias = Any  # what `predict` needs to know of a raw sample
+Prediction: TypeAlias = dict[str, Any]  # plain data, which a person reads
 
 
 class CoreInputs(NamedTuple):
-    """What a task gives to the core.
+    """What the core reads for one task.
 
     Args:
         tokens: S sequences.
-        memory: of S sequences, for an encoder-decoder to read first.
-        prefix: how many tokens at the beginning of each sequence see each other in a causal core.
+        memory: S source sequences for the encoder of an encoder-decoder; None: there is none.
+        prefix: for each sequence the number of tokens at its beginning that attend to each other
+            although the core is causal; None: no token attends to later ones.
     """
 
     tokens: Tokens
@@ -35,7 +42,7 @@ class CoreInputs(NamedTuple):
 
     @classmethod
     def pack(cls, items: Sequence["CoreInputs"]) -> "CoreInputs":
-        """What several tasks give, as one; either all have a memory (a prefix) or none."""
+        """Joins the inputs of several tasks; either all have a memory (a prefix) or none has."""
         memories = [item.memory for item in items if item.memory is not None]
         prefixes = [item.prefix for item in items if item.prefix is not None]
         return cls(
@@ -46,23 +53,25 @@ class CoreInputs(NamedTuple):
 
 
 class Task(Component, ABC):
-    """One thing to learn: reads columns of samples, gives columns of predictions.
+    """One thing that a model learns: it reads some columns of a sample and predicts another.
 
     Args:
-        inputs: the columns that it reads, in the order in which their tokens are joined; as a
-            dictionary where a column has another name than its tokenizer (`{premise: text}`).
-            A sample may lack some of them.
-        target: the column with what is to be predicted.
-        weight: of this task's loss in the sum over tasks.
+        inputs: the columns that the task reads; their tokens are joined in this order. A
+            dictionary names the tokenizer of each column, where the names differ
+            (`{premise: text}`). A sample may lack some of the columns.
+        target: the column that is predicted.
+        weight: the factor of this task's loss in the sum over all tasks.
     """
 
     causal: bool | None = None  # None: as the core is configured
     monitor: str = "loss"  # the metric that says how good the task is …
-    mode: str = "min"  # … and whether less or more of it is better
-    loss_per_sample = False  # whether `losses` are the samples', so that each has its modality
-    # (beginnings of) names of the parameters that mean nothing once something else was fitted
+    mode: str = "min"  # … and whether a lower ("min") or a higher ("max") value is better
+    loss_per_sample: bool = False  # whether `losses` returns exactly one loss for each sample
+    # prefixes of the names of parameters that are useless after `fit` learned something else
     fitted_parameters: tuple[str, ...] = ("",)
-    target_tokenizer: str | None = None  # encodes the target, where that is a sequence of tokens
+    target_tokenizer: str | None = (
+        None  # the tokenizer's name, if the target is a sequence of tokens
+    )
 
     def __init__(
         self,
@@ -71,18 +80,20 @@ class Task(Component, ABC):
         weight: float = 1.0,
     ) -> None:
         super().__init__()
-        self.inputs = inputs if isinstance(inputs, dict) else {name: name for name in inputs}
-        self.target = target
-        self.weight = weight
+        self.inputs: dict[str, str] = (
+            inputs if isinstance(inputs, dict) else {name: name for name in inputs}
+        )
+        self.target: str | None = target
+        self.weight: float = weight
 
     @property
     def unembeds(self) -> frozenset[str]:
-        """The names of the tokenizers whose way back this task needs."""
+        """The names of the tokenizers whose `unembed` this task calls."""
         return frozenset()
 
     @property
     def tokenized(self) -> list[tuple[str, str]]:
-        """The columns that become tokens, each with the name of its tokenizer."""
+        """Pairs (column, name of its tokenizer) of all columns that are encoded as tokens."""
         pairs = list(self.inputs.items())
         if self.target is not None and self.target_tokenizer is not None:
             pairs.append((self.target, self.target_tokenizer))
@@ -92,126 +103,148 @@ class Task(Component, ABC):
     def output_columns(self) -> tuple[int | None, int | None] | None:
         """The columns [first, last) of each sequence that `outputs` needs; None: all of them.
 
-        It is given no others, and the core's last block computes no others.
+        `outputs` receives only these, and the core's last block computes only these.
         """
         return None
 
     # ---- before training, and in data workers ------------------------------------------
 
     def fit(self, samples: Iterable[Sample]) -> None:
-        """Learns from the training samples what `encode_target` needs (names of classes)."""
+        """Learns from the training samples what `encode_target` needs, such as class names."""
 
     def accepts(self, sample: Sample, labelled: bool = True) -> bool:
-        """Whether a sample is for this task: it has one of the inputs and (`labelled`) a target."""
+        """Returns whether this task can use a sample.
+
+        A sample needs at least one of the inputs and, if `labelled`, a target.
+        """
         has_input = any(sample.get(column) is not None for column in self.inputs)
         has_target = self.target is None or sample.get(self.target) is not None
         return has_input and (has_target or not labelled)
 
+    def _raw_target(self, sample: Sample) -> object:
+        """Returns the raw value of the target column."""
+        assert self.target is not None
+        return sample[self.target]
+
     @abstractmethod
-    def encode_target(self, sample: Sample) -> Any:
-        """The target of one sample as a tensor (or dictionary of tensors).
+    def encode_target(self, sample: Sample) -> Target:
+        """Returns the target of one sample as a tensor, or as a dictionary of tensors.
 
         Raises:
-            ValueError: it is none that this task knows; the loader adds which sample it was.
+            ValueError: the task cannot use the raw value; the loader adds the sample's name.
         """
 
-    def sample_info(self, encoding: EncodedSample) -> Any:
-        """What `predict` must know of the raw sample beside its tokens; nothing, as a rule."""
+    def sample_info(self, encoding: EncodedSample) -> SampleInfo:
+        """Returns what `predict` needs to know of a raw sample beside its tokens."""
         return None
 
-    def encode_token_target(self, encoding: EncodedSample, sample_info: Any) -> Any:
-        """The target of one encoded sample, for tasks whose target depends on its tokens."""
+    def encode_token_target(self, encoding: EncodedSample, sample_info: SampleInfo) -> Target:
+        """Returns the target of one encoded sample, if the target depends on its tokens."""
         return self.encode_target(encoding.sample)
 
     def encode_sequence(self, features: Features, tokenizer: Tokenizer) -> Features:
-        """What is to be predicted of a target that `target_tokenizer` encoded."""
+        """Returns the tokens to predict; `target_tokenizer` encoded them as `features`."""
         return features
 
-    def collate(self, targets: Sequence[Any]) -> Any:
-        """The targets of S samples (S may be 0) as one."""
+    def collate(self, targets: Sequence[Target]) -> Target:
+        """Joins the targets of S samples; S may be 0."""
         return torch.stack(list(targets)) if targets else None
 
-    def requirements(self, tokenizers: Tokenizers) -> dict[str, Any]:
-        """What `make_parameters` is told of the tokenizers, as plain data."""
+    def requirements(self, tokenizers: Tokenizers) -> dict[str, object]:
+        """Returns what `make_parameters` needs to know of the tokenizers, as plain data."""
         return {}
 
     # ---- on the device -----------------------------------------------------------------
 
     def core_inputs(self, batch: TaskBatch, tokenizers: Tokenizers) -> CoreInputs:
-        """What the core reads: the embedded inputs, arranged."""
+        """Embeds and joins the inputs of a batch, as the core reads them."""
         return CoreInputs(self.join_inputs(self.embed(batch, tokenizers)))
 
     def unmasked(self, batch: TaskBatch) -> TaskBatch:
-        """The same samples with nothing hidden, for a task that hides some of them."""
+        """Returns the batch with no token masked, for a task that masks some."""
         return batch
 
     def embed(self, batch: TaskBatch, tokenizers: Tokenizers) -> list[Tokens]:
-        """The tokens of each input, S sequences."""
+        """Embeds each input as S sequences."""
         return [tokenizers[used](batch.features[name]) for name, used in self.inputs.items()]
 
     def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
-        """One sequence a sample, from the tokens of the inputs in their order."""
+        """Joins the tokens of the inputs, in their order, to one sequence for each sample."""
         return Tokens.concat(parts)
 
     @abstractmethod
-    def outputs(self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers) -> Any:
-        """What the heads make of the core's columns (logits, say): S rows, or a token a row."""
+    def outputs(self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers) -> Output:
+        """Applies the heads to the core's columns.
+
+        The result (logits, for instance) has a row for each sample, or for each token.
+        """
 
     def sample_vectors(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "S _"]:
-        """A vector for each sample, to compare them by: the mean of its columns."""
+        """Returns a vector for each sample, by which samples are compared: its mean column."""
         return MeanPooling()(columns)
 
     def logits(self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers) -> Tensor:
-        """What the head makes of the columns, as other libraries give it: S or N rows."""
+        """Returns the head's logits as other libraries return them: S or N rows."""
         return self.outputs(columns, batch, tokenizers)
 
     @abstractmethod
-    def losses(self, output: Any, batch: TaskBatch, tokenizers: Tokenizers) -> Tensor:
-        """The losses (L,) of which the mean is to be minimised: a sample's, or a token's, each.
+    def losses(self, output: Output, batch: TaskBatch, tokenizers: Tokenizers) -> Tensor:
+        """Returns the losses (L,), whose mean is minimised: one for each sample, or each token.
 
-        Those of samples are in their order, if `loss_per_sample` says that there is one of each.
+        If `loss_per_sample` is true, there is one for each sample, in the order of the samples.
         """
 
     def evaluate(
-        self, output: Any, batch: TaskBatch, tokenizers: Tokenizers, core: nn.Module, testing: bool
-    ) -> Any:
-        """Completes an output with what takes longer to compute; never called in training.
+        self,
+        output: Output,
+        batch: TaskBatch,
+        tokenizers: Tokenizers,
+        core: nn.Module,
+        testing: bool,
+    ) -> Output:
+        """Adds to an output what takes long to compute; it is never called in training.
 
         Args:
-            testing: whether it is a test, which may take its time (else validation).
+            testing: whether this is a test, which may take longer than a validation.
         """
         return output
 
     @property
     def can_generate(self) -> bool:
-        """Whether it generates: it has a prompt of its own."""
+        """Whether this task can generate: its class overrides `prompt`."""
         return type(self).prompt is not Task.prompt
 
     def prompt(self, batch: TaskBatch, tokenizers: Tokenizers) -> Prompt:
-        """What a core reads of the samples before it writes, for tasks that generate."""
+        """Returns what the core reads before it generates the first token.
+
+        Raises:
+            UserError: this task does not generate.
+        """
         raise UserError(f"{type(self).__name__} generates nothing")
 
     # ---- for a person ------------------------------------------------------------------
 
     @abstractmethod
     def metrics(self) -> MetricCollection:
-        """Fresh metrics; every figure has the field's name (accuracy, f1, perplexity)."""
+        """Creates the metrics; each has its usual name (accuracy, f1, perplexity)."""
 
     @abstractmethod
     def update_metrics(
         self,
         metrics: MetricCollection,
-        output: Any,
+        output: Output,
         batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
-        """Updates `metrics` with some of the samples, by their numbers in the view."""
+        """Updates `metrics` with some samples.
+
+        Args:
+            sequences: the indices of these samples in the batch.
+        """
 
     @abstractmethod
-    def predict(
-        self, output: Any, batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
-        """For each sample what a person reads: plain data (a label and its probability)."""
+    def predict(self, output: Output, batch: TaskBatch, tokenizers: Tokenizers) -> list[Prediction]:
+        """Returns for each sample plain data for a person, such as a label and its probability."""

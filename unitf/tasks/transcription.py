@@ -1,7 +1,7 @@
-"""Transcription: a text for each sequence, read off its columns in their order (CTC)."""
+"""Transcription: a text for each sequence, predicted from its columns in their order (CTC)."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -13,7 +13,7 @@ from unitf.errors import UserError
 from unitf.nn.initialisation import initialise
 from unitf.tasks.common.prefix_beam import prefix_beam
 from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Task, Tokenizers
+from unitf.tasks.task import Prediction, Target, Task, Tokenizers
 from unitf.tokens import Tokens
 
 
@@ -25,22 +25,22 @@ class Reading(NamedTuple):
 
 
 class Transcription(Task):
-    """A text that its sequence tells in its own order: speech, a line of writing.
+    """The text of a sequence that has the text's order, such as speech or a line of writing.
 
-    Each column writes a symbol or nothing; repeated ones count once (connectionist temporal
-    classification; Graves et al., 2006). A sequence needs at least as many columns as its text has
-    characters, and one more between two equal ones.
+    Each column writes a symbol or nothing; a symbol that is repeated counts once (connectionist
+    temporal classification: Graves et al., 2006). A sequence needs a column for each character of
+    its text, and one more between two equal characters.
 
     Args:
-        symbols: what each logit writes, "" where nothing; by default nothing, then the characters
-            of the training texts, sorted.
-        blank: the number of the logit that separates equal characters.
-        dropout: of the columns, before the linear head.
-        beam: so many beginnings of a text are followed when reading it, each over all its
-            alignments (Hannun et al., 2014); None: the most probable symbol of each column.
+        symbols: the text that each logit writes, "" for the blank; None: the blank, and the
+            characters of the training texts, sorted.
+        blank: the index of the logit that writes nothing, and so separates equal characters.
+        dropout: the dropout of the columns, before the linear head.
+        beam: the number of prefixes that a prefix beam search keeps, each with all its alignments
+            (Hannun et al., 2014); None: the most probable symbol of each column is written.
     """
 
-    loss_per_sample = True
+    loss_per_sample: bool = True
     monitor = "cer"
 
     def __init__(
@@ -56,26 +56,27 @@ class Transcription(Task):
         super().__init__(inputs, target, weight)
         if beam is not None and beam < 1:
             raise UserError(f"Transcription: beam must be 1 or more, found {beam}")
-        self.beam = beam
+        self.beam: int | None = beam
         if blank < 0:
             raise UserError(f"blank {blank}: expected 0 or more")
-        self.given_symbols = symbols
-        self.blank = blank
-        self.dropout = dropout
+        self.given_symbols: Sequence[str] | None = symbols
+        self.blank: int = blank
+        self.dropout: float = dropout
         self._numbers: dict[str, int] = {}
         if symbols is not None:
             if not 0 <= blank < len(symbols) or symbols[blank]:
-                raise UserError(f"blank {blank}: expected the number of a symbol that is ''")
-            self.fitted = {"symbols": list(symbols)}
+                raise UserError(f"blank {blank}: expected the index of a symbol that is ''")
+            self.fitted: dict[str, object] = {"symbols": list(symbols)}
 
     @property
     def symbols(self) -> list[str]:
-        """What each logit writes."""
+        """The text that each logit writes."""
         if "symbols" not in self.fitted:
             raise UserError(f"the characters of {self.target!r} are not known before fit()")
-        return self.fitted["symbols"]
+        return cast("list[str]", self.fitted["symbols"])
 
     def fit(self, samples: Iterable[Sample]) -> None:
+        """Learns the characters of the training texts, unless the symbols are given."""
         if self.given_symbols is not None:
             return
         characters = {c for sample in samples for c in self._text(sample)}
@@ -90,55 +91,64 @@ class Transcription(Task):
         self.fitted = {"symbols": symbols}
 
     def _text(self, sample: Sample) -> str:
-        value = sample[self.target]  # type: ignore[index]
+        value = self._raw_target(sample)
         if not isinstance(value, str):
             raise UserError(
                 f"target {self.target!r}: expected a text, found {type(value).__name__} {value!r}"
             )
-        return value.strip()  # as what is written
+        return value.strip()  # `write` strips its texts too
 
     def encode_target(self, sample: Sample) -> Int[Tensor, " L"]:
-        """The number of each character; a letter may be known in the other case only."""
+        """Returns the index of each character.
+
+        A letter that is known only in the other case is taken for that one.
+
+        Raises:
+            UserError: a character is unknown.
+        """
         if len(self._numbers) == 0:
             self._numbers = {text: n for n, text in enumerate(self.symbols) if text}
-        known, found = self._numbers, []
+        known, indices = self._numbers, []
         for character in self._text(sample):
             forms = (character, character.upper(), character.lower())
-            number = next((known[form] for form in forms if form in known), None)
-            if number is None:
+            index = next((known[form] for form in forms if form in known), None)
+            if index is None:
                 raise UserError(
                     f"target {self.target!r}: unknown character {character!r}; "
                     f"known: {''.join(known)}"
                 )
-            found.append(number)
-        return torch.tensor(found, dtype=torch.long)
+            indices.append(index)
+        return torch.tensor(indices, dtype=torch.long)
 
-    def collate(self, targets: Sequence[Any]) -> Any:
-        """All texts one after the other, and their lengths."""
+    def collate(self, targets: Sequence[Int[Tensor, " _"]]) -> Target:
+        """Joins the texts ("numbers"), and lists their lengths ("lengths")."""
         if not targets:
             return None
         lengths = torch.tensor([len(target) for target in targets])
         return {"numbers": torch.cat(list(targets)), "lengths": lengths}
 
     def make_parameters(self, dim: int) -> None:
-        self.drop = nn.Dropout(self.dropout)
-        self.head = nn.Linear(dim, len(self.symbols))
+        """Creates the head."""
+        self.drop: nn.Dropout = nn.Dropout(self.dropout)
+        self.head: nn.Linear = nn.Linear(dim, len(self.symbols))
         initialise(self.head)
 
     def outputs(self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers) -> Reading:
+        """Applies the head to every column."""
         return Reading(self.head(self.drop(columns.rows)).float(), columns.lengths)
 
     def logits(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "N V"]:
+        """Returns the logits of every column."""
         return self.outputs(columns, batch, tokenizers).logits
 
     def losses(
         self, output: Reading, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
-        """The negative logarithm of each text's probability, divided by its length.
+        """Returns the negative logarithm of each text's probability, divided by its length.
 
-        A text that its sequence is too short for has no probability: its loss is 0.
+        A text that is too long for its sequence has no probability: its loss is 0.
         """
         logits, lengths = output
         if not batch.num_samples:
@@ -146,7 +156,7 @@ class Transcription(Task):
         numbers, counts = batch.target["numbers"], batch.target["lengths"]
         parts = logits.log_softmax(1).split(list(lengths))
         padded = nn.utils.rnn.pad_sequence(list(parts))  # (longest, S, V)
-        if not len(padded):  # torch wants a column to look at, though no sequence has one
+        if not len(padded):  # torch needs at least one column
             padded = functional.pad(padded, (0, 0, 0, 0, 0, 1))
         losses = functional.ctc_loss(
             padded,
@@ -160,6 +170,7 @@ class Transcription(Task):
         return losses / counts.clamp_min(1)
 
     def metrics(self) -> TaskMetrics:
+        """Creates the character error rate and the word error rate."""
         from torchmetrics.text import CharErrorRate, WordErrorRate
 
         from unitf.tasks.metrics.task_metrics import TaskMetrics
@@ -174,31 +185,32 @@ class Transcription(Task):
         tokenizers: Tokenizers,
         sequences: Sequence[int],
     ) -> None:
-        """Error rates of what is read."""
+        """Updates the error rates with the predicted texts."""
         if not len(sequences):
             return
         written = self.write(output)
-        parts = batch.target["numbers"].tolist()
+        indices = batch.target["numbers"].tolist()
         counts = batch.target["lengths"].tolist()
         starts = [sum(counts[:number]) for number in range(len(counts))]
-        chosen = [parts[starts[n] : starts[n] + counts[n]] for n in sequences]
-        truth = ["".join(self.symbols[number] for number in part) for part in chosen]
-        everyone = torch.empty(len(sequences))
-        metrics["num_samples"].update(everyone, everyone)
+        chosen = [indices[starts[n] : starts[n] + counts[n]] for n in sequences]
+        truth = ["".join(self.symbols[index] for index in text) for text in chosen]
+        rows = torch.empty(len(sequences))
+        metrics["num_samples"].update(rows, rows)
         for name in ("cer", "wer"):
             metrics[name].update([written[n] for n in sequences], truth)
 
     def write(self, output: Reading) -> list[str]:
-        """What is read of each sequence."""
+        """Returns the predicted text of each sequence."""
         if self.beam is None:
             best = output.logits.argmax(1).split(list(output.lengths))
             chosen = [torch.unique_consecutive(part).tolist() for part in best]
         else:
             logs = output.logits.detach().log_softmax(1).cpu().split(list(output.lengths))
             chosen = [prefix_beam(part.numpy(), self.beam, self.blank) for part in logs]
-        return ["".join(self.symbols[number] for number in one).strip() for one in chosen]
+        return ["".join(self.symbols[index] for index in text).strip() for text in chosen]
 
     def predict(
         self, output: Reading, batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[dict[str, Any]]:
+    ) -> list[Prediction]:
+        """Returns the text of each sample."""
         return [{"text": text} for text in self.write(output)]

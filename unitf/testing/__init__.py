@@ -1,12 +1,12 @@
-"""What tokenizers, tasks and sources must keep to, as checks.
+"""Checks that tokenizers, tasks and sources do what the rest of unitf relies on.
 
-They are for a plugin's own tests and for `unitf plugins check`.
+They are for the tests of plugins, and for `unitf plugins check`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from unitf.batch import Sample
 from unitf.data.source import Source
@@ -42,7 +42,13 @@ AnySubject = TypeVar("AnySubject")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check went: passed, skipped or failed, and why."""
+    """The outcome of one check.
+
+    Args:
+        check: the name of the check.
+        status: "passed", "skipped" or "failed".
+        detail: why it was skipped or failed, or what was measured.
+    """
 
     check: str
     status: str
@@ -50,17 +56,17 @@ class Outcome:
 
 
 def check_tokenizer(
-    tokenizer: Callable[..., Tokenizer], values: Sequence[Any], **init_args: Any
+    tokenizer: Callable[..., Tokenizer], values: Sequence[object], **init_args: object
 ) -> None:
-    """Checks that a tokenizer keeps to what the rest of unitf relies on.
+    """Checks that a tokenizer does what the rest of unitf relies on.
 
     Args:
-        tokenizer: the class, or what makes one when it is called with `dim` and `init_args`.
-        values: a handful of raw values of varied size.
+        tokenizer: the class, or a function of `dim` and `init_args` that makes a tokenizer.
+        values: a few raw values of different sizes.
         init_args: further arguments of the class.
 
     Raises:
-        CheckError: it does not; the message names the check.
+        CheckError: a check failed; the message names it.
     """
     _raise_first(run_checks(tokenizer, values, **init_args))
 
@@ -69,22 +75,21 @@ def check_task(
     task: Callable[[], Task],
     samples: Sequence[Sample],
     tokenizers: Mapping[str, TokenizerFactory] | None = None,
-    core: Mapping[str, Any] | None = None,
+    core: Mapping[str, object] | None = None,
 ) -> None:
-    """Checks that a task keeps to what the rest of unitf relies on.
+    """Checks that a task does what the rest of unitf relies on.
 
     Args:
-        task: what makes the task, when it is called without arguments.
-        samples: a handful (four or more) of raw samples with their targets. One at least has all
-            inputs.
-        tokenizers: makers of tokenizers by the names that the task calls them. For a name that is
-            missing a toy tokenizer is taken: a token for each character of a text, or for each two
+        task: makes the task when it is called without arguments.
+        samples: a few (four or more) raw samples with their targets. At least one has all inputs.
+        tokenizers: factories of tokenizers by the names that the task calls them. For a missing
+            name a toy tokenizer is used: it makes a token of each character of a text, or of two
             numbers of an array.
-        core: settings of `unitf.TransformerConfig` beside a small size, such as
+        core: settings of `unitf.TransformerConfig` in addition to a small size, such as
             `{"kind": "encoder-decoder"}`.
 
     Raises:
-        CheckError: it does not; the message names the check.
+        CheckError: a check failed; the message names it.
     """
     _raise_first(run_task_checks(task, samples, tokenizers, core))
 
@@ -92,23 +97,23 @@ def check_task(
 def check_source(
     source: Callable[[], Source], root: str | Path = ".", columns: Sequence[str] = ()
 ) -> None:
-    """Checks that a source keeps to what the rest of unitf relies on.
+    """Checks that a source does what the rest of unitf relies on.
 
     Args:
-        source: what makes the source, when it is called without arguments.
+        source: makes the source when it is called without arguments.
         root: the folder to which its relative paths refer.
-        columns: the columns that its samples have between them.
+        columns: the columns that must occur in its samples.
 
     Raises:
-        CheckError: it does not; the message names the check.
+        CheckError: a check failed; the message names it.
     """
     _raise_first(run_source_checks(source, root, columns))
 
 
 def run_checks(
-    tokenizer: Callable[..., Tokenizer], values: Sequence[Any], **init_args: Any
+    tokenizer: Callable[..., Tokenizer], values: Sequence[object], **init_args: object
 ) -> Iterator[Outcome]:
-    """The outcome of every check of a tokenizer, one after the other."""
+    """Yields the outcome of every check of a tokenizer; see `check_tokenizer`."""
 
     def prepare() -> Subject:
         if not len(values):
@@ -122,9 +127,9 @@ def run_task_checks(
     task: Callable[[], Task],
     samples: Sequence[Sample],
     tokenizers: Mapping[str, TokenizerFactory] | None = None,
-    core: Mapping[str, Any] | None = None,
+    core: Mapping[str, object] | None = None,
 ) -> Iterator[Outcome]:
-    """The outcome of every check of a task, one after the other; see `check_task`."""
+    """Yields the outcome of every check of a task; see `check_task`."""
 
     def prepare() -> TaskSubject:
         if len(samples) < 2:
@@ -137,12 +142,12 @@ def run_task_checks(
 def run_source_checks(
     source: Callable[[], Source], root: str | Path = ".", columns: Sequence[str] = ()
 ) -> Iterator[Outcome]:
-    """The outcome of every check of a source, one after the other; see `check_source`."""
+    """Yields the outcome of every check of a source; see `check_source`."""
     yield from _run("made", lambda: SourceSubject(source, Path(root), columns), SOURCE_CHECKS)
 
 
 def _run(
-    beginning: str,
+    preparation: str,
     prepare: Callable[[], AnySubject],
     checks: Mapping[str, Callable[[AnySubject], str | None]],
 ) -> Iterator[Outcome]:
@@ -150,9 +155,9 @@ def _run(
         with seeded(0):
             subject = prepare()
     except Exception as error:
-        yield Outcome(beginning, "failed", _said(error))
+        yield Outcome(preparation, "failed", _described(error))
         return
-    yield Outcome(beginning, "passed")
+    yield Outcome(preparation, "passed")
     for name, check in checks.items():
         try:
             with seeded(0):
@@ -160,7 +165,7 @@ def _run(
         except Skip as reason:
             yield Outcome(name, "skipped", str(reason))
         except Exception as error:
-            yield Outcome(name, "failed", _said(error))
+            yield Outcome(name, "failed", _described(error))
         else:
             yield Outcome(name, "passed", detail or "")
 
@@ -171,6 +176,6 @@ def _raise_first(outcomes: Iterator[Outcome]) -> None:
             raise CheckError(f"{outcome.check}: {outcome.detail}")
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, CheckError | UserError) else f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""The checks: what the rest of unitf relies on in a tokenizer."""
+"""The checks of a tokenizer: what the rest of unitf relies on."""
 
 import copy
 import io
@@ -26,11 +26,11 @@ from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 LONGEST = 4096  # tokens, for a tokenizer without max_tokens
-ROUND_TRIP = 0.02  # what rounding of raw values to eight bits may move features by
+ROUND_TRIP = 0.02  # how much features may change when raw values are rounded to eight bits
 
 
-class Skip(Exception):  # noqa: N818 (no error)
-    """Why a check does not apply."""
+class Skip(Exception):  # noqa: N818 (not an error)
+    """A check does not apply; the message says why."""
 
 
 def shapes(subject: Subject) -> str:
@@ -51,23 +51,23 @@ def shapes(subject: Subject) -> str:
 
 
 def contiguous(subject: Subject) -> None:
-    """The columns of D×N lie one after the other in memory."""
+    """The columns of D×N are contiguous in memory, one after the other."""
     matrix = subject.tokenizer(Features.pack(subject.features)).matrix
     strides, expected = matrix.stride(), (1, matrix.shape[0])
     expect(matrix.mT.is_contiguous(), "forward", f"strides {strides}", expected)
 
 
 def gradients(subject: Subject) -> str:
-    """Every parameter has a gradient from the tokens, or from the way back."""
+    """Every parameter has a gradient, from the tokens or from `unembed`."""
     tokenizer = subject.fresh()
-    found = _gradients(tokenizer, Features.pack(subject.features))
-    dead = [name for name, gradient in found.items() if gradient is None or not gradient.any()]
+    by_name = _gradients(tokenizer, Features.pack(subject.features))
+    dead = [name for name, gradient in by_name.items() if gradient is None or not gradient.any()]
     expect(not dead, "backward", f"no gradient for {', '.join(dead)}", "one for every parameter")
     return f"{sum(p.numel() for p in tokenizer.parameters()):,} parameters"
 
 
 def batching(subject: Subject) -> None:
-    """A value alone gives the same columns as among others."""
+    """A value gives the same columns alone and in a batch."""
     together = subject.tokenizer(Features.pack(subject.features)).split()
     for number, features in enumerate(subject.features):
         alone = subject.tokenizer(features)
@@ -76,13 +76,13 @@ def batching(subject: Subject) -> None:
 
 
 def empty(subject: Subject) -> None:
-    """A value that is not there gives no column, changes no other, and leaves no parameter out."""
+    """A missing value gives no column and changes no other; every parameter has a gradient."""
     tokenizer = subject.tokenizer
     first, nothing = subject.features[0], tokenizer.empty()
     check_features(tokenizer, nothing, "empty()")
     tokens = tokenizer(nothing)
     expect(tokens.matrix.shape == (DIM, 0), "forward(empty())", tuple(tokens.matrix.shape), "D×0")
-    tokens = tokenizer(replace(nothing, lengths=()))  # in a batch that lacks this modality
+    tokens = tokenizer(replace(nothing, lengths=()))  # as in a batch without this modality
     expect(tokens.num_sequences == 0, "sequences of no values", tokens.num_sequences, "none")
     # else several processes wait for each other when one of them lacks this modality
     some = _gradients(subject.fresh(), first)
@@ -95,7 +95,7 @@ def empty(subject: Subject) -> None:
 
 
 def longest(subject: Subject) -> str:
-    """The longest sequence that is allowed gives finite columns."""
+    """The longest allowed sequence gives finite columns."""
     tokenizer = subject.tokenizer
     seed = max(subject.features, key=lambda features: features.num_tokens)
     length = tokenizer.max_tokens or LONGEST
@@ -111,7 +111,7 @@ def longest(subject: Subject) -> str:
 
 
 def way_back(subject: Subject) -> str:
-    """`unembed` gives V×N or F×N and `loss` a number per token."""
+    """`unembed` gives V×N or F×N, and `loss` gives a number for each token."""
     tokenizer = subject.tokenizer
     features = Features.pack(subject.features)
     try:
@@ -128,7 +128,7 @@ def way_back(subject: Subject) -> str:
 
 
 def round_trip(subject: Subject) -> None:
-    """`decode` gives a raw value that encodes to the same features."""
+    """`decode` gives a raw value that is encoded to the same features."""
     tokenizer = subject.tokenizer
     if type(tokenizer).decode is Tokenizer.decode:
         raise Skip("it does not decode")
@@ -142,7 +142,7 @@ def round_trip(subject: Subject) -> None:
 
 
 def drawn(subject: Subject) -> None:
-    """Every token has a name if ids have names, and a box within the picture if there is one."""
+    """Every token has a name, if ids have names, and a box within the picture, if there is one."""
     tokenizer = subject.tokenizer
     for number, features in enumerate(subject.features):
         with suppress(UserError):  # ids without names
@@ -162,7 +162,7 @@ def drawn(subject: Subject) -> None:
 
 
 def deterministic(subject: Subject) -> None:
-    """Without `train`, `encode` depends on nothing but the value, and leaves the value alone."""
+    """Without `train`, `encode` depends on the value alone and does not change it."""
     for seed in (1, 2):
         with seeded(seed):
             again = [subject.tokenizer.encode(value) for value in subject.values]
@@ -173,11 +173,11 @@ def deterministic(subject: Subject) -> None:
 
 
 def seeds(subject: Subject) -> None:
-    """With `train`, `encode` depends on the global seeds and nothing else."""
+    """With `train`, `encode` depends on the value and the global seeds alone."""
     for number, value in enumerate(subject.values):
         with seeded(number):
             first = subject.tokenizer.encode(copy.deepcopy(value), train=True)
-        with seeded(number + 1):  # something in between
+        with seeded(number + 1):  # another call in between
             subject.tokenizer.encode(copy.deepcopy(value), train=True)
         with seeded(number):
             again = subject.tokenizer.encode(copy.deepcopy(value), train=True)
@@ -185,14 +185,14 @@ def seeds(subject: Subject) -> None:
 
 
 def configuration(subject: Subject) -> None:
-    """Its own configuration makes it again."""
+    """The configuration of a tokenizer makes the same tokenizer again."""
     tokenizer = subject.remake()
     tokenizer.fit(iter(subject.values))
     subject.expect_same([tokenizer.encode(v) for v in subject.values], "in the remade one")
 
 
 def state(subject: Subject) -> None:
-    """Its state_dict, kept as plain data and tensors, restores a fresh one."""
+    """The `state_dict`, saved as plain data and tensors, restores a new tokenizer."""
     buffer = io.BytesIO()
     torch.save(subject.tokenizer.state_dict(), buffer)
     buffer.seek(0)
@@ -205,10 +205,10 @@ def state(subject: Subject) -> None:
 
 
 def spawned(subject: Subject) -> None:
-    """It travels to a data worker of its own interpreter and encodes there as it does here."""
+    """A data worker with its own interpreter encodes the same as this process."""
     parcel = pickle.dumps((subject.tokenizer, subject.values))
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        features = pickle.loads(pool.submit(_encode_there, parcel).result(timeout=300))
+        features = pickle.loads(pool.submit(_encode_in_worker, parcel).result(timeout=300))
     subject.expect_same(features, "in a spawned worker")
 
 
@@ -228,26 +228,26 @@ CHECKS: dict[str, Callable[[Subject], str | None]] = {
     "state_dict restores a fresh one": state,
     "pickles to a spawned worker": spawned,
 }
-"""The checks of a tokenizer by name, in their order; each raises `CheckError` where it fails."""
+"""The checks of a tokenizer by name, in their order; a check that fails raises `CheckError`."""
 
 
-def _encode_there(parcel: bytes) -> bytes:
+def _encode_in_worker(parcel: bytes) -> bytes:
     tokenizer, values = pickle.loads(parcel)
     return pickle.dumps([tokenizer.encode(value) for value in values])
 
 
 def _columns(tokenizer: Tokenizer, tokens: Tokens) -> Tensor:
-    """The D×N of the tokens alone, without a prefix."""
+    """Returns the columns (D×N) of the tokens alone, without a prefix."""
     rows = [part.rows[part.num_tokens and tokenizer.num_prefix :] for part in tokens.split()]
     return (torch.cat(rows) if rows else tokens.rows).mT
 
 
 def _gradients(tokenizer: Tokenizer, features: Features) -> dict[str, Tensor | None]:
-    """The gradient of each parameter from the tokens and, where there is one, the way back."""
+    """Returns the gradient of each parameter from the tokens and, if possible, from `unembed`."""
     tokens = tokenizer(features)
     with seeded(0):
         total = (tokens.matrix * torch.randn_like(tokens.matrix)).sum()
-    with suppress(UserError):  # no way back
+    with suppress(UserError):  # it cannot unembed
         columns = _columns(tokenizer, tokens)
         total = total + tokenizer.loss(tokenizer.unembed(columns), features).sum()
     if total.requires_grad:

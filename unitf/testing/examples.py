@@ -1,14 +1,11 @@
 """Examples of unitf's own tasks and sources, for `unitf plugins check`.
 
-The class of a plugin has a static method `examples()` instead: that of a task gives such a
-dictionary, that of a source is called with a folder, writes its files there, and gives the
-arguments of the constructor.
+The class of a plugin has a static method `examples` instead; see `run_class_checks`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,23 +13,27 @@ TEXTS = ["hello world", "a cat sat", "zebra", "in the end", "ab", "one two three
 NUMBERS = [np.linspace(-1, 1, count).tolist() for count in (4, 8, 10, 6, 12, 20)]
 
 
-def _both(**columns: list[Any]) -> list[dict[str, Any]]:
-    """Samples with a text, numbers, or both, and further columns."""
-    samples: list[dict[str, Any]] = _rows(text=TEXTS, numbers=NUMBERS, **columns)
+def _both(**columns: Sequence[object]) -> list[dict[str, object]]:
+    """Returns samples with a text, numbers, or both, and further columns."""
+    samples: list[dict[str, object]] = _rows(text=TEXTS, numbers=NUMBERS, **columns)
     samples[4]["numbers"] = None
     del samples[5]["text"]
     return samples
 
 
-def _rows(**columns: list[Any]) -> list[dict[str, Any]]:
+def _rows(**columns: Sequence[object]) -> list[dict[str, object]]:
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(columns, values, strict=True)) for values in rows]
 
 
 INPUTS = ["text", "numbers"]
 DECODER, ENCODER_DECODER = {"kind": "decoder"}, {"kind": "encoder-decoder"}
-BOXES = [[[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.3]], [], [[0.0, 0.0, 1.0, 1.0]]]
-TASKS: dict[str, dict[str, Any]] = {
+BOXES: list[list[list[float]]] = [
+    [[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.3]],
+    [],
+    [[0.0, 0.0, 1.0, 1.0]],
+]
+TASKS: Mapping[str, Mapping[str, object]] = {
     "Classification": {
         "init_args": {"inputs": INPUTS, "target": "label"},
         "samples": _both(label=["cat", "dog", "cow", "cat", "dog", "cow"]),
@@ -89,38 +90,38 @@ TASKS: dict[str, dict[str, Any]] = {
 }
 
 
-# ---- sources: each writes its files, and gives the arguments of its constructor -----------
+# ---- sources: each function writes files, and returns the arguments of the constructor ----
 
 
-def _table(root: Path) -> dict[str, Any]:
+def _table(root: Path) -> dict[str, object]:
     _write(root / "rows.csv", "text,label\nhello,1\nworld,2\nagain,1\n")
     _write(root / "test.csv", "text,label\nmore,2\n")
     return {"path": {"train": "rows.csv", "test": "test.csv"}}
 
 
-def _lines(root: Path) -> dict[str, Any]:
+def _lines(root: Path) -> dict[str, object]:
     _write(root / "lines.txt", "1 hello\n2 world\n\n1 again\n")
     return {"path": {"train": "lines.txt"}, "pattern": r"(?P<label>\d) (?P<text>.*)"}
 
 
-def _files(root: Path) -> dict[str, Any]:
+def _files(root: Path) -> dict[str, object]:
     for name in ("cat/1.txt", "cat/2.txt", "dog/1.txt"):
         _write(root / "files" / name, name)
     return {"path": "files", "pattern": "{label}/*.txt"}
 
 
-def _parallel(root: Path) -> dict[str, Any]:
+def _parallel(root: Path) -> dict[str, object]:
     _write(root / "one.en", "hello\nworld\n")
     _write(root / "one.fr", "salut\nmonde\n")
     return {"path": {"train": {"english": "one.en", "french": "one.fr"}}}
 
 
-def _plain_text(root: Path) -> dict[str, Any]:
+def _plain_text(root: Path) -> dict[str, object]:
     _write(root / "book.txt", "The end of the story is its beginning. " * 20)
     return {"path": "book.txt", "length": 32}
 
 
-def _records(root: Path) -> dict[str, Any]:
+def _records(root: Path) -> dict[str, object]:
     colours = [("a", "red"), ("a", "circle"), ("b", "blue"), ("b", "square")]
     records = [{"image": image, "answer": answer} for image, answer in colours]
     _write(root / "records.json", json.dumps(records))
@@ -130,7 +131,7 @@ def _records(root: Path) -> dict[str, Any]:
     }
 
 
-def _composed(root: Path) -> dict[str, Any]:
+def _composed(root: Path) -> dict[str, object]:
     fields = {"colour": ["red", "blue"], "shape": ["circle", "square"]}
     return {
         **_records(root),
@@ -141,13 +142,13 @@ def _composed(root: Path) -> dict[str, Any]:
     }
 
 
-def _arrays(root: Path) -> dict[str, Any]:
+def _arrays(root: Path) -> dict[str, object]:
     offsets = np.array([0, 3, 4, 8])
     np.savez(root / "frames.npz", values=np.arange(16.0).reshape(8, 2), offsets=offsets)
     return {"path": {"train": "frames.npz"}}
 
 
-def _idx(root: Path) -> dict[str, Any]:
+def _idx(root: Path) -> dict[str, object]:
     images, labels = np.arange(12, dtype=np.uint8).reshape(3, 2, 2), np.array([2, 0, 1], np.uint8)
     for name, array in (("images", images), ("labels", labels)):
         head = bytes([0, 0, 8, array.ndim])
@@ -156,14 +157,14 @@ def _idx(root: Path) -> dict[str, Any]:
     return {"path": {"train": {"image": "images.idx", "label": "labels.idx"}}}
 
 
-def _hub(root: Path) -> dict[str, Any]:
+def _hub(root: Path) -> dict[str, object]:
     _table(root)
     for name, split in (("rows.csv", "train"), ("test.csv", "test")):
         _write(root / "set" / f"{split}.csv", (root / name).read_text(encoding="utf-8"))
-    return {"name": str(root / "set")}  # a relative one would be looked for on the hub
+    return {"name": str(root / "set")}  # a relative path would be a name on the hub
 
 
-def _hub_stream(root: Path) -> dict[str, Any]:
+def _hub_stream(root: Path) -> dict[str, object]:
     _table(root)
     return {"files": {"train": "rows.csv", "test": "test.csv"}}
 
@@ -173,7 +174,7 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-SOURCES: dict[str, Callable[[Path], dict[str, Any]]] = {
+SOURCES: Mapping[str, Callable[[Path], dict[str, object]]] = {
     "ComposedRecords": _composed,
     "Files": _files,
     "Hub": _hub,

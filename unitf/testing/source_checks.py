@@ -1,4 +1,4 @@
-"""The checks of a source: what the rest of unitf relies on in one."""
+"""The checks of a source: what the rest of unitf relies on."""
 
 import json
 import pickle
@@ -8,11 +8,11 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from unitf.batch import Sample
 from unitf.data.source import Source
 from unitf.data.stream import StreamSource
 from unitf.errors import UserError
@@ -20,7 +20,7 @@ from unitf.registry.configurable import remade
 from unitf.testing.checks import Skip
 from unitf.testing.subject import CheckError, expect, seeded
 
-MOST = 32  # samples of a split that are looked at
+MOST = 32  # samples of a split that are compared
 NO_SPLIT = "no_such_split"
 
 
@@ -28,50 +28,61 @@ class SourceSubject:
     """The source under test.
 
     Args:
-        make: makes the source, anew each time.
+        make: makes a new source.
         root: the folder to which its relative paths refer.
-        columns: the columns that its samples have between them.
+        columns: the columns that must occur in its samples.
     """
 
     def __init__(self, make: Callable[[], Source], root: Path, columns: Sequence[str]) -> None:
-        self.make = make
-        self.root = root
-        self.columns = columns
-        self.source = self.fresh()
-        self.read: dict[str, Any] = {s: self.source.read(s, root) for s in self._splits()}
+        self.make: Callable[[], Source] = make
+        self.root: Path = root
+        self.columns: Sequence[str] = columns
+        self.source: Source = self.fresh()
+        self.read: dict[str, Sequence[Sample]] = {
+            s: self.source.read(s, root) for s in self._splits()
+        }
 
     def fresh(self) -> Source:
-        """The source, made anew."""
-        made: Any = self.make()
-        expect(isinstance(made, Source), "the source", type(made).__name__, "a unitf.Source")
-        return made
+        """Returns a new source."""
+        source = self.make()
+        expect(isinstance(source, Source), "the source", type(source).__name__, "a unitf.Source")
+        return source
 
     def _splits(self) -> list[str]:
-        names: Any = self.source.splits()
+        names = self.source.splits()
         right = isinstance(names, list) and all(isinstance(name, str) for name in names)
         expect(right, "splits()", names, "a list of names")
         expect(len({*names}) == len(names), "splits()", names, "each name once")
         return names
 
     @property
-    def some(self) -> dict[str, Any]:
+    def some(self) -> dict[str, Sequence[Sample]]:
         """The splits that have samples."""
         return {split: samples for split, samples in self.read.items() if len(samples)}
 
     def expect_same(self, other: Source, where: str, root: Path | None = None) -> None:
-        """That another source has the samples of this one."""
+        """Checks that another source has the samples of this one.
+
+        Args:
+            other: the other source.
+            where: what the error adds to the name of a sample.
+            root: the folder of the other source; by default that of this one.
+
+        Raises:
+            CheckError: a sample differs.
+        """
         for split, samples in self.read.items():
             again = other.read(split, self.root if root is None else root)
-            place = f"{split} {where}"
-            expect(len(again) == len(samples), place, f"{len(again)} samples", len(samples))
+            location = f"{split} {where}"
+            expect(len(again) == len(samples), location, f"{len(again)} samples", len(samples))
             for index in _indices(samples):
                 expect_equal(again[index], samples[index], f"{split}[{index}] {where}")
 
 
 def splits(subject: SourceSubject) -> str:
-    """Every split is a sequence; one has samples, and a split that is not there has none."""
+    """Every split is a sequence; at least one has samples, and an unknown split has none."""
     for split, samples in subject.read.items():
-        right = isinstance(samples, Sequence)  # a list, or what subclasses it
+        right = isinstance(samples, Sequence)  # a list, or a class of its own
         expect(right, f"read({split!r})", type(samples).__name__, "a sequence of samples")
     expect(bool(subject.some), "read", "no samples in any split", "some")
     other = subject.source.read(NO_SPLIT, subject.root)
@@ -80,25 +91,25 @@ def splits(subject: SourceSubject) -> str:
 
 
 def columns(subject: SourceSubject) -> str:
-    """A sample is a dictionary of columns, and has those that are expected."""
-    found: dict[str, str] = {}
+    """A sample is a dictionary of columns; the expected columns occur."""
+    kinds: dict[str, str] = {}
     for split, samples in subject.some.items():
         for index in _indices(samples):
-            sample: Any = samples[index]
-            place = f"{split}[{index}]"
-            expect(isinstance(sample, Mapping), place, type(sample).__name__, "a dictionary")
+            sample = samples[index]
+            location = f"{split}[{index}]"
+            expect(isinstance(sample, Mapping), location, type(sample).__name__, "a dictionary")
             names = [name for name in sample if not isinstance(name, str)]
-            expect(not names, place, f"the column {names[:1]}", "names of columns")
-            there = {k: type(v).__name__ for k, v in sample.items() if v is not None}
-            expect(bool(there), place, "no column", "some")
-            found |= there
-    lacking = [name for name in subject.columns if name not in found]
-    expect(not lacking, "columns", ", ".join(found), f"also {', '.join(lacking)}")
-    return ", ".join(f"{name} ({kind})" for name, kind in found.items())
+            expect(not names, location, f"the column {names[:1]}", "names of columns")
+            present = {k: type(v).__name__ for k, v in sample.items() if v is not None}
+            expect(bool(present), location, "no column", "some")
+            kinds |= present
+    lacking = [name for name in subject.columns if name not in kinds]
+    expect(not lacking, "columns", ", ".join(kinds), f"also {', '.join(lacking)}")
+    return ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
 
 
 def indexing(subject: SourceSubject) -> str:
-    """A split ends where its length says so."""
+    """A split ends at its length: an index beyond it raises an IndexError."""
     count = 0
     for split, samples in subject.some.items():
         try:
@@ -122,7 +133,7 @@ def indexing(subject: SourceSubject) -> str:
 
 
 def twice(subject: SourceSubject) -> None:
-    """A sample is the same whenever it is read, whatever the global seeds are."""
+    """A sample is the same whenever it is read, with any global seeds."""
     for split, samples in subject.some.items():
         for index in _indices(samples):
             expect_equal(samples[index], samples[index], f"{split}[{index}] read twice")
@@ -133,21 +144,22 @@ def twice(subject: SourceSubject) -> None:
 
 
 def streams(subject: SourceSubject) -> str:
-    """Shards of a stream have all samples between them, and none twice."""
+    """The shards of a stream together have every sample exactly once."""
     source = subject.source
     if not isinstance(source, StreamSource):
         raise Skip("it is no stream")
-    whole = _shard(source, subject.root, 0, 1)
-    expect(bool(whole), "stream('train')", "no samples", "some")
+    expected = _shard(source, subject.root, 0, 1)
+    expect(bool(expected), "stream('train')", "no samples", "some")
     again = _shard(source, subject.root, 0, 1)
-    expect(again == whole, "stream('train') again", "other samples", "the same in the same order")
-    for count in (2, 3) if len(whole) < MOST else ():  # the whole of a long one is not known
+    same = again == expected
+    expect(same, "stream('train') again", "other samples", "the same in the same order")
+    for count in (2, 3) if len(expected) < MOST else ():  # a longer stream is not read to its end
         parts = [_shard(source, subject.root, number, count) for number in range(count)]
-        found = sum(map(len, parts))
-        expect(found == len(whole), f"{count} shards", f"{found} samples", len(whole))
-        same = sorted(sample for part in parts for sample in part) == sorted(whole)
+        total = sum(map(len, parts))
+        expect(total == len(expected), f"{count} shards", f"{total} samples", len(expected))
+        same = sorted(sample for part in parts for sample in part) == sorted(expected)
         expect(same, f"{count} shards", "other samples", "those of the whole stream, none twice")
-    return f"{len(whole)} samples"
+    return f"{len(expected)} samples"
 
 
 def _shard(source: StreamSource, root: Path, number: int, count: int) -> list[bytes]:
@@ -155,7 +167,7 @@ def _shard(source: StreamSource, root: Path, number: int, count: int) -> list[by
 
 
 def elsewhere(subject: SourceSubject) -> str:
-    """Where its files are not, it says so in one line, or needs none."""
+    """Without its files, a source raises an error of one line, unless it needs no files."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "elsewhere"
         for split in subject.some:
@@ -177,19 +189,19 @@ def elsewhere(subject: SourceSubject) -> str:
 
 
 def configuration(subject: SourceSubject) -> None:
-    """Its own configuration makes it again."""
+    """The configuration of a source makes the same source again."""
     settings = json.loads(json.dumps(subject.source.configuration()))
     subject.expect_same(remade(settings), "of the remade one")
 
 
 def spawned(subject: SourceSubject) -> None:
-    """Its samples are read in a data worker of its own interpreter as they are here."""
+    """A data worker with its own interpreter reads the same samples as this process."""
     for split, samples in subject.some.items():
         chosen = _indices(samples)
         parcel = pickle.dumps((samples, chosen))
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            there = pickle.loads(pool.submit(_read_there, parcel).result(timeout=300))
-        for index, sample in zip(chosen, there, strict=True):
+            from_worker = pickle.loads(pool.submit(_read_in_worker, parcel).result(timeout=300))
+        for index, sample in zip(chosen, from_worker, strict=True):
             expect_equal(sample, samples[index], f"{split}[{index}] in a spawned worker")
         return  # one process is enough: all splits are of the same classes
 
@@ -204,37 +216,42 @@ SOURCE_CHECKS: dict[str, Callable[[SourceSubject], str | None]] = {
     "rebuilt from its configuration": configuration,
     "pickles to a spawned worker": spawned,
 }
+"""The checks of a source by name, in their order; a check that fails raises `CheckError`."""
 
 
-def expect_equal(found: Any, expected: Any, place: str) -> None:
-    """That two values of samples are equal, arrays and tensors too."""
+def expect_equal(found: object, expected: object, location: str) -> None:
+    """Checks that two values of samples are equal; they may hold arrays and tensors.
+
+    Raises:
+        CheckError: they are not; `location` is part of the message.
+    """
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        expect(list(found) == list(expected), f"columns of {place}", list(found), list(expected))
+        expect(list(found) == list(expected), f"columns of {location}", list(found), list(expected))
         for key, value in expected.items():
-            expect_equal(found[key], value, f"{place}[{key!r}]")
+            expect_equal(found[key], value, f"{location}[{key!r}]")
     elif isinstance(expected, list | tuple) and isinstance(found, list | tuple):
-        expect(len(found) == len(expected), f"length of {place}", len(found), len(expected))
+        expect(len(found) == len(expected), f"length of {location}", len(found), len(expected))
         for number, (one, other) in enumerate(zip(found, expected, strict=True)):
-            expect_equal(one, other, f"{place}[{number}]")
+            expect_equal(one, other, f"{location}[{number}]")
     elif isinstance(expected, np.ndarray | torch.Tensor):
         one, other = np.asarray(found), np.asarray(expected)
         same = one.dtype == other.dtype and one.shape == other.shape
         same = same and one.tobytes() == other.tobytes()
-        expect(same, place, f"{found!r:.60}", f"{expected!r:.60}")
+        expect(same, location, f"{found!r:.60}", f"{expected!r:.60}")
     else:
         same = type(found) is type(expected) and (
             found == expected or _bytes(found) == _bytes(expected)
         )
-        expect(bool(same), place, f"{found!r:.60}", f"{expected!r:.60}")
+        expect(bool(same), location, f"{found!r:.60}", f"{expected!r:.60}")
 
 
-def _indices(samples: Any) -> list[int]:
-    """The first samples, and the last."""
+def _indices(samples: Sequence[Sample]) -> list[int]:
+    """Returns the numbers of the first samples, and of the last."""
     return sorted({*range(min(len(samples), MOST)), *([len(samples) - 1] if len(samples) else [])})
 
 
-def _bytes(value: Any) -> bytes:
-    """What a value is, whatever objects it shares."""
+def _bytes(value: object) -> bytes:
+    """Returns bytes that are the same for equal values, whatever objects the values share."""
     if isinstance(value, Mapping):
         return b"".join(pickle.dumps(key) + _bytes(item) for key, item in value.items())
     if isinstance(value, list | tuple):
@@ -245,6 +262,6 @@ def _bytes(value: Any) -> bytes:
     return pickle.dumps(value)
 
 
-def _read_there(parcel: bytes) -> bytes:
+def _read_in_worker(parcel: bytes) -> bytes:
     samples, indices = pickle.loads(parcel)
     return pickle.dumps([samples[index] for index in indices])

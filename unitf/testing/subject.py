@@ -1,11 +1,11 @@
-"""The tokenizer under test, and what is expected of it, said in one line."""
+"""The tokenizer under test, and functions that raise a `CheckError` of one line."""
 
 import json
 import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,25 +15,30 @@ from unitf.registry.configurable import remade
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
 
-DIM = 48
+DIM = 48  # D of the tokenizers and cores under test
 
 
 class CheckError(AssertionError):
-    """One line: which check failed, what was found and what was expected."""
+    """A check failed; the message is one line with what was found and what was expected."""
 
 
 class Subject:
-    """The tokenizer under test: how it is made, its raw values, and what it makes of them."""
+    """The tokenizer under test, its raw values and their features.
 
-    def __init__(self, make: Callable[[], Tokenizer], values: Sequence[Any]) -> None:
-        self.make = make
-        self.values = list(values)
-        self.before = [pickle.dumps(value) for value in self.values]
-        self.tokenizer = self.fresh()
-        self.features = [self.tokenizer.encode(value) for value in self.values]
+    Args:
+        make: makes a new tokenizer.
+        values: the raw values.
+    """
+
+    def __init__(self, make: Callable[[], Tokenizer], values: Sequence[object]) -> None:
+        self.make: Callable[[], Tokenizer] = make
+        self.values: list[object] = list(values)
+        self.before: list[bytes] = [pickle.dumps(value) for value in self.values]
+        self.tokenizer: Tokenizer = self.fresh()
+        self.features: list[Features] = [self.tokenizer.encode(value) for value in self.values]
 
     def fresh(self) -> Tokenizer:
-        """A tokenizer that was fitted to the values and built, with the way back if it has one."""
+        """Returns a new tokenizer that was fitted to the values and built."""
         tokenizer = self.make()
         tokenizer.fit(iter(self.values))
         with seeded(0):
@@ -41,22 +46,26 @@ class Subject:
         return tokenizer.eval()
 
     def remake(self) -> Tokenizer:
-        """A tokenizer from the configuration of this one, after a way through JSON."""
+        """Returns a tokenizer made from the configuration of this one, written as JSON."""
         settings = json.loads(json.dumps(self.tokenizer.configuration()))
         cls = type(self.tokenizer)
         arguments = settings["init_args"]
-        made: Any = cls(DIM, **{key: remade(item, (cls, key)) for key, item in arguments.items()})
-        return made.eval()
+        remade_arguments = {key: remade(item, (cls, key)) for key, item in arguments.items()}
+        return cls(DIM, **remade_arguments).eval()
 
     def expect_same(self, found: Sequence[Features], where: str) -> None:
-        """That the features of all values are as they were at first."""
+        """Checks that features of all values equal the first ones.
+
+        Raises:
+            CheckError: they do not; `where` is part of the message.
+        """
         for number, (one, other) in enumerate(zip(found, self.features, strict=True)):
             expect_same(one, other, f"values[{number}] {where}")
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Python's, NumPy's and torch's global generators seeded, and put back afterwards."""
+    """A context in which Python's, NumPy's and torch's global generators are seeded."""
     python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -69,9 +78,14 @@ def seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(pytorch)
 
 
-def check_features(tokenizer: Tokenizer, features: Any, location: str) -> None:
-    """That features are what the tokenizer says of itself."""
+def check_features(tokenizer: Tokenizer, features: object, location: str) -> None:
+    """Checks that features have the form that the tokenizer promises.
+
+    Raises:
+        CheckError: they do not.
+    """
     expect(isinstance(features, Features), location, type(features).__name__, "unitf.Features")
+    features = cast(Features, features)
     values, count = features.values, features.num_tokens
     if tokenizer.vocabulary_size is not None:
         integer = values.ndim == 1 and not values.is_floating_point()
@@ -92,7 +106,11 @@ def check_features(tokenizer: Tokenizer, features: Any, location: str) -> None:
 
 
 def expect_same(found: Features, expected: Features, location: str, tolerance: float = 0.0) -> None:
-    """That two features are the same, up to a tolerance."""
+    """Checks that two features are equal, up to a tolerance.
+
+    Raises:
+        CheckError: they are not.
+    """
     for part in ("values", "positions"):
         one, other = getattr(found, part), getattr(expected, part)
         expect(one.shape == other.shape, f"{part} of {location}", show(one), show(other))
@@ -102,14 +120,17 @@ def expect_same(found: Features, expected: Features, location: str, tolerance: f
         )
 
 
-def expect(condition: bool, location: str, found: Any, expected: Any) -> None:
+def expect(condition: bool, location: str, found: object, expected: object) -> None:
+    """Raises a `CheckError` that names location, found and expected, unless `condition` holds."""
     if not condition:
         raise CheckError(f"{location}: found {found}, expected {expected}")
 
 
 def gap_between(one: Tensor, other: Tensor) -> float:
+    """Returns the largest absolute difference between two tensors; 0 if they are empty."""
     return (one.double() - other.double()).abs().max().item() if one.numel() else 0.0
 
 
 def show(tensor: Tensor) -> str:
+    """Returns the dtype and the shape of a tensor as text."""
     return f"{tensor.dtype} of shape {tuple(tensor.shape)}"

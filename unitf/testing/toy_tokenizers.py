@@ -1,7 +1,6 @@
-"""Two small tokenizers, so that a task can be checked without a package that brings a modality."""
+"""Two small tokenizers, so that a task can be checked without the plugin of a modality."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,50 +13,61 @@ _SPECIAL = ("[unknown]", "[start]", "[end]", "[mask]")
 
 
 class ToyText(Tokenizer):
-    """A text as its characters, which are learned from the training texts."""
+    """Makes a token of each character of a text; the alphabet is that of the training texts."""
 
-    unknown_id = 0
-    start_id, end_id, mask_id = 1, 2, 3
+    unknown_id: int | None = 0
+    start_id: int | None = 1
+    end_id: int | None = 2
+    mask_id: int | None = 3
 
-    def fit(self, values: Iterable[Any]) -> None:
-        self.fitted = {"characters": "".join(sorted({c for value in values for c in str(value)}))}
+    def fit(self, values: Iterable[object]) -> None:
+        """Finds the characters of the training texts."""
+        characters = "".join(sorted({c for value in values for c in str(value)}))
+        self.fitted.update(characters=characters)
 
     @property
     def vocabulary_size(self) -> int | None:
+        """The number of characters and special tokens; None before `fit`."""
         return len(_SPECIAL) + len(self.fitted["characters"]) if self.fitted else None
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
+        """Returns the ids of the characters (N,)."""
         known = self.fitted["characters"]
         ids = [known.find(character) + len(_SPECIAL) for character in str(value)]
         return Features(torch.tensor([i if i >= len(_SPECIAL) else 0 for i in ids]).long())
 
     def decode(self, features: Features) -> str:
+        """Returns the text without special tokens."""
         ids = [i for i in features.values.tolist() if i >= len(_SPECIAL)]
         return "".join(self.fitted["characters"][i - len(_SPECIAL)] for i in ids)
 
     def token_names(self) -> list[str]:
+        """Returns the special tokens and the characters, by id."""
         return [*_SPECIAL, *self.fitted["characters"]]
 
-    def spans(self, value: Any) -> Spans:
+    def spans(self, value: object) -> Spans:
+        """Returns one character for each token."""
         first = np.arange(len(str(value)))
         return Spans((str(value),), np.stack([np.zeros_like(first), first, first + 1]))
 
 
 class ToyNumbers(Tokenizer):
-    """A series of numbers, two to a token."""
+    """Makes a token of each two numbers of an array."""
 
-    num_features = 2
+    num_features: int | None = 2
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
+        """Returns the numbers as 2×N; an odd last number is left out."""
         numbers = torch.as_tensor(np.asarray(value, dtype=np.float32)).flatten()
         return Features(numbers[: len(numbers) // 2 * 2].reshape(-1, 2).mT)
 
     def decode(self, features: Features) -> list[float]:
+        """Returns the numbers in their order."""
         return features.values.mT.flatten().tolist()
 
 
-def toy_tokenizer(value: Any) -> type[Tokenizer]:
-    """The toy tokenizer that can encode a raw value.
+def toy_tokenizer(value: object) -> type[Tokenizer]:
+    """Returns the toy tokenizer that can encode a raw value.
 
     Raises:
         UserError: the value is neither a text nor an array of numbers.

@@ -1,5 +1,6 @@
-"""Tokenizers: what the plugin of a modality subclasses, and the modules that it is made of."""
+"""Tokenizers: the base class for the plugin of a modality, and the modules that it uses."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from unitf.public import lazily
@@ -54,4 +55,6 @@ __all__ = [
     "shade",
 ]
 
+__getattr__: Callable[[str], object]
+__dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

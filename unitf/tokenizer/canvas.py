@@ -1,4 +1,4 @@
-"""Canvas: the picture that tokens are parts of, for a person to look at."""
+"""Canvas: a picture for a person, of which the tokens of a sequence are parts."""
 
 from dataclasses import dataclass
 
@@ -10,30 +10,40 @@ from unitf.tokens import Features
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """A picture, and where in it the tokens of one sequence lie."""
+    """A picture, and the box in it of each token of one sequence.
 
-    pixels: UInt8[np.ndarray, "H W *C"]  # grey, or of 3 colours
-    boxes: Float[np.ndarray, "N 4"]  # left, top, right, bottom of each token, in pixels
-    axes: tuple[str, str] = ("", "")  # what goes to the right, and what upwards
+    Args:
+        pixels: grey values, or 3 colours.
+        boxes: left, top, right and bottom of each token, in pixels.
+        axes: the names of the horizontal and of the vertical axis.
+    """
+
+    pixels: UInt8[np.ndarray, "H W *C"]
+    boxes: Float[np.ndarray, "N 4"]
+    axes: tuple[str, str] = ("", "")
 
 
 def shade(numbers: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
-    """Numbers as grey values: the lowest hundredth is black, the highest white."""
+    """Returns numbers as grey values: the lowest hundredth is black, the highest white."""
     low, high = np.percentile(numbers, (1, 99)) if numbers.size else (0.0, 1.0)
     return (255 * np.clip((numbers - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
 
 
 def ranks(features: Features) -> list[np.ndarray]:
-    """Along each axis the whole number of the place where a token stands, from 0."""
-    indices = features.positions.cpu().numpy()
-    # laid on a grid of another size, places are no whole numbers
-    return [np.unique(axis.round(4), return_inverse=True)[1].ravel() for axis in indices]
+    """Returns for each position axis the rank of each token's position, from 0."""
+    positions = features.positions.cpu().numpy()
+    # positions that were scaled to a grid of another size are no whole numbers
+    return [np.unique(axis.round(4), return_inverse=True)[1].ravel() for axis in positions]
 
 
 def plain_canvas(features: Features) -> Canvas | None:
-    """What can be drawn of tokens of any modality: their numbers, where they stand; None of ids.
+    """Draws the numbers of tokens of any modality at their positions.
 
-    Tokens in a line are the columns of F×N, the first number below; on a grid each is one shade.
+    Tokens with one position axis are drawn as the columns of F×N, the first number at the bottom.
+    Tokens with two axes are drawn as one shade each.
+
+    Returns:
+        None for ids, for no tokens and for more than two axes.
     """
     if features.is_ids or features.num_tokens == 0:
         return None
@@ -55,6 +65,6 @@ def plain_canvas(features: Features) -> Canvas | None:
 def boxes_of(
     left: np.ndarray, top: np.ndarray, width: int, height: int
 ) -> Float[np.ndarray, "N 4"]:
-    """Boxes of one size, by their corners."""
+    """Returns boxes of one size: left, top, right and bottom of each."""
     boxes = np.stack([left, top, left + width, top + height], axis=1)
     return boxes.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Absolute positions: what is added to a token for where it stands."""
+"""Absolute position embeddings: vectors that are added to tokens for their positions."""
 
 import math
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ PositionEmbeddingName = Literal[
 
 
 class SinusoidalPositions(nn.Module):
-    """Sines and cosines of geometrically spaced wavelengths (Vaswani et al., 2017), P axes.
+    """Sines and cosines of geometrically spaced wavelengths (Vaswani et al., 2017), for P axes.
 
-    Each axis has its share of the width; positions may be fractional and of any size.
+    Each axis gets an equal part of the width. Positions may be fractional and of any size.
     """
 
     frequencies: Tensor
 
     def __init__(self, dim: int, num_axes: int = 1, base: float = 10_000.0) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim: int = dim
         pairs = dim // (2 * num_axes)
         if pairs == 0:
             raise ValueError(f"dim {dim} is too small for {num_axes} position axes")
@@ -38,24 +38,28 @@ class SinusoidalPositions(nn.Module):
 
 
 class LearnedPositions(nn.Module):
-    """A learned vector for each place of a grid; positions are whole numbers on it.
+    """A learned vector for each point of a grid; positions are whole numbers.
 
     Args:
         dim: the width of a vector.
         shape: the size of the grid along each axis.
-        offset: the first axis has so many rows more, before the one of position 0, which nobody
-            reads (two in RoBERTa, BART and OPT).
+        offset: the number of additional, unused rows of the first axis before the row of position 0
+            (two in RoBERTa, BART and OPT).
     """
 
     def __init__(self, dim: int, shape: Sequence[int], offset: int = 0) -> None:
         super().__init__()
-        self.shape = (shape[0] + offset, *shape[1:])
-        self.offset = offset
-        self.table = nn.Parameter(torch.empty(math.prod(self.shape), dim))
+        self.shape: tuple[int, ...] = (shape[0] + offset, *shape[1:])
+        self.offset: int = offset
+        self.table: Tensor = nn.Parameter(torch.empty(math.prod(self.shape), dim))
         nn.init.trunc_normal_(self.table, std=0.02, a=-0.04, b=0.04)
 
     def lookup(self, indices: Sequence[Tensor]) -> Float[Tensor, "N D"]:
-        """The vectors at whole places, one tensor (N,) for each axis; clamped to the grid."""
+        """Returns the vectors at grid points.
+
+        Args:
+            indices: for each axis the indices (N,), which are clamped to the grid.
+        """
         index = torch.zeros_like(indices[0], dtype=torch.long)
         for axis_index, size in zip(indices, self.shape, strict=True):
             index = index * size + axis_index.long().clamp(0, size - 1)
@@ -67,9 +71,10 @@ class LearnedPositions(nn.Module):
 
 
 class FixedPositions(LearnedPositions):
-    """A vector for each place of a grid that is not learned, but kept with the weights.
+    """A vector for each point of a grid that is not trained, but saved with the weights.
 
-    For published models that keep waves of their own (Whisper, Marian); it begins with the usual.
+    It is for published models that save their own sinusoidal vectors (Whisper, Marian). Before such
+    weights are loaded, it holds those of `SinusoidalPositions`.
     """
 
     def __init__(self, dim: int, shape: Sequence[int], offset: int = 0) -> None:
@@ -81,16 +86,21 @@ class FixedPositions(LearnedPositions):
 
 
 class AdditivePositions(nn.Module):
-    """A learned vector for each place of each axis; a token has their sum over the axes.
+    """A learned vector for each index of each axis; their sum over the axes is added to a token.
 
-    In a text of two segments these are the positions and the token types of BERT.
+    For a text of two segments these are the positions and the token types of BERT.
+
+    Args:
+        dim: the width of a vector.
+        shape: the size of each axis.
+        offset: as in `LearnedPositions`.
     """
 
     def __init__(self, dim: int, shape: Sequence[int], offset: int = 0) -> None:
         super().__init__()
-        self.offset = offset
+        self.offset: int = offset
         sizes = [shape[0] + offset, *shape[1:]]
-        self.tables = nn.ParameterList(torch.empty(size, dim) for size in sizes)
+        self.tables: nn.ParameterList = nn.ParameterList(torch.empty(size, dim) for size in sizes)
         for table in self.tables:
             nn.init.trunc_normal_(table, std=0.02, a=-0.04, b=0.04)
 
@@ -104,18 +114,20 @@ class AdditivePositions(nn.Module):
 
 
 class InterpolatedPositions(LearnedPositions):
-    """Learned vectors on a grid, interpolated linearly between its places."""
+    """Learned vectors on a grid, interpolated linearly between its points."""
 
     def neighbours(self, fraction: Float[Tensor, " N"]) -> list[tuple[int, Tensor]]:
-        """Along one axis: how far a place is from the one below, and how much its vector counts.
+        """Returns the grid points that count along one axis: their steps and their weights.
+
+        A step is counted from the grid point below the position.
 
         Args:
-            share: of the way from the place below to the next.
+            fraction: the distance of the position from the grid point below, from 0 to 1.
         """
         return [(0, 1 - fraction), (1, fraction)]
 
     def inside(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
-        """Positions no farther out than the outermost places."""
+        """Moves positions outside the grid to its border."""
         return torch.stack(
             [p.clamp(0, size - 1) for p, size in zip(positions, self.shape, strict=True)]
         )
@@ -128,20 +140,20 @@ class InterpolatedPositions(LearnedPositions):
         for corner in product(*axes):
             indices = [low[axis] + step for axis, (step, _) in enumerate(corner)]
             weight = torch.ones_like(low[0])
-            for _, counts in corner:
-                weight = weight * counts
+            for _, axis_weight in corner:
+                weight = weight * axis_weight
             total = total + weight[:, None] * self.lookup(indices)
         return total
 
 
 class CubicPositions(InterpolatedPositions):
-    """Learned vectors on a grid, interpolated by cubic convolution (Keys, 1981), as images are.
+    """Learned vectors on a grid, interpolated by cubic convolution (Keys, 1981).
 
-    The same numbers as torch's bicubic `interpolate`, by which published vision transformers bring
-    their positions to images of another size.
+    The results are those of torch's bicubic `interpolate`, with which published vision transformers
+    adapt their position embeddings to images of another size.
     """
 
-    sharpness = -0.75
+    sharpness: float = -0.75
 
     def neighbours(self, fraction: Float[Tensor, " N"]) -> list[tuple[int, Tensor]]:
         a = self.sharpness
@@ -160,10 +172,10 @@ class CubicPositions(InterpolatedPositions):
         ]
 
     def inside(self, positions: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
-        return positions  # only the places that are read are inside
+        return positions  # `lookup` clamps each neighbour on its own
 
 
-GRIDS = {
+GRIDS: dict[str, type[LearnedPositions] | type[AdditivePositions]] = {
     "learned": LearnedPositions,
     "additive": AdditivePositions,
     "interpolated": InterpolatedPositions,

@@ -1,4 +1,4 @@
-"""What surrounds a tokenizer's table: its own width, prefixes, the way back."""
+"""Settings and modules around a tokenizer's table of ids: width, prefix, unembedding."""
 
 from dataclasses import dataclass
 
@@ -14,17 +14,17 @@ from unitf.tokens import Tokens
 
 @dataclass(frozen=True)
 class EmbeddingTable(Configurable):
-    """How the table of ids differs from a plain one of width D, as in some published models.
+    """How the table of ids differs from a usual one of width D, as in some published models.
 
     Args:
-        width: E, of its vectors and of the positions that are added to them; a linear projection
-            then brings them to D (ALBERT, ELECTRA). None: D.
-        scale: what its vectors are multiplied by (√D in Gemma and Marian); None: √E where
-            positions are sinusoidal, else 1.
-        norm_eps: the epsilon of a LayerNorm over table and positions, before the projection;
-            None: there is none.
-        projection_bias: whether that projection has a bias.
-        projected_first: positions are D wide and added after the projection (OPT-350m).
+        width: E, the width of the table and of the positions that are added; a linear projection
+            maps E to D (ALBERT, ELECTRA). None: D.
+        scale: the factor of the table's vectors (√D in Gemma and Marian); None: √E if positions
+            are sinusoidal, else 1.
+        norm_eps: the epsilon of a LayerNorm after the addition of positions and before the
+            projection; None: there is no LayerNorm.
+        projection_bias: whether the projection has a bias.
+        projected_first: whether positions are D wide and added after the projection (OPT-350m).
     """
 
     width: int | None = None
@@ -42,15 +42,17 @@ class EmbeddingTable(Configurable):
 
 @dataclass(frozen=True)
 class Unembedding(Configurable):
-    """How columns become logits of ids, where not by the transposed table alone.
+    """How columns become logits of ids; by default through the transposed table alone.
 
     Args:
-        tied: logits are products with the table's vectors; else with a V×D matrix of their own.
-        bias: whether each id has a learned number that is added to its logit.
-        projection: a tied table of width E is reached by a linear layer of its own, without bias;
-            else by the transposed projection of the way in.
-        softcap: logits lie between ± this, as cap·tanh(logit / cap) (Gemma 2); None: anywhere.
-        scale: what columns are multiplied by first (D^-0.5 in T5); None: nothing.
+        tied: whether logits are products with the table's vectors; otherwise the unembedding has a
+            V×D matrix of its own.
+        bias: whether a learned number is added to the logit of each id.
+        projection: whether a linear layer without bias maps columns to the width E of a tied table;
+            otherwise the transposed projection of the embedding does.
+        softcap: logits are limited to ± softcap, as cap·tanh(logit / cap) (Gemma 2); None: they
+            are not limited.
+        scale: the factor of the columns before the product (D^-0.5 in T5); None: 1.
     """
 
     tied: bool = True
@@ -65,11 +67,11 @@ class Unembedding(Configurable):
             if value is not None and value <= 0:
                 raise UserError(f"unembedding.{name}: expected above 0, found {value}")
         if self.projection and not self.tied:
-            raise UserError("unembedding.projection leads to a tied table, found tied false")
+            raise UserError("unembedding.projection: expected a tied table, found tied false")
 
 
 class TiedUnembedding(nn.Module):
-    """What a tied table needs beside itself to give logits: a bias, a projection to its width."""
+    """Logits from a tied table, with a bias or with a projection to the width of the table."""
 
     bias: nn.Parameter | None
 
@@ -77,7 +79,9 @@ class TiedUnembedding(nn.Module):
         super().__init__()
         size, width = table.weight.shape
         self.bias = nn.Parameter(torch.zeros(size)) if settings.bias else None
-        self.projection = nn.Linear(dim, width, bias=False) if settings.projection else None
+        self.projection: nn.Linear | None = (
+            nn.Linear(dim, width, bias=False) if settings.projection else None
+        )
 
     def forward(
         self, rows: Float[Tensor, "N _"], table: Float[Tensor, "V E"]
@@ -92,11 +96,11 @@ class Prefix(Configurable):
     """Learned columns before every sequence of a modality: class tokens, registers.
 
     Args:
-        num_tokens: K, how many.
-        positions: whether each has a learned position vector too (ViT; registers have none), or how
-            many of them, from the first on.
-        place: their position on every axis, which relative positions read: at 0 rotary ones do
-            not turn them; at -1 they are told apart from the first token.
+        num_tokens: K, the number of columns.
+        positions: whether each column also has a learned position vector (in ViT; registers have
+            none), or how many of the first columns have one.
+        position: their position on every axis, for relative positions in the core: at 0 rotary
+            positions do not rotate them; at -1 they differ from the first token.
     """
 
     num_tokens: int = 1
@@ -113,7 +117,7 @@ class Prefix(Configurable):
 
     @property
     def num_placed(self) -> int:
-        """How many have a position vector."""
+        """The number of columns that have a position vector."""
         if isinstance(self.positions, bool):
             return self.num_tokens if self.positions else 0
         return self.positions
@@ -126,8 +130,8 @@ class PrefixTokens(nn.Module):
 
     def __init__(self, dim: int, settings: Prefix) -> None:
         super().__init__()
-        self.position = settings.position
-        self.tokens = nn.Parameter(torch.empty(settings.num_tokens, dim))
+        self.position: float = settings.position
+        self.tokens: Tensor = nn.Parameter(torch.empty(settings.num_tokens, dim))
         self.positions = None
         if settings.num_placed:
             self.positions = nn.Parameter(torch.empty(settings.num_placed, dim))
@@ -135,14 +139,14 @@ class PrefixTokens(nn.Module):
             nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
 
     def forward(self, tokens: Tokens) -> Tokens:
-        """The same sequences with the prefix before each that is not empty."""
+        """Returns the same sequences with the prefix before each that is not empty."""
         rows = self.tokens
         if self.positions is not None:
-            unplaced = len(rows) - len(self.positions)
-            rows = rows + nn.functional.pad(self.positions, (0, 0, 0, unplaced))
+            missing = len(rows) - len(self.positions)
+            rows = rows + nn.functional.pad(self.positions, (0, 0, 0, missing))
         lengths = [len(rows) if length else 0 for length in tokens.lengths]
         num_sequences = sum(map(bool, lengths))
-        # also before no sequence at all, so that autograd still reaches the parameters
+        # without any sequence too, so that autograd still reaches the parameters
         repeated = rows.to(tokens.matrix.dtype).expand(num_sequences, -1, -1).flatten(0, 1)
         positions = tokens.positions.new_full((len(tokens.positions), sum(lengths)), self.position)
         return Tokens.concat([Tokens.from_rows(repeated, lengths, positions), tokens])

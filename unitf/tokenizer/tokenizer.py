@@ -1,9 +1,9 @@
-"""Tokenizer: what a plugin subclasses to bring a modality."""
+"""Tokenizer: the base class for the tokenizers of plugins."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,41 +24,42 @@ from unitf.tokenizer.token_embedding import (
     TiedUnembedding,
     Unembedding,
 )
-from unitf.tokens import Features, Spans, Tokens
+from unitf.tokens import Features, RawValue, Spans, Tokens
 
 __all__ = ["Tokenizer"]
 
 
 class Tokenizer(Component, ABC):
-    """Makes tokens of the raw values of one modality, and raw values of tokens where it can.
+    """Maps the raw values of one modality to tokens, and tokens back to raw values if possible.
 
-    A subclass writes `encode` and says what that gives: `num_features` (F of F×N) or, for ids,
-    `vocabulary_size` (an attribute, or a property over what `fit` learned).
+    A subclass writes `encode` and declares its result: `num_features` (F of F×N) or, for ids,
+    `vocabulary_size` (an attribute, or a property that reads what `fit` learned).
 
     Args:
-        dim: D, the width of a token; the core's configuration gives it.
-        position_embedding: what is added to a token for where it stands; "learned" (a vector for
-            each place of the grid), "fixed" (one that is kept, not learned) and "additive" (the
-            sum of one for each axis) need `max_tokens` or a `position_shape` of the subclass's own.
-        max_tokens: the longest sequence; a longer one is an error that names the sample.
-        position_offset: learned positions have so many unused vectors before the first.
-        num_positions: how many vectors learned positions of an order have, where the longest
-            sequence is shorter; None: `max_tokens`.
-        table: what is unusual about the table of ids.
+        dim: D, the width of a token; it comes from the core's configuration.
+        position_embedding: the vectors that are added to tokens for their positions; "learned" (a
+            vector for each point of the grid), "fixed" (such vectors that are not trained) and
+            "additive" (the sum of one vector for each axis) need `max_tokens`, or a subclass with
+            its own `position_shape`.
+        max_tokens: the maximum length of a sequence; a longer one is an error with the sample's
+            name.
+        position_offset: the number of unused vectors before the first learned position.
+        num_positions: the number of learned position vectors; None: `max_tokens`.
+        table: how the table of ids differs from the usual one.
         prefix: learned columns before every sequence.
-        unembedding: how columns become logits of ids, where a task wants the way back.
-        mask_column: whether there is a learned column for tokens that are hidden from the core, in
-            masked modelling of numbers (ids have a `mask_id`).
+        unembedding: how columns become logits of ids, if a task needs them.
+        mask_column: whether there is a learned column that replaces hidden tokens, for masked
+            modelling of numbers (ids have a `mask_id`).
     """
 
     num_features: int | None = None
     vocabulary_size: int | None = None
     projection_bias: bool = True  # of the linear layer that embeds F×N
     num_axes: int = 1  # P, the number of position axes that `encode` gives
-    content: slice = slice(None)  # the rows of F×N that are a token itself, not how it was scaled
-    moves: bool = False  # augmentation moves what a value shows, or cuts some of it off
-    truncate: bool = False  # what is longer than `max_tokens` is cut, instead of refused
-    # ids with a meaning of their own, where the vocabulary has them
+    content: slice = slice(None)  # the rows of F×N without those that describe the scaling
+    moves: bool = False  # whether augmentation moves objects in a value, or cuts them off
+    truncate: bool = False  # whether sequences are cut after `max_tokens`; else that is an error
+    # the special ids of the vocabulary; None: it has no such id
     unknown_id: int | None = None
     start_id: int | None = None
     end_id: int | None = None
@@ -84,16 +85,16 @@ class Tokenizer(Component, ABC):
             )
         if num_positions is not None and (max_tokens is None or max_tokens > num_positions):
             raise UserError(f"num_positions {num_positions} needs max_tokens of at most that")
-        self.dim = dim
-        self.position_scheme = position_embedding
-        self.max_tokens = max_tokens
-        self.position_offset = position_offset
-        self.num_positions = max_tokens if num_positions is None else num_positions
-        self.table = table or EmbeddingTable()
-        self.num_prefix = 0 if prefix is None else prefix.num_tokens
-        self.prefix_settings = prefix
-        self.unembedding_settings = unembedding or Unembedding()
-        self.has_mask_column = mask_column
+        self.dim: int = dim
+        self.position_scheme: PositionEmbeddingName = position_embedding
+        self.max_tokens: int | None = max_tokens
+        self.position_offset: int = position_offset
+        self.num_positions: int | None = max_tokens if num_positions is None else num_positions
+        self.table: EmbeddingTable = table or EmbeddingTable()
+        self.num_prefix: int = 0 if prefix is None else prefix.num_tokens
+        self.prefix_settings: Prefix | None = prefix
+        self.unembedding_settings: Unembedding = unembedding or Unembedding()
+        self.has_mask_column: bool = mask_column
         self.embedding: nn.Module | None = None
         self.position_embedding: nn.Module | None = None
         self.embedding_norm: nn.Module | None = None
@@ -104,65 +105,73 @@ class Tokenizer(Component, ABC):
 
     # ---- host: raw values and features ------------------------------------------------
 
-    def fit(self, values: Iterable[Any]) -> None:
-        """Learns from the raw training values what `encode` needs; keeps it in `self.fitted`."""
+    def fit(self, values: Iterable[RawValue]) -> None:
+        """Learns what `encode` needs from the raw training values, and keeps it in `fitted`."""
 
     @abstractmethod
-    def encode(self, value: Any, train: bool = False) -> Features:
-        """One raw value as Features: ids (N,) or F×N; augmented when `train`.
+    def encode(self, value: RawValue, train: bool = False) -> Features:
+        """Encodes one raw value as ids (N,) or numbers F×N.
 
-        Random numbers come from torch's, NumPy's or Python's global generators, which the loader
-        seeds for every sample.
+        Random numbers come from the global generators of torch, NumPy or Python, which the data
+        loader seeds for every sample.
+
+        Args:
+            value: the raw value.
+            train: whether to augment the value.
 
         Raises:
-            ValueError: the value cannot be read; the loader adds which sample it was.
+            ValueError: the value cannot be read; the loader adds the name of the sample.
         """
 
     def cuts(self, lengths: Sequence[int]) -> Bool[np.ndarray, " S"]:
-        """Whether sequences of these lengths may have been longer, and were cut."""
+        """Returns for each sequence length whether the sequence may have been cut."""
         longest = self.max_tokens if self.truncate else None
         return np.array([longest is not None and length >= longest for length in lengths], bool)
 
-    def decode(self, features: Features) -> Any:
-        """One raw value from the Features of one sequence."""
+    def decode(self, features: Features) -> RawValue:
+        """Returns the raw value of the Features of one sequence."""
         raise UserError(f"{type(self).__name__} cannot turn tokens back into raw values")
 
     def token_names(self) -> list[str]:
-        """What a person calls each id of the vocabulary."""
+        """Returns a readable name for each id of the vocabulary."""
         raise UserError(f"{type(self).__name__} has no names for its tokens")
 
-    def spans(self, value: Any) -> Spans:
-        """What part of a text each token of `encode(value)` stands for."""
+    def spans(self, value: RawValue) -> Spans:
+        """Returns the part of a text that each token of `encode(value)` represents."""
         raise UserError(f"{type(self).__name__} does not know what its tokens stand for in a text")
 
     def names(self, features: Features) -> list[str]:
-        """What a person calls each token of one sequence: its id's name, or where it stands."""
+        """Returns a readable name for each token of one sequence: of its id, or its position."""
         if not features.is_ids:
-            return [
-                ",".join(f"{x:g}" for x in position) for position in features.positions.mT.tolist()
-            ]
+            positions = cast(list[list[float]], features.positions.mT.tolist())  # pyright: ignore[reportUnknownMemberType]
+            return [",".join(f"{x:g}" for x in position) for position in positions]
         names = self.token_names()
-        return [names[i] for i in features.values.tolist()]
+        ids = cast(list[int], features.values.tolist())  # pyright: ignore[reportUnknownMemberType]
+        return [names[i] for i in ids]
 
     def canvas(self, features: Features) -> Canvas | None:
-        """The picture that the tokens of one sequence are parts of; None: they are words."""
+        """Returns a picture of the tokens of one sequence; None: they cannot be drawn."""
         return plain_canvas(features)
 
     def empty(self) -> Features:
-        """The Features of a value that is not there: no token."""
+        """Returns the Features of a missing value: one sequence without tokens."""
         shape = (0,) if self.vocabulary_size is not None else (self.num_features or 0, 0)
-        kind = torch.int64 if self.vocabulary_size is not None else torch.float32
-        return Features(torch.zeros(shape, dtype=kind), torch.zeros(self.num_axes, 0))
+        dtype = torch.int64 if self.vocabulary_size is not None else torch.float32
+        return Features(torch.zeros(shape, dtype=dtype), torch.zeros(self.num_axes, 0))
 
     # ---- device: features and columns -------------------------------------------------
 
     @property
     def position_shape(self) -> tuple[int, ...] | None:
-        """The grid of learned positions."""
+        """The shape of the grid of learned positions; None: there is no grid."""
         return None if self.num_positions is None else (self.num_positions,)
 
-    def make_parameters(self, unembed: bool = False) -> None:
-        """The default embedding, positions and (only if `unembed`) unembedding."""
+    def make_parameters(self, unembed: bool = False) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Makes the embedding, the position embedding and the prefix.
+
+        Args:
+            unembed: whether to make the unembedding too.
+        """
         if (self.vocabulary_size is None) == (self.num_features is None):
             raise UserError(
                 f"{type(self).__name__} must have either num_features (numbers F×N) or "
@@ -174,11 +183,11 @@ class Tokenizer(Component, ABC):
                 self.unembedding = self._make_unembedding(self.embedding)
         else:
             assert self.num_features is not None
-            for name, given in (
+            for name, is_set in (
                 ("table", self.table != EmbeddingTable()),
                 ("unembedding", self.unembedding_settings != Unembedding()),
             ):
-                if given:
+                if is_set:
                     raise UserError(f"{type(self).__name__} has no ids: `{name}` is not for it")
             self.embedding = nn.Linear(self.num_features, self.dim, bias=self.projection_bias)
             if unembed:
@@ -203,7 +212,7 @@ class Tokenizer(Component, ABC):
             nn.init.trunc_normal_(self.mask_column, std=0.02, a=-0.04, b=0.04)
 
     def _make_unembedding(self, table: nn.Embedding) -> nn.Module | None:
-        """What gives logits beside the table, or instead of it; None: the table alone does."""
+        """Makes the module for logits; None: the table alone is enough."""
         settings = self.unembedding_settings
         if not settings.tied:
             return Projection(self.dim, table.num_embeddings, bias=settings.bias)
@@ -212,7 +221,7 @@ class Tokenizer(Component, ABC):
         return None
 
     def make_positions(self) -> nn.Module | None:
-        """What is added to the embedding, as `position_embedding` says."""
+        """Makes the position embedding; None: positions are not embedded."""
         if self.position_scheme == "none":
             return None
         if self.position_scheme == "sinusoidal":
@@ -227,29 +236,29 @@ class Tokenizer(Component, ABC):
 
     @property
     def embedding_dim(self) -> int:
-        """E, the width of the table: D unless `table` says otherwise."""
+        """E, the width of the table: D, unless `table.width` is set."""
         return self.table.width or self.dim
 
     @property
     def position_dim(self) -> int:
-        """The width of absolute positions: that of the table, or of what it is projected to."""
+        """The width of the position embedding: E, or D if it is added after the projection."""
         return self.dim if self.table.projected_first else self.embedding_dim
 
     def embed(self, features: Features) -> Float[Tensor, "E N"]:
-        """Features as columns: a lookup table for ids, a linear projection for F×N."""
+        """Embeds Features as columns: by a table for ids, by a linear projection for F×N."""
         assert self.embedding is not None, "build() comes before embed()"
         rows = self.embedding(features.rows)
         scale = self.table.scale
         if scale is None and features.is_ids and self.position_scheme == "sinusoidal":
-            # as Vaswani et al. (2017): the waves are of size 1 and drown a token that is smaller,
-            # while the same table, as an unembedding, must be small
+            # as in Vaswani et al. (2017): sinusoidal vectors have entries of size 1, and would hide
+            # a token with smaller ones; but the table must be small, as it is the unembedding too
             scale = self.embedding_dim**0.5
         return (rows if scale is None else rows * scale).mT
 
     def unembed(self, columns: Float[Tensor, "_ N"]) -> Float[Tensor, "_ N"]:
-        """Columns as logits V×N (by the transposed table) or as F×N (by a linear projection).
+        """Maps columns to logits V×N (by the transposed table) or to F×N (by a linear layer).
 
-        Columns of the table's own width (E×N, from a task's head) meet it without the projection.
+        Columns that a task's head made as wide as the table (E×N) skip the projection.
         """
         settings, rows = self.unembedding_settings, columns.mT
         if settings.scale is not None:
@@ -269,26 +278,26 @@ class Tokenizer(Component, ABC):
         return rows.mT
 
     def loss(self, predicted: Float[Tensor, "_ N"], features: Features) -> Float[Tensor, " N"]:
-        """A loss per token: cross-entropy (nats) for ids, mean squared error for F×N."""
+        """Returns the loss of each token: cross-entropy (nats) for ids, squared error for F×N."""
         if features.is_ids:
             return cross_entropy(predicted.mT, features.values)[0]
         return (predicted - features.values).square().mean(0)
 
     def positions_of(self, features: Features) -> Float[Tensor, "P N"]:
-        """Where the tokens stand, as relative positions in the core read it."""
+        """Returns the positions that the relative positions in the core use."""
         return features.positions
 
     def position_of(self, number: int) -> Sequence[float]:
-        """The P positions of the token of this number: row by row where there is a grid."""
+        """Returns the P positions of token `number`; on a grid tokens are counted row by row."""
         if self.num_axes == 1:
             return (float(number),)
         shape = self.position_shape
         if shape is None or len(shape) != self.num_axes or number >= math.prod(shape):
-            raise UserError(f"{type(self).__name__} does not know where token {number} stands")
+            raise UserError(f"{type(self).__name__} does not know the position of token {number}")
         return tuple(float(index) for index in np.unravel_index(number, shape))
 
     def num_columns(self, features: Features) -> tuple[int, ...]:
-        """How many columns `forward` makes of each sequence: a prefix, and one for each token."""
+        """Returns how many columns `forward` makes of each sequence: its tokens and a prefix."""
         return tuple(length and self.num_prefix + length for length in features.lengths)
 
     def forward(
@@ -298,7 +307,7 @@ class Tokenizer(Component, ABC):
         vector: Float[Tensor, " E"] | None = None,
         positions: nn.Module | None = None,
     ) -> Tokens:
-        """A batch of Features as Tokens: `embed`, positions added, the prefix before each.
+        """Embeds a batch of Features with positions, and puts the prefix before each sequence.
 
         The arguments are those of `without_prefix`.
         """
@@ -312,12 +321,13 @@ class Tokenizer(Component, ABC):
         vector: Float[Tensor, " E"] | None = None,
         positions: nn.Module | None = None,
     ) -> Tokens:
-        """The same without the prefix, as of tokens that follow others.
+        """Embeds a batch of Features with positions, but without the prefix.
 
         Args:
-            hidden: the tokens whose content is replaced; they keep their places.
-            vector: what replaces it; None: the mask column.
-            positions: what is added instead of the tokenizer's own (by a decoder, say).
+            features: the batch.
+            hidden: which tokens have their content replaced; they keep their positions.
+            vector: the replacement; None: the mask column.
+            positions: the position embedding to use instead of the tokenizer's own (in a decoder).
         """
         matrix: Shaped[Tensor, "_ _"] = self.embed(features)
         if tuple(matrix.shape) != (self.embedding_dim, features.num_tokens):

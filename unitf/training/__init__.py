@@ -1,5 +1,6 @@
-"""Training: the Learner, the DataModule, and all else that needs Lightning."""
+"""Training: the Learner, the DataModule, and everything else that needs Lightning."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from unitf.public import lazily
@@ -53,4 +54,6 @@ __all__ = [
     "WarmupCosine",
 ]
 
+__getattr__: Callable[[str], object]
+__dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -1,7 +1,5 @@
 """Gradient clipping, also for optimizers that are fused."""
 
-from typing import Any
-
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities.enums import GradClipAlgorithmType
@@ -13,15 +11,20 @@ from unitf.errors import UserError
 def clip_gradients(
     module: LightningModule, optimizer: Optimizer, value: float | None, algorithm: str | None
 ) -> None:
-    """Clips as the trainer says.
+    """Clips the gradients as the trainer's settings say.
 
-    Lightning refuses every fused optimizer under mixed precision, because one that unscales the
-    gradients itself would do so after they were clipped; but only float16 scales them.
+    Lightning refuses every fused optimizer under mixed precision, because an optimizer that
+    unscales the gradients itself would do so after clipping. Only float16 scales gradients, so
+    with bfloat16 they can be clipped.
+
+    Args:
+        value: the limit, `trainer.gradient_clip_val`.
+        algorithm: "norm" or "value", `trainer.gradient_clip_algorithm`; None means "norm".
 
     Raises:
         UserError: the optimizer is fused and the gradients are scaled.
     """
-    precision: Any = module.trainer.precision_plugin
+    precision = module.trainer.precision_plugin
     fused = getattr(optimizer, "_step_supports_amp_scaling", False)
     if not (value and fused and isinstance(precision, MixedPrecision)):
         module.clip_gradients(optimizer, value, algorithm)

@@ -1,11 +1,11 @@
-"""DataModule: the samples of all sources, as batches for training, validation and test."""
+"""DataModule: batches of the samples of all sources, for training, validation and test."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, cast
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -23,26 +23,32 @@ from unitf.errors import SampleError, UserError, did_you_mean
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.training.random_state import batches_done
+from unitf.training.token_counts import token_counts
 
-log = logging.getLogger(__name__)
+_log: logging.Logger = logging.getLogger(__name__)
+_Samples: TypeAlias = Sequence[Sample]
 
 
 class DataModule(LightningDataModule):
     """The samples of all sources, mixed, packed into batches and encoded by data workers.
 
     Args:
-        sources: where samples come from, by name.
+        sources: the sources of samples, by name.
         root: the folder to which the sources' paths are relative.
-        batch_size: of each process: how many samples, …
-        tokens_per_batch: … or at most how many tokens (counted without augmentation, once).
-        num_workers: processes that read and encode; 0: the main process does.
-        weights: each source's share of the samples of a training epoch (any unit); by default an
-            epoch has every sample once.
-        on_error: "raise" on a sample that cannot be read or learned from, or "skip" it and report
-            at the end.
-        seed: of the order and of augmentation.
-        steps_per_epoch: how long an epoch is where a source is streamed, which has no length.
-        mix: blends the samples of a training batch (mixup, cutmix).
+        batch_size: the number of samples in a batch of one process. Give this or
+            `tokens_per_batch`.
+        tokens_per_batch: the largest number of tokens in a batch of one process. Tokens are
+            counted once, without augmentation.
+        num_workers: the number of processes that read and encode samples; with 0 the main process
+            does so.
+        weights: how often each source is drawn in a training epoch, relative to the others; by
+            default an epoch has every sample once.
+        on_error: "raise" an error on a sample that cannot be read or encoded, or "skip" it and
+            report it at the end.
+        seed: the seed of the order and of augmentation.
+        steps_per_epoch: the number of steps of an epoch; needed if a source is a stream, which
+            has no length.
+        mix: how samples of a training batch are blended (mixup, cutmix).
     """
 
     def __init__(
@@ -67,20 +73,20 @@ class DataModule(LightningDataModule):
             )
         if not sources:
             raise UserError("data: there is no source")
-        self.sources = sources
-        self.root = root
-        self.batch_size = batch_size
-        self.tokens_per_batch = tokens_per_batch
-        self.num_workers = num_workers
-        self.weights = weights
+        self.sources: dict[str, Source] = sources
+        self.root: str = root
+        self.batch_size: int | None = batch_size
+        self.tokens_per_batch: int | None = tokens_per_batch
+        self.num_workers: int = num_workers
+        self.weights: dict[str, float] | None = weights
         self.on_error: OnError = on_error
-        self.seed = seed
-        self.steps_per_epoch = steps_per_epoch
-        self.mix = mix
-        self.skipped: Counter[str] = Counter()  # message → how often
-        self._read: dict[tuple[str, str], Sequence[Sample]] = {}
+        self.seed: int = seed
+        self.steps_per_epoch: int | None = steps_per_epoch
+        self.mix: Mixing | None = mix
+        self.skipped: Counter[str] = Counter()  # error message → how often
+        self._read: dict[tuple[str, str], _Samples] = {}
         self._lengths: dict[str, list[np.ndarray]] = {}
-        self._connected: tuple[Mapping, Mapping] | None = None
+        self._connected: tuple[Mapping[str, Tokenizer], Mapping[str, Task]] | None = None
         for name in weights or {}:
             if name not in sources:
                 raise UserError(
@@ -90,7 +96,7 @@ class DataModule(LightningDataModule):
     # ---- samples -----------------------------------------------------------------------
 
     def samples(self, split: str) -> dict[str, Sequence[Sample]]:
-        """The samples of a split, of every source that has some."""
+        """Returns the samples of a split, by the names of the sources that have some."""
         read = {name: self._samples(split, name) for name in self.sources}
         return {name: samples for name, samples in read.items() if len(samples)}
 
@@ -100,14 +106,15 @@ class DataModule(LightningDataModule):
         return self._read[split, name]
 
     def training_items(self) -> Iterator[Item]:
-        """All raw training samples with their names, in plain order; of a stream 100,000.
+        """Yields all raw training samples with their names, in the order of the sources.
 
-        Of a sequence that has `whole`, a sequence of all that its samples are cut from, those.
+        A stream yields its first 100,000 samples. If the samples of a source are cut from
+        something longer and it has `all_windows`, those are yielded instead.
 
-        With `on_error: skip` they are those that can be read.
+        With `on_error: skip`, samples that cannot be read are left out.
 
         Raises:
-            SampleError: one cannot be read.
+            SampleError: a sample cannot be read.
         """
         for name, source in self._training().items():
             if isinstance(source, StreamSource):
@@ -115,9 +122,9 @@ class DataModule(LightningDataModule):
                 for index, sample in enumerate(islice(stream, 100_000)):
                     yield Item(sample, f"{name}/train[{index}]", index)
                 continue
-            source = getattr(source, "whole", source)
-            samples = SampleDataset("train", {name: source})
-            for index in range(len(source)):
+            sequence: _Samples = getattr(source, "all_windows", source)
+            samples = SampleDataset("train", {name: sequence})
+            for index in range(len(sequence)):
                 item = samples[SampleIndex(0, 0, index)]
                 if not item.error:
                     yield item
@@ -126,12 +133,12 @@ class DataModule(LightningDataModule):
 
     @property
     def test_splits(self) -> list[str]:
-        """The splits to test on, as `test_dataloader` gives them."""
+        """The names of the test splits that have samples, in the order of `test_dataloader`."""
         names = dict.fromkeys(n for source in self.sources.values() for n in source.splits())
         return [name for name in names if name.startswith("test") and self.samples(name)]
 
-    def _training(self) -> dict[str, Sequence[Sample] | StreamSource]:
-        read = {
+    def _training(self) -> dict[str, _Samples | StreamSource]:
+        read: dict[str, _Samples | StreamSource] = {
             name: source if isinstance(source, StreamSource) else self._samples("train", name)
             for name, source in self.sources.items()
         }
@@ -150,24 +157,35 @@ class DataModule(LightningDataModule):
         tokenizers: Mapping[str, Tokenizer] | nn.ModuleDict,
         tasks: Mapping[str, Task] | nn.ModuleDict,
     ) -> None:
-        """Says what encodes the samples: tokenizers and tasks by name, both fitted."""
-        self._connected = (dict(tokenizers.items()), dict(tasks.items()))
+        """Sets the fitted tokenizers and tasks, by name, that encode the samples."""
+        self._connected = (
+            cast(dict[str, Tokenizer], dict(tokenizers.items())),
+            cast(dict[str, Task], dict(tasks.items())),
+        )
         self._lengths = {}
 
     def train_dataloader(self) -> Loader:
+        """Returns the loader of the training samples; it starts where the trainer stands."""
         samples = self._training()
         if any(isinstance(source, StreamSource) for source in samples.values()):
             return self._stream_loader(samples)
-        return self._loader("train", samples)  # type: ignore[arg-type]
+        return self._loader("train", cast(dict[str, _Samples], samples))
 
     def val_dataloader(self) -> list[Loader]:
+        """Returns the loader of the validation samples, if there are any."""
         samples = self.samples("validation")
         return [self._loader("validation", samples)] if samples else []
 
     def test_dataloader(self) -> list[Loader]:
+        """Returns a loader for each of `test_splits`."""
         return [self._loader(split, self.samples(split)) for split in self.test_splits]
 
     def predict_dataloader(self) -> list[Loader]:
+        """Returns the loaders of the test splits, or else that of the validation split.
+
+        Raises:
+            UserError: no such split has samples.
+        """
         loaders = self.test_dataloader() or self.val_dataloader()
         if not loaders:
             raise UserError(
@@ -177,36 +195,34 @@ class DataModule(LightningDataModule):
         return loaders
 
     def teardown(self, stage: str) -> None:
+        """Reports the samples that were skipped."""
         self.report_skipped()
 
     def report_skipped(self) -> None:
-        """Says which samples were left out since the last report."""
+        """Logs a warning that lists the samples skipped since the last report."""
         if self.skipped:
-            shown = [f"  {message}" for message in list(self.skipped)[:20]]
-            more = len(self.skipped) - len(shown)
-            log.warning(
-                "%d samples were left out (on_error: skip), %d times in all:\n%s",
-                len(self.skipped),
-                self.skipped.total(),
-                "\n".join([*shown, *([f"  … and {more} more"] if more else [])]),
-            )
+            lines = [f"  {message}" for message in list(self.skipped)[:20]]
+            if more := len(self.skipped) - len(lines):
+                lines.append(f"  … and {more} more")
+            text = "%d samples were left out (on_error: skip), %d times in all:\n%s"
+            _log.warning(text, len(self.skipped), self.skipped.total(), "\n".join(lines))
             self.skipped.clear()
 
-    def _loader(self, split: str, samples: dict[str, Sequence[Sample]]) -> Loader:
+    def _loader(self, split: str, samples: dict[str, _Samples]) -> Loader:
         train = split == "train"
         dataset = SampleDataset(split, samples, self.seed, train)
         order = EpochSampler(
             dataset.counts,
             size=self.batch_size or self.tokens_per_batch or 1,
-            lengths=self._measure(split, samples) if self.tokens_per_batch else None,
+            lengths=self._token_counts(split, samples) if self.tokens_per_batch else None,
             weights=self._probabilities(samples) if train else None,
             seed=self.seed if train else None,
             rank=self._rank,
             world=self._world,
         )
-        return self._make(order, dataset, train)
+        return self._make_loader(order, dataset, train)
 
-    def _stream_loader(self, samples: dict[str, Any]) -> Loader:
+    def _stream_loader(self, samples: Mapping[str, _Samples | StreamSource]) -> Loader:
         if self.steps_per_epoch is None:
             raise UserError("data: a streamed source has no length, give steps_per_epoch")
         weights = self._probabilities(samples) or [1.0]
@@ -230,9 +246,14 @@ class DataModule(LightningDataModule):
             first=self._rank * lanes,
             total=self._world * lanes,
         )
-        return self._make(StreamSampler(self.steps_per_epoch, lanes), dataset, train=True)
+        return self._make_loader(StreamSampler(self.steps_per_epoch, lanes), dataset, train=True)
 
-    def _make(self, order: Any, dataset: Any, train: bool) -> Loader:
+    def _make_loader(
+        self,
+        order: EpochSampler | StreamSampler,
+        dataset: SampleDataset | StreamShards,
+        train: bool,
+    ) -> Loader:
         return Loader(
             order,
             dataset,
@@ -256,10 +277,10 @@ class DataModule(LightningDataModule):
         return None if self.mix is None else BatchMixing(self.mix, self._connected[1], self.seed)
 
     def _encoder(self, on_error: OnError) -> Encoder:
-        assert self._connected is not None, "connect() comes before the loaders"
+        assert self._connected is not None, "connect() must be called before the loaders"
         return Encoder(*self._connected, on_error=on_error, seed=self.seed)
 
-    def _probabilities(self, samples: Mapping[str, Any]) -> list[float] | None:
+    def _probabilities(self, samples: Mapping[str, object]) -> list[float] | None:
         if self.weights is None:
             return None
         if missing := [name for name in samples if name not in self.weights]:
@@ -269,32 +290,22 @@ class DataModule(LightningDataModule):
             raise UserError("data: no source has a weight above 0")
         return probabilities
 
-    def _measure(self, split: str, samples: dict[str, Sequence[Sample]]) -> list[np.ndarray]:
-        """The tokens of every sample, measured once by encoding it without augmentation."""
+    def _token_counts(self, split: str, samples: dict[str, _Samples]) -> list[np.ndarray]:
+        """Returns the number of tokens of every sample, for each source; they are counted once."""
         if split not in self._lengths:
-            # a training sample that is another one in each epoch is measured as in the first one
             dataset = SampleDataset(split, samples, self.seed, train=split == "train")
-            encoder = self._encoder("raise")
-            self._lengths[split] = []
-            for source, sequence in enumerate(samples.values()):
-                lengths = np.zeros(len(sequence), int)
-                for index in range(len(sequence)):
-                    item = dataset[SampleIndex(source, 0, index)]._replace(train=False)
-                    try:
-                        lengths[index] = encoder.num_tokens(item)
-                    except ValueError:  # the loader says it when the sample's turn comes
-                        lengths[index] = 1
-                self._lengths[split].append(lengths)
+            sizes = map(len, samples.values())
+            self._lengths[split] = token_counts(dataset, self._encoder("raise"), sizes)
         return self._lengths[split]
 
     def _position(self) -> tuple[int, int]:
-        """The epoch, and how many of its steps are done: the trainer knows, and it resumes.
+        """Returns the epoch of the trainer, and how many of its steps are done.
 
-        With `overfit_batches` every epoch is the first one: Lightning sees to it where a loader
+        With `overfit_batches` every epoch is the first one, as Lightning has it for a loader that
         has a sampler.
         """
-        trainer: Any = self.trainer
+        trainer = self.trainer
         if trainer is None:
             return 0, 0
         epoch, step = divmod(batches_done(trainer), int(trainer.num_training_batches))
-        return 0 if trainer.overfit_batches else epoch, step
+        return 0 if getattr(trainer, "overfit_batches", 0) else epoch, step

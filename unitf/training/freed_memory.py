@@ -1,4 +1,4 @@
-"""Memory: what a training process does with what it frees."""
+"""How a training process keeps the memory that it frees."""
 
 import ctypes
 
@@ -7,14 +7,14 @@ _LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tensors that a step frees are there for the next one, instead of going back to the system.
+    """Keeps the memory of freed tensors for the next step, instead of returning it to the system.
 
-    A step on a CPU else gets its largest tensors (logits of a large vocabulary) from the system
-    anew each time, page by page, all of them set to zero first. For the whole process; without
-    glibc nothing is changed.
+    Otherwise each step on a CPU asks the system for its largest tensors (such as the logits of a
+    large vocabulary) again, and the system sets every page to zero first. The setting holds for
+    the whole process. Without glibc nothing changes.
 
     Returns:
-        Whether it was changed.
+        Whether the setting was changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

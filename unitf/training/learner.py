@@ -1,15 +1,12 @@
-"""Learner: the one LightningModule, a Model that is trained."""
+"""Learner: a Model that Lightning trains."""
 
 import inspect
-import math
-from collections.abc import Callable, Iterable
-from typing import Any
 
 import lightning as L
-from lightning.pytorch.cli import ReduceLROnPlateau
+import torch
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from unitf.batch import Batch
 from unitf.checkpoints.compare import check_same_model
@@ -22,50 +19,61 @@ from unitf.model import Model, TokenizerFactory, TrainingLoss
 from unitf.tasks.task import Task
 from unitf.training.block_figures import BlockFigures
 from unitf.training.clipping import clip_gradients
+from unitf.training.data_module import DataModule
 from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
 from unitf.training.finetuning.initial_weights import InitialWeights
 from unitf.training.metric_board import MetricBoard, flat_metrics
-from unitf.training.optimization import WarmupCosine, check_scaled, parameter_groups, scale_rates
+from unitf.training.optimization import (
+    OptimizerFactory,
+    ScheduleFactory,
+    WarmupCosine,
+    make_optimizer,
+    parameter_groups,
+)
+from unitf.training.results import Results
 
-OptimizerFactory = Callable[[Iterable], Optimizer]
-ScheduleFactory = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
-
-# what stands where nothing was given: an instance, so that the parser knows its fields (all open)
+# the default of `core`: an instance without values, so that the parser knows its fields
 NO_CORE: TransformerConfig = object.__new__(TransformerConfig)
-_NONE: dict[str, Any] = {}
+_NO_TOKENIZERS: dict[str, TokenizerFactory] = {}
+_NO_TASKS: dict[str, Task] = {}
 
 
 class Learner(Model, L.LightningModule):
     """A Model with an optimizer, trained by Lightning.
 
     Args:
-        core: what the Transformer is; its `dim` is the D of all tokenizers and tasks.
-        tokenizers: by the name that tasks call their inputs; each is made with D.
-        tasks: by name; they train together, over the same core.
-        optimizer: any torch optimizer, given the parameter groups.
-        schedule: any torch schedule, given the optimizer; it steps once an epoch, but
-            `OneCycleLR`, `CyclicLR` and one whose attribute `interval` is "step" (`WarmupCosine`)
-            with every step of the optimizer. One that has `set_total_steps` is told how many
-            steps the run takes (0: nobody knows).
-        compile: whether the core's blocks go through `torch.compile`.
-        pretrained: a run's folder or a checkpoint, from which comes what is not given here (the
-            core's configuration, tokenizers, tasks), and the weights of all that agrees.
-        core_from: the same of the core alone, under tokenizers of any modality.
-        freeze: what is not trained.
+        core: the configuration of the Transformer; its `dim` is the D of all tokenizers and tasks.
+        tokenizers: factories of the tokenizers, by the names that tasks call them; each is called
+            with D.
+        tasks: the tasks by name; they train together, with the same core.
+        optimizer: makes a torch optimizer from the parameter groups.
+        schedule: makes a torch schedule from the optimizer. It steps once an epoch, but
+            `OneCycleLR`, `CyclicLR` and a schedule whose attribute `interval` is "step" (such as
+            `WarmupCosine`) step after every optimizer step. If it has `set_total_steps`, that is
+            called with the number of steps of the run (0: unknown).
+        compile: whether the core's blocks are compiled by `torch.compile`.
+        pretrained: a run's folder or a checkpoint. It provides what is not given here (the core's
+            configuration, tokenizers, tasks), and all weights whose shapes agree.
+        core_from: a run's folder or a checkpoint that provides the core alone; the tokenizers may
+            be of any modality.
+        freeze: the parts that are not trained.
         layer_decay: the factor of the learning rate for each block below the top.
-        rates: factors of the learning rate by what names of parameters begin with: a tokenizer
+        rates: factors of the learning rate by prefix of a parameter's name: a tokenizer
             (`tokenizers.text`), a task, a part of the core.
-        lora: adapters of the core.
+        lora: the adapters of the core.
     """
 
-    device = L.LightningModule.device  # which Lightning keeps, so that no step looks for it
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters; Lightning stores it, so that no step searches for it."""
+        return super(Model, self).device
 
     def __init__(
         self,
         core: TransformerConfig = NO_CORE,
-        tokenizers: dict[str, TokenizerFactory] = _NONE,
-        tasks: dict[str, Task] = _NONE,
+        tokenizers: dict[str, TokenizerFactory] = _NO_TOKENIZERS,
+        tasks: dict[str, Task] = _NO_TASKS,
         optimizer: OptimizerFactory = lambda p: AdamW(p, lr=1e-3, weight_decay=0.05, fused=True),
         schedule: ScheduleFactory = lambda o: WarmupCosine(o),
         compile: bool = False,
@@ -94,31 +102,31 @@ class Learner(Model, L.LightningModule):
         rates: dict[str, float] | None = None,
         lora: LoRA | None = None,
     ) -> "Learner":
-        """A Learner that trains the very modules of a model further; nothing is copied.
+        """Returns a Learner that trains the modules of a model further; nothing is copied.
 
-        What the model's tokenizers and tasks were fitted to stays. The arguments are those of the
-        constructor, as are their defaults.
+        Tokenizers and tasks stay fitted as they are. The other arguments and their defaults are
+        those of the constructor.
 
         Args:
-            model: one that was loaded, imported or made.
-            lora: adapters that are put into the core of the model.
+            model: a model that was loaded, imported or made.
+            lora: adapters to add to the core of the model.
 
         Raises:
-            UserError: the model has adapters already, and `lora` asks for others.
+            UserError: `lora` is given, but the model has adapters already.
         """
         if lora is not None:
             if model.lora is not None:
                 raise UserError("model.lora: the model has adapters, expected one without them")
             add_adapters(model.core, lora)
             model.lora = lora
-        usual = inspect.signature(cls.__init__).parameters
+        parameters = inspect.signature(cls.__init__).parameters
         learner = cls.__new__(cls)
         L.LightningModule.__init__(learner)
         learner._share(model)
         learner._plan(
             InitialWeights(),
-            optimizer or usual["optimizer"].default,
-            schedule or usual["schedule"].default,
+            optimizer or parameters["optimizer"].default,
+            schedule or parameters["schedule"].default,
             compile,
             freeze,
             layer_decay,
@@ -136,25 +144,31 @@ class Learner(Model, L.LightningModule):
         layer_decay: float | None,
         rates: dict[str, float] | None,
     ) -> None:
-        """How it is trained."""
-        self.start = start
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.compile_core = compile
-        self.freeze_settings = freeze
+        """Stores the settings of the training."""
+        self.start: InitialWeights = start
+        self.optimizer: OptimizerFactory = optimizer
+        self.schedule: ScheduleFactory = schedule
+        self.compile_core: bool = compile
+        self.freeze_settings: Freeze | None = freeze
         self.freezer: Freezer | None = None
-        self.layer_decay = layer_decay
-        self.rates = rates
-        self.results: dict[str, dict[str, dict[str, dict[str, float | list]]]] = {}
-        self.scoreboards: dict[str, MetricBoard] = {}
-        self.block_figures = BlockFigures()
+        self.layer_decay: float | None = layer_decay
+        self.rates: dict[str, float] | None = rates
+        self.results: Results = {}
+        self._metric_boards: dict[str, MetricBoard] = {}  # of the splits being measured
+        self.block_figures: BlockFigures = BlockFigures()
 
     # ---- Lightning ---------------------------------------------------------------------
 
-    def setup(self, stage: str) -> None:
-        data: Any = getattr(self.trainer, "datamodule", None)
+    @property
+    def _data(self) -> DataModule:
+        data = getattr(self.trainer, "datamodule", None)
         if data is None:
             raise UserError("a Learner trains on a unitf DataModule, found none")
+        return data
+
+    def setup(self, stage: str) -> None:
+        """Fits and builds tokenizers and tasks, freezes parts, and compiles the core."""
+        data = self._data
         self._fit_components(data)
         data.connect(self.tokenizers, self.tasks)
         if self.freeze_settings is not None and self.freezer is None and stage == "fit":
@@ -163,48 +177,52 @@ class Learner(Model, L.LightningModule):
         if self.compile_core and stage == "fit":
             self.core.compile_blocks()
 
-    def _fit_components(self, data: Any) -> None:
-        """Learns from the training data what must be known before there are parameters."""
+    def _fit_components(self, data: DataModule) -> None:
+        """Fits tokenizers and tasks, or restores them from a checkpoint, and builds them."""
         components = [*self.tokenizers.values(), *self.tasks.values()]
-        fresh = [component for component in components if component.built is None]
+        unbuilt = [component for component in components if component.built is None]
         path = self.trainer.ckpt_path
-        if fresh and path is not None:  # what was fitted lies there, and so do all weights
+        if unbuilt and path is not None:  # the checkpoint holds what was fitted, and all weights
             state = read_checkpoint(path)["state_dict"]
             restore_components(self.tokenizers, self.tasks, state)
             self.start.drop()
-        elif fresh:
+        elif unbuilt:
             if self.trainer.is_global_zero:
                 self.fit_components(data)
-            # every process must have learned the same
-            for component in fresh:
+            # every process must have fitted the same
+            for component in unbuilt:
                 component.fitted = self.trainer.strategy.broadcast(component.fitted)
         self.build_components()
 
-    def fit_components(self, data: Any) -> None:
-        """Fits tokenizers and tasks that are not fitted yet, on `data.training_items()`."""
+    def fit_components(self, data: DataModule) -> None:
+        """Fits the tokenizers and tasks that are not fitted yet, on `data.training_items()`."""
         self.start.load_fitted(self)
         fit_components(self.tokenizers, self.tasks, data)
 
     def build_components(self) -> None:
-        """Makes the parameters of tokenizers and tasks; takes over those of a trained model."""
+        """Makes the parameters of tokenizers and tasks, and copies those of a trained model."""
         super().build_components()
         self.start.fill(self)
 
     def train(self, mode: bool = True) -> "Learner":
+        """Sets training mode; frozen parts stay in evaluation mode."""
         super().train(mode)
         if self.freezer is not None and self._trainer is not None and self.trainer.training:
             self.freezer.prepare_modes(self)
         return self
 
     def on_train_start(self) -> None:
-        if self.freezer is not None:  # a run that goes on within an epoch begins none
+        """Freezes what is frozen in the epoch of a run that resumes within an epoch."""
+        if self.freezer is not None:  # Lightning calls on_train_epoch_start for whole epochs only
             self.freezer.begin_epoch(self)
 
     def on_train_epoch_start(self) -> None:
+        """Freezes what is frozen in this epoch."""
         if self.freezer is not None:
             self.freezer.begin_epoch(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the loss to minimise, and logs the loss of the tasks."""
         loss = self.training_loss(batch)
         self.log(
             "train/loss",
@@ -220,11 +238,11 @@ class Learner(Model, L.LightningModule):
         return loss.total
 
     def _log_auxiliary(self, loss: TrainingLoss, batch_size: int) -> None:
-        """Logs what is minimised, and each term without its coefficient."""
-        told = dict(loss.terms)
-        if told:
-            told["total_loss"] = loss.total.detach()
-        for name, value in told.items():
+        """Logs the total loss, and each auxiliary term without its coefficient."""
+        logged = dict(loss.terms)
+        if logged:
+            logged["total_loss"] = loss.total.detach()
+        for name, value in logged.items():
             self.log(
                 f"train/{name}",
                 value,
@@ -236,69 +254,70 @@ class Learner(Model, L.LightningModule):
         self.block_figures.update(loss.auxiliary)
 
     def on_train_epoch_end(self) -> None:
-        figures = self.block_figures.compute(self.trainer.strategy)
-        if figures:
-            self.log_dict({f"train/{name}": value for name, value in figures.items()})
+        """Logs the means of what the core's blocks reported."""
+        means = self.block_figures.compute(self.trainer.strategy)
+        if means:
+            self.log_dict({f"train/{name}": value for name, value in means.items()})
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._score("validation", batch)
+        """Measures a batch of the validation split."""
+        self._measure("validation", batch)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._score(self.trainer.datamodule.test_splits[dataloader_idx], batch)  # type: ignore
+        """Measures a batch of the test split of this number."""
+        self._measure(self._data.test_splits[dataloader_idx], batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int = 0, dataloader_idx: int = 0) -> list[dict]:
+    def predict_step(
+        self, batch: Batch, batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> list[dict[str, object]]:
+        """Returns the predictions of each task for each of its samples."""
         return self.predictions(batch)
 
     def over_processes(self, counts: Tensor) -> tuple[Tensor, int]:
+        """Returns the sum of `counts` over all processes, and the number of processes."""
         if self._trainer is None or self.trainer.world_size == 1:
             return super().over_processes(counts)
         total = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum")
         return total.cpu(), self.trainer.world_size
 
-    def _score(self, split: str, batch: Batch) -> None:
-        board = self.scoreboards.get(split)
+    def _measure(self, split: str, batch: Batch) -> None:
+        board = self._metric_boards.get(split)
         if board is None:
-            board = self.scoreboards[split] = MetricBoard(dict(self.tasks.items())).to(self.device)
+            board = self._metric_boards[split] = self._new_board()
         outputs = self(batch)
         losses = self._losses(batch, outputs)
         tokenizers, testing = self._tokenizers, self.trainer.testing
-        for name, view in batch.task_batches.items():
+        for name, task_batch in batch.task_batches.items():
             task = self.tasks[name]
-            outputs[name] = task.evaluate(outputs[name], view, tokenizers, self.core, testing)
-            board.update(name, task, outputs[name], view, tokenizers, losses[name])
+            output = task.evaluate(outputs[name], task_batch, tokenizers, self.core, testing)
+            board.update(name, task, output, task_batch, tokenizers, losses[name])
+
+    def _new_board(self) -> MetricBoard:
+        return MetricBoard(dict(self.tasks.items())).to(self.device)
 
     def on_validation_epoch_end(self) -> None:
-        self._close_split("validation")
+        """Computes and logs the results of the validation split."""
+        self._finish_split("validation")
 
     def on_test_epoch_end(self) -> None:
-        for split in self.trainer.datamodule.test_splits:  # type: ignore[union-attr]
-            self._close_split(split)
+        """Computes and logs the results of all test splits."""
+        for split in self._data.test_splits:
+            self._finish_split(split)
 
-    def _close_split(self, split: str) -> None:
-        # also a process without a batch of the split takes part in the sum
-        board = self.scoreboards.pop(split, None) or MetricBoard(dict(self.tasks.items())).to(
-            self.device
-        )
-        figures = board.compute(self.trainer.strategy)
-        self.results[split] = figures
+    def _finish_split(self, split: str) -> None:
+        # a process without a batch of the split must also take part in the sum
+        board = self._metric_boards.pop(split, None) or self._new_board()
+        results = board.compute(self.trainer.strategy)
+        self.results[split] = results
         weights = {name: task.weight for name, task in self.tasks.items()}
-        self.log_dict(flat_metrics(split, figures, weights), rank_zero_only=False)
+        self.log_dict(flat_metrics(split, results, weights), rank_zero_only=False)
 
-    def configure_optimizers(self) -> Any:
-        # also what is frozen at first, so that a run can go on at any epoch
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRSchedulerConfigType]]:
+        """Returns the optimizer and the schedule; see `parameter_groups` and `make_optimizer`."""
+        # includes parameters that are frozen at first, so that a run can resume at any epoch
         trained = None if self.freezer is None else self.freezer.ever_trained
         groups = parameter_groups(self, trained, self.layer_decay, self.rates)
-        optimizer = self.optimizer(groups)
-        rates = scale_rates(optimizer)
-        schedule: Any = self.schedule(optimizer)
-        check_scaled(optimizer, schedule, rates)
-        if hasattr(schedule, "set_total_steps"):
-            steps = self.trainer.estimated_stepping_batches
-            schedule.set_total_steps(0 if math.isinf(steps) else int(steps))
-        settings = {"scheduler": schedule, "monitor": getattr(schedule, "monitor", None)}
-        each_step = isinstance(schedule, OneCycleLR | CyclicLR)
-        settings["interval"] = "step" if each_step else getattr(schedule, "interval", "epoch")
-        return [optimizer], [settings]
+        return make_optimizer(groups, self.optimizer, self.schedule, self.trainer)
 
     def configure_gradient_clipping(
         self,
@@ -306,11 +325,13 @@ class Learner(Model, L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
+        """Clips the gradients, also for a fused optimizer; see `clip_gradients`."""
         clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Adds the description of the model to a checkpoint."""
         checkpoint["unitf"] = self.description()
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Says in what a checkpoint's model is another one."""
+    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Checks that a checkpoint is of this model; see `check_same_model`."""
         check_same_model(checkpoint, self.configuration(), self.state_dict())

@@ -1,10 +1,10 @@
-"""The figures of one split: for each task and modality, its metrics."""
+"""MetricBoard: the metrics of one split, for each task and modality."""
 
 import math
 import warnings
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,16 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from unitf.batch import TaskBatch
 from unitf.tasks.task import Task, Tokenizers
+from unitf.training.results import MetricValue, ReducingStrategy, SplitResults, TaskResults
 
-ALL = "all"
+ALL = "all"  # the modality that stands for all samples
 
 
 def modalities(task: Task) -> list[str]:
-    """What the samples of a task may bring, as `View.modalities` names it.
+    """Returns the modalities that samples of a task may have, named as in `TaskBatch.modalities`.
 
-    Every combination of up to three inputs; of more, each alone, and "mixed".
+    A task of up to three inputs has every combination of them. A task of more inputs has each
+    input alone, and "mixed" for all combinations.
     """
     columns = list(task.inputs)
     if len(columns) > 3:
@@ -32,13 +34,18 @@ def modalities(task: Task) -> list[str]:
 
 
 def flat_metrics(
-    split: str, results: Mapping[str, Any], weights: Mapping[str, float]
+    split: str, results: Mapping[str, TaskResults], weights: Mapping[str, float]
 ) -> dict[str, float]:
-    """All figures by one name each, as loggers want them, with the loss of all tasks."""
+    """Returns all numbers under flat names, as loggers need them, and the loss of all tasks.
+
+    Args:
+        results: the results of one split.
+        weights: the weight of each task's loss.
+    """
     losses = [
-        by_modality[ALL]["loss"] * weights[name]
+        cast(float, by_modality[ALL]["loss"]) * weights[name]
         for name, by_modality in results.items()
-        if "loss" in by_modality[ALL]  # else nothing of the split was to be predicted
+        if "loss" in by_modality[ALL]  # else no sample of the split had anything to predict
     ]
     flat = {f"{split}/loss": math.fsum(losses) / max(len(losses), 1)}
     for name, by_modality in results.items():
@@ -53,11 +60,11 @@ def flat_metrics(
 
 
 class MetricBoard(nn.Module):
-    """Metrics of every task, for all samples and by modality, over one pass of a split."""
+    """The metrics of every task over one pass of a split, for all samples and by modality."""
 
     def __init__(self, tasks: Mapping[str, Task]) -> None:
         super().__init__()
-        self.metrics = nn.ModuleDict(
+        self.metrics: nn.ModuleDict = nn.ModuleDict(
             {
                 name: nn.ModuleDict(
                     {modality: _with_loss(task) for modality in (ALL, *modalities(task))}
@@ -70,37 +77,45 @@ class MetricBoard(nn.Module):
         self,
         name: str,
         task: Task,
-        output: Any,
+        output: object,
         batch: TaskBatch,
         tokenizers: Tokenizers,
         losses: Tensor,
     ) -> None:
-        """Counts the samples of one view."""
+        """Counts the samples of one batch.
+
+        Args:
+            name: the name of the task.
+            output: what `task.outputs` and `task.evaluate` returned for the batch.
+            losses: what `task.losses` returned for the batch.
+        """
         groups: dict[str, list[int]] = {}
         boards = self._boards(name)
         for number, modality in enumerate(batch.modalities):
             groups.setdefault(modality if modality in boards else "mixed", []).append(number)
         if not groups:
             return
-        everyone = list(range(batch.num_samples))
-        task.update_metrics(boards[ALL], output, batch, tokenizers, everyone)
-        lost, mean = losses.detach().float(), self._losses(name)
-        if len(lost):  # none: nothing of the batch is to be predicted
-            mean[ALL].update(lost)
+        all_samples = list(range(batch.num_samples))
+        task.update_metrics(boards[ALL], output, batch, tokenizers, all_samples)
+        values, means = losses.detach().float(), self._losses(name)
+        if len(values):  # else nothing of the batch is to be predicted
+            means[ALL].update(values)
         for modality, numbers in groups.items():
             task.update_metrics(boards[modality], output, batch, tokenizers, numbers)
             if task.loss_per_sample:
-                mean[modality].update(lost[numbers])
-            elif len(boards) == 2 and len(lost):  # there is one modality
-                mean[modality].update(lost)
+                means[modality].update(values[numbers])
+            elif len(boards) == 2 and len(values):  # there is one modality
+                means[modality].update(values)
 
-    def compute(self, strategy: Any) -> dict[str, dict[str, dict[str, float | list]]]:
-        """task → modality → metric → figure; what no sample brought is left out.
+    def compute(self, strategy: ReducingStrategy) -> SplitResults:
+        """Returns the results over all processes, and resets the metrics.
+
+        Modalities that no sample had are left out.
 
         Args:
-            strategy: Lightning's, whose `reduce` sums over all processes.
+            strategy: the strategy of the trainer.
         """
-        results: dict[str, dict[str, dict[str, float | list]]] = {}
+        results: SplitResults = {}
         for name in self.metrics:
             for modality, metrics in self._boards(name).items():
                 losses = self._losses(name)[modality]
@@ -109,9 +124,9 @@ class MetricBoard(nn.Module):
                     device=strategy.root_device,
                 )
                 seen_loss, seen_metrics = strategy.reduce(seen, reduce_op="sum").tolist()
-                values: dict[str, float | list] = {}
+                values: dict[str, MetricValue] = {}
                 with warnings.catch_warnings():
-                    # a process that saw no such sample still takes part in the sum
+                    # a process without such a sample must still take part in the sum
                     warnings.filterwarnings("ignore", message=".*was called before")
                     if seen_loss:
                         values["loss"] = losses.compute().item()
@@ -126,22 +141,29 @@ class MetricBoard(nn.Module):
         return results
 
     def reset(self) -> None:
-        """Forgets what was counted."""
+        """Resets all metrics."""
         for module in self.modules():
             if isinstance(module, Metric):
                 module.reset()
 
     def _boards(self, name: str) -> dict[str, MetricCollection]:
-        boards: Any = self.metrics[name]
-        return {modality: board["task"] for modality, board in boards.items()}
+        return {
+            modality: cast(MetricCollection, metrics["task"])
+            for modality, metrics in self._by_modality(name).items()
+        }
 
     def _losses(self, name: str) -> dict[str, MeanMetric]:
-        boards: Any = self.metrics[name]
-        return {modality: board["loss"] for modality, board in boards.items()}
+        return {
+            modality: cast(MeanMetric, metrics["loss"])
+            for modality, metrics in self._by_modality(name).items()
+        }
+
+    def _by_modality(self, name: str) -> dict[str, nn.ModuleDict]:
+        return cast(dict[str, nn.ModuleDict], dict(cast(nn.ModuleDict, self.metrics[name]).items()))
 
 
 def _with_loss(task: Task) -> nn.ModuleDict:
-    # by default a mean leaves out what is not a number
+    # by default a mean would leave out NaN
     return nn.ModuleDict({"task": task.metrics(), "loss": MeanMetric(nan_strategy="disable")})
 
 

@@ -1,42 +1,44 @@
-"""Where a run stands, and its random numbers there, whatever way it came there."""
+"""RandomState: the random numbers of a training step depend on its number, not on the past."""
 
-from typing import Any
+from typing import cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loops.progress import _ProcessedTracker
 
 from unitf.data.seeding import mix, seed_host
 
 
 def batches_done(trainer: Trainer) -> int:
-    """How many batches this process has trained on since the run began.
+    """Returns how many batches this process has trained on since the run began.
 
-    Lightning's number of the epoch would not do: with `max_steps`, it is one too high after a
-    resume from the end of an epoch (2.6.6).
+    Lightning's epoch number cannot be used instead: with `max_steps`, it is one too high after
+    the run resumes from the end of an epoch (Lightning 2.6.6).
     """
     return trainer.fit_loop.epoch_loop.batch_progress.total.completed
 
 
 class RandomState(Callback):
-    """Seeds every training step by the data's seed, the number of the step and the process.
+    """Seeds every training step from the data's seed, the number of the step and the process.
 
-    So a run that was cut off goes on with the dropout that it would have had, and there are no
-    states of generators, other ones in each process and on each device, that a checkpoint would
-    have to hold.
+    A resumed run therefore draws the same dropout as a run that was never interrupted, and a
+    checkpoint need not hold the states of the random generators of every process and device.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Saved in the middle of a batch (by on_exception): Lightning takes back the epoch's count
-        # of batches, but not the run's, and then trips over the difference at the next resume.
-        total: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+        """Repairs the batch count of a checkpoint that was saved in the middle of a batch."""
+        # `on_exception` can save there. Lightning then resets the batch count of the epoch, but
+        # not that of the run, and fails at the next resume because the two differ.
+        total = cast(_ProcessedTracker, trainer.fit_loop.epoch_loop.batch_progress.total)
         if total.processed < total.ready:
             total.reset_on_restart()
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
     ) -> None:
+        """Seeds Python, NumPy and torch for this step."""
         seed = getattr(getattr(trainer, "datamodule", None), "seed", 0)
         key = mix(seed, batches_done(trainer), trainer.global_rank)
         seed_host(key)
-        if pl_module.device.type == "cuda":  # to ask whether there is one takes 0.3 ms
+        if pl_module.device.type == "cuda":  # torch.cuda.is_available() would take 0.3 ms
             torch.cuda.manual_seed(key)

@@ -41,7 +41,7 @@ def _ast() -> Any:
 
 
 def _hears(train: bool, dtype: torch.dtype) -> Side:
-    """Clips as long as they are: the imported model, but what is not there is not filled up."""
+    """The imported model on clips of their real length, without padding."""
     learner = learner_of(_ast())
     [task], patches = learner.tasks, learner.tokenizers["sound"]
     patches.num_frames = None
@@ -101,13 +101,15 @@ def _log_mel(seconds: float, pad: bool) -> Side:
         return [frames.encode((sound, _RATE)).values for sound in sounds]
 
     def outputs() -> Tensor:
-        return torch.stack([_apart(values)[:, : round(seconds * 100) - 2] for values in run()])
+        return torch.stack(
+            [_single_frames(values)[:, : round(seconds * 100) - 2] for values in run()]
+        )
 
     return Side(run, _CLIPS, outputs)
 
 
-def _apart(pairs: Tensor) -> Tensor:
-    """Pairs of frames (2·M, N) as frames (M, 2·N)."""
+def _single_frames(pairs: Tensor) -> Tensor:
+    """Returns pairs of frames (2·M, N) as frames (M, 2·N)."""
     return pairs.unflatten(0, (2, -1)).permute(1, 2, 0).flatten(1)
 
 

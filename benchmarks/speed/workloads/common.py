@@ -1,4 +1,4 @@
-"""What sides have in common: real data, models with the same weights, and steps."""
+"""Shared parts of the sides: real data, models with the same weights, and training steps."""
 
 import csv
 import os
@@ -26,13 +26,13 @@ VOCABULARY, CLS, SEP, PAD = 8_000, 2, 3, 0
 
 
 def learner_of(published: nn.Module, hub: str = "hf") -> Model:
-    """The same model, with the same weights, in unitf."""
+    """Returns the same model with the same weights in unitf."""
     return to_model(describe(hubs()[hub], published))
 
 
 @cache
 def sentences() -> tuple[str, ...]:
-    """What customers ask a bank (Banking77), shuffled: 2 to 79 words, 12 on average."""
+    """Returns shuffled questions to a bank (Banking77): 2 to 79 words, 12 on average."""
     with (DATA / "banking77" / "train.csv").open(encoding="utf-8", newline="") as file:
         texts = [row["text"] for row in csv.DictReader(file)]
     random.Random(0).shuffle(texts)
@@ -41,9 +41,9 @@ def sentences() -> tuple[str, ...]:
 
 @cache
 def tokenized(count: int) -> tuple[tuple[int, ...], ...]:
-    """The first sentences as ids of their words, [CLS] first and [SEP] last; 1 is a rare word.
+    """Returns the first sentences as ids of words, [CLS] first and [SEP] last; 1 is a rare word.
 
-    A tokenizer that is trained twice is not the same to the last tie, and both sides need one.
+    Both sides need the same ids, and training a tokenizer twice can break ties differently.
     """
     words = Counter(word for sentence in sentences() for word in sentence.split())
     ids = {word: n for n, (word, _) in enumerate(words.most_common(VOCABULARY - 5), start=5)}
@@ -54,14 +54,14 @@ def tokenized(count: int) -> tuple[tuple[int, ...], ...]:
 
 
 def packed(texts: Sequence[Sequence[int]], axes: int = 1) -> Features:
-    """The texts side by side; of their positions all axes but the first are 0 (segments)."""
+    """Packs texts; all position axes but the first are 0 (segments)."""
     ids = torch.tensor([i for text in texts for i in text])
     features = Features(ids, lengths=tuple(map(len, texts)))
     return replace(features, positions=nn.functional.pad(features.positions, (0, 0, 0, axes - 1)))
 
 
 def padded(texts: Sequence[Sequence[int]], value: int = PAD) -> tuple[Tensor, Tensor]:
-    """Ids (S, L) and which are real."""
+    """Returns padded ids (S, L) and the mask of real ones."""
     rows = [torch.tensor(text) for text in texts]
     ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
     lengths = torch.tensor([len(text) for text in texts])
@@ -71,22 +71,23 @@ def padded(texts: Sequence[Sequence[int]], value: int = PAD) -> tuple[Tensor, Te
 def batch_of(
     task: str, features: dict[str, Features], target: Any = None, sequence: Features | None = None
 ) -> Batch:
-    """What data workers would hand over."""
+    """Returns a batch as data workers make it."""
     count = next(iter(features.values())).num_sequences
     names = tuple(f"sample {n}" for n in range(count))
     modalities = ("+".join(features),) * count
-    notes = (None,) * count
-    return Batch({task: TaskBatch(features, target, modalities, names, notes, sequence)})
+    sample_infos = (None,) * count
+    return Batch({task: TaskBatch(features, target, modalities, names, sample_infos, sequence)})
 
 
 def autocast(dtype: torch.dtype) -> AbstractContextManager:
+    """Returns autocast on the CPU for bfloat16, and nothing for float32."""
     return nullcontext() if dtype is torch.float32 else torch.autocast("cpu", dtype)
 
 
 def training(
     model: nn.Module, losses: Losses, dtype: torch.dtype, max_norm: float | None = 1.0
 ) -> Callable[[], None]:
-    """A step of AdamW for each loss, with clipping, as both libraries' users have it."""
+    """Returns a run of one AdamW step with clipping for each loss, as usual in both libraries."""
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
@@ -106,7 +107,7 @@ def training(
 def inference(
     model: nn.Module, calls: Losses, dtype: torch.dtype
 ) -> tuple[Callable[[], None], Callable[[], Tensor]]:
-    """Runs each call; and gives their results for comparison."""
+    """Returns a run of all calls, and a function that returns their outputs."""
     model.eval()
 
     def outputs() -> Tensor:
@@ -122,7 +123,7 @@ def inference(
 
 
 def floats_of(run: Callable[[], Any]) -> float:
-    """Floating-point operations of a run, all matrix products and attention."""
+    """Returns the floating-point operations of a run: matrix products and attention."""
     with FlopCounterMode(display=False) as counter:
         run()
     return float(counter.get_total_flops())
@@ -136,7 +137,10 @@ def side(
     dtype: torch.dtype,
     counted: bool,
 ) -> Side:
-    """Inference, or training where there are losses; both compared in inference."""
+    """Returns a side for training if there are losses, else for inference.
+
+    The outputs for comparison always come from inference.
+    """
     run, outputs = inference(model, calls, dtype)
     floats = None
     if losses is not None:

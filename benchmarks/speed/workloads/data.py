@@ -1,4 +1,4 @@
-"""What data workers do: putting samples together, and images from files to numbers."""
+"""Work of data workers: collating samples, and reading images from files."""
 
 import io
 import zipfile
@@ -45,7 +45,7 @@ def _peer_collates() -> Side:
 
 @cache
 def _files() -> tuple[bytes, ...]:
-    """Photographs of 640×480 pixels (BCCD), as JPEG."""
+    """Returns photographs of 640×480 pixels (BCCD) as JPEG."""
     folder = DATA / "bccd"
     archives = [*folder.glob("*.zip")]
     if archives:
@@ -73,7 +73,7 @@ def _torchvision_reads() -> Side:
     from torchvision.io import ImageReadMode, decode_image
     from torchvision.transforms import v2
 
-    change = v2.Compose(
+    transform = v2.Compose(
         [
             v2.RandomResizedCrop(224, antialias=True),
             v2.RandomHorizontalFlip(),
@@ -85,7 +85,7 @@ def _torchvision_reads() -> Side:
     def run() -> None:
         for file in _files():
             data = torch.frombuffer(bytearray(file), dtype=torch.uint8)
-            change(decode_image(data, ImageReadMode.RGB))
+            transform(decode_image(data, ImageReadMode.RGB))
 
     return Side(run, len(_files()))
 
@@ -94,11 +94,11 @@ def _timm_reads() -> Side:
     from PIL import Image
     from timm.data import create_transform
 
-    change: Any = create_transform(224, is_training=True, color_jitter=None, auto_augment=None)
+    transform: Any = create_transform(224, is_training=True, color_jitter=None, auto_augment=None)
 
     def run() -> None:
         for file in _files():
-            change(Image.open(io.BytesIO(file)).convert("RGB"))
+            transform(Image.open(io.BytesIO(file)).convert("RGB"))
 
     return Side(run, len(_files()))
 

@@ -34,8 +34,10 @@ def _ours(name: str, dtype: torch.dtype, train: bool) -> Side:
 
     learner = learner_of(_vit(name), "timm")
     [task], [tokenizer] = learner.tasks, learner.tokenizers
-    place = grid_positions(to_grid((224, 224), _PATCH))
-    parts = [Features(torch.from_numpy(to_rows(i.numpy(), _PATCH)).mT, place) for i in _pixels()]
+    positions = grid_positions(to_grid((224, 224), _PATCH))
+    parts = [
+        Features(torch.from_numpy(to_rows(i.numpy(), _PATCH)).mT, positions) for i in _pixels()
+    ]
     batch = batch_of(task, {tokenizer: Features.pack(parts)}, _labels())
     losses = [lambda: learner.loss(batch)] if train else None
     return side(learner, _BATCH, [lambda: learner(batch)[task]], losses, dtype, counted=True)

@@ -27,7 +27,9 @@ def _gpt2(vocabulary: int = _LARGE) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(vocab_size=vocabulary, n_embd=384, n_layer=6, n_head=6)
-    config.bos_token_id = config.eos_token_id = None  # so that what is written is equally long
+    config.bos_token_id = config.eos_token_id = (
+        None  # so that both generate the same number of tokens
+    )
     return GPT2LMHeadModel(config)
 
 
@@ -65,9 +67,9 @@ def _ours(
     make: Callable[[], Any], batches: Callable[[], Any], train: bool, dtype: torch.dtype
 ) -> Side:
     learner = learner_of(make())
-    made = [batch_of("next_token", {"text": packed(texts)}, None) for texts in batches()]
-    calls = [lambda b=b: learner.loss(b)[None] for b in made]
-    losses = [lambda b=b: learner.loss(b) for b in made] if train else None
+    prepared = [batch_of("next_token", {"text": packed(texts)}, None) for texts in batches()]
+    calls = [lambda b=b: learner.loss(b)[None] for b in prepared]
+    losses = [lambda b=b: learner.loss(b) for b in prepared] if train else None
     return side(learner, _count(batches()), calls, losses, dtype, counted=True)
 
 
@@ -151,8 +153,8 @@ def _writes(make: Callable[..., Any], vocabulary: int, size: int) -> Side:
     @torch.inference_mode()
     def write() -> Tensor:
         prompt = task.prompt(batch.task_batches["next_token"], tokenizers)
-        written = generate(learner.core, prompt, settings)
-        return torch.tensor([one.tokens for one in written])
+        sequences = generate(learner.core, prompt, settings)
+        return torch.tensor([one.tokens for one in sequences])
 
     def run() -> Any:
         with evaluating(learner):
@@ -163,8 +165,8 @@ def _writes(make: Callable[..., Any], vocabulary: int, size: int) -> Side:
 
 
 def _read_by(learner: Any, vocabulary: int) -> float:
-    """Bytes of the weights that a new token needs: all but the tables of which it reads a row."""
-    table = vocabulary * learner.config.dim  # as output
+    """Returns the bytes of weights that a new token reads: all but the rest of the input table."""
+    table = vocabulary * learner.config.dim  # as the output layer
     return 4.0 * (sum(p.numel() for p in learner.core.parameters()) + table)
 
 
@@ -172,13 +174,15 @@ def _generates(make: Callable[..., Any], vocabulary: int, size: int, static: boo
     published = make(vocabulary).eval()
     prompts = _prompts(size, vocabulary)
     longest = max(map(len, prompts))
-    ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts])  # left, as it must be
+    ids = torch.tensor(
+        [[0] * (longest - len(p)) + p for p in prompts]
+    )  # padded left, as generation needs
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
     options: dict[str, Any] = {"cache_implementation": "static"} if static else {}
 
     @torch.inference_mode()
     def run() -> Tensor:
-        made = published.generate(
+        generated = published.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=_NEW,
@@ -187,7 +191,7 @@ def _generates(make: Callable[..., Any], vocabulary: int, size: int, static: boo
             pad_token_id=0,
             **options,
         )
-        return made[:, longest:]
+        return generated[:, longest:]
 
     return Side(run, size * _NEW, run)
 

@@ -1,4 +1,4 @@
-"""Images, texts and sounds through one core in one batch, against padded batches a modality."""
+"""One batch of images, texts and sounds in one core, against a padded batch per modality."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ _DIM, _SIZE = 256, 16
 
 
 def _lengths() -> dict[str, tuple[int, ...]]:
-    """Of texts, images of three sizes and sounds; real texts, and sounds of 1 to 9 s."""
+    """Returns lengths of real texts, of images of three sizes, and of sounds of 1 to 9 s."""
     texts = tuple(len(text) for text in tokenized(_SIZE))
     images = tuple((49, 64, 196)[n % 3] for n in range(_SIZE))
     sounds = tuple(12 + 97 * n % 100 for n in range(_SIZE))

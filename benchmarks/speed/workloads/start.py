@@ -1,4 +1,4 @@
-"""Whole commands, from their start to their end."""
+"""Whole commands from start to end."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def _predicts() -> Side:
 
 
 def _peer_predicts() -> Side:
-    """The same in ten lines of timm."""
+    """The same with a script of ten lines that uses timm."""
     import timm
     import torch
 
@@ -63,9 +63,9 @@ import timm, torch
 from PIL import Image
 model = timm.create_model("vit_tiny_patch16_224").eval()
 model.load_state_dict(torch.load({str(folder / "vit.pt")!r}))
-change = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 with torch.inference_mode():
-    pixels = change(Image.open({str(_image(folder))!r}).convert("RGB"))[None]
+    pixels = transform(Image.open({str(_image(folder))!r}).convert("RGB"))[None]
     print(model(pixels).softmax(1).topk(1))
 """
     return _command([sys.executable, "-c", script])

@@ -1,4 +1,4 @@
-"""Text encoders on sentences of natural, different lengths, against transformers."""
+"""Text encoders on real sentences of different lengths, against transformers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +22,7 @@ from benchmarks.speed.workloads.common import (
 )
 
 _BATCH, _BATCHES = 64, 2
-_SIZES: dict[str, Any] = {  # those of MiniLM
+_SIZES: dict[str, Any] = {  # the sizes of MiniLM
     "vocab_size": VOCABULARY,
     "hidden_size": 384,
     "num_hidden_layers": 6,
@@ -53,9 +53,9 @@ def _modern_bert() -> Any:
 
 
 def _texts(grouped: bool) -> list[tuple[tuple[int, ...], ...]]:
-    """The batches; grouped, each of similar lengths, as `group_by_length` makes them."""
+    """Returns the batches; `grouped` batches have similar lengths, as with `group_by_length`."""
     texts = list(tokenized(_BATCH * _BATCHES * 8))
-    if grouped:  # eight times as many are sorted, and every eighth batch is taken
+    if grouped:  # eight times as many texts are sorted, and every eighth batch is taken
         texts.sort(key=len, reverse=True)
         all_batches = [tuple(texts[n : n + _BATCH]) for n in range(0, len(texts), _BATCH)]
         return all_batches[4::8]
@@ -71,9 +71,11 @@ def _ours(make: Callable[[], Any], dtype: torch.dtype, train: bool, grouped: boo
     [task] = learner.tasks
     batches = _texts(grouped)
     axes = learner.tokenizers["text"].num_axes
-    made = [batch_of(task, {"text": packed(b, axes)}, _labels(n)) for n, b in enumerate(batches)]
-    calls = [lambda b=b: learner(b)[task] for b in made]
-    losses = [lambda b=b: learner.loss(b) for b in made] if train else None
+    prepared = [
+        batch_of(task, {"text": packed(b, axes)}, _labels(n)) for n, b in enumerate(batches)
+    ]
+    calls = [lambda b=b: learner(b)[task] for b in prepared]
+    losses = [lambda b=b: learner.loss(b) for b in prepared] if train else None
     return side(learner, _count(batches), calls, losses, dtype, counted=True)
 
 

@@ -25,7 +25,7 @@ _PAD, _END, _BATCH, _NEW = VOCABULARY - 1, 1, 64, 24
 
 @cache
 def _pairs() -> tuple[tuple[list[int], list[int]], ...]:
-    """Sentences of Multi30k and their translations; the ids of words are their hashes."""
+    """Returns sentences of Multi30k and their translations; ids are hashes of words."""
     import zlib
 
     pairs = []
@@ -73,12 +73,12 @@ def _trains(dtype: torch.dtype) -> Side:
     learner = learner_of(_marian())
     [task] = learner.tasks
     [source] = learner.tasks[task].inputs
-    made = [
+    prepared = [
         batch_of(task, {source: packed([s for s, _ in b])}, None, packed([t for _, t in b]))
         for b in _batches(_BATCH, 2)
     ]
-    calls = [lambda b=b: learner.loss(b)[None] for b in made]
-    losses = [lambda b=b: learner.loss(b) for b in made]
+    calls = [lambda b=b: learner.loss(b)[None] for b in prepared]
+    losses = [lambda b=b: learner.loss(b) for b in prepared]
     return side(learner, _targets(), calls, losses, dtype, counted=True)
 
 
@@ -109,8 +109,8 @@ def _writes(size: int) -> Side:
     def run() -> Tensor:
         with torch.inference_mode(), evaluating(learner):
             prompt = task.prompt(batch.task_batches[name], tokenizers)
-            written = generate(learner.core, prompt, settings)
-        rows = [torch.tensor(one.tokens) for one in written]
+            sequences = generate(learner.core, prompt, settings)
+        rows = [torch.tensor(one.tokens) for one in sequences]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=_PAD)
 
     return Side(run, size, run)
@@ -122,10 +122,10 @@ def _peer_writes(size: int) -> Side:
 
     @torch.inference_mode()
     def run() -> Tensor:
-        made = published.generate(
+        generated = published.generate(
             input_ids=ids, attention_mask=mask, num_beams=5, max_new_tokens=_NEW, do_sample=False
         )
-        return made[:, 1:]
+        return generated[:, 1:]
 
     return Side(run, size, run)
 

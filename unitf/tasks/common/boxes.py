@@ -1,4 +1,4 @@
-"""Boxes: (centre x, centre y, width, height) or corners, and how well two of them agree."""
+"""Boxes by centre and size or by corners: conversion, overlap and matching."""
 
 import numpy as np
 import torch
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def to_corners(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N 4"]:
-    """(left, top, right, bottom) of boxes given by centre and size."""
+    """Converts (centre x, centre y, width, height) to (left, top, right, bottom)."""
     x, y, width, height = boxes.unbind(-1)
     left, top = x - width / 2, y - height / 2
     return torch.stack([left, top, left + width, top + height], dim=-1)
 
 
 def to_centres(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N 4"]:
-    """Centre and size of boxes given by their corners."""
+    """Converts (left, top, right, bottom) to (centre x, centre y, width, height)."""
     left, top, right, bottom = boxes.unbind(-1)
     return torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], dim=-1)
 
@@ -22,9 +22,10 @@ def to_centres(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N 4"]:
 def generalised_overlap(
     one: Float[Tensor, "*N 4"], other: Float[Tensor, "*N 4"]
 ) -> Float[Tensor, "*N"]:
-    """Intersection over union, less the share of the hull that neither fills, of corner boxes.
+    """Returns the generalised intersection over union of boxes by corners, from -1 to 1.
 
-    From -1 (far apart) to 1 (the same): Rezatofighi et al., 2019.
+    It is the intersection over union, minus the fraction of the enclosing box that lies in neither
+    of the two boxes (Rezatofighi et al., 2019). Equal boxes have 1, distant ones nearly -1.
     """
     shared = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(
         one[..., :2], other[..., :2]
@@ -32,7 +33,7 @@ def generalised_overlap(
     hull = torch.maximum(one[..., 2:], other[..., 2:]) - torch.minimum(one[..., :2], other[..., :2])
     both = shared.clamp(min=0).prod(-1)
     union = _area(one) + _area(other) - both
-    # two boxes without any area are never near: no division by zero
+    # two boxes without an area would divide by zero
     tiny = torch.finfo(union.dtype).tiny
     filled = hull.prod(-1).clamp(min=tiny)
     return both / union.clamp(min=tiny) - (filled - union) / filled
@@ -43,16 +44,16 @@ def _area(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N"]:
 
 
 def match(costs: Float[Tensor, "Q n"]) -> tuple[Tensor, Tensor]:
-    """The cheapest pairs of rows and columns, each used at most once (the Hungarian method).
+    """Returns the pairs (row, column) of least total cost (the Hungarian method).
 
-    What is not finite is matched last.
+    Each row and each column is in at most one pair. Costs that are not finite are used last.
     """
-    from scipy.optimize import linear_sum_assignment  # scipy: half a second
+    from scipy.optimize import linear_sum_assignment  # imported late: it takes half a second
 
     highest = torch.finfo(torch.float32).max
     finite = costs.detach().float().nan_to_num(nan=highest, posinf=highest, neginf=highest)
-    rows, columns = linear_sum_assignment(finite.cpu().numpy())
-    return tuple(
-        torch.from_numpy(np.asarray(part, dtype=np.int64)).to(costs.device)
-        for part in (rows, columns)
-    )  # type: ignore[return-value]
+    rows, columns = (
+        torch.from_numpy(np.asarray(indices, dtype=np.int64)).to(costs.device)
+        for indices in linear_sum_assignment(finite.cpu().numpy())
+    )
+    return rows, columns

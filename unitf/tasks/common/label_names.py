@@ -1,9 +1,9 @@
-"""LabelNames: the known classes of a task, given or learned from the training samples."""
+"""LabelNames: the base class of tasks with named classes."""
 
 import math
 from abc import ABC
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 from torch import Tensor
@@ -11,11 +11,15 @@ from torch import Tensor
 from unitf.errors import UserError, close_names
 from unitf.tasks.task import Task
 
-Label = str | int | bool  # text first: to the parser "no" is else a boolean
+Label = str | int | bool  # `str` comes first, or the parser reads "no" as a boolean
 
 
-def as_label(value: Any) -> Label:
-    """A raw value as the name of a class: a text, a whole number or a boolean."""
+def as_label(value: object) -> Label:
+    """Returns a raw value as the name of a class: a text, a whole number or a boolean.
+
+    Raises:
+        UserError: the value is something else.
+    """
     if isinstance(value, np.generic | np.ndarray | Tensor) and math.prod(value.shape) == 1:
         value = value.item()
     if isinstance(value, float) and value.is_integer():
@@ -29,10 +33,10 @@ def as_label(value: Any) -> Label:
 
 
 class LabelNames(Task, ABC):
-    """What tasks with named classes share.
+    """A task with named classes, which are given or learned from the training samples.
 
     Args:
-        classes: the names of the classes; by default those of the training samples, sorted.
+        classes: the names of the classes; None: those of the training samples, sorted.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class LabelNames(Task, ABC):
         weight: float = 1.0,
     ) -> None:
         super().__init__(inputs, target, weight)
-        self.given_classes = classes
+        self.given_classes: Sequence[Label] | None = classes
         self._numbers: dict[Label, int] = {}
         if classes is not None:
             self._learn([as_label(name) for name in classes])
@@ -53,10 +57,11 @@ class LabelNames(Task, ABC):
         """The names of the classes, in the order of the logits."""
         if "classes" not in self.fitted:
             raise UserError(f"the classes of {self.target!r} are not known before fit()")
-        return self.fitted["classes"]
+        return cast("list[Label]", self.fitted["classes"])
 
     @property
     def num_classes(self) -> int:
+        """The number of classes, which is the number of logits."""
         return len(self.classes)
 
     def _learn(self, names: list[Label]) -> None:
@@ -64,26 +69,26 @@ class LabelNames(Task, ABC):
             raise UserError(
                 f"target {self.target!r}: expected two or more different classes, found {names}"
             )
-        self.fitted = {"classes": names}
+        self.fitted: dict[str, object] = {"classes": names}
 
     def learn_from(self, labels: Iterable[Label]) -> None:
-        """Takes the classes from the labels that occur, unless they were given."""
+        """Learns the classes from the labels that occur, unless the constructor got them."""
         if self.given_classes is None:
             self._learn(sorted(set(labels), key=lambda name: (type(name).__name__, name)))
 
     def number(self, label: Label) -> int:
-        """The place of a class among the logits.
+        """Returns the index of a class in the logits.
 
         Raises:
-            UserError: it is none of the known ones.
+            UserError: the class is unknown.
         """
         if len(self._numbers) != self.num_classes:
             self._numbers = {name: index for index, name in enumerate(self.classes)}
         if label in self._numbers:
             return self._numbers[label]
         names = [str(name) for name in self.classes]
-        near = close_names(str(label), names)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "known: "
-        if not near:
+        similar = close_names(str(label), names)
+        hint = f"did you mean {' or '.join(map(repr, similar))}?" if similar else "known: "
+        if not similar:
             hint += ", ".join(names[:10]) + (f", … ({len(names)})" if len(names) > 10 else "")
         raise UserError(f"target {self.target!r}: unknown class {label!r}; {hint}")

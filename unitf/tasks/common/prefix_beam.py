@@ -1,4 +1,4 @@
-"""Prefix beam search: the most probable text of CTC, over all its alignments."""
+"""Prefix beam search for CTC: the most probable text, summed over all its alignments."""
 
 import math
 from collections import defaultdict
@@ -6,18 +6,18 @@ from collections import defaultdict
 import numpy as np
 from jaxtyping import Float
 
-LEAST = -9.0  # symbols of a smaller log probability at a column do not extend a prefix there
+LEAST: float = -9.0  # less probable symbols (by logarithm) at a column extend no prefix there
 
 
 def prefix_beam(logs: Float[np.ndarray, "T V"], beam: int, blank: int) -> list[int]:
-    """The numbers of the symbols of the most probable text (Hannun et al., 2014).
+    """Returns the symbols of the most probable text, by their indices (Hannun et al., 2014).
 
     Args:
         logs: the logarithm of each symbol's probability at each column.
-        beam: so many prefixes are kept from one column to the next.
-        blank: the number of the symbol that separates equal ones.
+        beam: the number of prefixes that are kept from one column to the next.
+        blank: the index of the symbol that separates equal ones.
     """
-    # of each prefix the log probability of its alignments that end in blank, and of the others
+    # for each prefix: the log probability of its alignments that end in blank, and of the others
     kept: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -math.inf)}
     for column in logs.tolist():
         symbols = [n for n, log in enumerate(column) if log > LEAST and n != blank]
@@ -29,8 +29,8 @@ def prefix_beam(logs: Float[np.ndarray, "T V"], beam: int, blank: int) -> list[i
             for symbol in symbols:
                 longer, log = ends[(*prefix, symbol)], column[symbol]
                 if prefix and prefix[-1] == symbol:
-                    same[1] = _add(same[1], in_symbol + log)  # repeated, it counts once …
-                    longer[1] = _add(longer[1], in_blank + log)  # … unless after a blank
+                    same[1] = _add(same[1], in_symbol + log)  # a repeated symbol counts once …
+                    longer[1] = _add(longer[1], in_blank + log)  # … unless it follows a blank
                 else:
                     longer[1] = _add(longer[1], whole + log)
         best = sorted(ends.items(), key=lambda item: -_add(*item[1]))[:beam]
@@ -39,7 +39,7 @@ def prefix_beam(logs: Float[np.ndarray, "T V"], beam: int, blank: int) -> list[i
 
 
 def _add(one: float, other: float) -> float:
-    """The logarithm of the sum of two probabilities."""
+    """Returns the logarithm of the sum of two probabilities, given by their logarithms."""
     if other > one:
         one, other = other, one
     return one if other == -math.inf else one + math.log1p(math.exp(other - one))

@@ -1,9 +1,8 @@
-"""What the prompts of tasks have in common: how a tokenizer goes on, and reads what was written."""
+"""Prompts of tasks that generate: how new tokens are embedded, and decoded to a value."""
 
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +13,11 @@ from unitf.tasks.task import CoreInputs
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
-_BEFORE = 16  # tokens, of which a text that goes on with them is read
+_BEFORE = 16  # a continued text is decoded together with this many tokens before it
 
 
 def make_prompt(
-    given: CoreInputs,
+    inputs: CoreInputs,
     tokenizer: Tokenizer,
     embed: Callable[[Features, Sequence[int]], Tokens],
     written: Sequence[Sequence[int]],
@@ -27,23 +26,32 @@ def make_prompt(
     starts: bool = False,
     goes_on: bool = False,
 ) -> Prompt:
-    """The prompt of a task that writes what one tokenizer decodes.
+    """Creates the prompt of a task that generates tokens of one tokenizer.
 
     Args:
-        starts: whether sequences begin with the tokenizer's start token already.
-        goes_on: whether what is new goes on with the text that is there: then it is read together
-            with that, because a tokenizer may leave out the space that a text begins with.
+        inputs: what the core reads before the first new token.
+        tokenizer: encodes and decodes the generated tokens.
+        embed: embeds one new token of each of the samples with these indices.
+        written: for each sample the ids that are already there.
+        first: for each sample the index of the first new token.
+        room: for each sample the number of tokens that still fit; None: any number.
+        starts: whether the sequences already begin with the tokenizer's start token.
+        goes_on: whether new tokens continue the ids in `written`. They are then decoded together
+            with these, because a tokenizer may drop the space at the beginning of a text.
+
+    Raises:
+        UserError: a prompt leaves no room for another token.
     """
-    for length, left in zip(given.tokens.lengths, room, strict=True):
+    for length, left in zip(inputs.tokens.lengths, room, strict=True):
         if left is not None and left < 1:
             raise UserError(
                 f"a prompt of {length} tokens leaves no room for another: expected fewer than "
                 f"{type(tokenizer).__name__}'s max_tokens {tokenizer.max_tokens}"
             )
     return Prompt(
-        given.tokens,
-        given.memory,
-        given.prefix,
+        inputs.tokens,
+        inputs.memory,
+        inputs.prefix,
         embed,
         tokenizer.unembed,
         tokenizer.position_of,
@@ -57,8 +65,8 @@ def make_prompt(
     )
 
 
-def _encode(tokenizer: Tokenizer, starts: bool, value: Any) -> list[int]:
-    """The ids of a value, as they would be written: without the end."""
+def _encode(tokenizer: Tokenizer, starts: bool, value: object) -> list[int]:
+    """Returns the ids of a value as the core would generate them, without the end token."""
     ids = tokenizer.encode(value).values.tolist()
     if ids and ids[-1] == tokenizer.end_id:
         ids = ids[:-1]
@@ -67,23 +75,23 @@ def _encode(tokenizer: Tokenizer, starts: bool, value: Any) -> list[int]:
 
 def _decode(
     tokenizer: Tokenizer, written: Sequence[Sequence[int]] | None, values: Tensor, sample: int
-) -> Any:
-    """The value of new ids, or of numbers F×N.
+) -> object:
+    """Decodes new ids, or numbers F×N, to a raw value.
 
     Args:
-        written: of each sample the ids before them, which they go on with.
+        written: for each sample the ids that the new ones continue; None: they continue none.
     """
     if written is not None and len(written[sample]) and values.ndim == 1:
-        # the last ones, so that a long prompt is not read again with each token
-        given = torch.tensor([*written[sample][-_BEFORE:]], dtype=values.dtype)
-        before = _value(tokenizer, given)
-        whole = _value(tokenizer, torch.cat([given, values.cpu()]))
+        # only the last ids, so that a long prompt is not decoded again with each token
+        last_ids = torch.tensor([*written[sample][-_BEFORE:]], dtype=values.dtype)
+        before = _value(tokenizer, last_ids)
+        whole = _value(tokenizer, torch.cat([last_ids, values.cpu()]))
         if isinstance(before, str) and isinstance(whole, str) and whole.startswith(before):
             return whole[len(before) :]
     return _value(tokenizer, values)
 
 
-def _value(tokenizer: Tokenizer, values: Tensor) -> Any:
+def _value(tokenizer: Tokenizer, values: Tensor) -> object:
     positions_of_tokens = [
         list(tokenizer.position_of(number)) for number in range(values.shape[-1])
     ]
@@ -92,14 +100,14 @@ def _value(tokenizer: Tokenizer, values: Tensor) -> Any:
 
 
 def room_of(tokenizer: Tokenizer, first: Sequence[int]) -> list[int | None]:
-    """How many tokens fit behind so many."""
-    sizes = [size for size in (tokenizer.max_tokens, _grid(tokenizer)) if size is not None]
+    """Returns for each sequence how many tokens fit after its first `first`; None: any number."""
+    sizes = [size for size in (tokenizer.max_tokens, _grid_size(tokenizer)) if size is not None]
     longest = min(sizes, default=None)
     return [None if longest is None else longest - number for number in first]
 
 
-def _grid(tokenizer: Tokenizer) -> int | None:
-    """How many tokens a tokenizer knows a place for; None: there is no end to them."""
+def _grid_size(tokenizer: Tokenizer) -> int | None:
+    """Returns the number of positions in a tokenizer's grid; None: it is unlimited."""
     if tokenizer.num_axes == 1:
         return None
     try:
@@ -112,10 +120,10 @@ def _grid(tokenizer: Tokenizer) -> int | None:
 def without_end(
     features: Features, end_id: int | None, otherwise: Sequence[int | None] | None = None
 ) -> Features:
-    """Sequences that somebody may go on with: without the end that a tokenizer puts last.
+    """Removes the end token, which a tokenizer puts last, so that sequences can be continued.
 
     Args:
-        otherwise: for each sequence the token that it gets if it has none.
+        otherwise: for each sequence the token that it gets if it would be empty; None: no token.
     """
     if not features.is_ids:
         return features
@@ -136,5 +144,5 @@ def without_end(
 def new_tokens(
     tokenizer: Tokenizer, positions: nn.Module | None, features: Features, samples: Sequence[int]
 ) -> Tokens:
-    """Tokens that follow others of their modality."""
+    """Embeds tokens that follow others of their modality; `samples` is not needed."""
     return tokenizer.without_prefix(features, positions=positions)

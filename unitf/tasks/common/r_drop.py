@@ -1,14 +1,24 @@
-"""R-Drop: two passes over the same tokens, which differ in what dropout left out, shall agree."""
+"""R-Drop: two passes over the same tokens with different dropout are trained to agree."""
 
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from unitf.nn.cross_entropy import cross_entropy, less_expected, pieces, wide_dtype
 from unitf.nn.reference_mode import is_reference_mode
+
+if TYPE_CHECKING:
+
+    class _Context(FunctionCtx):
+        """What `forward` keeps for `backward`."""
+
+        settings: tuple[float, float]  # label smoothing and weight
+        saved_tensors: tuple[Tensor, ...]
+else:
+    _Context = FunctionCtx
 
 
 def losses_of_two(
@@ -18,17 +28,21 @@ def losses_of_two(
     label_smoothing: float,
     consistency: float,
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-    """Of each token the loss to be minimised, and its cross-entropy: means over both passes.
+    """Returns for each token the loss to minimise, and its cross-entropy, as means of two passes.
 
-    To the smoothed cross-entropy comes `consistency` times a quarter of the divergences
-    KL(p‖q) + KL(q‖p), so that α is that of Liang et al. (2021, "R-Drop: Regularized Dropout for
-    Neural Networks", equation 4), whose loss is the sum of both passes.
+    The loss is the smoothed cross-entropy plus `consistency` times a quarter of the divergences
+    KL(p‖q) + KL(q‖p). So `consistency` is the α of Liang et al. (2021, "R-Drop: Regularized
+    Dropout for Neural Networks", equation 4), whose loss is the sum over both passes.
 
     Args:
-        one, other: the logits of both.
+        one, other: the logits of the two passes.
+        ids: the true ids.
+        label_smoothing: the part of the target that is spread over the whole vocabulary.
+        consistency: α.
     """
     if not is_reference_mode():
-        return _TwoPasses.apply(one, other, ids, label_smoothing, consistency)  # type: ignore
+        losses = _TwoPasses.apply(one, other, ids, label_smoothing, consistency)
+        return cast("tuple[Tensor, Tensor]", losses)
     smoothed, plain = (
         (first + second) / 2
         for first, second in zip(
@@ -43,19 +57,24 @@ def losses_of_two(
 
 
 class _TwoPasses(torch.autograd.Function):
-    """A few tokens at a time, as in `unitf.nn.cross_entropy`."""
+    """Computes the losses for a few tokens at a time, as `unitf.nn.cross_entropy` does."""
 
     @staticmethod
     def forward(
-        ctx: Any, one: Tensor, other: Tensor, ids: Tensor, label_smoothing: float, weight: float
+        ctx: _Context,
+        one: Tensor,
+        other: Tensor,
+        ids: Tensor,
+        label_smoothing: float,
+        weight: float,
     ) -> tuple[Tensor, Tensor]:
         ids, dtype = ids.long(), wide_dtype(one)
         plain = one.new_empty(len(one), dtype=dtype)
         losses = torch.empty_like(plain)
         for piece in pieces(one):
             logs, p, q = _both(one[piece], other[piece], dtype)
-            own = ids[piece, None]
-            plain[piece] = -(logs[0].gather(1, own) + logs[1].gather(1, own))[:, 0] / 2
+            true = ids[piece, None]
+            plain[piece] = -(logs[0].gather(1, true) + logs[1].gather(1, true))[:, 0] / 2
             losses[piece] = (p.sub_(q) * (logs[0] - logs[1])).sum(1) * (weight / 4)
             losses[piece] += (1 - label_smoothing) * plain[piece]
             if label_smoothing:
@@ -67,7 +86,7 @@ class _TwoPasses(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         one, other, ids = ctx.saved_tensors
         smoothing, weight = ctx.settings
         gradients = torch.empty_like(one), torch.empty_like(other)
@@ -75,7 +94,8 @@ class _TwoPasses(torch.autograd.Function):
             logs, p, q = _both(one[piece], other[piece], upstream.dtype)
             apart = logs[0].sub_(logs[1])
             for gradient, mine, theirs, sign in (gradients[0], p, q, 1), (gradients[1], q, p, -1):
-                # of (p - q)(log p - log q): p·d + p - q - p·Σp·d, where d = log p - log q
+                # the derivative of Σ(p - q)·d by the logits of p, where d = log p - log q, is
+                # p·d + p - q - p·Σp·d
                 products = mine * apart * sign
                 rows = products - mine * products.sum(1, keepdim=True) + mine - theirs
                 expected = less_expected(mine.clone(), ids[piece], smoothing)
@@ -87,6 +107,6 @@ class _TwoPasses(torch.autograd.Function):
 def _both(
     one: Tensor, other: Tensor, dtype: torch.dtype
 ) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
-    """Log-probabilities of both passes, and their probabilities."""
+    """Returns the log-probabilities of both passes, and the probabilities of each."""
     logs = one.to(dtype).log_softmax(1), other.to(dtype).log_softmax(1)
     return logs, logs[0].exp(), logs[1].exp()

@@ -1,4 +1,4 @@
-"""The target of a sequence-to-sequence model, as its decoder reads it."""
+"""The target of a sequence-to-sequence model: its end, its shift and its positions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ from unitf.tokens import Features, Tokens
 
 @dataclass(frozen=True)
 class TargetPositions(Configurable):
-    """Learned positions for a target whose tokenizer also serves the source (BART).
+    """Learned positions of a target whose tokenizer also encodes the source (BART).
 
     Args:
-        max_tokens: how many places there are.
-        offset: so many vectors stand before the first, which nobody reads.
+        max_tokens: the largest number of target tokens.
+        offset: the number of unused vectors before that of the first token.
     """
 
     max_tokens: int
@@ -33,7 +33,7 @@ class TargetPositions(Configurable):
 
 
 def ended(features: Features, tokenizer: Tokenizer) -> Features:
-    """A sequence with its tokenizer's end, if there is one, put there unless it was cut."""
+    """Adds the tokenizer's end token, unless it is there or the sequence was cut."""
     end, values = tokenizer.end_id, features.values
     if end is None or not features.is_ids or values[-1:].tolist() == [end]:
         return features
@@ -48,7 +48,7 @@ def ended(features: Features, tokenizer: Tokenizer) -> Features:
 
 
 def behind(lengths: Sequence[int], target: Tokens) -> Tokens:
-    """A target that goes on where sources of these lengths end."""
+    """Shifts the positions of a target, so that they continue after sources of these lengths."""
     before = np.repeat(np.array(lengths, np.float32), target.lengths)
     positions = target.positions.clone()
     positions[0] += torch.from_numpy(before).to(positions.device, non_blocking=True)
@@ -56,7 +56,7 @@ def behind(lengths: Sequence[int], target: Tokens) -> Tokens:
 
 
 def moved(features: Features, first: int) -> Features:
-    """Each token one place later in its sequence, after `first`; the last one is gone."""
+    """Shifts the ids of each sequence by one: `first` comes first, the last id is dropped."""
     values = features.values.roll(1)
     starts = np.cumsum([0, *features.lengths])[:-1][np.array(features.lengths, dtype=bool)]
     index = torch.from_numpy(starts.astype(np.int64)).to(values.device, non_blocking=True)

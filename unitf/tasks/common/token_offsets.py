@@ -1,4 +1,4 @@
-"""Places: which of the core's columns are the tokens of which input."""
+"""Token offsets: which of the core's columns are the tokens of which input."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,17 @@ from unitf.tokens import Features, Tokens
 
 
 def lengths_of(features: Features) -> np.ndarray:
-    """How many tokens each sequence has."""
+    """Returns the number of tokens of each sequence."""
     return np.array(features.lengths, dtype=np.int64)
 
 
 def runs(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """start, start + 1, … of each run, one run after the other."""
+    """Returns the integers start, start + 1, … of each run, all runs joined.
+
+    Args:
+        starts: the first integer of each run.
+        counts: the length of each run.
+    """
     before = counts.cumsum() - counts
     return np.repeat(starts - before, counts) + np.arange(counts.sum())
 
@@ -29,11 +34,11 @@ def first_offsets(
     inputs: Mapping[str, str],
     tokenizers: Mapping[str, Tokenizer],
 ) -> dict[str, np.ndarray]:
-    """For each input, at which column the first token of each sequence stands.
+    """Returns for each input the column index of the first token of each sequence.
 
     Args:
-        columns: in which the inputs are joined in their order, each with its prefix, at the end of
-            each sequence (a class token may stand before them).
+        columns: the core's columns. Each sequence ends with the inputs in their order, each with
+            its prefix; a class token may come before them.
         inputs: column of the samples → name of its tokenizer.
     """
     ends = np.cumsum(np.array(columns.lengths, dtype=np.int64))
@@ -48,23 +53,23 @@ def first_offsets(
 def rows_of(
     columns: Tokens, features: Features, first: np.ndarray, shift: int = 0
 ) -> Float[Tensor, "N D"]:
-    """The columns of an input's tokens, a token a row.
+    """Returns the columns of an input's tokens, one token in each row.
 
     Args:
-        first: see `first_offsets`.
-        shift: so many columns further; -1: the column before each token.
+        first: the column index of each sequence's first token; see `first_offsets`.
+        shift: what is added to each column index; -1: the column before each token.
     """
     index = torch.from_numpy(runs(first + shift, lengths_of(features)))
     return columns.rows.index_select(0, index.to(columns.matrix.device, non_blocking=True))
 
 
 def members(features: Features) -> Int[Tensor, " N"]:
-    """The number of the sequence that each token belongs to."""
+    """Returns for each token the index of its sequence."""
     return _owners(lengths_of(features))
 
 
 def sums(values: Float[Tensor, " N"], counts: np.ndarray) -> Float[Tensor, " S"]:
-    """Of each sequence the sum over so many tokens."""
+    """Returns the sum over the tokens of each sequence; `counts` are their numbers."""
     totals = values.new_zeros(len(counts))
     return totals.index_add(0, _owners(counts).to(values.device), values)
 

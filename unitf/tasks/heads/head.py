@@ -1,4 +1,4 @@
-"""Heads: what is computed from the pooled column of each sequence, or from each column."""
+"""Heads: the layers after the core, for each column or for each sequence's pooled column."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,23 +28,23 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Head(Configurable):
-    """What lies between a column and the numbers of a task, as in published models.
+    """The layers between a column and a task's numbers, as published models have them.
 
     Args:
-        columns: [first, last): pooling reads only these columns of each sequence; a number below
-            0 counts from the end, None means the end ([1, None]: without a class token). In
+        columns: [first, last): pooling reads only these columns of each sequence. A number below
+            0 counts from the end, and None is the end ([1, None]: all but a class token). In
             pooling "first_and_mean" only the mean is over these; None: all but the first.
-        pieces: a sequence is cut in so many equal pieces (the channels of a series), whose pooled
-            columns lie one below the other.
-        hidden: the activation after a linear layer (BERT's pooler: tanh); None: no layer.
-        width: what that layer makes of D; None: D.
+        pieces: the number of equal pieces in which each sequence is cut (the channels of a
+            series); each piece is pooled, and their pooled columns are joined.
+        hidden: the activation after a hidden linear layer (BERT's pooler: tanh); None: no layer.
+        width: the width of the hidden layer's output; None: D.
         hidden_bias: whether that layer has a bias.
         norm_eps: the epsilon of a LayerNorm, after the hidden layer; None: no norm.
         norm_bias: whether that norm has a bias.
         bias: whether the last linear layer has a bias.
-        latent_heads: heads of pooling "latent"; None: about 64 wide.
-        latent_hidden: width inside the feed-forward of pooling "latent"; None: 4 D.
-        latent_activation: inside that feed-forward.
+        latent_heads: the number of heads of pooling "latent"; None: heads about 64 wide.
+        latent_hidden: the width inside the feed-forward of pooling "latent"; None: 4 D.
+        latent_activation: the activation inside that feed-forward.
         latent_eps: the epsilon of the norm of pooling "latent".
     """
 
@@ -67,14 +67,16 @@ class Head(Configurable):
         if self.pieces < 1:
             raise UserError(f"head.pieces: expected 1 or more, found {self.pieces}")
         if self.width is not None and (self.width < 1 or self.hidden is None):
-            raise UserError("head.width: expected 1 or more, of a layer that `hidden` asks for")
+            raise UserError("head.width: expected 1 or more, and `hidden` beside it")
 
 
 class ColumnHead(nn.Module):
-    """`size` numbers for each column: perhaps a layer and a norm, dropout, a linear layer.
+    """Computes `size` numbers for each column.
+
+    There may be a hidden layer and a norm; dropout and a linear layer follow.
 
     Args:
-        size: None: what the layers give, without a linear one at the end.
+        size: the number of outputs; None: there is no linear layer at the end.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class ColumnHead(nn.Module):
         super().__init__()
         settings = settings or Head()
         width = dim
-        self.hidden = self.norm = self.linear = None
+        self.hidden: nn.Linear | None = None
+        self.norm: nn.LayerNorm | None = None
+        self.linear: nn.Linear | None = None
         self.activation: nn.Module = nn.Identity()
         if settings.hidden is not None:
             width = settings.width or dim
@@ -92,12 +96,13 @@ class ColumnHead(nn.Module):
             initialise(self.hidden)
         if settings.norm_eps is not None:
             self.norm = nn.LayerNorm(width, settings.norm_eps, bias=settings.norm_bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout: nn.Dropout = nn.Dropout(dropout)
         if size is not None:
             self.linear = nn.Linear(width, size, bias=settings.bias)
             initialise(self.linear)
 
     def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N size"]:
+        """Applies the layers to each row, which is a column of the core."""
         if self.hidden is not None:
             rows = self.activation(self.hidden(rows))
         if self.norm is not None:
@@ -107,7 +112,7 @@ class ColumnHead(nn.Module):
 
 
 class PooledHead(ColumnHead):
-    """`size` numbers for each sequence: those of its pooled column."""
+    """Computes `size` numbers for each sequence, from its pooled column."""
 
     def __init__(
         self,
@@ -118,12 +123,14 @@ class PooledHead(ColumnHead):
         settings: Head | None = None,
     ) -> None:
         settings = settings or Head()
-        made = _make_pooling(dim, pooling, settings)
-        super().__init__(dim * made.width * settings.pieces, size, dropout, settings)
-        # where the pooling reads them itself, it has all
-        self.columns = None if pooling == "first_and_mean" else settings.columns
-        self.pooling = made
-        self.pieces = settings.pieces
+        pooling_module = _make_pooling(dim, pooling, settings)
+        super().__init__(dim * pooling_module.width * settings.pieces, size, dropout, settings)
+        # pooling "first_and_mean" selects its columns itself
+        self.columns: list[int | None] | None = (
+            None if pooling == "first_and_mean" else settings.columns
+        )
+        self.pooling: Pooling = pooling_module
+        self.pieces: int = settings.pieces
         if self.pieces > 1 and pooling == "class_token":
             raise UserError(
                 "head.pieces: a class token stands before a sequence, not before pieces"
@@ -131,13 +138,15 @@ class PooledHead(ColumnHead):
 
     @property
     def output_columns(self) -> tuple[int | None, int | None] | None:
-        """The columns [first, last) of each sequence that it reads; None: all of them."""
+        """The columns [first, last) of each sequence that the head reads; None: all of them."""
         return None if self.columns is not None or self.pieces > 1 else self.pooling.output_columns
 
     def join_inputs(self, parts: Sequence[Tokens]) -> Tokens:
+        """Joins the inputs, with what the pooling puts before each sequence."""
         return self.pooling.join_inputs(parts)
 
     def forward(self, columns: Tokens) -> Float[Tensor, "S size"]:
+        """Pools the columns of each sequence and applies the layers."""
         if self.columns is not None:
             columns = columns.within(*self.columns)
         rows = self.pooling(cut_evenly(columns, self.pieces))
@@ -145,7 +154,11 @@ class PooledHead(ColumnHead):
 
 
 def cut_evenly(columns: Tokens, count: int) -> Tokens:
-    """Every sequence as so many equally long ones."""
+    """Cuts every sequence in `count` equally long ones.
+
+    Raises:
+        UserError: the length of a sequence is no multiple of `count`.
+    """
     if count == 1:
         return columns
     wrong = [length for length in columns.lengths if length % count]

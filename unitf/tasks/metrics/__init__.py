@@ -1,1 +1,1 @@
-"""Metrics of tasks, as torchmetrics has them."""
+"""Metrics of tasks, built on torchmetrics."""

@@ -1,6 +1,6 @@
-"""AveragePrecision: how well boxes were found, as figures of a task."""
+"""AveragePrecision: how well a model detects boxes."""
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, distributed
@@ -8,24 +8,25 @@ from torchmetrics.detection import MeanAveragePrecision
 
 
 class AveragePrecision(MeanAveragePrecision):
-    """COCO's mean average precision over classes: over all overlaps, at 0.5 and at 0.75."""
+    """COCO's mean average precision over classes, and that at an overlap of 0.5 and of 0.75."""
 
     def __init__(self) -> None:
         super().__init__(box_format="xyxy", iou_type="bbox")
 
-    def _sync_dist(self, dist_sync_fn: Any = None, process_group: Any = None) -> None:
-        """Gathers the images of all processes, of which some may have more than others."""
-        group = process_group or self.process_group
+    def _sync_dist(self, dist_sync_fn: object = None, process_group: object = None) -> None:
+        """Gathers the images of all processes, which may have different numbers of them."""
+        group = cast("distributed.ProcessGroup | None", process_group or self.process_group)
         for name in self._reductions:
-            parts: list[Any] = [None] * distributed.get_world_size(group)
-            own = [one.cpu() for one in getattr(self, name)]
-            distributed.all_gather_object(parts, own, group)
-            setattr(self, name, [one.to(self.device) for part in parts for one in part])
+            gathered: list[list[Tensor]] = [[] for _ in range(distributed.get_world_size(group))]
+            local = [tensor.cpu() for tensor in getattr(self, name)]
+            distributed.all_gather_object(gathered, local, group)
+            tensors = [tensor.to(self.device) for part in gathered for tensor in part]
+            setattr(self, name, tensors)
 
-    def compute(self) -> dict[str, Any]:
-        """Undefined (NaN) where no sample shows an object."""
-        found = super().compute()
-        return {name: _defined(found[name]) for name in ("map", "map_50", "map_75")}
+    def compute(self) -> dict[str, Tensor]:
+        """Returns the precisions; they are NaN where no sample shows an object."""
+        results = super().compute()
+        return {name: _defined(results[name]) for name in ("map", "map_50", "map_75")}
 
 
 def _defined(value: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""What tasks say of metrics before they are scored: without torchmetrics, which takes a second."""
+"""Names and types of metrics that need no import of torchmetrics, which takes a second."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from unitf.errors import UserError
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from torchmetrics import MetricCollection
 
     from unitf.tasks.metrics.task_metrics import TaskMetrics
-else:  # annotations are all that tasks use them for; `Task.metrics` imports what it makes
-    MetricCollection = TaskMetrics = Any
+else:  # tasks use both only in annotations; `Task.metrics` imports the real class
+    MetricCollection = TaskMetrics = object
 
 __all__ = ["MetricCollection", "TaskMetrics", "TextMetric", "check_text_figures"]
 
@@ -18,10 +18,10 @@ TextMetric = Literal["bleu", "chrf", "wer", "cer", "exact_match", "f1"]
 
 
 def check_text_figures(names: Sequence[str]) -> None:
-    """Checks that there are metrics of texts of these names.
+    """Checks that there is a metric of texts for each of these names.
 
     Raises:
-        UserError: there is no such metric.
+        UserError: a name is unknown.
     """
     known = get_args(TextMetric)
     for name in names:

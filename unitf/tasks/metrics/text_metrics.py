@@ -1,7 +1,6 @@
-"""Figures of whole texts that were written, against what was to be written."""
+"""Metrics of generated texts, compared with the expected texts."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
@@ -12,26 +11,28 @@ from unitf.tasks.metrics.metric_types import check_text_figures
 
 
 class CorpusScore(Metric):
-    """BLEU or chrF of sacrebleu, of a whole split, from the sums that it makes of each text.
+    """sacrebleu's BLEU or chrF of a whole split, computed from sums over its texts.
 
     Args:
-        make: of sacrebleu's classes; BLEU is then cased and of its own 13a tokens.
-        num_sums: how many numbers it needs of a text.
+        make: sacrebleu's class. BLEU then distinguishes upper and lower case and tokenizes as 13a.
+        num_sums: how many numbers sacrebleu computes of each text.
     """
 
-    full_state_update = False
+    full_state_update: bool | None = False
     sums: Tensor
 
     def __init__(self, make: Callable[[], BLEU | CHRF], num_sums: int) -> None:
         super().__init__()
-        self.make = make
+        self.make: Callable[[], BLEU | CHRF] = make
         self.add_state("sums", torch.zeros(num_sums, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, written: Sequence[str], expected: Sequence[str]) -> None:
+        """Adds the sums of some generated texts."""
         rows = self.make()._extract_corpus_statistics(written, [expected])
         self.sums += torch.tensor(rows, dtype=torch.float64).sum(0).to(self.sums.device)
 
     def compute(self) -> Tensor:
+        """Returns the score, or NaN if there was no text."""
         if not self.sums.any():
             return torch.tensor(torch.nan)
         sums = [int(number) for number in self.sums.tolist()]
@@ -39,39 +40,51 @@ class CorpusScore(Metric):
 
 
 class AnswerMetrics(Metric):
-    """Exact match and F1 as SQuAD has them, in percent."""
+    """SQuAD's exact match or F1, in percent.
 
-    full_state_update = False
+    Args:
+        name: "exact_match" or "f1".
+    """
+
+    full_state_update: bool | None = False
 
     def __init__(self, name: str) -> None:
         super().__init__()
         from torchmetrics.text import SQuAD  # which imports nltk
 
-        self.name, self.answers = name, SQuAD()
+        self.name: str = name
+        self.answers: SQuAD = SQuAD()
 
     def update(self, written: Sequence[str], expected: Sequence[str]) -> None:
-        found, right = [], []
+        """Adds some generated texts and the expected ones."""
+        predictions, targets = [], []
         for number, (one, other) in enumerate(zip(written, expected, strict=True)):
-            found.append({"prediction_text": one, "id": str(number)})
+            predictions.append({"prediction_text": one, "id": str(number)})
             answers = {"text": [other], "answer_start": [0]}
-            right.append({"answers": answers, "id": str(number)})
-        self.answers.update(found, right)
+            targets.append({"answers": answers, "id": str(number)})
+        self.answers.update(predictions, targets)
 
     def compute(self) -> Tensor:
-        # also without an answer of its own (0 / 0 is NaN): other processes wait for this one
+        """Returns the metric `name` over all answers, or NaN without any."""
+        # computed even without an answer in this process: the other processes wait for it
         return self.answers.compute()[self.name]
 
     def reset(self) -> None:
+        """Removes all answers."""
         super().reset()
         self.answers.reset()
 
 
 def text_metrics(names: Sequence[str]) -> dict[str, Metric]:
-    """The metrics of these names, each updated with texts that were written, and expected."""
+    """Creates the metrics of these names; each is updated with generated and expected texts.
+
+    Raises:
+        UserError: a name is unknown.
+    """
     from torchmetrics.text import CharErrorRate, WordErrorRate
 
     check_text_figures(names)
-    made: dict[str, Any] = {
+    constructors: dict[str, Callable[[], Metric]] = {
         "bleu": lambda: CorpusScore(BLEU, 10),
         "chrf": lambda: CorpusScore(CHRF, 18),
         "wer": WordErrorRate,
@@ -79,4 +92,4 @@ def text_metrics(names: Sequence[str]) -> dict[str, Metric]:
         "exact_match": lambda: AnswerMetrics("exact_match"),
         "f1": lambda: AnswerMetrics("f1"),
     }
-    return {name: made[name]() for name in names}
+    return {name: constructors[name]() for name in names}

@@ -1,4 +1,4 @@
-"""What is said of the losses of tokens: of a sequence, and over all of them."""
+"""TokenMetrics: perplexity and other means over the losses of tokens."""
 
 import math
 
@@ -10,7 +10,7 @@ from torchmetrics import Metric
 class TokenMetrics(Metric):
     """Means over tokens: nats, perplexity and bits per byte of ids, squared error of numbers."""
 
-    full_state_update = False
+    full_state_update: bool | None = False
     nats: Tensor
     num_ids: Tensor
     text_nats: Tensor
@@ -25,7 +25,14 @@ class TokenMetrics(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, sums: Tensor, num_tokens: int, num_bytes: Tensor, is_ids: bool) -> None:
-        """The losses of some samples, each the sum over its tokens, and their bytes of text."""
+        """Adds the losses of some samples.
+
+        Args:
+            sums: for each sample the sum of the losses of its tokens.
+            num_tokens: the number of tokens of all these samples.
+            num_bytes: for each sample the number of bytes of its text; 0: it is no text.
+            is_ids: whether the tokens are ids.
+        """
         sums = sums.double()
         if is_ids:
             self.nats += sums.sum()
@@ -37,7 +44,8 @@ class TokenMetrics(Metric):
             self.num_vectors += num_tokens
 
     def compute(self) -> dict[str, Tensor]:
-        return {  # 0 / 0 is NaN, which Figures leaves out
+        """Returns the means; those over no token are NaN."""
+        return {  # 0 / 0 is NaN, which TaskMetrics leaves out
             "loss": (self.nats + self.errors) / (self.num_ids + self.num_vectors),
             "nats_per_token": self.nats / self.num_ids,
             "perplexity": (self.nats / self.num_ids).exp(),

@@ -1,4 +1,4 @@
-"""Callbacks: what a run shows and keeps."""
+"""Callbacks: what a run displays, writes and keeps."""
 
 from unitf.training.callbacks.averaging import EMA
 from unitf.training.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint

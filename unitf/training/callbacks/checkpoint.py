@@ -1,4 +1,4 @@
-"""Checkpoint: `checkpoints/best.ckpt` and `last.ckpt` of a run, whole at every instant."""
+"""Checkpoint: `checkpoints/best.ckpt` and `last.ckpt` of a run, never half written."""
 
 import copy
 import math
@@ -6,28 +6,34 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer, callbacks
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from unitf.checkpoints.atomic import remove_parts, replacing
 from unitf.errors import UserError
+from unitf.training.results import SplitResults, measured_results, tasks_of
 
 _MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson"}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, syncs and renames it.
+    """Writes a checkpoint into a temporary file in the same folder, syncs and renames it.
 
-    Lightning's goes through TMPDIR, and through a copy where that is another filesystem: a kill
-    or a full disk then destroys the old file.
+    Lightning writes through TMPDIR, and copies the file if that is another filesystem. If the
+    process is killed or the disk is full, the old file is then destroyed.
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+        self,
+        checkpoint: dict[str, object],
+        path: str | os.PathLike[str],
+        storage_options: object = None,
     ) -> None:
+        """Writes a checkpoint; `storage_options` is ignored."""
         with replacing(Path(path)) as part:
             torch.save(checkpoint, part)
 
@@ -35,17 +41,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoint(callbacks.Checkpoint):
     """Keeps the best and the last state of a run.
 
-    `last.ckpt` is written after every validation, at the end of every epoch, and every
-    `every_minutes` between; `best.ckpt` where `monitor` was best (the last, if there is nothing
-    to monitor).
+    `last.ckpt` is written after every validation, at the end of every epoch, and in between every
+    `every_minutes`. `best.ckpt` is written when `monitor` has its best value; if nothing is
+    monitored, it is the last state.
 
     Args:
-        folder: the run's, by default the trainer's `default_root_dir`; the files lie in its
-            `checkpoints`.
-        monitor: a logged figure; by default that of the task, or the validation loss if there are
-            several tasks.
-        mode: whether less or more of it is better; by default as the figure's name says.
-        every_minutes: the time between two writings of `last.ckpt`.
+        folder: the run's folder, by default the trainer's `default_root_dir`; the files are in its
+            subfolder `checkpoints`.
+        monitor: the name of a logged metric; by default the metric of the only task, or the
+            validation loss if there are several tasks.
+        mode: whether the lowest or the highest value is best; by default the name of the metric
+            decides.
+        every_minutes: the minutes between two writings of `last.ckpt` within an epoch.
     """
 
     def __init__(
@@ -56,21 +63,21 @@ class Checkpoint(callbacks.Checkpoint):
         every_minutes: float = 10.0,
     ) -> None:
         super().__init__()
-        self.run = folder
-        self.monitor = monitor
-        self.mode = mode
-        self.every_minutes = every_minutes
+        self.run: str | None = folder
+        self.monitor: str | None = monitor
+        self.mode: Literal["min", "max"] | None = mode
+        self.every_minutes: float = every_minutes
         self.best_model_score: float | None = None
         self.best_epoch: int | None = None
         self.best_step: int | None = None
-        self.best_results: dict[str, Any] = {}  # those of validation, when it was best
+        self.best_results: SplitResults = {}  # of the validation split, when it was best
         self._validated = False
         self._saved_step = -1
         self._saved_at = 0.0
 
     @property
     def folder(self) -> Path:
-        """The folder of the checkpoints, within the run's."""
+        """The folder of the checkpoints, within the folder of the run."""
         return Path(self.run or ".") / "checkpoints"
 
     @property
@@ -80,15 +87,16 @@ class Checkpoint(callbacks.Checkpoint):
 
     @property
     def last_path(self) -> Path:
-        """The file of the last checkpoint, from which a run goes on."""
+        """The file of the last checkpoint, from which a run resumes."""
         return self.folder / "last.ckpt"
 
     @property
     def best_model_path(self) -> str:
-        """What Lightning's `ckpt_path="best"` means."""
+        """The path that Lightning uses for `ckpt_path="best"`; "" if there is no such file."""
         return str(self.best_path) if self.best_path.exists() else ""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Finds the folder and the metric of a fit, and deletes half-written files."""
         if stage != "fit":
             return
         self.run = self.run or trainer.default_root_dir
@@ -102,8 +110,14 @@ class Checkpoint(callbacks.Checkpoint):
         self._saved_at = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
     ) -> None:
+        """Saves `last.ckpt` if the last one is older than `every_minutes`."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # half a step cannot be resumed
         if trainer.world_size > 1 and trainer.global_step % 16:
@@ -113,28 +127,31 @@ class Checkpoint(callbacks.Checkpoint):
             self._save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves after a validation within an epoch."""
         # at the end of an epoch the save waits for on_train_epoch_end, from where a resumed run
         # starts the next epoch
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self._validated = True
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            self._judge(trainer, pl_module)
+            self._save_and_compare(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._judge(trainer, pl_module)
+        """Saves at the end of an epoch, after its validation."""
+        self._save_and_compare(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves what was not saved yet; without a monitored metric the last state is the best."""
         if self._saved_step != trainer.global_step:
             self._save(trainer)
         nothing_monitored = self.best_model_score is None and self.last_path.exists()
         if trainer.is_global_zero and nothing_monitored:
             _duplicate(self.last_path, self.best_path)
 
-    def _judge(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _save_and_compare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert self.monitor is not None
         if self.monitor.startswith("validation/") and not self._validated:
-            self._save(trainer)  # the figure that Lightning still has is of earlier weights
+            self._save(trainer)  # the value that Lightning still has is of earlier weights
             return
         value = trainer.callback_metrics.get(self.monitor)
         if value is None and self._validated:
@@ -145,7 +162,7 @@ class Checkpoint(callbacks.Checkpoint):
             assert value is not None
             self.best_model_score = float(value)
             self.best_epoch, self.best_step = trainer.current_epoch, trainer.global_step
-            results = getattr(pl_module, "results", {})
+            results = measured_results(pl_module)
             self.best_results = copy.deepcopy(results.get("validation", {}))
             self._save(trainer, better=True)
         else:
@@ -156,13 +173,13 @@ class Checkpoint(callbacks.Checkpoint):
         if math.isnan(value):
             return False
         best = self.best_model_score
-        # of equally good ones the later: an accuracy of 1 on a small split says little
+        # the later of two equal ones: an accuracy of 1 on a small split says little
         return best is None or (value >= best if self.mode == "max" else value <= best)
 
     def _save(self, trainer: Trainer, better: bool = False) -> None:
         self._saved_step = trainer.global_step
-        # the best one first: a run that is killed between the two does its last part again
-        # Lightning has something to say about weights_only, which here means loading
+        # best.ckpt first: a run that is killed between the two repeats its last part
+        # weights_only: Lightning warns if it is not given; it concerns loading, not saving
         trainer.save_checkpoint(self.best_path if better else self.last_path, weights_only=False)
         if better and trainer.is_global_zero:
             _duplicate(self.best_path, self.last_path)
@@ -170,30 +187,32 @@ class Checkpoint(callbacks.Checkpoint):
 
     @property
     def state_key(self) -> str:
-        """The name of its state in a checkpoint, which stays if the class is renamed."""
+        """The key of this callback's state in a checkpoint; it stays if the class is renamed."""
         return "Checkpoint" if type(self) is Checkpoint else super().state_key
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
+        """Returns the metric and its best value, with the epoch, step and results of it."""
         names = ("monitor", "mode", "best_model_score", "best_epoch", "best_step", "best_results")
         return {name: getattr(self, name) for name in names}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if state_dict["monitor"] == self.monitor:  # else its best says nothing about ours
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Restores the best value, unless it is of another metric."""
+        if state_dict["monitor"] == self.monitor:
             for name, value in state_dict.items():
                 setattr(self, name, value)
 
 
 def _metric_of(pl_module: LightningModule) -> tuple[str, Literal["min", "max"]]:
-    """The figure that says how good the model is, and whether less or more of it is better."""
-    tasks: Any = getattr(pl_module, "tasks", {})
+    """Returns the metric that says how good the model is, and whether lower is better ("min")."""
+    tasks = tasks_of(pl_module)
     if len(tasks) != 1:
         return "validation/loss", "min"
     ((name, task),) = tasks.items()
-    return f"validation/{name}/{task.monitor}", task.mode
+    return f"validation/{name}/{task.monitor}", cast(Literal["min", "max"], task.mode)
 
 
 def _duplicate(source: Path, target: Path) -> None:
-    """A second name for the same bytes, which are never changed in place; else a copy."""
+    """Makes `target` a hard link to `source`, whose bytes never change, or else a copy."""
     with replacing(target) as part:
         try:
             os.link(source, part)

@@ -1,4 +1,4 @@
-"""ContinuedCSVLogger: `metrics.csv` of a run that goes on in the same folder."""
+"""ContinuedCSVLogger: `metrics.csv` of a run that resumes in the same folder."""
 
 import csv
 import warnings
@@ -10,24 +10,25 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 
 class ContinuedCSVLogger(CSVLogger):
-    """Lightning's, which deletes what an earlier part of the run wrote; this keeps it.
+    """Lightning's CSVLogger, which however keeps what an earlier part of the run wrote.
 
     Args:
-        folder: of the run; the file is directly in it.
-        step: where the run goes on; what was written of later steps is written again.
+        folder: the folder of the run, which holds the file.
+        step: the step from which the run resumes; rows of later steps are written again.
     """
 
     def __init__(self, folder: str, step: int = 0) -> None:
         super().__init__(folder, name="", version="")
-        self.step = step
+        self.step: int = step
 
     @property
     @rank_zero_experiment
     def experiment(self) -> ExperimentWriter:
+        """The writer of the file, which begins with the rows of the earlier part."""
         if self._experiment is None:
             file = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
             header, rows = self._earlier(file)
-            with warnings.catch_warnings():  # that it deletes the file, which follows
+            with warnings.catch_warnings():  # of the file, which Lightning deletes
                 warnings.simplefilter("ignore", UserWarning)
                 writer = super().experiment
             if rows:
@@ -37,7 +38,7 @@ class ContinuedCSVLogger(CSVLogger):
         return super().experiment
 
     def _earlier(self, file: Path) -> tuple[list[str], list[dict[str, str]]]:
-        """The columns and the rows of the steps before this one."""
+        """Returns the columns and rows that were written before `step`."""
         if not self.step or not file.is_file():
             return [], []
         with file.open(newline="") as lines:

@@ -1,31 +1,38 @@
-"""FiniteLoss: a loss that is no number ends the training."""
+"""FiniteLoss: a loss that is NaN or infinite ends the training."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from unitf.errors import UserError
 
 
 class FiniteLoss(Callback):
-    """Stops at the first loss that is NaN or infinite, before a checkpoint keeps what it did.
+    """Stops at the first loss that is NaN or infinite, before a checkpoint keeps its effect.
 
     Args:
-        every: after so many steps the losses are looked at; to ask a device for one in every step
-            would make it wait (on CPU they are looked at in every step).
+        every: the number of steps between two checks of the losses. Reading a loss in every step
+            would make an accelerator wait; on a CPU every step is checked.
     """
 
     def __init__(self, every: int = 16) -> None:
-        self.every = every
+        self.every: int = every
         self._losses: list[Tensor] = []
         self._first_step = 0
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
     ) -> None:
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        """Remembers the loss, and checks the losses when it is time."""
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         if loss is None:
             return
         if not self._losses:
@@ -36,15 +43,17 @@ class FiniteLoss(Callback):
             self.check(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Checks the losses before the epoch ends."""
         self.check(trainer)
 
     def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
     ) -> None:
+        """Checks the losses before a checkpoint is written."""
         self.check(trainer)
 
     def check(self, trainer: Trainer) -> None:
-        """Looks at the losses since the last look, in all processes.
+        """Checks the losses since the last check, in all processes.
 
         Raises:
             UserError: one of them is NaN or infinite.

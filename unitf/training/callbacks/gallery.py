@@ -1,63 +1,76 @@
-"""Gallery: which pictures a run draws, from its history and its results."""
+"""Which pictures a run draws from its history and its results."""
 
 import csv
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
 
 from unitf.checkpoints.atomic import write_text
+from unitf.tasks.task import Task
 from unitf.training.callbacks.plots import (
     COLOURS,
     GREY,
     Curve,
+    CurveStyle,
+    Row,
     draw_confusion,
     draw_curves,
     draw_modalities,
 )
+from unitf.training.metric_board import ALL
+from unitf.training.results import Results
 
-ALL = "all"
-SHARES = ("accuracy", "f1", "auroc")  # from 0 to 1
+FRACTIONS = ("accuracy", "f1", "auroc")  # metrics from 0 to 1
+
+
+class _HasClasses(Protocol):
+    """A task that has a confusion matrix."""
+
+    classes: Sequence[object]
 
 
 def draw(
     folder: Path,
-    tasks: dict[str, Any],
-    history: list[dict[str, float]],
-    results: dict[str, Any],
+    tasks: Mapping[str, Task],
+    history: Sequence[Row],
+    results: Results,
 ) -> None:
-    """curves.png, confusion_<task>.png (and its counts as .csv), modalities.png.
+    """Draws curves.png, confusion_<task>.png (and its counts as .csv) and modalities.png.
 
     Args:
-        history: points of the curves.
-        results: split → task → modality → figure.
+        folder: the folder of the pictures.
+        history: the points of the curves.
+        results: the results of all splits.
     """
     if history:
-        _try(draw_curves, folder / "curves.png", history, _panels(tasks, history))
+        panels = _panels(tasks, history)
+        _try(partial(draw_curves, history=history, panels=panels), folder / "curves.png")
     _draw_confusions(folder, tasks, results)
     _draw_bars(folder, tasks, results)
 
 
-def _try(draw: Callable[..., None], path: Path, *arguments: Any) -> None:
-    """A picture that cannot be drawn is a warning: the figures are written already."""
+def _try(draw: Callable[[Path], None], path: Path) -> None:
+    """Draws a picture; if that fails it only warns, as the metrics are written already."""
     try:
-        draw(path, *arguments)
+        draw(path)
     except Exception as error:
         reason = " ".join(str(error).split())
         warnings.warn(f"{path} was not drawn: {type(error).__name__}: {reason}", stacklevel=2)
 
 
-def main_metric(task: Any, metrics: Any) -> str:
-    """The name of the figure that tells most about a task, of those that there are."""
+def main_metric(task: Task, metrics: Container[str]) -> str:
+    """Returns the name of the available metric that says most about a task."""
     names = [task.monitor, "bits_per_byte", "perplexity", "mse", "loss"]
     return next((n for n in names if n != "loss" and n in metrics), "loss")
 
 
-def _panels(tasks: dict[str, Any], history: list[dict[str, float]]) -> dict[str, list[Curve]]:
-    """What the curves show: losses, and for each kind of figure a line a task and modality."""
+def _panels(tasks: Mapping[str, Task], history: Sequence[Row]) -> dict[str, list[Curve]]:
+    """Returns a panel of losses, and for each kind of metric a curve per task and modality."""
     several = len(tasks) > 1
     losses: list[Curve] = [
         ("train/loss", "training", {"color": GREY, "linestyle": "--"}),
@@ -80,14 +93,14 @@ def _panels(tasks: dict[str, Any], history: list[dict[str, float]]) -> dict[str,
         panel.append((f"{prefix}{metric}", label, {"color": colour, "linewidth": 2.4}))
         for part_index, key in enumerate(parts if parts[1:] else []):
             shade = colour if several else COLOURS[(part_index + 1) % len(COLOURS)]
-            style = ("--", ":", "-.")[part_index % 3] if several else "-"
-            look = {"color": shade, "linewidth": 1.2, "linestyle": style}
-            panel.append((key, f"{name}, {key.split('/')[2]}", look))
+            dashes = ("--", ":", "-.")[part_index % 3] if several else "-"
+            style: CurveStyle = {"color": shade, "linewidth": 1.2, "linestyle": dashes}
+            panel.append((key, f"{name}, {key.split('/')[2]}", style))
     return panels
 
 
-def _draw_confusions(folder: Path, tasks: dict[str, Any], results: dict[str, Any]) -> None:
-    """A matrix for each task and test split; the validation split where there is no test."""
+def _draw_confusions(folder: Path, tasks: Mapping[str, Task], results: Results) -> None:
+    """Draws a matrix for each task and test split; without one, for the validation split."""
     splits = [s for s in results if s.startswith("test")] or ["validation"]
     for split in splits:
         for name, task in tasks.items():
@@ -97,11 +110,13 @@ def _draw_confusions(folder: Path, tasks: dict[str, Any], results: dict[str, Any
                 continue
             stem = f"confusion_{name}" + ("" if split in ("test", "validation") else f"_{split}")
             title = f"{name} ({split}): accuracy {np.trace(counts) / max(counts.sum(), 1):.3f}"
-            _write_counts(folder / f"{stem}.csv", counts, task.classes)
-            _try(draw_confusion, folder / f"{stem}.png", counts, task.classes, title)
+            classes = cast(_HasClasses, task).classes
+            _write_counts(folder / f"{stem}.csv", counts, classes)
+            draw_matrix = partial(draw_confusion, counts=counts, names=classes, title=title)
+            _try(draw_matrix, folder / f"{stem}.png")
 
 
-def _write_counts(path: Path, counts: np.ndarray, names: list[Any]) -> None:
+def _write_counts(path: Path, counts: np.ndarray, names: Sequence[object]) -> None:
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["true\\predicted", *names])
@@ -109,20 +124,25 @@ def _write_counts(path: Path, counts: np.ndarray, names: list[Any]) -> None:
     write_text(path, table.getvalue())
 
 
-def _draw_bars(folder: Path, tasks: dict[str, Any], results: dict[str, Any]) -> None:
-    """The main figure of every task that has several modalities, by modality and split."""
+def _draw_bars(folder: Path, tasks: Mapping[str, Task], results: Results) -> None:
+    """Draws the main metric of every task with several modalities, by modality and split."""
     panels: dict[str, dict[str, dict[str, float]]] = {}
     names = set()
     for name, task in tasks.items():
         splits = {split: by_task[name] for split, by_task in results.items() if name in by_task}
-        if all(len(metrics) < 3 for metrics in splits.values()):  # "all" and one modality
+        if all(len(by_modality) < 3 for by_modality in splits.values()):  # "all" and one modality
             continue
         metric = main_metric(task, next(iter(splits.values())).get(ALL, {}))
         names.add(metric)
         panels[f"{name}: {metric.replace('_', ' ')} by modality"] = {
-            split: {m: f[metric] for m, f in by_modality.items() if m != ALL and metric in f}
+            split: {
+                modality: cast(float, metrics[metric])
+                for modality, metrics in by_modality.items()
+                if modality != ALL and metric in metrics
+            }
             for split, by_modality in splits.items()
         }
     if panels:
-        limit = 1.0 if names <= set(SHARES) else None
-        _try(draw_modalities, folder / "modalities.png", panels, limit)
+        limit = 1.0 if names <= set(FRACTIONS) else None
+        draw_bars = partial(draw_modalities, panels=panels, limit=limit)
+        _try(draw_bars, folder / "modalities.png")

@@ -1,22 +1,39 @@
-"""Pictures that a run draws: curves, confusion, and figures by modality."""
+"""The pictures that a run draws: curves, confusion matrices, and metrics by modality."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import numpy as np
 
 from unitf.checkpoints.atomic import replacing
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:  # matplotlib takes long to import; only annotations need the names
+    Axes = Figure = object
+
 COLOURS = ("#3b6fb6", "#e07b39", "#4a9d6b", "#b5476b", "#7d62b0", "#8c6d4f", "#2ba3a8", "#6b7280")
 GREY = "#6b7280"
 
-Row = Mapping[str, float]  # one point of the curves: epoch, step, and whatever was logged
-Curve = tuple[str, str, dict[str, Any]]  # the key in a row, the label, and how it looks
+Row: TypeAlias = Mapping[str, float]  # one point of the curves: epoch, step, and logged metrics
+
+
+class CurveStyle(TypedDict, total=False):
+    """The style of a curve, as matplotlib's `plot` takes it."""
+
+    color: str
+    linestyle: str
+    linewidth: float
+    marker: str
+
+
+Curve: TypeAlias = tuple[str, str, CurveStyle]  # the key in a row, the label, and the style
 
 
 def draw_curves(path: Path, history: Sequence[Row], panels: Mapping[str, Sequence[Curve]]) -> None:
-    """A panel for each entry of `panels` (its title), with a line for each key that has points."""
+    """Draws a panel for each title in `panels`, with a line for each curve that has points."""
     from matplotlib.figure import Figure
 
     drawn = {
@@ -28,10 +45,12 @@ def draw_curves(path: Path, history: Sequence[Row], panels: Mapping[str, Sequenc
     figure = Figure(figsize=(5.2 * max(len(drawn), 1), 4.6), layout="constrained")
     for number, (title, lines) in enumerate(drawn.items(), start=1):
         axes = figure.add_subplot(1, len(drawn), number)
-        for key, label, look in lines:
+        for key, label, style in lines:
             points = [(row[axis], row[key]) for row in history if key in row]
-            look = {"linewidth": 1.8, **look, **({"marker": "o"} if len(points) < 3 else {})}
-            axes.plot(*zip(*points, strict=True), label=label, **look)
+            style: CurveStyle = {"linewidth": 1.8, **style}
+            if len(points) < 3:
+                style["marker"] = "o"
+            axes.plot(*zip(*points, strict=True), label=label, **style)
         axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel(axis)
         _tidy(axes)
@@ -39,8 +58,13 @@ def draw_curves(path: Path, history: Sequence[Row], panels: Mapping[str, Sequenc
     _save(figure, path)
 
 
-def draw_confusion(path: Path, counts: np.ndarray, names: Iterable[Any], title: str) -> None:
-    """The share of each true class (a row) that was taken for each class (a column)."""
+def draw_confusion(path: Path, counts: np.ndarray, names: Iterable[object], title: str) -> None:
+    """Draws the fraction of each true class (a row) that was predicted as each class (a column).
+
+    Args:
+        counts: the confusion matrix (classes × classes).
+        names: the names of the classes.
+    """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
@@ -51,7 +75,7 @@ def draw_confusion(path: Path, counts: np.ndarray, names: Iterable[Any], title: 
     font = 9 if size <= 30 else 7
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
-    # the square root makes a share of 1 % visible
+    # the square root makes a fraction of 1 % visible
     picture = axes.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
     ticks = np.arange(size)
     upright = size > 12 or max(map(len, labels)) > 5
@@ -82,11 +106,11 @@ def draw_confusion(path: Path, counts: np.ndarray, names: Iterable[Any], title: 
 def draw_modalities(
     path: Path, panels: Mapping[str, Mapping[str, Mapping[str, float]]], limit: float | None
 ) -> None:
-    """A panel for each title: bars by modality, in the colour of their split.
+    """Draws a panel for each title, with bars by modality in the colour of their split.
 
     Args:
-        panels: title → split → modality → figure.
-        limit: the largest value that a figure can have, if it is known.
+        panels: title → split → modality → value of the metric.
+        limit: the largest value that the metrics can have, if it is known.
     """
     from matplotlib.figure import Figure
 
@@ -98,13 +122,13 @@ def draw_modalities(
         names = list(dict.fromkeys(name for metrics in splits.values() for name in metrics))
         width = 0.8 / len(splits)
         for split_index, (split, metrics) in enumerate(splits.items()):
-            at = []
-            for name in metrics:  # a modality's bars stand around its middle, however many
+            centres: list[float] = []
+            for name in metrics:  # the bars of a modality are centred on its tick
                 having = [other for other, measured in splits.items() if name in measured]
                 shift = having.index(split) - (len(having) - 1) / 2
-                at.append(names.index(name) + shift * width)
+                centres.append(names.index(name) + shift * width)
             bars = axes.bar(
-                at,
+                centres,
                 list(metrics.values()),
                 width * 0.92,
                 label=split,
@@ -125,7 +149,7 @@ def draw_modalities(
     _save(figure, path)
 
 
-def _tidy(axes: Any) -> None:
+def _tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#9ca3af")
     axes.grid(color="#e5e7eb", linewidth=0.8)
@@ -133,8 +157,8 @@ def _tidy(axes: Any) -> None:
     axes.tick_params(colors="#374151")
 
 
-def _legend(axes: Any, columns: int) -> None:
-    """Below, where it hides nothing."""
+def _legend(axes: Axes, columns: int) -> None:
+    """Draws a legend below the axes, where it hides nothing."""
     axes.legend(
         frameon=False,
         fontsize=9,
@@ -148,6 +172,6 @@ def _shortened(name: str) -> str:
     return name if len(name) <= 32 else f"{name[:31]}…"
 
 
-def _save(figure: Any, path: Path, dpi: int = 150) -> None:
+def _save(figure: Figure, path: Path, dpi: int = 150) -> None:
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=dpi, facecolor="white")

@@ -1,7 +1,7 @@
-"""Instead of training: a run that is prepared as `fit` prepares it, and then does another thing."""
+"""Prepares a run as `fit` does, and then calls a function instead of training."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar, cast
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
@@ -11,20 +11,20 @@ from unitf.errors import UserError
 Result = TypeVar("Result")
 
 
-class _Finished(Exception):  # noqa: N818 (it is none)
-    """It has been done; there is nothing to train."""
+class _Finished(Exception):  # noqa: N818 (not an error)
+    """The function was called, so the run ends."""
 
 
-class _Prepared(Callback):
-    """Calls a function where training would begin, and ends the run."""
+class _Prepared(Callback, Generic[Result]):
+    """Calls a function when training would begin, and ends the run."""
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], Result]) -> None:
         self.function = function
-        self.results: list[Any] = []
+        self.results: list[Result] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         pl_module.train()
-        pl_module.on_train_epoch_start()  # what is frozen goes to evaluation mode
+        pl_module.on_train_epoch_start()  # sets frozen parts to evaluation mode
         self.results.append(self.function())
         raise _Finished
 
@@ -35,13 +35,16 @@ def run_prepared(
     data: LightningDataModule,
     function: Callable[[], Result],
 ) -> Result:
-    """What a function gives when all is fitted, built, on its device, and has its optimizer.
+    """Calls a function when the run is ready to train, and returns its result.
+
+    At that time everything is fitted, built and on its device, and the optimizer is made.
 
     Raises:
-        UserError: the recipe trains for no step.
+        UserError: the recipe trains for no steps.
     """
     callback = _Prepared(function)
-    trainer.callbacks.append(callback)  # type: ignore[attr-defined]
+    callbacks: list[Callback] = vars(trainer)["callbacks"]  # which Lightning does not declare
+    callbacks.append(callback)
     try:
         trainer.fit(learner, datamodule=data)
     except _Finished:
@@ -50,8 +53,8 @@ def run_prepared(
 
 
 def training_batches(trainer: Trainer) -> Iterator[Batch]:
-    """The recipe's batches on their device, as training has them; after an epoch it again."""
-    loader: Any = trainer.train_dataloader
+    """Yields the training batches on their device, as training gets them, in endless epochs."""
+    loader = cast(Iterable[Batch], trainer.train_dataloader)
     while True:
         for batch in loader:
             converted = trainer.precision_plugin.convert_input(batch)

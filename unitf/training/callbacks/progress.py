@@ -1,28 +1,33 @@
-"""Progress: how far a run is, how fast, how good so far, and how long it will take."""
+"""Progress: how far a run is, how fast, how good so far, and how much time is left."""
 
 import math
 import sys
 import time
-from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from unitf.training.callbacks.throughput import Throughput
+from unitf.training.results import tasks_of
 
 
 class Progress(TQDMProgressBar):
-    """A bar in a terminal; everywhere one line for every validation, or every epoch without one.
+    """Shows a bar in a terminal, and prints a line after each validation.
 
-    Speeds are of the training steps alone, over all processes.
+    Without validation there is a line after each epoch. Speeds are those of the training steps
+    alone, over all processes.
+
+    Args:
+        refresh_rate: the number of batches between two updates of the bar; 0 turns all off.
     """
 
     def __init__(self, refresh_rate: int = 1) -> None:
         super().__init__(refresh_rate)
         self._bars = sys.stdout.isatty()
         self._meter = Throughput()
-        self._begun_at = time.monotonic()
-        self._begun_with = 0.0
+        self._started_at = time.monotonic()
+        self._fraction_at_start = 0.0
         self._line_at_step = -1
 
     @property
@@ -30,40 +35,53 @@ class Progress(TQDMProgressBar):
         """Whether bars are shown: in the first process, unless the recipe turns them off."""
         return self._bars and super().is_enabled
 
-    def on_train_start(self, trainer: Trainer, *rest: Any) -> None:
+    def on_train_start(self, trainer: Trainer, *rest: object) -> None:
+        """Starts the bar and the meter."""
         super().on_train_start(trainer, *rest)
-        self._begun_at, self._begun_with = time.monotonic(), _fraction_done(trainer)
+        self._started_at, self._fraction_at_start = time.monotonic(), _fraction_done(trainer)
         self._line_at_step = trainer.global_step
-        self._meter.start()  # an epoch that was resumed in its midst is not started again
+        self._meter.start()  # for a run that resumes within an epoch
 
-    def on_train_epoch_start(self, trainer: Trainer, *rest: Any) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, *rest: object) -> None:
+        """Starts the meter for an epoch."""
         super().on_train_epoch_start(trainer, *rest)
         self._meter.start()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
     ) -> None:
+        """Counts a training step."""
         self._meter.count(batch, outputs, trainer.accumulate_grad_batches)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops the meter, as speeds are those of training."""
         self._meter.stop()
         super().on_validation_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints a line, and starts the meter again."""
         super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._write_line(trainer, pl_module)
             self._meter.start()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints a line, unless a validation has printed one."""
         super().on_train_epoch_end(trainer, pl_module)
         if self._line_at_step != trainer.global_step:  # no validation has written it
             self._meter.stop()
             self._write_line(trainer, pl_module)
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Returns what is shown beside the bar: the loss, speeds, and the time left."""
         return {"loss": f"{self._meter.loss:.3f}", **self._speeds(trainer)}
 
     def _speeds(self, trainer: Trainer) -> dict[str, str]:
@@ -73,10 +91,10 @@ class Progress(TQDMProgressBar):
         return speeds if left is None else {**speeds, "left": _clock(left)}
 
     def _seconds_left(self, trainer: Trainer) -> float | None:
-        done, gained = _fraction_done(trainer), _fraction_done(trainer) - self._begun_with
+        done, gained = _fraction_done(trainer), _fraction_done(trainer) - self._fraction_at_start
         if gained <= 0:
             return None
-        return (time.monotonic() - self._begun_at) / gained * (1 - done)
+        return (time.monotonic() - self._started_at) / gained * (1 - done)
 
     def _write_line(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._line_at_step = trainer.global_step
@@ -99,9 +117,9 @@ class Progress(TQDMProgressBar):
 
 
 def validation_metrics(trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
-    """The loss and each task's main figure on the validation split, as far as they are logged."""
+    """Returns the loss and the main metric of each task on the validation split, if logged."""
     logged = trainer.callback_metrics
-    tasks: Any = getattr(pl_module, "tasks", {})
+    tasks = tasks_of(pl_module)
     wanted = {"loss": "validation/loss"}
     for name, task in tasks.items():
         if task.monitor != "loss" or len(tasks) > 1:
@@ -110,15 +128,15 @@ def validation_metrics(trainer: Trainer, pl_module: LightningModule) -> dict[str
 
 
 def _fraction_done(trainer: Trainer) -> float:
-    """How much of the run is done, from 0 to 1; 0 where it has no end."""
-    shares = [0.0]
+    """Returns how much of the run is done, from 0 to 1; 0 if the run has no end."""
+    fractions = [0.0]
     if trainer.max_steps > 0:
-        shares.append(trainer.global_step / trainer.max_steps)
+        fractions.append(trainer.global_step / trainer.max_steps)
     batches = float(trainer.num_training_batches)
     if trainer.max_epochs and trainer.max_epochs > 0 and 0 < batches < math.inf:
         progress = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        shares.append((trainer.current_epoch + progress / batches) / trainer.max_epochs)
-    return min(max(shares), 1.0)
+        fractions.append((trainer.current_epoch + progress / batches) / trainer.max_epochs)
+    return min(max(fractions), 1.0)
 
 
 def _progress(trainer: Trainer) -> str:

@@ -1,33 +1,37 @@
-"""RunReport: what a run leaves in its folder, in numbers and pictures."""
+"""RunReport: the numbers and pictures that a run writes into its folder."""
 
 import copy
 import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from unitf.checkpoints.atomic import write_text
 from unitf.training.callbacks import gallery
 from unitf.training.callbacks.throughput import Throughput
 from unitf.training.callbacks.versions import versions
+from unitf.training.results import Results, SplitResults, measured_results, tasks_of
+
+_Json: TypeAlias = dict[str, object]  # an object in a JSON file
 
 
 class RunReport(Callback):
     """Writes metrics.json, versions.json, curves.png, confusion_<task>.png and modalities.png.
 
-    After training, and again after a test, which adds its splits. The figures of the validation
-    split are those of the best checkpoint.
+    It writes them after training, and again after a test, which adds its splits. The metrics of
+    the validation split are those of the best checkpoint.
 
     Args:
-        folder: the run's; by default the trainer's `default_root_dir`.
+        folder: the run's folder; by default the trainer's `default_root_dir`.
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self.folder = folder
+        self.folder: str | None = folder
         self.history: list[dict[str, float]] = []
         self.totals: dict[str, float] = {"seconds": 0.0, "samples": 0, "tokens": 0}
         self._meter = Throughput()
@@ -37,15 +41,23 @@ class RunReport(Callback):
     # ---- what is counted ---------------------------------------------------------------
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
         self._since = time.monotonic()
         self._row_at_step = trainer.global_step
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
     ) -> None:
+        """Counts a training step."""
         self._meter.count(batch, outputs, trainer.accumulate_grad_batches)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds a point to the curves; `unitf validate` writes the report."""
         if trainer.sanity_checking:
             return
         if trainer.state.fn == "fit":
@@ -54,6 +66,7 @@ class RunReport(Callback):
             self.write(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds a point to the curves, unless a validation has added one."""
         if self._row_at_step != trainer.global_step:  # no validation
             self._add_row(trainer)
 
@@ -74,10 +87,11 @@ class RunReport(Callback):
 
     @property
     def state_key(self) -> str:
-        """The name of its state in a checkpoint, which stays if the class is renamed."""
+        """The key of this callback's state in a checkpoint; it stays if the class is renamed."""
         return "RunReport" if type(self) is RunReport else super().state_key
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
+        """Returns the points of the curves, and the totals so far."""
         totals = {
             "seconds": self.totals["seconds"] + self._running(),
             "samples": self.totals["samples"] + self._meter.samples,
@@ -85,11 +99,12 @@ class RunReport(Callback):
         }
         return {"history": self.history, "totals": totals}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if self.history:  # the test that follows a training loads its best state, not its last
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Restores the points of the curves and the totals, for a run that resumes."""
+        if self.history:  # a test after training loads the best state, which is not the last
             return
-        self.history = copy.deepcopy(state_dict["history"])
-        self.totals = dict(state_dict["totals"])
+        self.history = copy.deepcopy(cast(list[dict[str, float]], state_dict["history"]))
+        self.totals = dict(cast(dict[str, float], state_dict["totals"]))
 
     def _running(self) -> float:
         return 0.0 if self._since is None else time.monotonic() - self._since
@@ -97,6 +112,7 @@ class RunReport(Callback):
     # ---- what is written ---------------------------------------------------------------
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds up the totals over all processes."""
         self.totals["seconds"] += self._running()
         self._since = None
         counts = torch.tensor(
@@ -107,34 +123,36 @@ class RunReport(Callback):
         self.totals["samples"], self.totals["tokens"] = map(int, counts.tolist())
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the report."""
         self.write(trainer, pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the report again, with the test splits."""
         self.write(trainer, pl_module)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
+        """Writes what there is of a run that failed."""
         if self.history:
             self.write(trainer, pl_module)
 
     def write(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes everything that there is so far; first the figures, then the pictures."""
+        """Writes everything that there is so far: first the numbers, then the pictures."""
         if not trainer.is_global_zero:
             return
         folder = Path(self.folder or trainer.default_root_dir)
         results = results_of(trainer, pl_module)
-        # a model that was trained further is another one than that of which earlier figures are
+        # after further training, earlier results would be those of another model
         report = {} if trainer.state.fn == "fit" else _read_json(folder / "metrics.json")
-        report["results"] = report.get("results", {}) | _scalars(results)
+        report["results"] = cast(_Json, report.get("results", {})) | _scalars(results)
         if self.history:
             report |= self._training(trainer, pl_module)
         write_text(folder / "metrics.json", json.dumps(_plain(report), indent=2) + "\n")
         write_text(folder / "versions.json", json.dumps(versions(), indent=2) + "\n")
-        tasks: dict[str, Any] = dict(getattr(pl_module, "tasks", {}).items())
-        gallery.draw(folder, tasks, self.history, results)
+        gallery.draw(folder, tasks_of(pl_module), self.history, results)
 
-    def _training(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+    def _training(self, trainer: Trainer, pl_module: LightningModule) -> _Json:
         seconds = max(self.totals["seconds"] + self._running(), 1e-9)
         best = _best(trainer)
         last = self.history[-1]
@@ -161,18 +179,18 @@ class RunReport(Callback):
         }
 
 
-def results_of(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-    """split → task → modality → figure; of the validation split those of the best checkpoint."""
-    results = dict(getattr(pl_module, "results", {}))
+def results_of(trainer: Trainer, pl_module: LightningModule) -> Results:
+    """Returns the results of all splits; those of validation are of the best checkpoint."""
+    results = measured_results(pl_module)
     if trainer.state.fn != "validate" and (best := _best(trainer).get("results")):
-        results["validation"] = best
+        results["validation"] = cast(SplitResults, best)
     return results
 
 
-def _best(trainer: Trainer) -> dict[str, Any]:
-    """What the run's Checkpoint knows of its best epoch."""
+def _best(trainer: Trainer) -> _Json:
+    """Returns what the run's Checkpoint knows of its best epoch."""
     for callback in trainer.checkpoint_callbacks:
-        value: Any = getattr(callback, "best_model_score", None)
+        value = getattr(callback, "best_model_score", None)
         if value is not None:
             return {
                 "monitor": getattr(callback, "monitor", None),
@@ -188,15 +206,15 @@ def _size(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> _Json:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def _plain(value: Any) -> Any:
-    """As JSON knows it, without NaN and infinity; in as many digits as mean something."""
+def _plain(value: object) -> object:
+    """Returns a value as JSON has it: seven digits, and null for NaN and infinity."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, float):
@@ -204,8 +222,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _scalars(results: dict[str, Any]) -> dict[str, Any]:
-    """Without matrices, which are written on their own."""
-    if any(not isinstance(value, dict) for value in results.values()):
-        return {key: value for key, value in results.items() if not isinstance(value, list)}
-    return {key: _scalars(value) for key, value in results.items()}
+def _scalars(results: Results) -> _Json:
+    """Returns results without matrices, which are written to their own files."""
+    return {
+        split: {
+            task: {
+                modality: {k: v for k, v in metrics.items() if not isinstance(v, list)}
+                for modality, metrics in by_modality.items()
+            }
+            for task, by_modality in by_task.items()
+        }
+        for split, by_task in results.items()
+    }

@@ -1,54 +1,65 @@
-"""Summary: how good the model is, and where everything lies, at the end of a run."""
+"""Summary: the metrics and the files of a run, printed at its end."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from unitf.tasks.task import Task
 from unitf.training.callbacks.run_report import results_of
+from unitf.training.results import Results, TaskResults, tasks_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+else:  # rich is imported when something is printed; only annotations need the name
+    Table = object
 
 _HIDDEN = {"num_samples"}
 
 
 class Summary(Callback):
-    """Prints a table of all figures by split, task and modality, the files, and how to predict.
+    """Prints a table of all metrics by split, task and modality, the files, and the next commands.
 
     Args:
-        folder: the run's; by default the trainer's `default_root_dir`.
-        test_follows: whether the end of training is not yet the end.
+        folder: the run's folder; by default the trainer's `default_root_dir`.
+        test_follows: whether a test follows the training, so that the training prints nothing.
     """
 
     def __init__(self, folder: str | None = None, test_follows: bool = False) -> None:
-        self.folder = folder
-        self.test_follows = test_follows
+        self.folder: str | None = folder
+        self.test_follows: bool = test_follows
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the sizes of the model, and where its first weights come from."""
         if trainer.is_global_zero:
             for line in _beginning(pl_module):
                 _print(line)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the summary, unless a test follows."""
         if not self.test_follows:
             self.show(trainer, pl_module)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the summary."""
         self.show(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the summary for `unitf validate`."""
         if trainer.state.fn == "validate":
             self.show(trainer, pl_module)
 
     def show(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints it, once."""
+        """Prints the summary, in the first process only."""
         if not trainer.is_global_zero:
             return
         results = results_of(trainer, pl_module)
         for task, rows in _metrics(results).items():
             _print_table(task, rows)
         folder = Path(self.folder or trainer.default_root_dir)
-        tasks = dict(getattr(pl_module, "tasks", {}).items())
+        tasks = tasks_of(pl_module)
         verbs = ["predict", *["generate"] * any(task.can_generate for task in tasks.values())]
         for what, text in _next_steps(folder, _inputs(results, tasks), verbs).items():
             _print(f"{what:<9} {text}")
@@ -61,7 +72,7 @@ def _print(line: str) -> None:
 
 
 def _beginning(pl_module: LightningModule) -> list[str]:
-    """How large the parts of the model are, and where it trains."""
+    """Returns lines on the parameters, the device, and the first weights of the model."""
     parts = {
         name: sum(parameter.numel() for parameter in part.parameters())
         for name, part in pl_module.named_children()
@@ -71,12 +82,12 @@ def _beginning(pl_module: LightningModule) -> list[str]:
     trained = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
     if trained < sum(parts.values()):
         lines.append(f"trained    {trained:,} of them")
-    begun = getattr(getattr(pl_module, "start", None), "told", None)
-    return lines if begun is None else [*lines, begun]
+    described: str | None = getattr(getattr(pl_module, "start", None), "described", None)
+    return lines if described is None else [*lines, described]
 
 
-def _inputs(results: dict[str, Any], tasks: Any) -> list[str]:
-    """Columns that a sample was measured with; where nothing was, one that a task reads."""
+def _inputs(results: Results, tasks: Mapping[str, Task]) -> list[str]:
+    """Returns columns that a measured sample had, or else one input of a task."""
     known = {column for task in tasks.values() for column in task.inputs}
     for tasks_of_split in results.values():
         for modalities in tasks_of_split.values():
@@ -88,7 +99,7 @@ def _inputs(results: dict[str, Any], tasks: Any) -> list[str]:
 
 
 def _next_steps(folder: Path, inputs: list[str], verbs: Sequence[str]) -> dict[str, str]:
-    """Where everything lies, and how to go on from there."""
+    """Returns the paths of the files, and the commands that use them, by their headings."""
     names = {"model": "checkpoints/best.ckpt", "figures": "metrics.json", "pictures": "*.png"}
     names["adapters"] = "adapters"
     files = {what: sorted(folder.glob(name)) for what, name in names.items()}
@@ -99,9 +110,9 @@ def _next_steps(folder: Path, inputs: list[str], verbs: Sequence[str]) -> dict[s
     return next_steps
 
 
-def _metrics(results: dict[str, Any]) -> dict[str, list[list[str]]]:
-    """For each task a row of headings, and then one for each split and modality."""
-    made = {}
+def _metrics(results: Results) -> dict[str, list[list[str]]]:
+    """Returns for each task a row of headings, and a row for each split and modality."""
+    tables: dict[str, list[list[str]]] = {}
     for task in dict.fromkeys(name for by_task in results.values() for name in by_task):
         rows = [
             (split, modality, metrics)
@@ -115,41 +126,44 @@ def _metrics(results: dict[str, Any]) -> dict[str, list[list[str]]]:
             and not any(isinstance(metrics.get(name), list) for *_, metrics in rows)
         ]
         headings = ["split", "modality", "samples", *(name.replace("_", " ") for name in names)]
-        made[task] = [headings]
+        tables[task] = [headings]
         for split, modality, metrics in rows:
             samples = metrics.get("num_samples")
-            counted = "" if samples is None else f"{int(samples):,}"
+            counted = f"{int(samples):,}" if isinstance(samples, int | float) else ""
             cells = ("" if name not in metrics else f"{metrics[name]:.4f}" for name in names)
-            made[task].append([split, modality, counted, *cells])
-    return made
+            tables[task].append([split, modality, counted, *cells])
+    return tables
 
 
 def _print_table(title: str, rows: list[list[str]]) -> None:
-    """Prints a table; on its side, where the terminal is too narrow and that is narrower."""
+    """Prints a table; it is transposed if the terminal is too narrow and that makes it narrower."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     tables = [_table(title, rows, 2), _table(title, [*zip(*rows, strict=True)], 1)]
-    anywhere = console.options.update(max_width=10_000)
-    widths = [console.measure(table, options=anywhere).maximum for table in tables]
-    lies = widths[0] > console.width and widths[1] < widths[0]
-    console.print(tables[lies])
+    unlimited = console.options.update(max_width=10_000)
+    widths = [console.measure(table, options=unlimited).maximum for table in tables]
+    transposed = widths[0] > console.width and widths[1] < widths[0]
+    console.print(tables[transposed])
 
 
-def _table(title: str, rows: Sequence[Sequence[str]], names: int) -> Any:
-    """Rows of cells, of which the first is the heading, and the first `names` of each are words."""
+def _table(title: str, rows: Sequence[Sequence[str]], num_words: int) -> Table:
+    """Returns a table whose first row is the heading.
+
+    The first `num_words` columns hold words, and all others numbers.
+    """
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", box=None)
     for number, heading in enumerate(rows[0]):
-        table.add_column(heading, justify="left" if number < names else "right")
+        table.add_column(heading, justify="left" if number < num_words else "right")
     for row in rows[1:]:
         table.add_row(*row)
     return table
 
 
-def _worth_showing(by_modality: dict[str, Any]) -> dict[str, Any]:
-    """Without "all" where it says what the only modality says."""
+def _worth_showing(by_modality: TaskResults) -> TaskResults:
+    """Returns the results by modality; if there is only one modality, those of "all" alone."""
     if len(by_modality) == 2 and "all" in by_modality:
         return {"all": by_modality["all"]}
     return by_modality

@@ -1,8 +1,11 @@
-"""Meter: how much was trained on, how fast, and how wrong it was."""
+"""Throughput: samples, tokens, seconds and the loss of training steps."""
 
 import math
 import time
-from typing import Any
+from collections.abc import Mapping
+
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
 
 
 class Throughput:
@@ -12,27 +15,34 @@ class Throughput:
         self.reset()
 
     def reset(self) -> None:
-        self.samples = self.tokens = self.steps = 0
-        self.seconds = 0.0
-        self.losses: Any = 0.0  # on the device; nobody waits for it
+        """Sets all counts to zero, and stops the clock."""
+        self.samples: int = 0
+        self.tokens: int = 0
+        self.steps: int = 0
+        self.seconds: float = 0.0
+        self.losses: Tensor | float = 0.0  # stays on the device, so that no step waits for it
         self.since: float | None = None
 
     def start(self) -> None:
+        """Starts the clock."""
         self.since = time.monotonic()
 
     def stop(self) -> None:
+        """Stops the clock."""
         if self.since is not None:
             self.seconds += time.monotonic() - self.since
         self.since = None
 
-    def count(self, batch: Any, outputs: Any, accumulated: int) -> None:
-        """One training step.
+    def count(self, batch: object, outputs: STEP_OUTPUT, accumulated: int) -> None:
+        """Counts one training step.
 
         Args:
-            outputs: what Lightning hands to `on_train_batch_end`.
-            accumulated: the batches of an optimizer's step, by which Lightning divides the loss.
+            batch: the batch of the step.
+            outputs: what Lightning passes to `on_train_batch_end`.
+            accumulated: the number of batches of an optimizer step, by which Lightning divides
+                the loss.
         """
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         self.samples += getattr(batch, "num_samples", 0)
         self.tokens += getattr(batch, "num_tokens", 0)
         if loss is not None:
@@ -41,9 +51,11 @@ class Throughput:
 
     @property
     def loss(self) -> float:
+        """The mean loss of the counted steps; NaN if there are none."""
         return float(self.losses) / self.steps if self.steps else math.nan
 
     def rates(self) -> tuple[float, float]:
+        """Returns samples per second and tokens per second."""
         running = time.monotonic() - self.since if self.since is not None else 0.0
         seconds = max(self.seconds + running, 1e-9)
         return self.samples / seconds, self.tokens / seconds

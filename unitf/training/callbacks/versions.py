@@ -1,18 +1,17 @@
-"""What a run was made with: versions of Python, libraries and plugins, and the machine."""
+"""The versions of Python, libraries and plugins, and the hardware of a run."""
 
 import os
 import platform
 import re
 from importlib import metadata
-from typing import Any
 
 import torch
 
 from unitf import __version__, registry
 
 
-def versions() -> dict[str, Any]:
-    """Versions and hardware, as plain data."""
+def versions() -> dict[str, object]:
+    """Returns versions and hardware as plain data."""
     return {
         "unitf": __version__,
         "python": platform.python_version(),
@@ -23,7 +22,7 @@ def versions() -> dict[str, Any]:
 
 
 def _libraries() -> dict[str, str]:
-    """Everything that unitf requires, with the version that is installed."""
+    """Returns the installed version of each library that unitf requires."""
     try:
         required = metadata.requires("unitf") or []
     except metadata.PackageNotFoundError:  # a source tree on the path, not installed
@@ -31,30 +30,30 @@ def _libraries() -> dict[str, str]:
     names = [
         re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required if "extra ==" not in line
     ]
-    found = {}
+    installed: dict[str, str] = {}
     for name in sorted(names):
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _plugins() -> dict[str, dict[str, str]]:
-    """Each plugin with its package and version; a broken one with its reason."""
+    """Returns the package and version of each plugin; for a broken plugin also the reason."""
     plugins: dict[str, dict[str, str]] = {}
     for record in registry.records():
         if record.plugin == "unitf":
             continue
-        told = {"package": record.package, "version": record.version}
+        described = {"package": record.package, "version": record.version}
         if record.reason:
-            told["broken"] = record.reason
-        plugins.setdefault(record.plugin, {}).update(told)
+            described["broken"] = record.reason
+        plugins.setdefault(record.plugin, {}).update(described)
     return plugins
 
 
-def _hardware() -> dict[str, Any]:
-    hardware: dict[str, Any] = {
+def _hardware() -> dict[str, object]:
+    hardware: dict[str, object] = {
         "system": platform.platform(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0))

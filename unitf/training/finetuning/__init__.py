@@ -1,4 +1,4 @@
-"""Fine-tuning: where the first weights come from, what is frozen, adapters."""
+"""Fine-tuning: first weights from a trained model, frozen parts, and adapters."""
 
 from unitf.core.lora import LoRA
 from unitf.training.finetuning.freeze import Freeze

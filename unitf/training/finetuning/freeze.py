@@ -1,4 +1,4 @@
-"""Freeze: parts of a model that are not trained, for a while or for good."""
+"""Freeze: parts of a model that are not trained, for some epochs or for the whole run."""
 
 import re
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from unitf.training.random_state import batches_done
 
 @dataclass(frozen=True)
 class Freeze:
-    """What is not trained: its weights stay, it is in eval mode, and has no gradients.
+    """The parts that are not trained: they keep their weights, in evaluation mode.
 
     Args:
         parts: names within the model: core, tokenizers, tokenizers.image, core.encoder.input_norm.
-            All but the tasks, [core, tokenizers], is a linear probe.
-        blocks: of the core, counted from the input: 0-5, or 0,2,4.
-        unfreeze_every: after each so many epochs one more block is trained, from the top, and at
-            last the rest (Howard and Ruder, 2018); None: never.
+            [core, tokenizers], which is all but the tasks, gives a linear probe.
+        blocks: numbers of blocks of the core, counted from the input: 0-5, or 0,2,4.
+        unfreeze_every: the number of epochs after which one more block is trained, from the top
+            down, and at last the rest (Howard and Ruder, 2018); None: they stay frozen.
     """
 
     parts: tuple[str, ...] = ()
@@ -43,13 +43,13 @@ class Freezer:
     """Freezes a model as `Freeze` says, epoch by epoch."""
 
     def __init__(self, model: nn.Module, freeze: Freeze) -> None:
-        self.freeze = freeze
-        self.epoch = 0
-        # what does not want a gradient now never does: the weights beneath an adapter
-        self.trainable = {name for name, p in model.named_parameters() if p.requires_grad}
-        self.levels = LayerIds(name for name, _ in model.named_modules())
-        self.prefixes = tuple(f"{part}." for part in self._parts(model))
-        self.ever_trained = (
+        self.freeze: Freeze = freeze
+        self.epoch: int = 0
+        # the weights beneath an adapter require no gradient now, and never will
+        self.trainable: set[str] = {name for name, p in model.named_parameters() if p.requires_grad}
+        self.layer_of: LayerIds = LayerIds(name for name, _ in model.named_modules())
+        self.prefixes: tuple[str, ...] = tuple(f"{part}." for part in self._parts(model))
+        self.ever_trained: set[str] = (
             {name for name in self.trainable if not self._chosen(name)}
             if freeze.unfreeze_every is None
             else self.trainable
@@ -62,64 +62,73 @@ class Freezer:
         known = {*modules, *(name for name, _ in model.named_parameters())}
         for part in self.freeze.parts:
             if part not in known:
-                near = close_names(part, known)
-                hint = f"near: {', '.join(near)}" if near else "expected core, tokenizers, …"
+                close = close_names(part, known)
+                hint = f"near: {', '.join(close)}" if close else "expected core, tokenizers, …"
                 raise UserError(f"model.freeze.parts: there is no part {part!r}; {hint}")
             yield part
         if self.freeze.blocks is not None:
-            wanted = block_numbers(self.freeze.blocks, self.levels.depth)
+            wanted = block_numbers(self.freeze.blocks, self.layer_of.depth)
             for name in modules:
-                if re.fullmatch(r"core\.\w+\.blocks\.\d+", name) and self.levels(name) in wanted:
+                is_block = re.fullmatch(r"core\.\w+\.blocks\.\d+", name)
+                if is_block and self.layer_of(name) in wanted:
                     yield name
 
     def _chosen(self, name: str) -> bool:
-        # adapters are there to be trained beside what is frozen
+        # adapters are trained beside frozen weights
         return f"{name}.".startswith(self.prefixes) and not is_adapter(f"{name}.")
 
     def is_frozen(self, name: str) -> bool:
-        """Whether a module or parameter is frozen in this epoch."""
+        """Returns whether a module or parameter is frozen in this epoch."""
         every = self.freeze.unfreeze_every
-        thawed = 0 if every is None else self.epoch // every
-        deep = thawed == 0 or self.levels(name) <= self.levels.depth - thawed
-        return deep and self._chosen(name)
+        num_unfrozen = 0 if every is None else self.epoch // every
+        below = num_unfrozen == 0 or self.layer_of(name) <= self.layer_of.depth - num_unfrozen
+        return below and self._chosen(name)
 
     def prepare(self, model: nn.Module) -> bool:
-        """Freezes what is frozen in this epoch, and says whether that is something new."""
+        """Freezes the parameters of this epoch, and returns whether any parameter has changed."""
         changed = False
         for name, parameter in model.named_parameters():
-            wants = name in self.trainable and not self.is_frozen(name)
-            if parameter.requires_grad is not wants:
+            is_trained = name in self.trainable and not self.is_frozen(name)
+            if parameter.requires_grad is not is_trained:
                 changed = True
-                parameter.requires_grad_(wants)
+                parameter.requires_grad_(is_trained)
                 parameter.grad = None
         return changed
 
     def prepare_modes(self, model: nn.Module) -> None:
-        """Eval mode for what is frozen, so that it drops nothing and counts no statistics."""
+        """Sets frozen modules to evaluation mode: no dropout, and no update of statistics."""
         for name, module in model.named_modules():
             if self._chosen(name):
                 module.training = model.training and not self.is_frozen(name)
 
     def begin_epoch(self, model: LightningModule) -> None:
-        """Trains what is to be trained from this epoch on."""
+        """Freezes and unfreezes the parts of the epoch that begins."""
         trainer = model.trainer
-        # not Lightning's number: see `batches_done`
+        # for why this is not Lightning's number, see `batches_done`
         self.epoch = batches_done(trainer) // int(trainer.num_training_batches)
         changed = self.prepare(model)
         self.prepare_modes(model)
         strategy = trainer.strategy
         if changed and isinstance(strategy, DDPStrategy):
-            # it sums the gradients of those parameters that it saw when it was made
+            # it sums the gradients of the parameters that were trained when it was made
             strategy.model = strategy._setup_model(model)
             strategy._register_ddp_hooks()
 
 
 def block_numbers(text: str, depth: int) -> set[int]:
-    """The levels (the first block's is 1) of "0-5" or "0,2,4"."""
+    """Returns the layers of the blocks in `text`; block 0 is layer 1 (see `LayerIds`).
+
+    Args:
+        text: such as "0-5" or "0,2,4".
+        depth: the number of blocks.
+
+    Raises:
+        UserError: `text` has another form, or a block does not exist.
+    """
     numbers: set[int] = set()
     for word in text.split(","):
-        found = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", word)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", word)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not first <= last < depth:
             raise UserError(
                 f"model.freeze.blocks: expected numbers from 0 to {depth - 1} such as "

@@ -1,4 +1,4 @@
-"""Learned positions of one size or length, for another."""
+"""Resizes learned positions to a grid or sequence of another size."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,17 @@ _MODES = {2: "bicubic", 3: "trilinear"}
 def resize(
     table: Float[Tensor, "old D"], old: Sequence[int], new: Sequence[int]
 ) -> Float[Tensor, "new D"] | None:
-    """The vectors of one grid on another; None where it has other axes.
+    """Returns the position vectors of one grid for another, or None if the axes differ.
 
-    A sequence keeps its places, and repeats them where it is longer (Longformer, Beltagy et al.,
-    2020): its tokens stand at fixed distances. A grid of an image is the same picture, finer or
-    coarser, so it is interpolated (bicubic, as in ViT, Dosovitskiy et al., 2021).
+    A sequence keeps its vectors and repeats them if it is longer (Longformer, Beltagy et al.,
+    2020), because the distance between its tokens stays the same. The grid of an image shows the
+    same picture, finer or coarser, so it is interpolated (bicubic, as in ViT, Dosovitskiy et al.,
+    2021).
+
+    Args:
+        table: a vector for each point of the old grid.
+        old: the size of the old grid, axis by axis.
+        new: the size of the new grid.
     """
     if len(old) != len(new) or len(old) > 3:
         return None
