@@ -8,7 +8,7 @@ from unitf.public import absent
 from unitf.training import DataModule
 from unitf.training.learner import Learner
 
-CORE = "model.core.relative_positions is now model.core.relative_positions"
+CORE = "model.core.positions is now model.core.relative_positions"
 HIDDEN = "model.core.hidden_dropout is now model.core.activation_dropout"
 WAVES = "model.tokenizers.waves.init_args"
 SCHEME = f"{WAVES}.positions is now {WAVES}.position_embedding"
@@ -17,20 +17,20 @@ SCHEME = f"{WAVES}.positions is now {WAVES}.position_embedding"
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("dim: 16,", "dim: 16, relative_positions: rotary,", CORE),
+        ("dim: 16,", "dim: 16, positions: rotary,", CORE),
         (
             "dim: 16,",
-            "dim: 16, norm_position: sandwich,",
-            "norm_position: sandwich is now sandwich",
+            "dim: 16, norm_position: both,",
+            "norm_position: both is now sandwich",
         ),
         (
             "dim: 16,",
-            "dim: 16, relative_positions: rotary, hidden_dropout: 0.0,",
+            "dim: 16, positions: rotary, hidden_dropout: 0.0,",
             f"{CORE}; {HIDDEN}",
         ),
         (
             "{waves: Waves,",
-            "{waves: {class_path: Waves, init_args: {position_embedding: none}},",
+            "{waves: {class_path: Waves, init_args: {positions: none}},",
             SCHEME,
         ),
     ],
@@ -48,9 +48,9 @@ def test_an_old_word_of_a_recipe_is_one_line(recipe, capsys, old, new, line):
     ("words", "line"),
     [
         (["--model.core.positions", "rotary"], f"--{CORE}"),
-        (["--model.core.relative_positions=rotary"], f"--{CORE}"),
-        (["--model.core", "{dim: 16, relative_positions: rotary}"], f"--{CORE}"),
-        (["--model.core.norm_position", "branch"], "norm_position: res_post is now res_post"),
+        (["--model.core.positions=rotary"], f"--{CORE}"),
+        (["--model.core", "{dim: 16, positions: rotary}"], f"--{CORE}"),
+        (["--model.core.norm_position", "branch"], "norm_position: branch is now res_post"),
         (["--model.tokenizers.waves.init_args.positions", "none"], SCHEME),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_class_that_has_another_name_or_lies_elsewhere_is_one_line(recipe, cap
     )
     assert main(["fit", "--config", str(recipe)]) == 2
     said = capsys.readouterr().err
-    assert "unitf.training.callbacks.old_place.EMA is now unitf.training.callbacks.EMA" in said
+    assert "unitf.training.callbacks.old_place.EMA is now unitf.training.EMA" in said
 
 
 def test_a_public_name_that_was_renamed_says_the_new_one():
