@@ -75,7 +75,7 @@ class TransformersHub(ModelHub):
         tower.load_state_dict({k: state.get(k, state.get(prefix + k)) for k in tower.state_dict()})
         return tower.float().eval()
 
-    def kind(self, published: object) -> str:
+    def kind(self, published: Any) -> str:
         return published.config.model_type
 
     def recipe(self, published: Any) -> dict[str, Any]:

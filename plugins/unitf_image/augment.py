@@ -133,7 +133,7 @@ def _own(name: str, setting: Any) -> Any:
     return cls(**{k: _checked(f"{location}: {k}", v, known[k]) for k, v in setting.items()})
 
 
-def _checked(location: str, value: object, field: Field) -> Any:
+def _checked(location: str, value: Any, field: Field) -> Any:
     """Returns a value after checking that its type and its range fit the field."""
     if isinstance(field.default, str):
         if value not in (choices := get_args(field.type)):
