@@ -1,7 +1,7 @@
 """The audio modality of unitf: spectra, waveforms, and telephone tones as training data."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unitf import Register, hookimpl
 
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_tokenizers(register: Register) -> None:
+    """Registers the tokenizers of this plugin."""
     for name in (
         "SpectrogramFrames",
         "SpectralPatches",
@@ -73,11 +74,12 @@ def register_tokenizers(register: Register) -> None:
 
 @hookimpl
 def register_sources(register: Register) -> None:
+    """Registers the data sources of this plugin."""
     register("unitf_audio.tones:TelephoneTones")
     register("unitf_audio.joined:JoinedClips")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'unitf_audio' has no attribute {name!r}")
@@ -85,11 +87,13 @@ def __getattr__(name: str) -> Any:
 
 @hookimpl
 def register_hubs(register: Register) -> None:
+    """Registers the hubs of published models of this plugin."""
     register("unitf_audio.kwt_hub:KeywordHub")
 
 
 @hookimpl
 def register_architectures(register: Register) -> None:
+    """Registers the published architectures that this plugin maps to unitf."""
     register("unitf_audio.whisper:Whisper")
     register("unitf_audio.hf_ast:AudioSpectrogramTransformer")
     register("unitf_audio.hf_wav2vec:Wav2Vec2")

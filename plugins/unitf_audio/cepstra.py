@@ -55,10 +55,10 @@ class CepstralFrames(Tokenizer):
         self.mask = mask
         self.num_features = num_coefficients * window
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         self.fitted = fit_moments(values, self.read, across=(1,))
 
-    def read(self, value: Any) -> Float[Tensor, "C T"]:
+    def read(self, value: object) -> Float[Tensor, "C T"]:
         """Returns the frames of an utterance; each coefficient has mean 0."""
         array = np.asarray(value)
         if (
@@ -75,7 +75,7 @@ class CepstralFrames(Tokenizer):
         frames = torch.from_numpy(array.astype(np.float32)).mT
         return frames - frames.mean(1, keepdim=True)
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         frames = self.read(value)
         if self.fitted:
             frames = frames / self.fitted["std"]
@@ -92,7 +92,7 @@ class CepstralFrames(Tokenizer):
         return Features(rearrange(windows, "c n w -> (w c) n"))
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
         """Returns raw values of varied size."""
         generator = np.random.default_rng(0)
         return [generator.standard_normal((n, 13)).astype(np.float16) for n in (1, 8, 40, 41)]

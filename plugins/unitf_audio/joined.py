@@ -120,5 +120,5 @@ class Strings(Sequence):
             sample[source.speaker] = clips[0][source.speaker]
         return sample
 
-    def _word(self, label: Any) -> str:
+    def _word(self, label: object) -> str:
         return str(label) if self.source.words is None else self.source.words[label]

@@ -58,7 +58,7 @@ class LogMelFrames(Tokenizer):
         self.longest = max_tokens
         self.num_features = 2 * num_mels
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         samples = read_sound(value, self.sample_rate)[: self.longest * 2 * self.hop]
         num_tokens = self.longest if self.pad else -(-len(samples) // (2 * self.hop))
         # half a window is mirrored at both ends, which needs at least that many samples
@@ -88,7 +88,8 @@ class LogMelFrames(Tokenizer):
         return self.embedding(features.rows, features.lengths).mT
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
+        """Returns small sounds of several kinds for the checks of plugins."""
         return example_sounds()
 
 

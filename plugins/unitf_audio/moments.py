@@ -16,7 +16,7 @@ MEASURED = 500  # … and this many of them are decoded
 
 
 def fit_moments(
-    values: Iterable[Any], measure: Callable[[Any], Tensor], across: tuple[int, ...]
+    values: Iterable[object], measure: Callable[[object], Tensor], across: tuple[int, ...]
 ) -> dict[str, Tensor]:
     """Returns mean and standard deviation of the results of `measure` on some of the sounds.
 

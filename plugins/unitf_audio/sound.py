@@ -24,7 +24,7 @@ _CUT_OFF = re.compile(r"^data : \d{1,9} \(should be|lacks an end-of-stream bit",
 
 
 def read_sound(
-    value: Any, sample_rate: int, max_seconds: float | None = None, random: bool = False
+    value: object, sample_rate: int, max_seconds: float | None = None, random: bool = False
 ) -> Float[Tensor, " T"]:
     """Returns a sound as mono samples at `sample_rate` (Hz); full scale is -1 to 1.
 
@@ -173,7 +173,7 @@ def _checked_rate(rate: Any, location: str) -> int:
     return round(float(rate))
 
 
-def _mono(value: Any) -> Float[np.ndarray, " T"]:
+def _mono(value: object) -> Float[np.ndarray, " T"]:
     """Returns an array with one or two axes as one channel of floats."""
     if isinstance(value, Tensor):
         value = value.detach()
@@ -197,7 +197,7 @@ def _mono(value: Any) -> Float[np.ndarray, " T"]:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def example_sounds() -> list[Any]:
+def example_sounds() -> list[object]:
     """Returns a few small sounds of several kinds for `unitf plugins check`."""
     import soundfile
 

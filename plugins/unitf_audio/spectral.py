@@ -76,12 +76,12 @@ class SpectralTokenizer(Tokenizer, ABC):
         if self.num_frames is not None and self.num_frames < least:
             raise UserError(f"num_frames: {self.num_frames}, expected {least} or more")
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         if self.normalise != "none":
             across = (1,) if self.normalise == "bands" else (0, 1)
             self.fitted = fit_moments(values, self.measure, across)
 
-    def measure(self, value: Any, train: bool = False) -> Float[Tensor, "M T"]:
+    def measure(self, value: object, train: bool = False) -> Float[Tensor, "M T"]:
         """Returns the spectrogram of a sound before normalisation."""
         rate = self.spectrogram.sample_rate
         samples = read_sound(value, rate, self.max_seconds, random=train)
@@ -91,7 +91,7 @@ class SpectralTokenizer(Tokenizer, ABC):
             samples = functional.pad(samples, (missing // 2, missing - missing // 2))
         return self.spectrogram(samples)
 
-    def spectrum(self, value: Any, frames: int, step: int, train: bool) -> Float[Tensor, "M T"]:
+    def spectrum(self, value: object, frames: int, step: int, train: bool) -> Float[Tensor, "M T"]:
         """Returns the normalised spectrogram, padded to `num_frames` or to a multiple of steps.
 
         Args:
@@ -113,7 +113,8 @@ class SpectralTokenizer(Tokenizer, ABC):
         return self.mask(numbers, 0.0 if self.fitted else float(numbers.mean()))
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
+        """Returns small sounds of several kinds for the checks of plugins."""
         return example_sounds()
 
 
@@ -154,7 +155,7 @@ class SpectrogramFrames(SpectralTokenizer):
         self.frames_per_token = frames_per_token
         self.num_features = self.spectrogram.num_rows * frames_per_token
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         numbers = self.spectrum(value, self.frames_per_token, self.frames_per_token, train)
         numbers = numbers[:, : numbers.shape[1] // self.frames_per_token * self.frames_per_token]
         return Features(rearrange(numbers, "m (n k) -> (k m) n", k=self.frames_per_token))
@@ -228,7 +229,7 @@ class SpectralPatches(SpectralTokenizer):
             return None
         return (-(-self.max_tokens // self.num_bands), self.num_bands)
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         return self.cut(self.spectrum(value, self.patch_frames, self.frame_step, train))
 
     def cut(self, numbers: Float[Tensor, "M T"]) -> Features:

@@ -51,14 +51,14 @@ class WaveformFrames(Tokenizer):
         self.max_seconds = max_seconds
         self.perturb = perturb
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         self.fitted = fit_moments(
             values,
             lambda value: read_sound(value, self.sample_rate, self.max_seconds)[None],
             (0, 1),
         )
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         samples = read_sound(value, self.sample_rate, self.max_seconds, random=train)
         if train and self.perturb is not None:
             samples = self.perturb(samples, self.sample_rate)
@@ -77,5 +77,6 @@ class WaveformFrames(Tokenizer):
         return float(self.fitted["std"]) if self.fitted else 1.0
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
+        """Returns small sounds of several kinds for the checks of plugins."""
         return example_sounds()

@@ -56,7 +56,7 @@ class WaveformConvolution(Tokenizer):
         self.num_features: int = self.convolutions.window + self.convolutions.step
         self.content = slice(1, None)
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         samples = read_sound(value, self.sample_rate, self.max_seconds, random=train)
         if train and self.perturb is not None:
             samples = self.perturb(samples, self.sample_rate)
@@ -89,5 +89,6 @@ class WaveformConvolution(Tokenizer):
         return (predicted - features.values)[self.content].square().mean(0)
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
+        """Returns small sounds of several kinds for the checks of plugins."""
         return example_sounds()

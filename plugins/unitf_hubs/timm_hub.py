@@ -92,7 +92,7 @@ def _arguments(published: Any) -> dict[str, Any]:
     return arguments
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_plain(item) for item in value)
     return isinstance(value, str | int | float | bool)

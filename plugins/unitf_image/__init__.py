@@ -1,7 +1,7 @@
 """The image modality of unitf. This file imports no torch."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unitf import Register, hookimpl
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_tokenizers(register: Register) -> None:
+    """Registers the tokenizers of this plugin."""
     register("unitf_image.image_patches:ImagePatches")
 
 
 @hookimpl
 def register_sources(register: Register) -> None:
+    """Registers the data sources of this plugin."""
     register("unitf_image.digits:ScannedDigits")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'unitf_image' has no attribute {name!r}")
@@ -36,6 +38,7 @@ def __getattr__(name: str) -> Any:
 
 @hookimpl
 def register_architectures(register: Register) -> None:
+    """Registers the published architectures that this plugin maps to unitf."""
     register("unitf_image.timm_vit:TimmVisionTransformer")
     register("unitf_image.hf_vit:HFViT")
     register("unitf_image.hf_vit:HFDinov2")

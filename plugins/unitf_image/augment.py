@@ -154,7 +154,7 @@ def _checked(location: str, value: Any, field: Field) -> Any:
     return tuple(map(float, numbers)) if pair else kind(numbers[0])
 
 
-def _torchvision(name: str, setting: Any) -> Torchvision:
+def _torchvision(name: str, setting: object) -> Torchvision:
     from torchvision.transforms import v2
 
     known = [n for n, c in vars(v2).items() if isinstance(c, type) and issubclass(c, v2.Transform)]

@@ -27,7 +27,7 @@ _EXPECTED = (
 _CONVERTED = {"1": "L", "P": "RGB", "LA": "RGBA", "La": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
 
 
-def read_image(value: Any, channels: int) -> Pixels:
+def read_image(value: object, channels: int) -> Pixels:
     """Returns the pixels of an image with the given number of channels.
 
     The EXIF orientation of a file is applied. Of an animation the first frame is read. A white
@@ -91,7 +91,7 @@ def _size(pixels: Pixels) -> str:
 # ---- files ---------------------------------------------------------------------------------
 
 
-def _from_file(value: Any) -> Pixels:
+def _from_file(value: object) -> Pixels:
     if isinstance(value, dict) and {"bytes", "path"} & set(value):  # of the `datasets` library
         value = value.get("path") if value.get("bytes") is None else value["bytes"]
     if isinstance(value, str | os.PathLike):

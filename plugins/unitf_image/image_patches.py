@@ -111,7 +111,7 @@ class ImagePatches(Tokenizer):
 
     # ---- learned before training -------------------------------------------------------
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         """Learns mean and deviation of each channel, and the median grid, from 512 of the images.
 
         An image that cannot be read is skipped; training reports it.
@@ -180,7 +180,7 @@ class ImagePatches(Tokenizer):
 
     # ---- raw values and features -------------------------------------------------------
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         """Encodes an image (file, bytes, PIL image, array or tensor) as F×N, one column a patch."""
         pixels = self._read(value, crop=train)
         mean, std = self._normalisation()
@@ -216,7 +216,7 @@ class ImagePatches(Tokenizer):
         return patch_canvas(self.decode(features), features, self.patch)
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
         """Returns raw values of several kinds for the checks of plugins."""
         random = np.random.default_rng(0)
         colour = random.integers(0, 256, (16, 24, 3), dtype=np.uint8)
@@ -228,7 +228,7 @@ class ImagePatches(Tokenizer):
             np.zeros((1, 1), np.uint8),
         ]
 
-    def _read(self, value: Any, crop: bool = False) -> Pixels:
+    def _read(self, value: object, crop: bool = False) -> Pixels:
         pixels = read_image(value, self.channels)
         if crop and self.resized_crop is not None:
             pixels = self.resized_crop(pixels, self.size or pixels.shape[1:])
@@ -301,7 +301,7 @@ def from_rows(
     return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
 
 
-def _sample(values: Iterable[Any]) -> list[Any]:
+def _sample(values: Iterable[object]) -> list[object]:
     """Returns a uniform sample of the values, the same in every call."""
     random, sample = Random(0), []
     for number, value in enumerate(values):

@@ -21,6 +21,7 @@ class TimmBeit(TimmImages):
 
     @property
     def grid(self) -> Any:
+        """Rows and columns of patches of the relative positions; None: a block has none."""
         return self.published.blocks[0].attn.window_size
 
     @property

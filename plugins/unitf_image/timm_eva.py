@@ -45,10 +45,12 @@ class TimmEva(TimmImages):
 
     @property
     def rope_kind(self) -> str:
+        """The class name of timm's rotary positions; empty if there are none."""
         return "" if self.published.rope is None else type(self.published.rope).__name__
 
     @property
     def columns_first(self) -> bool:
+        """Whether timm's first position axis is columns."""
         return getattr(self.published.rope, "grid_indexing", "ij") == "xy"
 
     @property

@@ -117,7 +117,7 @@ class SeriesPatches(Tokenizer):
 
     # ---- raw values and features -------------------------------------------------------
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         """Encodes a series (array (T, C) or (T,), tensor, nested list) as F×N."""
         series = read_series(value, self.channels)
         if self.steps is not None:
@@ -171,7 +171,7 @@ class SeriesPatches(Tokenizer):
         return (series * scale + level).numpy()
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
         """Returns raw values of several kinds for the checks of plugins."""
         random = np.random.default_rng(0)
         walk = random.normal(size=(64, 3)).cumsum(0) + np.array([0, 100, -5])
@@ -184,7 +184,7 @@ class SeriesPatches(Tokenizer):
         ]
 
 
-def read_series(value: Any, channels: int | None = None) -> Series:
+def read_series(value: object, channels: int | None = None) -> Series:
     """Returns a raw value as an array (T, C) of float64; an array of one axis is one channel.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unitf import hookimpl
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_tokenizers(register: Callable[[str], None]) -> None:
+    """Registers the tokenizers of this plugin."""
     register("unitf_text.symbols:Bytes")
     register("unitf_text.symbols:Characters")
     register("unitf_text.subwords:Subwords")
@@ -58,6 +59,7 @@ def register_tokenizers(register: Callable[[str], None]) -> None:
 
 @hookimpl
 def register_sources(register: Callable[[str], None]) -> None:
+    """Registers the data sources of this plugin."""
     register("unitf_text.number_words:NumberWords")
     register("unitf_text.stories:Stories")
     register("unitf_text.squad:SquadFiles")
@@ -65,6 +67,7 @@ def register_sources(register: Callable[[str], None]) -> None:
 
 @hookimpl
 def register_architectures(register: Callable[[str], None]) -> None:
+    """Registers the published architectures that this plugin maps to unitf."""
     register("unitf_text.hf_clip_text:HFClipText")
     register("unitf_text.hf_clip_text:HFSiglipText")
     register("unitf_text.gpt_decoders:GPT2")
@@ -86,7 +89,7 @@ def register_architectures(register: Callable[[str], None]) -> None:
     register("unitf_text.bart:Marian")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'unitf_text' has no attribute {name!r}")

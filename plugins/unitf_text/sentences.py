@@ -47,7 +47,7 @@ class Sentences(Tokenizer):
         """The number of words of the longest sentence."""
         return self.fitted.get("longest")
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         sentences: set[str] = set()
         for value in values:
             try:
@@ -64,12 +64,12 @@ class Sentences(Tokenizer):
             "longest": max(len(pieces.encode(text).ids) for text in sentences),
         }
 
-    def _read(self, value: Any) -> list[str]:
+    def _read(self, value: object) -> list[str]:
         listed = value if isinstance(value, list | tuple) else [value]
         texts = [read_text(text) for text in listed]
         return [text.lower() for text in texts] if self.lowercase else texts
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         """Returns the ids of the words of each sentence, from 1 on; 0 means no word."""
         texts = self._read(value)
         texts = texts[-self.max_tokens :] if self.max_tokens else texts
@@ -103,7 +103,7 @@ class Sentences(Tokenizer):
         raise UserError("Sentences cannot turn a column back into the words of a sentence")
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
         """Raw values of this modality, small and varied."""
         return [
             ["Mary went to the kitchen.", "She took the milk there."],

@@ -36,22 +36,27 @@ class Pieces(TextTokenizer):
 
     @property
     def vocabulary_size(self) -> int | None:
+        """V, the number of ids; None before `fit`."""
         return self.fitted.get("size")
 
     @property
     def unknown_id(self) -> int | None:
+        """The id of unknown tokens; None: there is none."""
         return self.fitted.get("special", {}).get("unknown")
 
     @property
     def start_id(self) -> int | None:
+        """The id of the start token; None: there is none."""
         return self.fitted.get("special", {}).get("start")
 
     @property
     def end_id(self) -> int | None:
+        """The id of the end token; None: there is none."""
         return self.fitted.get("special", {}).get("end")
 
     @property
     def mask_id(self) -> int | None:
+        """The id of the mask token; None: there is none."""
         return self.fitted.get("special", {}).get("mask")
 
     def token_names(self) -> list[str]:
@@ -100,7 +105,7 @@ class Words(Pieces):
         self.min_count = min_count
         self.vectors = vectors
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         self.keep(*learn("words", self.readable(values), self.limit, min_count=self.min_count))
         if self.vectors is not None:
             self._read_vectors(self.vectors)
@@ -194,7 +199,7 @@ class Subwords(Pieces):
         self.read_special = read_special
         self.dropout = dropout
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         if self.pretrained is not None:
             self.keep(*_published(self.pretrained))
         else:

@@ -29,7 +29,7 @@ class Characters(TextTokenizer):
         self.min_count = min_count
         self.noise = noise
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         counts = Counter()
         for text in self.readable(values):
             counts.update(text)
@@ -38,6 +38,7 @@ class Characters(TextTokenizer):
 
     @property
     def vocabulary_size(self) -> int | None:
+        """V, the number of ids; None before `fit`."""
         return 4 + len(self.fitted["characters"]) if self.fitted else None
 
     def token_names(self) -> list[str]:

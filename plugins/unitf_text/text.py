@@ -16,7 +16,7 @@ SPACE = "\N{OPEN BOX}"  # the name of a space token
 UNKNOWN_MARK = "\N{REPLACEMENT CHARACTER}"  # the text of an unknown token
 
 
-def read_text(value: Any) -> str:
+def read_text(value: object) -> str:
     """Returns a raw value as text that is not empty.
 
     Raises:
@@ -141,11 +141,11 @@ class TextTokenizer(Tokenizer):
     def join(self, ids: list[int]) -> str:
         """Returns the text of ids; there is no start, end or mask among them."""
 
-    def written(self, value: Any) -> str:
+    def written(self, value: object) -> str:
         """Returns a raw value as text."""
         return read_text(value)
 
-    def read(self, value: Any) -> str:
+    def read(self, value: object) -> str:
         """Returns the text that is segmented; lower-casing keeps the offset of every character."""
         text = self.written(value)
         if not self.lowercase:
@@ -155,7 +155,7 @@ class TextTokenizer(Tokenizer):
             return lower
         return "".join(low if len(low := c.lower()) == 1 else c for c in text)
 
-    def readable(self, values: Iterable[Any]) -> list[str]:
+    def readable(self, values: Iterable[object]) -> list[str]:
         """Returns the readable training texts; `encode` reports the others."""
         texts = []
         for value in values:
@@ -167,7 +167,7 @@ class TextTokenizer(Tokenizer):
             raise UserError(f"{type(self).__name__}: no text in the training data to learn from")
         return texts
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         if self.vocabulary_size is None:
             raise UserError(f"{type(self).__name__}: fit() comes before encode()")
         parts = [self._segment(part, train) for part in self._parts(value)]
@@ -183,7 +183,7 @@ class TextTokenizer(Tokenizer):
         positions = torch.stack([torch.arange(len(ids)), torch.tensor(segments)])
         return Features(ids, positions.float())
 
-    def spans(self, value: Any) -> Spans:
+    def spans(self, value: object) -> Spans:
         raw = self._parts(value)
         parts = [
             [(number, *span) for span in self.segment_spans(self.read(part))]
@@ -215,7 +215,7 @@ class TextTokenizer(Tokenizer):
         """The number of end tokens between two texts, beyond the one that ends the first text."""
         return max(0, self.pair_separators - 1) if len(parts) > 1 else 0
 
-    def _parts(self, value: Any) -> Sequence[Any]:
+    def _parts(self, value: object) -> Sequence[object]:
         """Returns the texts of a value: one, or two for a pair."""
         if self.words and isinstance(value, list | tuple):
             return [" ".join(map(read_text, value))]
@@ -225,7 +225,7 @@ class TextTokenizer(Tokenizer):
             raise UserError(f"expected a text or a pair of texts, found {len(value)} of them")
         return value
 
-    def _segment(self, value: Any, train: bool) -> list[int]:
+    def _segment(self, value: object, train: bool) -> list[int]:
         """Returns the ids of one text; there is at least one."""
         ids = self.segment(self.read(value), train)
         if not ids:

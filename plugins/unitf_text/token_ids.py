@@ -52,7 +52,7 @@ class TokenIds(TextTokenizer):
         self.start_id, self.end_id = start_id, end_id
         self.mask_id, self.unknown_id = mask_id, unknown_id
 
-    def written(self, value: Any) -> str:
+    def written(self, value: object) -> str:
         """Returns the ids as text with spaces between them."""
         if isinstance(value, Tensor | np.ndarray):
             value = value.tolist()
@@ -76,7 +76,7 @@ class TokenIds(TextTokenizer):
     def join(self, ids: list[int]) -> str:
         return " ".join(map(str, ids))
 
-    def _parts(self, value: Any) -> Sequence[Any]:
+    def _parts(self, value: object) -> Sequence[object]:
         pair = isinstance(value, list | tuple) and any(
             isinstance(part, list | tuple | str | Tensor | np.ndarray) for part in value
         )
@@ -90,6 +90,6 @@ class TokenIds(TextTokenizer):
         return tuple([int(word) for word in part.split()] for part in text)
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
         """Ids of any vocabulary of at least eight."""
         return [[7, 5, 6], [4], "6 6 7", [7, 6, 5, 4] * 9]

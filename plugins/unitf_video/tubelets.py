@@ -87,7 +87,7 @@ class VideoTubelets(Tokenizer):
 
     # ---- learned before training -------------------------------------------------------
 
-    def fit(self, values: Iterable[Any]) -> None:
+    def fit(self, values: Iterable[object]) -> None:
         """Learns mean and deviation of each channel from 64 of the clips.
 
         A clip that cannot be read is skipped; training reports it.
@@ -95,7 +95,7 @@ class VideoTubelets(Tokenizer):
         if None not in self.moments.values():
             return
         colours: list[np.ndarray] = []
-        problem: Any = "no values"
+        problem: object = "no values"
         for value in islice(values, _NUM_FITTED):
             try:
                 frames = self._read(value)
@@ -127,7 +127,7 @@ class VideoTubelets(Tokenizer):
 
     # ---- raw values and features -------------------------------------------------------
 
-    def encode(self, value: Any, train: bool = False) -> Features:
+    def encode(self, value: object, train: bool = False) -> Features:
         """Encodes a clip (video file, bytes, list of frames, array or tensor) as F×N."""
         frames = self._read(value)
         mean, std = self._normalisation()
@@ -167,7 +167,7 @@ class VideoTubelets(Tokenizer):
         return Canvas(strip, boxes_of(left, row * height, width, height), ("frame", ""))
 
     @staticmethod
-    def examples() -> list[Any]:
+    def examples() -> list[object]:
         """Returns raw values of several kinds for the checks of plugins."""
         random = np.random.default_rng(0)
         colour = random.integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
@@ -179,7 +179,7 @@ class VideoTubelets(Tokenizer):
             list(colour),
         ]
 
-    def _read(self, value: Any) -> Frames:
+    def _read(self, value: object) -> Frames:
         frames = read_clip(value, self.channels, self.num_frames)
         if self.scaling is None or self.size is None:
             return frames

@@ -20,7 +20,7 @@ _EXPECTED = (
 )
 
 
-def read_clip(value: Any, channels: int, count: int | None = None) -> Frames:
+def read_clip(value: object, channels: int, count: int | None = None) -> Frames:
     """Returns the frames of a clip with the given number of channels.
 
     A white background replaces transparency; frames of 16-bit grey become float32 from 0 to 1.
@@ -120,7 +120,7 @@ def _from_list(values: Sequence[Any], channels: int) -> Frames:
     return np.concatenate(frames)
 
 
-def _frame(value: Any) -> Frames:
+def _frame(value: object) -> Frames:
     """Returns one frame as a clip."""
     if isinstance(value, np.ndarray):
         return _from_array(value[None])

@@ -96,7 +96,8 @@ def test_cost_by_size_is_measured_told_and_drawn(monkeypatch, tmp_path):
 
 def test_a_longer_sequence_costs_more_of_both():
     small, large = (
-        sizes._told({"length": n, "dim": 64, "depth": 1, "batch": 2}, "full", 1) for n in (64, 2048)
+        sizes._cost_of({"length": n, "dim": 64, "depth": 1, "batch": 2}, "full", 1)
+        for n in (64, 2048)
     )
     assert large["seconds"] > small["seconds"]
     assert large["memory"] > small["memory"]
