@@ -5,6 +5,7 @@ from typing import Any
 
 from unitf.checkpoints.moved import new_class_name, updated_arguments
 from unitf.core import TransformerConfig
+from unitf.core.lora import LoRA
 from unitf.errors import UserError
 from unitf.registry.class_names import KEYS, distribution_of, name_of, name_of_argument
 from unitf.registry.class_search import is_bare, locate, locate_argument
@@ -30,6 +31,8 @@ def updated(settings: Mapping[str, Any]) -> dict[str, Any]:
     configuration = dict(settings["configuration"])
     if isinstance(configuration.get("core"), dict):
         configuration["core"] = updated_arguments(TransformerConfig, configuration["core"])
+    if isinstance(configuration.get("lora"), dict):
+        configuration["lora"] = updated_arguments(LoRA, configuration["lora"])
     for kind in ("tokenizers", "tasks"):
         components = configuration.get(kind)
         if isinstance(components, dict):

@@ -24,6 +24,7 @@ from unitf.registry.class_names import (
 )
 from unitf.registry.definitions import defined
 from unitf.registry.discovery import Record
+from unitf.registry.kinds import KINDS
 
 
 class MissingClassError(UserError):
@@ -213,7 +214,7 @@ def _of_module(named: Named, base: type) -> type:
 
 def _what(named: Named) -> str:
     kind = named.get("kind")
-    return f"the {kind.removesuffix('s') if kind else 'class of settings'} {named['class']}"
+    return f"the {KINDS[kind].one if kind in KINDS else 'class of settings'} {named['class']}"
 
 
 def _missing(named: Named) -> str:

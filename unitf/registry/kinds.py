@@ -28,7 +28,7 @@ KINDS: dict[str, Kind] = {
     "tokenizers": Kind("tokenizer", ("unitf.tokenizer.tokenizer.Tokenizer",), "model.tokenizers.*"),
     "tasks": Kind("task", ("unitf.tasks.task.Task",), "model.tasks.*"),
     "sources": Kind("source", ("unitf.data.source.Source",), "data.sources.*"),
-    "hubs": Kind("hub", ("unitf.interop.hub.Hub",)),
+    "hubs": Kind("hub", ("unitf.interop.hub.ModelHub",)),
     "architectures": Kind("architecture", ("unitf.interop.architecture.Architecture",)),
     "norms": Kind("norm", ("unitf.core.norms.Norm",)),
     "activations": Kind("activation", ("unitf.core.activations.Activation",)),
