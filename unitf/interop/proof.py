@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -156,8 +157,8 @@ def _recording(stacks: Mapping[str, Sequence[nn.Module]]) -> Iterator[dict[str, 
     recorded: dict[str, Tensor] = {}
 
     def keeper(name: str) -> Callable[..., None]:
-        def keep(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
-            recorded[name] = output[0] if isinstance(output, tuple) else output
+        def keep(module: nn.Module, inputs: object, output: object) -> None:
+            recorded[name] = cast(Tensor, output[0] if isinstance(output, tuple) else output)
 
         return keep
 
