@@ -1,25 +1,25 @@
-"""The errors that a user can mend; everything else that is raised is a mistake of ours."""
+"""Errors that a user can fix. Any other exception is a bug in unitf or in a plugin."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """One line that names the location, what was found there and what was expected."""
+    """A mistake of the user. The message is one line: where, what was found, what was expected."""
 
 
 class SampleError(UserError):
-    """A sample that could not be read or encoded; the message names it."""
+    """A sample could not be read or encoded; the message names the sample."""
 
 
 def close_names(name: str, known: Iterable[str]) -> list[str]:
-    """Returns up to three known names that a misspelt one may mean, best first; case is ignored."""
+    """Returns up to three known names that resemble `name`, best first; case is ignored."""
     names = {other.lower(): other for other in known}
-    return [names[near] for near in difflib.get_close_matches(name.lower(), names, cutoff=0.5)]
+    return [names[match] for match in difflib.get_close_matches(name.lower(), names, cutoff=0.5)]
 
 
 def did_you_mean(name: str, known: Iterable[object], label: str = "there are") -> str:
-    """Returns the end of a message: the names that `name` may mean, or some of the known ones."""
+    """Returns the end of an error message: names that resemble `name`, or some known names."""
     names = list(dict.fromkeys(str(item) for item in known))
     if close := difflib.get_close_matches(name, names, n=3, cutoff=0.6):
         return f"; did you mean {' or '.join(close)}?"

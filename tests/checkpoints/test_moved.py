@@ -84,6 +84,12 @@ def test_the_words_of_the_core_are_those_of_today(old, new):
     TransformerConfig(**{"num_heads": 2, **found["configuration"]["core"]})
 
 
+def test_the_settings_of_lora_are_brought_to_the_words_of_today(monkeypatch):
+    monkeypatch.setattr(moved, "ARGUMENTS", {"LoRA": {"width": "rank"}})
+    saved = updated({"configuration": {"lora": {"width": 4, "alpha": 8}}})
+    assert saved["configuration"]["lora"] == {"rank": 4, "alpha": 8}
+
+
 def test_the_scheme_of_a_tokenizers_positions_has_its_new_name():
     class Own(Tokenizer):
         def __init__(self, dim: int, rate: int = 1, **options) -> None:

@@ -1,5 +1,6 @@
 """What is installed is found, what is broken is named, and everything else goes on."""
 
+import pkgutil
 import subprocess
 import sys
 
@@ -9,6 +10,8 @@ from broken import BROKEN, install, install_broken, install_whole
 
 import unitf
 from unitf import registry
+from unitf.registry.discovery import class_path
+from unitf.registry.kinds import KINDS
 
 HOOK = "import unitf\n\n\n@unitf.hookimpl\ndef register_tokenizers(register):\n    "
 HEART = """
@@ -30,6 +33,13 @@ def names(kind):
 
 def reasons():
     return {e.plugin: e.reason for e in registry.records() if e.reason}
+
+
+def test_every_kind_has_base_classes_that_are_there():
+    for row in KINDS.values():
+        for path in row.bases:
+            cls = pkgutil.resolve_name(path)
+            assert isinstance(cls, type) and class_path(cls) == path
 
 
 def test_twelve_broken_plugins_are_named_with_their_reasons_and_the_others_work(site):

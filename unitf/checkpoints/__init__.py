@@ -1,4 +1,4 @@
-"""Checkpoints: what a checkpoint holds, and the folder format; see `unitf.load`."""
+"""Checkpoints: reading, comparing and updating them, and the folder format; see `unitf.load`."""
 
 from unitf.checkpoints.read import find_checkpoint, read_checkpoint
 

@@ -1,4 +1,4 @@
-"""Files that are whole at every instant: written beside their place, synced and renamed."""
+"""Writes files so that they are complete at every moment, also after a crash."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write to, in the same folder, which becomes `path` if nothing is raised."""
+    """Yields a file of the same folder to write to; it becomes `path` if nothing is raised."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -20,18 +20,18 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # else a power cut may forget the renaming
+        os.fsync(folder)  # otherwise a power cut may undo the renaming
     finally:
         os.close(folder)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A whole text file, or the one that was there before."""
+    """Writes a text file. After an error the earlier file is unchanged."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def remove_parts(folder: Path) -> None:
-    """Removes what writers that were killed left behind."""
+    """Removes the unfinished files of writers that were killed."""
     for part in folder.glob(".*.part*"):
         part.unlink(missing_ok=True)

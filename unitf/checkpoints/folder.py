@@ -1,28 +1,33 @@
-"""A model as a folder: its configuration as JSON, its tensors as safetensors."""
+"""A model as a folder: its configuration is a JSON file, its tensors are a safetensors file."""
 
 import json
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from unitf.errors import UserError
+from unitf.registry.class_names import PlainData
 
-CONFIG, WEIGHTS = "unitf.json", "model.safetensors"
+CONFIG: str = "unitf.json"
+WEIGHTS: str = "model.safetensors"
+Checkpoint: TypeAlias = dict[str, Any]
+"""`unitf` (plain data about the model) and `state_dict` (tensors, and states of components)."""
 
 
-def save_folder(checkpoint: Mapping[str, Any], folder: str | Path) -> Path:
-    """Writes what a checkpoint holds of a model; the folder is whole, or not there.
+def save_folder(checkpoint: Checkpoint, folder: str | Path) -> Path:
+    """Writes the model of a checkpoint into a new folder, completely or not at all.
 
     Args:
         checkpoint: `unitf` (the configuration) and `state_dict`, as in a checkpoint file.
+        folder: a folder that is empty or does not exist.
 
     Raises:
-        UserError: the folder holds something already.
+        UserError: the folder is not empty.
     """
     from safetensors.torch import save_file
 
@@ -53,8 +58,8 @@ def save_folder(checkpoint: Mapping[str, Any], folder: str | Path) -> Path:
     return folder
 
 
-def read_folder(folder: Path) -> dict[str, Any]:
-    """The way back from `save_folder`: `unitf` and `state_dict`.
+def read_folder(folder: Path) -> Checkpoint:
+    """Reads a folder that `save_folder` wrote: `unitf` and `state_dict`.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -65,19 +70,20 @@ def read_folder(folder: Path) -> dict[str, Any]:
     try:
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-        states = {n: _with_tensors(s, tensors) for n, s in settings.pop("states").items()}
+        saved_states = settings.pop("states")
+        states = {name: _with_tensors(value, tensors) for name, value in saved_states.items()}
     except (SafetensorError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise UserError(f"{folder}: damaged, or not a folder that unitf saved ({error})") from error
     return {"unitf": settings, "state_dict": {**tensors, **states}}
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether a folder is one of `save_folder`'s."""
+    """Returns whether `save_folder` wrote this folder."""
     return (folder / CONFIG).is_file()
 
 
-def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """Plain data, with each tensor in it replaced by its name among the tensors."""
+def _without_tensors(value: object, name: str, tensors: dict[str, Tensor]) -> PlainData:
+    """Returns the value with each tensor replaced by its name; adds the tensors to `tensors`."""
     if isinstance(value, Tensor):
         tensors[name] = value.detach().cpu().contiguous()
         return {"tensor": name}
@@ -92,7 +98,7 @@ def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     return value
 
 
-def _with_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _with_tensors(value: PlainData, tensors: dict[str, Tensor]) -> PlainData:
     if isinstance(value, dict):
         if set(value) == {"tensor"}:
             return tensors.pop(value["tensor"])

@@ -1,23 +1,23 @@
-"""Moved names: what classes, arguments and values of unitf were called before.
+"""Moved names: the earlier names of classes, arguments and values of unitf.
 
-Saved models and runs that have the old words are brought to the new ones when they are read. A
-recipe or a command line that has them is refused with one line that says the new word.
+Saved models and runs with old names are updated when they are read. A recipe or a command line with
+an old name is refused with one line that says the new name.
 
-A plugin says the same of its own classes by their attributes `former_names` and
+A plugin declares the earlier names of its classes with the attributes `former_names` and
 `former_arguments`.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from unitf.registry.arguments import annotations
-from unitf.registry.class_names import distribution_of
+from unitf.registry.class_names import PlainData, distribution_of
 
-# classes of unitf by their old names: the new one. (What moved to another file needs no entry.)
+# old name of a class of unitf → its new name (a class that moved to another file needs no entry)
 CLASSES: Mapping[str, str] = {}
 
-# of a class and its subclasses, by the class's name: the old name of an argument, and the new one
+# name of a class (also for its subclasses) → old name of an argument → new name
 ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "TransformerConfig": {
         "positions": "relative_positions",
@@ -30,7 +30,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "HiddenSpans": {"share": "mask_ratio"},
 }
 
-# of a class and its subclasses, by an argument's new name: its old values, and the new ones
+# name of a class (also for its subclasses) → new name of an argument → old value → new value
 VALUES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "TransformerConfig": {
         "norm_position": {"branch": "res_post", "both": "sandwich"},
@@ -41,45 +41,44 @@ VALUES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 
 @dataclass(frozen=True)
 class Moved:
-    """One old word that was found, and what it is now."""
+    """One old name or value, and its new one."""
 
-    argument: str  # as it was found
+    argument: str  # the name in the saved data or recipe
     new_argument: str
-    value: str | None = None  # None: the argument is meant, not its value
+    value: str | None = None  # None: the name of the argument is old, not its value
     new_value: str | None = None
 
 
 def new_class_name(name: str, distribution: str | None) -> str:
-    """The name that a class has now."""
+    """Returns the name that a class has now."""
     return CLASSES.get(name, name) if distribution == "unitf" else name
 
 
-def moved_arguments(cls: type, arguments: Mapping[str, Any]) -> Iterator[Moved]:
-    """Which arguments of a class have old names or old values.
+def moved_arguments(cls: type, arguments: Mapping[str, PlainData]) -> Iterator[Moved]:
+    """Yields the arguments of a class that have old names or old values.
 
-    A word that the class still takes is never an old one.
+    A name or value that the class still accepts is not an old one.
     """
-    taken = annotations(cls)
-    names = {old: new for old, new in _names(cls) if new in taken and old not in taken}
+    accepted = annotations(cls)
+    names = {old: new for old, new in _names(cls) if new in accepted and old not in accepted}
     values = _values(cls)
     for key, value in arguments.items():
         name = names.get(key, key)
-        new = values.get(name, {}).get(value) if isinstance(value, str) else None
-        if new is not None and value not in _choices(taken.get(name)):
-            yield Moved(key, name, value, new)
+        new_value = values.get(name, {}).get(value) if isinstance(value, str) else None
+        if new_value is not None and value not in _choices(accepted.get(name)):
+            yield Moved(key, name, value, new_value)
         elif name != key:
             yield Moved(key, name)
 
 
-def updated_arguments(cls: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a class by the names and with the values that they have now."""
+def updated_arguments(cls: type, arguments: Mapping[str, PlainData]) -> dict[str, PlainData]:
+    """Returns the arguments of a class with the names and values that they have now."""
     moved = {each.argument: each for each in moved_arguments(cls, arguments)}
-    return {
-        key if key not in moved else moved[key].new_argument: (
-            value if key not in moved or moved[key].value is None else moved[key].new_value
-        )
-        for key, value in arguments.items()
-    }
+    current: dict[str, PlainData] = {}
+    for key, value in arguments.items():
+        change = moved.get(key, Moved(key, key))
+        current[change.new_argument] = value if change.value is None else change.new_value
+    return current
 
 
 def _names(cls: type) -> Iterator[tuple[str, str]]:
@@ -90,19 +89,19 @@ def _names(cls: type) -> Iterator[tuple[str, str]]:
 
 
 def _values(cls: type) -> dict[str, Mapping[str, str]]:
-    found: dict[str, Mapping[str, str]] = {}
+    values: dict[str, Mapping[str, str]] = {}
     for base in reversed(cls.__mro__):
         if _is_ours(base):
-            found |= VALUES.get(base.__name__, {})
-    return found
+            values |= VALUES.get(base.__name__, {})
+    return values
 
 
 def _is_ours(cls: type) -> bool:
     return distribution_of(cls.__module__) == "unitf"
 
 
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    """The values that an annotation lists."""
+def _choices(annotation: object) -> tuple[object, ...]:
+    """Returns the values that an annotation with `Literal` lists."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return tuple(choice for part in get_args(annotation) for choice in _choices(part))

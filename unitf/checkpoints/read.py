@@ -1,21 +1,30 @@
-"""What a checkpoint holds, as plain data, and the objects that its configuration means."""
+"""Reads checkpoints as plain data, and makes the objects that their configurations describe."""
 
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unitf.checkpoints.folder import is_saved, read_folder
+from unitf.checkpoints.folder import Checkpoint, is_saved, read_folder
 from unitf.checkpoints.update import updated
 from unitf.errors import UserError
+from unitf.registry.class_names import PlainData
 from unitf.registry.configurable import class_of, is_object, remade
 from unitf.registry.discovery import class_path
 
+if TYPE_CHECKING:
+    from unitf.tokenizer.tokenizer import Tokenizer
+
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint file that a run's folder, its `checkpoints` folder or a file name means."""
+    """Returns the checkpoint file of a run folder, of its `checkpoints` folder, or the file itself.
+
+    Raises:
+        UserError: there is no such file or folder, or the folder holds no checkpoint.
+    """
     path = Path(path).expanduser()
     if path.is_file():
         return path
@@ -28,14 +37,13 @@ def find_checkpoint(path: str | Path) -> Path:
     raise UserError(f"checkpoint {path}: the folder holds no checkpoints/best.ckpt or last.ckpt")
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint file, or a folder of `save_folder`, holds; no code in it is run.
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads a checkpoint file, or a folder that `save_folder` wrote; runs no code of it.
 
-    What an earlier version wrote is brought to the format and the words of this one.
+    A checkpoint of an earlier version is updated to the format and the names of this version.
 
     Raises:
-        UserError: the file is missing, damaged, not a checkpoint, not one of unitf, or of a later
-            version.
+        UserError: the file is missing, damaged, not a checkpoint of unitf, or of a later version.
     """
     if is_saved(Path(path).expanduser()):
         return _checked(read_folder(Path(path).expanduser()), path)
@@ -43,7 +51,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        name = re.search(r"GLOBAL (\S+)", str(error))  # the rest is advice to run it
+        name = re.search(r"GLOBAL (\S+)", str(error))  # the rest advises to run the code
         reason = f"it holds code: {name[1]}" if name else "it may hold code"
         raise UserError(f"checkpoint {file}: refused, it is not plain data ({reason})") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
@@ -51,8 +59,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return _checked(checkpoint, file)
 
 
-def _checked(checkpoint: Any, file: str | Path) -> dict[str, Any]:
-    parts = checkpoint if isinstance(checkpoint, dict) else {}
+def _checked(checkpoint: object, file: str | Path) -> Checkpoint:
+    parts: dict[str, PlainData] = checkpoint if isinstance(checkpoint, dict) else {}
     settings, state = parts.get("unitf"), parts.get("state_dict")
     if not isinstance(settings, dict) or not isinstance(settings.get("configuration"), dict):
         raise UserError(f"checkpoint {file}: not made by unitf (it holds no configuration)")
@@ -64,21 +72,21 @@ def _checked(checkpoint: Any, file: str | Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {file}: {error}") from error
 
 
-def tokenizer_factory(settings: dict[str, Any]) -> Any:
-    """What makes the tokenizer whose `configuration()` `settings` are, given D."""
+def tokenizer_factory(settings: dict[str, PlainData]) -> Callable[[int], "Tokenizer"]:
+    """Returns a function that makes the tokenizer of a `configuration()`, given D."""
     return lambda dim: remade(settings, dim=dim)
 
 
-def remake(settings: Any, kind: str | None = None, **extra: Any) -> Any:
-    """The object whose `configuration()` `settings` are; other plain data as it is."""
-    return remade(settings, **extra)
+def remake(settings: PlainData, kind: str | None = None, **extra: object) -> Any:
+    """Makes the object of a `configuration()`; returns other plain data unchanged."""
+    return remade(settings, None, **extra)
 
 
-def as_class_paths(settings: Any, argument: tuple[type, str] | None = None) -> Any:
-    """A configuration as a recipe says it: each object by the dotted path that its class has now.
+def as_class_paths(settings: PlainData, argument: tuple[type, str] | None = None) -> PlainData:
+    """Returns a configuration as in a recipe, each class as the dotted path that it has now.
 
     Args:
-        argument: the class that takes it, and as which argument.
+        argument: the class whose constructor takes the object, and the name of the argument.
     """
     if isinstance(settings, list):
         return [as_class_paths(item, argument) for item in settings]

@@ -1,35 +1,43 @@
-"""What a checkpoint says of its model, brought to format 2 and the words of today."""
+"""Updates the configuration in a checkpoint to format 2 and to the names of today."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from unitf.checkpoints.moved import new_class_name, updated_arguments
 from unitf.core import TransformerConfig
+from unitf.core.lora import LoRA
 from unitf.errors import UserError
-from unitf.registry.class_names import KEYS, distribution_of, name_of, name_of_argument
+from unitf.registry.class_names import (
+    KEYS,
+    PlainData,
+    distribution_of,
+    name_of,
+    name_of_argument,
+)
 from unitf.registry.class_search import is_bare, locate, locate_argument
 from unitf.registry.configurable import FORMAT, Configurable, is_object
 
 _FORMAT_1 = {"class_path", "init_args"}
 
 
-def updated(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The part `unitf` of a checkpoint, of whatever format, in format 2.
+def updated(settings: Mapping[str, PlainData]) -> dict[str, PlainData]:
+    """Returns the part `unitf` of a checkpoint of any format in format 2.
 
-    A class that is nowhere stays named as it was; whoever makes the model says so.
+    A class that is not found keeps its name; making the model then raises the error.
 
     Raises:
         UserError: a later version of unitf wrote it.
     """
-    found = settings.get("format", 1)
-    if found not in range(1, FORMAT + 1):
+    saved_format = settings.get("format", 1)
+    if saved_format not in range(1, FORMAT + 1):
         raise UserError(
-            f"the saved model has format {found}, expected at most {FORMAT}: it was saved by a "
-            "later version of unitf"
+            f"the saved model has format {saved_format}, expected at most {FORMAT}: it was saved "
+            "by a later version of unitf"
         )
     configuration = dict(settings["configuration"])
     if isinstance(configuration.get("core"), dict):
         configuration["core"] = updated_arguments(TransformerConfig, configuration["core"])
+    if isinstance(configuration.get("lora"), dict):
+        configuration["lora"] = updated_arguments(LoRA, configuration["lora"])
     for kind in ("tokenizers", "tasks"):
         components = configuration.get(kind)
         if isinstance(components, dict):
@@ -37,8 +45,8 @@ def updated(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "format": FORMAT, "configuration": configuration}
 
 
-def named_by_path(path: str, kind: str | None = None) -> dict[str, Any]:
-    """How format 2 names the class of a dotted path, which format 1 and recipes have."""
+def named_by_path(path: str, kind: str | None = None) -> dict[str, PlainData]:
+    """Returns how format 2 names the class of a dotted path, as format 1 and recipes have it."""
     parts = path.split(".")
     # a class within a class has more than one part
     first = next((n for n, part in enumerate(parts) if n and part[:1].isupper()), len(parts) - 1)
@@ -50,12 +58,14 @@ def named_by_path(path: str, kind: str | None = None) -> dict[str, Any]:
     return named | ({"module": module} if distribution is None else {"distribution": distribution})
 
 
-def _value(value: Any, kind: str | None = None, argument: tuple[type, str] | None = None) -> Any:
-    """An argument, or a whole tokenizer or task, with all objects in it.
+def _value(
+    value: PlainData, kind: str | None = None, argument: tuple[type, str] | None = None
+) -> PlainData:
+    """Updates an argument, a tokenizer or a task, with all objects inside it.
 
     Args:
-        kind: what it is registered as.
-        argument: the class that takes it, and as which argument.
+        kind: the kind that it is registered as.
+        argument: the class whose constructor takes it, and the name of the argument.
     """
     if isinstance(value, list):
         return [_value(item, None, argument) for item in value]
@@ -71,26 +81,29 @@ def _value(value: Any, kind: str | None = None, argument: tuple[type, str] | Non
 
 
 def _object(
-    named: dict[str, Any], value: dict[str, Any], argument: tuple[type, str] | None, old: bool
-) -> dict[str, Any]:
+    named: dict[str, PlainData],
+    value: dict[str, PlainData],
+    argument: tuple[type, str] | None,
+    old: bool,
+) -> dict[str, PlainData]:
     try:
         cls = _class(named, argument, old)
     except UserError:
         return {**named, "init_args": value["init_args"]}
     arguments = updated_arguments(cls, value["init_args"])
-    now = name_of(cls) if argument is None else name_of_argument(cls, *argument)
-    # what was saved says of which version it is, and what its file held
+    current = name_of(cls) if argument is None else name_of_argument(cls, *argument)
+    # the saved version and the saved hash of the file are kept
     kept = {} if old else {key: named[key] for key in ("version", "file", "sha256") if key in named}
-    if now.get("distribution") != named.get("distribution"):
+    if current.get("distribution") != named.get("distribution"):
         kept = {}
     return {
-        **now,
+        **current,
         **kept,
         "init_args": {key: _value(item, None, (cls, key)) for key, item in arguments.items()},
     }
 
 
-def _class(named: dict[str, Any], argument: tuple[type, str] | None, old: bool) -> type:
+def _class(named: dict[str, PlainData], argument: tuple[type, str] | None, old: bool) -> type:
     if argument is not None and (old or is_bare(named)):
         try:
             return locate_argument({"class": named["class"]}, *argument, Configurable)

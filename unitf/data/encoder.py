@@ -1,9 +1,9 @@
-"""Encoder: turns samples into a Batch, in data workers."""
+"""Encoder: turns samples into a Batch; it runs in data workers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import nn
@@ -15,48 +15,47 @@ from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features
 
-OnError = Literal["raise", "skip"]
+OnError: TypeAlias = Literal["raise", "skip"]
 
 
 class Item(NamedTuple):
     """A sample on its way into a batch."""
 
     sample: Sample
-    name: str  # to tell a person which one it is: "drawn/train[17]", or a file
-    index: int = 0  # (epoch, index) is the same for no two samples that a run draws
+    name: str  # which sample it is, for messages: "drawn/train[17]", or a file
+    index: int = 0  # (epoch, index) is unique among the samples that a run draws
     epoch: int = 0
     train: bool = False  # whether to augment
-    error: str = ""  # why it could not be read
+    error: str = ""  # why it could not be read, or empty
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An error on its way from a worker, as one line instead of a worker's traceback."""
+    """An error of a worker as one line, instead of the worker's traceback."""
 
     message: str
 
 
 class _Encoded(NamedTuple):
-    """A sample, encoded: its Features by (column, tokenizer), and for each task that takes it
-    the task's note, and its target if it is labelled."""
+    """An encoded sample. The last three fields have an entry for each task that accepts it."""
 
     item: Item
-    features: dict[tuple[str, str], Features]
-    sample_infos: dict[str, Any]
-    targets: dict[str, Any]
-    sequences: dict[str, Features]  # … and those that are sequences of tokens
+    features: dict[tuple[str, str], Features]  # by (column, tokenizer)
+    sample_infos: dict[str, object]
+    targets: dict[str, object]  # empty if the encoder is not labelled
+    sequences: dict[str, Features]  # the targets that are sequences of tokens
 
 
 @dataclass(frozen=True)
 class _Expected:
-    """What a tokenizer said that its Features are like."""
+    """What a tokenizer promises about its Features."""
 
-    kind: str  # the class, for messages
-    vocabulary: int | None
+    kind: str  # the name of its class, for messages
+    vocabulary: int | None  # the number of ids
     height: int | None  # F
     axes: int  # P
-    longest: int | None
-    none: Features  # of S = 0 sequences
+    longest: int | None  # the largest number of tokens
+    none: Features  # S = 0 sequences
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "_Expected":
@@ -69,8 +68,12 @@ class _Expected:
             none=replace(tokenizer.empty(), lengths=()),
         )
 
-    def check(self, features: Any) -> None:
-        """Shapes and types of one sample's Features; numbers are checked batch by batch."""
+    def check(self, features: object) -> None:
+        """Checks the shapes and types of one sample's Features; `fault` checks the numbers.
+
+        Raises:
+            UserError: the Features are not what the tokenizer promises.
+        """
         if not isinstance(features, Features):
             raise UserError(f"{self.kind}.encode gave {type(features).__name__}, expected Features")
         values, positions = features.values, features.positions
@@ -94,7 +97,7 @@ class _Expected:
             raise UserError(f"{count} tokens of {self.kind}, expected at most {self.longest}")
 
     def fault(self, features: Features) -> str:
-        """What is wrong with the numbers; nothing, as a rule."""
+        """Returns what is wrong with the numbers; empty if nothing is."""
         values = features.values
         if values.numel() == 0:
             return ""
@@ -116,15 +119,15 @@ def _say(tensor: torch.Tensor) -> str:
 
 
 class Encoder:
-    """Turns a list of Items into a Batch; a loader's `collate_fn`, and used alone to predict.
+    """Turns a list of Items into a Batch. Loaders use it as `collate_fn`.
 
     Args:
-        tokenizers: by name, fitted.
-        tasks: by name, fitted.
-        labelled: whether a sample must have a target (not so when predicting).
-        on_error: "raise" a SampleError for a sample that cannot be read, or "skip" it: the batch
-            then lacks it and holds the message.
-        seed: with an item's epoch and index it seeds the augmentation of a training sample.
+        tokenizers: fitted tokenizers by name.
+        tasks: fitted tasks by name.
+        labelled: whether a sample must have a target (False to predict).
+        on_error: for a sample that cannot be read, "raise" a SampleError, or "skip" the sample: the
+            batch then has the message instead.
+        seed: seeds the augmentation of a training sample, together with its epoch and index.
     """
 
     def __init__(
@@ -135,11 +138,11 @@ class Encoder:
         on_error: OnError = "raise",
         seed: int = 0,
     ) -> None:
-        self.tokenizers: dict[str, Any] = dict(tokenizers.items())
-        self.tasks: dict[str, Any] = dict(tasks.items())
-        self.labelled = labelled
-        self.on_error = on_error
-        self.seed = seed
+        self.tokenizers: dict[str, Tokenizer] = cast(dict[str, Tokenizer], dict(tokenizers.items()))
+        self.tasks: dict[str, Task] = cast(dict[str, Task], dict(tasks.items()))
+        self.labelled: bool = labelled
+        self.on_error: OnError = on_error
+        self.seed: int = seed
         for name, task in self.tasks.items():
             for column, tokenizer in task.tokenized:
                 if tokenizer not in self.tokenizers:
@@ -151,6 +154,11 @@ class Encoder:
         self._expected = {name: _Expected.of(t) for name, t in self.tokenizers.items()}
 
     def __call__(self, items: Sequence[Item]) -> Batch:
+        """Encodes and packs the items.
+
+        Raises:
+            SampleError: an item cannot be read or encoded, and `on_error` is "raise".
+        """
         encoded: list[_Encoded] = []
         skipped: list[str] = []
         with kept_random_state() if any(item.train for item in items) else nullcontext():
@@ -159,7 +167,7 @@ class Encoder:
                     encoded.append(self._encode(item))
                 except ValueError as error:
                     skipped.append(self._fail(item, error))
-        task_batches = self._views(encoded)
+        task_batches = self._task_batches(encoded)
         if self._faulty(task_batches):
             sound = []
             for sample in encoded:
@@ -167,24 +175,24 @@ class Encoder:
                     skipped.append(self._fail(sample.item, UserError(fault)))
                 else:
                     sound.append(sample)
-            task_batches = self._views(sound)
+            task_batches = self._task_batches(sound)
         return Batch(task_batches, tuple(skipped))
 
     def item(self, index: int, sample: Sample) -> Item:
-        """A raw sample that comes from no source, as an Item."""
+        """Returns an Item for a raw sample that comes from no source."""
         return Item(sample, f"sample {index}", index)
 
     def num_tokens(self, item: Item) -> int:
-        """How many tokens the item brings to a batch, over all tasks, prefixes included."""
+        """Returns how many tokens the item adds to a batch: for all tasks, with prefixes."""
         encoded = self._encode(item)
-        read = [
+        tokens = [
             (pair[1], encoded.features[pair])
             for task in encoded.sample_infos
             for pair in self._inputs[task]
             if pair in encoded.features
         ]
-        read += [(self.tasks[task].target_tokenizer, f) for task, f in encoded.sequences.items()]
-        return sum(sum(self.tokenizers[name].num_columns(features)) for name, features in read)
+        tokens += [(self.tasks[n].tokenized[-1][1], f) for n, f in encoded.sequences.items()]
+        return sum(sum(self.tokenizers[name].num_columns(features)) for name, features in tokens)
 
     def _fail(self, item: Item, error: ValueError) -> str:
         message = f"{item.name}: {error}"
@@ -199,8 +207,8 @@ class Encoder:
             seed_host(mix(self.seed, item.epoch, item.index))
         sample = item.sample
         features: dict[tuple[str, str], Features] = {}
-        sample_infos: dict[str, Any] = {}
-        targets: dict[str, Any] = {}
+        sample_infos: dict[str, object] = {}
+        targets: dict[str, object] = {}
         sequences: dict[str, Features] = {}
         for task_name, task in self.tasks.items():
             if not task.accepts(sample, self.labelled):
@@ -223,57 +231,57 @@ class Encoder:
             if self.labelled:
                 targets[task_name] = task.encode_token_target(encoding, sample_infos[task_name])
         if not sample_infos:
-            raise UserError(self._why_untaken(sample))
+            raise UserError(self._why_unaccepted(sample))
         return _Encoded(item, features, sample_infos, targets, sequences)
 
-    def _tokens(self, column: str, name: str, value: Any, train: bool) -> Features:
+    def _tokens(self, column: str, name: str, value: object, train: bool) -> Features:
         try:
-            made = self.tokenizers[name].encode(value, train)
-            self._expected[name].check(made)
+            features = self.tokenizers[name].encode(value, train)
+            self._expected[name].check(features)
         except ValueError as error:
             raise UserError(f"{column}: {error}") from error
-        return made
+        return features
 
     def _sequence(self, task: Task, sample: Sample) -> Features:
-        """The target's tokens, which nobody augments; none where there is only to predict."""
+        """Returns the tokens of the target, never augmented; none if the sample has no target."""
         column, name = task.tokenized[-1]
         if (value := sample.get(column)) is None:
             return self.tokenizers[name].empty()
-        made = self._tokens(column, name, value, train=False)
-        made = task.encode_sequence(made, self.tokenizers[name])
-        self._expected[name].check(made)
-        return made
+        features = self._tokens(column, name, value, train=False)
+        features = task.encode_sequence(features, self.tokenizers[name])
+        self._expected[name].check(features)
+        return features
 
-    def _why_untaken(self, sample: Sample) -> str:
+    def _why_unaccepted(self, sample: Sample) -> str:
         inputs = list(dict.fromkeys(c for task in self.tasks.values() for c in task.inputs))
-        there = [column for column, value in sample.items() if value is not None]
-        if self.labelled and any(column in there for column in inputs):
+        present = [column for column, value in sample.items() if value is not None]
+        if self.labelled and any(column in present for column in inputs):
             targets = dict.fromkeys(task.target for task in self.tasks.values())
             missing, wanted = "target", [target for target in targets if target is not None]
         else:
             missing, wanted = "input", inputs
         return f"no {missing} column {' or '.join(wanted)}; the sample has " + (
-            ", ".join(there) or "no column"
+            ", ".join(present) or "no column"
         )
 
-    def _views(self, encoded: Sequence[_Encoded]) -> dict[str, TaskBatch]:
+    def _task_batches(self, encoded: Sequence[_Encoded]) -> dict[str, TaskBatch]:
         return {
-            name: self._view(name, task, [e for e in encoded if name in e.sample_infos])
+            name: self._task_batch(name, task, [e for e in encoded if name in e.sample_infos])
             for name, task in self.tasks.items()
         }
 
-    def _view(self, name: str, task: Task, encoded: Sequence[_Encoded]) -> TaskBatch:
-        features = {}
-        modalities = [[] for _ in encoded]
+    def _task_batch(self, name: str, task: Task, encoded: Sequence[_Encoded]) -> TaskBatch:
+        features: dict[str, Features] = {}
+        modalities: list[list[str]] = [[] for _ in encoded]
         for pair in self._inputs[name]:
             column, tokenizer = pair
             none = self._expected[tokenizer].none
-            lacking = replace(none, lengths=(0,))
+            missing = replace(none, lengths=(0,))
             parts = []
-            for brought, e in zip(modalities, encoded, strict=True):
+            for present, e in zip(modalities, encoded, strict=True):
                 if (part := e.features.get(pair)) is not None:
-                    brought.append(column)
-                parts.append(lacking if part is None else part)
+                    present.append(column)
+                parts.append(missing if part is None else part)
             features[column] = Features.pack(parts) if parts else none
         sequence = None
         if task.target_tokenizer is not None:
@@ -294,17 +302,17 @@ class Encoder:
             for name, inputs in self._inputs.items()
             for column, tokenizer in inputs
         ) or any(
-            self._expected[self.tasks[name].target_tokenizer].fault(batch.sequence)
+            self._expected[self.tasks[name].tokenized[-1][1]].fault(batch.sequence)
             for name, batch in task_batches.items()
             if batch.sequence is not None
         )
 
     def _fault(self, encoded: _Encoded) -> str:
-        read = list(encoded.features.items())
-        read += [(self.tasks[name].tokenized[-1], f) for name, f in encoded.sequences.items()]
+        tokens = list(encoded.features.items())
+        tokens += [(self.tasks[name].tokenized[-1], f) for name, f in encoded.sequences.items()]
         faults: Iterable[str] = (
             f"{column}: {fault}"
-            for (column, tokenizer), features in read
+            for (column, tokenizer), features in tokens
             if (fault := self._expected[tokenizer].fault(features))
         )
         return next(iter(faults), "")

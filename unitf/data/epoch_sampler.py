@@ -1,4 +1,4 @@
-"""Order: which samples each process has at each step, as a pure function of seed and epoch."""
+"""EpochSampler: the samples of each process at each step, a pure function of seed and epoch."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,33 +10,33 @@ from unitf.errors import UserError
 
 
 class SampleIndex(NamedTuple):
-    """One sample of a batch: the how-manieth pass over which source, and the sample's number."""
+    """One sample of a batch."""
 
-    source: int
-    epoch: int
-    index: int
+    source: int  # the number of its source
+    epoch: int  # the number of the pass over the source
+    index: int  # the number of the sample in the source
 
 
 class EpochSampler:
-    """The batches of one process, step by step; every process has equally many.
+    """The batches of one process, step by step; every process has the same number of batches.
 
-    The batches of all processes together are one global batch, of which each takes its share, so
-    the samples of a step do not depend on how many processes there are, only on
-    `size` × `world`.
+    The batches of all processes are parts of one global batch. So the samples of a step depend on
+    `size` × `world`, and not on the number of processes.
 
-    Training: a source is read in passes, each a new permutation of all its samples. An epoch takes
-    from each source as many as its weight says and goes on next time where it stopped, so rare
-    samples are repeated evenly and plentiful ones are all seen in the end.
+    Training: a source is read in passes, each a new permutation of all its samples. An epoch draws
+    from each source according to its weight, and the next epoch continues where it stopped. So
+    samples of a small source are repeated evenly, and every sample of a large one is seen in time.
     Evaluation: every sample once, in the order of the sources (with `lengths`: by length); a batch
     may be empty.
 
     Args:
-        counts: how many samples each source has.
-        size: of a process's batch: samples, or tokens if `lengths` are given.
-        lengths: the tokens of each sample, for each source.
-        weights: each source's share of an epoch; by default its share of the samples.
+        counts: the number of samples of each source.
+        size: of the batch of one process, in samples; in tokens if `lengths` are given.
+        lengths: for each source, the number of tokens of each sample.
+        weights: the relative number of samples of each source in an epoch; by default `counts`.
         seed: of the permutations; None for evaluation.
-        rank, world: the number of this process, and how many there are.
+        rank: the number of this process.
+        world: the number of processes.
     """
 
     def __init__(
@@ -49,15 +49,18 @@ class EpochSampler:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.counts = list(counts)
-        self.size, self.lengths = size, lengths
-        self.seed = seed
-        self.rank, self.world = rank, world
+        self.counts: list[int] = list(counts)
+        self.size: int = size
+        self.lengths: Sequence[np.ndarray] | None = lengths
+        self.seed: int | None = seed
+        self.rank: int = rank
+        self.world: int = world
         self.start: tuple[int, int] = (0, 0)  # epoch and step at which the next iteration begins
         total = sum(self.counts)
-        shares = [count / total for count in self.counts] if weights is None else weights
-        self.shares = [round(total * share / sum(shares)) for share in shares]
-        self.num_steps = self._count_steps()
+        ratios = [count / total for count in self.counts] if weights is None else weights
+        # the number of samples that an epoch draws from each source
+        self.drawn: list[int] = [round(total * ratio / sum(ratios)) for ratio in ratios]
+        self.num_steps: int = self._count_steps()
 
     def __len__(self) -> int:
         return self.num_steps
@@ -72,10 +75,10 @@ class EpochSampler:
             yield [SampleIndex(*row) for row in indices[batches[step]].tolist()]
 
     def sample_indices(self, epoch: int) -> np.ndarray:
-        """All that an epoch draws, in order: a Draw a row."""
+        """Returns the samples of an epoch in order: one SampleIndex a row, of shape (N, 3)."""
         blocks = []
-        for source, (count, share) in enumerate(zip(self.counts, self.shares, strict=True)):
-            first, last = epoch * share, (epoch + 1) * share
+        for source, (count, drawn) in enumerate(zip(self.counts, self.drawn, strict=True)):
+            first, last = epoch * drawn, (epoch + 1) * drawn
             for turn in range(first // max(count, 1), -(-last // max(count, 1))):
                 begin, end = max(first - turn * count, 0), min(last - turn * count, count)
                 index = self._permutation(count, source, turn)[begin:end]
@@ -91,22 +94,22 @@ class EpochSampler:
         return np.random.default_rng(mix(self.seed, *key)).permutation(count)
 
     def _by_samples(self, indices: np.ndarray) -> list[np.ndarray]:
-        """The rows of `draws` in each batch of this process."""
+        """Returns the rows of `indices` in each batch of this process."""
         rows = np.resize(np.arange(len(indices)), self._usable(len(indices)))
-        whole = self.size * self.world
-        return [rows[s * whole : (s + 1) * whole][self.rank :: self.world] for s in self._steps()]
+        total = self.size * self.world
+        return [rows[s * total : (s + 1) * total][self.rank :: self.world] for s in self._steps()]
 
     def _usable(self, count: int) -> int:
-        """Training: equal shares for all; up to world - 1 samples wait for another epoch."""
+        """Returns how many samples are used: in training a multiple of `world`, else all."""
         return count if self.seed is None else max(count - count % self.world, self.world)
 
     def _by_tokens(self, indices: np.ndarray, epoch: int) -> list[np.ndarray]:
-        """Batches of about equal length: each has one sample of the longest, one of the next …
+        """Returns batches of about equal length.
 
-        The longest `num_batches` samples go to one batch each, in random order, then the next
-        ones, and so on. So no batch is longer than the longest of each layer together, which
-        does not depend on the epoch: the number of steps never changes, no batch exceeds the
-        budget, and all processes have as much to do.
+        With B batches, the B longest samples go to one batch each, in random order; then the next
+        B samples, and so on. So the longest possible batch has the longest sample of each of these
+        layers, in every epoch: the number of steps never changes, no batch exceeds the budget, and
+        all processes have the same amount of work.
         """
         lengths = self._lengths_of(indices)
         batches = self.num_steps * self.world
@@ -131,15 +134,15 @@ class EpochSampler:
         assert self.lengths is not None
         lengths = np.zeros(len(indices), int)
         for source, known in enumerate(self.lengths):
-            mine = indices[:, 0] == source
-            lengths[mine] = known[indices[mine, 2]]
+            of_source = indices[:, 0] == source
+            lengths[of_source] = known[indices[of_source, 2]]
         return lengths
 
     def _steps(self) -> range:
         return range(self.num_steps)
 
     def _count_steps(self) -> int:
-        total = sum(self.shares)
+        total = sum(self.drawn)
         if self.lengths is None:
             return -(-self._usable(total) // (self.size * self.world))
         worst = np.sort(np.concatenate([self._longest(s) for s in range(len(self.counts))]))[::-1]
@@ -157,10 +160,10 @@ class EpochSampler:
         return low
 
     def _longest(self, source: int) -> np.ndarray:
-        """The longest lengths that an epoch can draw of a source."""
+        """Returns the largest lengths that an epoch can draw from a source."""
         assert self.lengths is not None
-        count, share = self.counts[source], self.shares[source]
-        if count == 0 or share == count:
+        count, drawn = self.counts[source], self.drawn[source]
+        if count == 0 or drawn == count:
             return np.asarray(self.lengths[source])
-        turns = -(-share // count) + 1  # a pass may begin in one epoch and end in the next
-        return np.sort(np.tile(self.lengths[source], turns))[::-1][:share]
+        turns = -(-drawn // count) + 1  # a pass may begin in one epoch and end in the next
+        return np.sort(np.tile(self.lengths[source], turns))[::-1][:drawn]

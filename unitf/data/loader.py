@@ -1,11 +1,11 @@
-"""Loader: batches from data workers, from any step of any epoch on."""
+"""Loader: batches from data workers, beginning at any step of any epoch."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TypeAlias, cast
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from unitf.batch import Batch
 from unitf.data.encoder import Encoder, Failure, Item
@@ -14,11 +14,14 @@ from unitf.data.sample_dataset import SampleDataset
 from unitf.data.stream import StreamSampler, StreamShards
 from unitf.errors import SampleError
 
+MixFunction: TypeAlias = Callable[[Batch, Sequence[Item]], Batch]
+"""Blends the samples of a training batch, as `unitf.data.mixing.BatchMixing` does."""
+
 
 class _Collate:
-    """Items as a Batch, or what was wrong with them."""
+    """Turns Items into a Batch, or into a Failure."""
 
-    def __init__(self, encoder: Encoder, mixing: Callable | None = None) -> None:
+    def __init__(self, encoder: Encoder, mixing: MixFunction | None = None) -> None:
         self.encoder = encoder
         self.mixing = mixing
 
@@ -35,8 +38,16 @@ class _Collate:
 class Loader:
     """The batches of one split for one process; an iteration is the rest of one epoch.
 
-    The order is a pure function, so all there is to resume is the epoch and the step, which
-    `position` gives when the first batch is asked for.
+    The order is a pure function, so only the epoch and the step are needed to resume.
+
+    Args:
+        order: the samples of each batch.
+        dataset: reads the samples.
+        encoder: turns them into batches.
+        mixing: blends the samples of a batch, or None.
+        num_workers: how many processes read and encode; 0: the main process does.
+        position: returns epoch and step; it is called when the first batch is requested.
+        left_out: is called with the messages of samples that the encoder skipped.
     """
 
     def __init__(
@@ -44,32 +55,32 @@ class Loader:
         order: EpochSampler | StreamSampler,
         dataset: SampleDataset | StreamShards,
         encoder: Encoder,
-        mixing: Callable | None = None,
+        mixing: MixFunction | None = None,
         num_workers: int = 0,
         position: Callable[[], tuple[int, int]] = lambda: (0, 0),
         left_out: Callable[[Sequence[str]], None] = lambda messages: None,
     ) -> None:
-        self.order = order
-        self.dataset = dataset
-        self.position = position
-        self.left_out = left_out
+        self.order: EpochSampler | StreamSampler = order
+        self.dataset: SampleDataset | StreamShards = dataset
+        self.position: Callable[[], tuple[int, int]] = position
+        self.left_out: Callable[[Sequence[str]], None] = left_out
         self._loader = DataLoader(
             dataset,
-            batch_sampler=order,  # type: ignore[arg-type]
+            batch_sampler=cast(Sampler[list[int]], order),  # torch passes on whatever it yields
             collate_fn=_Collate(encoder, mixing),
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             worker_init_fn=_prepare_worker,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # else every iteration draws from the global one
+            generator=torch.Generator(),  # otherwise every iteration draws from the global one
         )
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
-        # A generator, so that nothing happens before the first batch is asked for: Lightning
-        # makes the iterator of the first epoch before it knows where the run goes on.
+        # A generator, so that nothing happens before the first batch is requested: Lightning
+        # makes the iterator of the first epoch before it knows where to resume.
         self.order.start = self.position()
         for batch in self._loader:
             if isinstance(batch, Failure):
@@ -78,14 +89,15 @@ class Loader:
                 self.left_out(batch.skipped)
             yield batch
 
-    # Lightning takes a loader with these two for one that resumes, and warns of others.
+    # Lightning expects these two methods of a loader that can resume, and warns without them.
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
+        """Returns nothing: the checkpoint of the trainer holds the position."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing: the position is that of the trainer, which its checkpoint holds."""
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Does nothing: the position is that of the trainer."""
 
 
 def _prepare_worker(number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles Ctrl-C

@@ -1,8 +1,8 @@
-"""Mixup and cutmix: training samples that are blends of two, with targets that say so."""
+"""Mixup and cutmix: blends of two training samples, with blended targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from unitf.data.encoder import Item
 from unitf.data.seeding import mix
 from unitf.errors import UserError, did_you_mean
 from unitf.tasks.classification import Classification, MultiLabelClassification
+from unitf.tasks.task import Task
 from unitf.tokens import Features
 
 
@@ -21,17 +22,17 @@ from unitf.tokens import Features
 class Mixing:
     """How often and how strongly the samples of a training batch are blended in pairs.
 
-    Mixup (Zhang et al., 2018) blends all numbers; cutmix (Yun et al., 2019) takes the tokens
-    within a box of the position axes from the other sample. Samples take part that have only the
-    one column, with as many tokens at the same places as most others, and a class as target.
+    Mixup (Zhang et al., 2018) blends all numbers. Cutmix (Yun et al., 2019) takes the tokens inside
+    a box of positions from the other sample. A sample can be blended if it has only one column, its
+    tokens have the same positions as in most other samples, and its target is a class.
 
     Args:
-        mixup: α of the Beta(α, α) from which the share is drawn; 0 for none.
+        mixup: α of Beta(α, α), from which the ratio of the blend is drawn; 0: no mixup.
         cutmix: the same for cutmix; with both, each batch has one of them.
-        probability: of a batch to be blended at all.
+        probability: the probability that a batch is blended.
         columns: which columns; by default all whose tokens are vectors of numbers.
-        tasks: whose samples; by default those of every Classification and
-            MultiLabelClassification, as a blend of boxes or of the labels of tokens means nothing.
+        tasks: which tasks; by default every Classification and MultiLabelClassification, as a
+            blend of boxes or of the labels of tokens means nothing.
     """
 
     mixup: float = 0.0
@@ -42,9 +43,18 @@ class Mixing:
 
 
 class BatchMixing:
-    """Applies a Mixing, as a pure function of seed, epoch and the samples of the batch."""
+    """Applies a Mixing to batches, as a pure function of seed, epoch and the samples of the batch.
 
-    def __init__(self, mixing: Mixing, tasks: Mapping[str, Any], seed: int) -> None:
+    Args:
+        mixing: the settings.
+        tasks: the tasks by name.
+        seed: of the random numbers.
+
+    Raises:
+        UserError: the settings name an unknown column or task, or have no number above 0.
+    """
+
+    def __init__(self, mixing: Mixing, tasks: Mapping[str, Task], seed: int) -> None:
         if mixing.mixup <= 0 and mixing.cutmix <= 0:
             raise UserError("data.mix: give mixup, cutmix or both a number above 0")
         for name in mixing.tasks or []:
@@ -59,14 +69,15 @@ class BatchMixing:
         for name in mixing.columns or []:
             if name not in columns:
                 raise UserError(f"data.mix: unknown column {name!r}" + did_you_mean(name, columns))
-        self.mixing = mixing
-        self.seed = seed
+        self.mixing: Mixing = mixing
+        self.seed: int = seed
         wanted = list(tasks) if mixing.tasks is None else mixing.tasks
-        self.num_classes = {
-            name: tasks[name].num_classes for name in wanted if _can_blend(tasks[name])
+        self.num_classes: dict[str, int] = {
+            name: task.num_classes for name in wanted if _can_blend(task := tasks[name])
         }
 
     def __call__(self, batch: Batch, items: Sequence[Item]) -> Batch:
+        """Returns the batch of these items with blended samples and targets."""
         if not items:
             return batch
         generator = np.random.default_rng(mix(self.seed, items[0].epoch, items[0].index))
@@ -84,36 +95,36 @@ class BatchMixing:
             if len(chosen) < 2 or generator.random() >= self.mixing.probability:
                 continue
             partners = generator.permutation(chosen).tolist()
-            share, mask = self._draw(packed, chosen[0], generator)
+            ratio, mask = self._draw(packed, chosen[0], generator)
             features[column] = blend(packed, chosen, partners, mask)
-            target = blend_targets(target, num_classes, chosen, partners, share)
+            target = blend_targets(target, num_classes, chosen, partners, ratio)
         return replace(batch, features=features, target=target)
 
     def _draw(
         self, packed: Features, sequence: int, generator: np.random.Generator
     ) -> tuple[float, Float[Tensor, " n"]]:
-        """The share that a sample keeps of itself: in all, and of each of its tokens."""
+        """Draws the ratio that a sample keeps of itself: in all, and for each token."""
         both = self.mixing.mixup > 0 and self.mixing.cutmix > 0
         cut = self.mixing.cutmix > 0 and (not both or generator.random() < 0.5)
         alpha = self.mixing.cutmix if cut else self.mixing.mixup
-        share = float(generator.beta(alpha, alpha))
+        ratio = float(generator.beta(alpha, alpha))
         first = sum(packed.lengths[:sequence])
         positions = packed.positions[:, first : first + packed.lengths[sequence]]
         if not cut:
-            return share, torch.full((positions.shape[1],), share)
-        keep = ~box(positions, 1 - share, generator)
+            return ratio, torch.full((positions.shape[1],), ratio)
+        keep = ~box(positions, 1 - ratio, generator)
         return float(keep.float().mean()), keep.float()
 
 
-def _can_blend(task: Any) -> bool:
-    """Whether a sample's target is one class or one row of classes, and may be a share of each."""
+def _can_blend(task: Task) -> TypeGuard[Classification | MultiLabelClassification]:
+    """Returns whether the targets of a task are classes, so that they can be blended."""
     return isinstance(task, Classification | MultiLabelClassification)
 
 
 def box(
-    positions: Float[Tensor, "P n"], share: float, generator: np.random.Generator
+    positions: Float[Tensor, "P n"], ratio: float, generator: np.random.Generator
 ) -> Bool[Tensor, " n"]:
-    """Which tokens lie in a random box that covers about `share` of the grid of positions."""
+    """Returns which tokens are inside a random box that covers about `ratio` of the positions."""
     inside = torch.ones(positions.shape[1], dtype=torch.bool)
     low, high = positions.amin(1), positions.amax(1)
     varying = max(1, int((high > low).sum()))
@@ -121,14 +132,14 @@ def box(
         if high[axis] == low[axis]:
             continue
         size = float(high[axis] - low[axis] + 1)
-        half = size * share ** (1 / varying) / 2
+        half = size * ratio ** (1 / varying) / 2
         centre = float(low[axis]) - 0.5 + size * generator.random()
         inside &= (positions[axis] - centre).abs() < half
     return inside
 
 
 def alike(packed: Features, allowed: Sequence[bool]) -> list[int]:
-    """The allowed sequences that have as many tokens as most, at the same places."""
+    """Returns the largest group of allowed sequences whose tokens have the same positions."""
     spans = np.cumsum([0, *packed.lengths])
     groups: dict[bytes, list[int]] = {}
     for sequence, fits in enumerate(allowed):
@@ -144,11 +155,11 @@ def blend(
     partners: Sequence[int],
     keep: Float[Tensor, " n"],
 ) -> Features:
-    """Each chosen sequence keeps `keep` of its tokens, and has the rest of its partner's."""
+    """Blends each chosen sequence with its partner; `keep` is the ratio that each token keeps."""
     parts = list(packed.rows.split(packed.lengths))
     blended = list(parts)
-    for own, other in zip(chosen, partners, strict=True):
-        blended[own] = torch.lerp(parts[other], parts[own], keep[:, None])
+    for sequence, partner in zip(chosen, partners, strict=True):
+        blended[sequence] = torch.lerp(parts[partner], parts[sequence], keep[:, None])
     return replace(packed, values=torch.cat(blended).mT)
 
 
@@ -157,12 +168,12 @@ def blend_targets(
     num_classes: int,
     chosen: Sequence[int],
     partners: Sequence[int],
-    share: float,
+    ratio: float,
 ) -> Float[Tensor, "S C"]:
-    """Targets as probabilities of classes, blended like the samples."""
+    """Returns the targets as probabilities of classes, blended like the samples."""
     if target.ndim == 1:
         target = torch.nn.functional.one_hot(target, num_classes)
     soft = target.float()
     blended = soft.clone()
-    blended[list(chosen)] = share * soft[list(chosen)] + (1 - share) * soft[list(partners)]
+    blended[list(chosen)] = ratio * soft[list(chosen)] + (1 - ratio) * soft[list(partners)]
     return blended

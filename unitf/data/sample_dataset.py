@@ -1,4 +1,4 @@
-"""Samples: those of one split of several sources, read one by one."""
+"""SampleDataset: the samples of one split of several sources, read one by one."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,26 @@ from unitf.data.encoder import Item
 from unitf.data.epoch_sampler import SampleIndex
 
 
-class SampleDataset(Dataset):
+class SampleDataset(Dataset[Item]):
     """The samples of one split of several sources, as Items.
 
-    A sequence of samples may have `name(index)`, what a person calls a sample (a file), and
-    `at(index, seed, epoch)`, where a training sample is another one in each epoch.
+    A sequence of samples may have two optional methods: `name(index)` returns a name for messages
+    (a file), and `at(index, seed, epoch)` a training sample that differs from epoch to epoch.
+
+    Args:
+        split: the name of the split.
+        sources: the samples of each source, by the name of the source.
+        seed: for `at`.
+        train: whether the samples are for training.
     """
 
     def __init__(
         self, split: str, sources: dict[str, Sequence[Sample]], seed: int = 0, train: bool = False
     ) -> None:
-        self.train = train
-        self.seed = seed
-        self.counts = [len(sequence) for sequence in sources.values()]
-        self.offsets = [sum(self.counts[:i]) for i in range(len(self.counts))]
+        self.train: bool = train
+        self.seed: int = seed
+        self.counts: list[int] = [len(sequence) for sequence in sources.values()]
+        self.offsets: list[int] = [sum(self.counts[:i]) for i in range(len(self.counts))]
         self._readers = [
             (
                 f"{name}/{split}",
@@ -51,7 +57,11 @@ class SampleDataset(Dataset):
         return Item(sample, name, self.offsets[source] + index, epoch, self.train, error)
 
     def position_of(self, name: str) -> tuple[int, int]:
-        """The number of the source of the sample that an Item calls so, and its own in there."""
+        """Returns the number of the source, and of the sample in it, for the name of an Item.
+
+        Raises:
+            KeyError: no source has such a sample.
+        """
         for source, (prefix, *_) in enumerate(self._readers):
             if name.startswith(f"{prefix}["):
                 return source, int(name[len(prefix) + 1 :].partition("]")[0])

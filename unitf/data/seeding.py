@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of where they are used: which sample, which step."""
+"""Seeds that are a pure function of where random numbers are used: the sample, the step."""
 
 import random
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _MASK = (1 << 64) - 1
 
 
 def mix(*numbers: int) -> int:
-    """One 64-bit number of several, well spread (splitmix64)."""
+    """Returns one well-mixed 64-bit number for several numbers (splitmix64)."""
     state = 0
     for number in numbers:
         state = (state + number + 0x9E3779B97F4A7C15) & _MASK
@@ -22,7 +22,7 @@ def mix(*numbers: int) -> int:
 
 
 def seed_host(seed: int) -> None:
-    """Seeds the host's generators: Python's, NumPy's and torch's."""
+    """Seeds the generators of the host: those of Python, NumPy and torch."""
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
     torch.default_generator.manual_seed(seed)
@@ -30,7 +30,7 @@ def seed_host(seed: int) -> None:
 
 @contextmanager
 def kept_random_state() -> Iterator[None]:
-    """Leaves the host's generators as they were found."""
+    """Restores the generators of the host at the end of the block."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield

@@ -1,34 +1,34 @@
-"""Split: which samples of a data set are held out, and for what, and how many are learned from."""
+"""Split: which samples of a data set are for training, validation and test."""
 
 import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import TypeAlias, TypeGuard, overload
 
 import numpy as np
 
 from unitf.batch import Sample
 from unitf.errors import UserError, did_you_mean
 
-Part = int | float | str | list[int] | list[str]
+Part: TypeAlias = int | float | str | list[int] | list[str]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Parts of the training samples for the other splits; what no part takes is for training.
+    """Takes parts of the training samples for the other splits; the rest is for training.
 
     Args:
-        parts: for each split what it takes. A fraction between 0 and 1: so many of the samples
-            that the other parts leave, drawn by `seed` (for train: by default all that is left).
-            Otherwise a value of `column` (`george`), several (`[george, lucas]`), or a range of
-            whole numbers with both ends (`0-4`).
-        column: the column whose values `parts` name.
-        seed: of the draw; the same for the same data set, whatever the run's seed.
-        per_class: to learn from few labels: the column that holds them, and at most how many
-            samples of each are for training (`{label: 100}`), drawn by `seed`; the others are left
-            out.
+        parts: for each split the part that it takes. A fraction between 0 and 1 takes that fraction
+            of the samples that no value takes, drawn with `seed` (train: by default the rest).
+            Any other part is a value of `column` (`george`), a list of values
+            (`[george, lucas]`), or a range of whole numbers, both ends included (`0-4`).
+        column: the column whose values `parts` names.
+        seed: of the drawing. It does not depend on the seed of the run.
+        per_class: to train on few labels: the column of the labels, and the largest number of
+            training samples of each label (`{label: 100}`), drawn with `seed`. The other samples
+            are left out.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
@@ -37,9 +37,11 @@ class Split:
     per_class: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
-        shares = [part for part in self.parts.values() if _is_fraction(part)]
-        if math.fsum(shares) > 1 + 1e-9:  # type: ignore[arg-type]
-            raise UserError(f"split.parts: expected fractions of at most 1 in all, found {shares}")
+        fractions = [part for part in self.parts.values() if _is_fraction(part)]
+        if math.fsum(fractions) > 1 + 1e-9:
+            raise UserError(
+                f"split.parts: expected fractions of at most 1 in all, found {fractions}"
+            )
         if self.per_class is not None and (
             len(self.per_class) != 1 or min(self.per_class.values()) < 1
         ):
@@ -49,10 +51,15 @@ class Split:
             )
 
     def choose(self, split: str, samples: Sequence[Sample], location: str) -> np.ndarray:
-        """The numbers of the samples that belong to a split.
+        """Returns the numbers of the samples that belong to a split.
+
+        Args:
+            split: the name of the split.
+            samples: all samples of the file.
+            location: the source, for error messages.
 
         Raises:
-            UserError: the split would be empty, or `column` is missing.
+            UserError: the split is empty, or `column` is missing.
         """
         taken: dict[str, np.ndarray] = {}
         by_value = {name: part for name, part in self.parts.items() if not _is_fraction(part)}
@@ -65,7 +72,7 @@ class Split:
                         f"{location}: no sample has {self.column} {part} (split {name})"
                         + did_you_mean(str(part), values)
                     )
-        # what is for training is what the other parts leave of it
+        # the other parts take their samples from those for training
         for one, other in overlapping([name for name in by_value if name != "train"]):
             if len(both := np.intersect1d(taken[one], taken[other])):
                 raise UserError(
@@ -77,7 +84,7 @@ class Split:
         first = 0
         for name, part in self.parts.items():
             if _is_fraction(part):
-                last = first + round(float(part) * len(rest))  # type: ignore[arg-type]
+                last = first + round(part * len(rest))
                 taken[name] = np.sort(order[first:last])
                 first = last
         if not _is_fraction(self.parts.get("train", "")):
@@ -90,11 +97,11 @@ class Split:
         return chosen
 
     def _few(self, training: np.ndarray, samples: Sequence[Sample], location: str) -> np.ndarray:
-        """At most so many samples of each class as `per_class` says, spread over all of them."""
+        """Draws at most as many training samples of each class as `per_class` allows."""
         [(column, count)] = (self.per_class or {}).items()
         values = self._values(Subset(samples, training), column, location)
-        seen: Counter[Any] = Counter()
-        kept = []
+        seen: Counter[Hashable] = Counter()
+        kept: list[int] = []
         for number in np.random.default_rng(self.seed).permutation(len(training)):
             value = values[number]
             if not isinstance(value, Hashable):
@@ -104,10 +111,10 @@ class Split:
                 )
             seen[value] += 1
             if seen[value] <= count:
-                kept.append(training[number])
+                kept.append(int(training[number]))
         return np.sort(np.array(kept, int))
 
-    def _values(self, samples: Sequence[Sample], column: str | None, location: str) -> list[Any]:
+    def _values(self, samples: Sequence[Sample], column: str | None, location: str) -> list[object]:
         if column is None:
             raise UserError(f"{location}: parts {self.parts} name values, but there is no column")
         if len(samples) and column not in samples[0]:
@@ -117,27 +124,42 @@ class Split:
         return [sample[column] for sample in samples]
 
 
-class Subset(Sequence):
-    """Some of the samples of a sequence, by their numbers."""
+class Subset(Sequence[Sample]):
+    """Some of the samples of a sequence.
+
+    Args:
+        samples: all samples.
+        indices: the numbers of the chosen ones.
+    """
 
     def __init__(self, samples: Sequence[Sample], indices: Sequence[int] | np.ndarray) -> None:
-        self.samples = samples
-        self.indices = indices
+        self.samples: Sequence[Sample] = samples
+        self.indices: Sequence[int] | np.ndarray = indices
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return Subset(self.samples, self.indices[index])
         return self.samples[int(self.indices[index])]
 
     def name(self, index: int) -> str:
-        """What a person calls the sample, if its reader knows."""
+        """Returns the name of a sample for messages, or "" if the samples have no names."""
         name = getattr(self.samples, "name", None)
         return name(int(self.indices[index])) if name else ""
 
 
 def check_names(names: Iterable[str], location: str) -> None:
-    """Raises UserError if one is no name of a split."""
+    """Checks names of splits.
+
+    Raises:
+        UserError: a name is neither train, validation nor one that begins with "test".
+    """
     for name in names:
         if name not in ("train", "validation") and not name.startswith("test"):
             known = did_you_mean(name, ("train", "validation", "test", "test_…"))
@@ -145,7 +167,7 @@ def check_names(names: Iterable[str], location: str) -> None:
 
 
 def overlapping(names: Collection[str]) -> list[tuple[str, str]]:
-    """The pairs of splits that may have no sample in common: only a test may be part of another."""
+    """Returns the pairs of splits that must have no sample in common; two tests may share some."""
     return [
         (one, other)
         for one, other in combinations(names, 2)
@@ -153,14 +175,14 @@ def overlapping(names: Collection[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _is_fraction(part: Part) -> bool:
+def _is_fraction(part: Part) -> TypeGuard[float]:
     return isinstance(part, float) and 0 < part < 1
 
 
-def _matches(value: Any, part: Part) -> bool:
+def _matches(value: object, part: Part) -> bool:
     if isinstance(part, list):
         return any(_matches(value, one) for one in part)
     low, dash, high = str(part).partition("-")
     if dash and low.isdigit() and high.isdigit() and str(value).isdigit():
-        return int(low) <= int(value) <= int(high)
+        return int(low) <= int(str(value)) <= int(high)
     return str(value) == str(part)

@@ -1,4 +1,4 @@
-"""Streams: samples that can only be read one after the other."""
+"""Streams: samples that can only be read in their order."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,39 +18,49 @@ from unitf.errors import UserError
 
 
 class StreamSource(Source):
-    """Samples in an order that cannot be chosen; in training they are shuffled in a buffer.
+    """Samples in a fixed order; training samples are shuffled in a buffer.
 
     Args:
-        limit: how many samples of a split to read, where it is not for training.
+        limit: how many samples to read of a split that is not for training; by default all.
     """
 
-    buffer = 1000  # a training sample is drawn from so many
+    buffer: int = 1000  # a training sample is drawn from this many
 
     def __init__(self, limit: int | None = None) -> None:
-        self.limit = limit
+        self.limit: int | None = limit
 
     @abstractmethod
     def stream(self, split: str, root: Path, shard: int, num_shards: int) -> Iterator[Sample]:
-        """The samples of a split, or of several shards of it one; none if there is no such split.
+        """Yields the samples of one shard of a split; none if there is no such split.
 
-        The shards have all samples between them and none twice, always in the same order.
+        Each sample belongs to exactly one shard, and the order is always the same.
+
+        Args:
+            split: "train", "validation", "test", …
+            root: the folder to which relative paths in the configuration refer.
+            shard: the number of the shard.
+            num_shards: the number of shards.
         """
 
     def read(self, split: str, root: Path) -> Sequence[Sample]:
-        """All samples, in memory: validation and test must have each sample exactly once."""
+        """Returns all samples in memory: validation and test need each sample exactly once."""
         return list(islice(self.stream(split, root, 0, 1), self.limit))
 
 
 class StreamSampler:
-    """Which batch of which lane each step has; a lane is a share of the stream, read by a worker.
+    """Chooses the batch of each step as (lane, batch); a worker reads one lane of the stream.
 
-    Batches are numbered over all epochs, and the lanes take turns. A worker that goes on with the
-    next batch of its lane reads on; else it begins anew and leaves out what comes before.
+    Batches are numbered over all epochs, and the lanes take turns. A worker that is asked for the
+    next batch of its lane continues to read. Otherwise it begins again and skips earlier batches.
+
+    Args:
+        num_steps: the number of batches of an epoch.
+        num_lanes: the number of lanes of this process.
     """
 
     def __init__(self, num_steps: int, num_lanes: int) -> None:
-        self.num_steps = num_steps
-        self.num_lanes = num_lanes
+        self.num_steps: int = num_steps
+        self.num_lanes: int = num_lanes
         self.start: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
@@ -63,15 +73,18 @@ class StreamSampler:
             yield number % self.num_lanes, number // self.num_lanes
 
 
-class StreamShards(Dataset):
-    """Batches of streamed samples: the n-th of a lane is a pure function of the seed.
+class StreamShards(Dataset[list[Item]]):
+    """Batches of streamed samples: batch n of a lane is a pure function of the seed.
 
     Args:
         sources: streams, and sequences, which are read as endless streams.
+        root: the folder to which relative paths of the sources refer.
         weights: how often each source is drawn from, relative to the others.
-        batch_size, tokens_per_batch: as of the DataModule; one of them is None.
+        batch_size: the number of samples of a batch; None if `tokens_per_batch` limits it.
+        tokens_per_batch: the largest number of tokens of a batch; None if `batch_size` limits it.
         encoder: counts the tokens.
-        first, total: the number of this process's first lane, and how many there are in all.
+        first: the number of the first lane of this process.
+        total: the number of lanes of all processes.
     """
 
     def __init__(
@@ -85,14 +98,15 @@ class StreamShards(Dataset):
         first: int = 0,
         total: int = 1,
     ) -> None:
-        self.sources = sources
-        self.root = root
-        self.weights = np.array(weights) / sum(weights)
-        self.batch_size = batch_size
-        self.tokens_per_batch = tokens_per_batch
-        self.encoder = encoder
-        self.first, self.total = first, total
-        self._at: tuple[int, int] | None = None  # the lane that is open, and its next batch
+        self.sources: Mapping[str, Source | Sequence[Sample]] = sources
+        self.root: Path = root
+        self.weights: np.ndarray = np.array(weights) / sum(weights)
+        self.batch_size: int | None = batch_size
+        self.tokens_per_batch: int | None = tokens_per_batch
+        self.encoder: Encoder = encoder
+        self.first: int = first
+        self.total: int = total
+        self._at: tuple[int, int] | None = None  # the open lane and its next batch
         self._batches: Iterator[list[Item]] = iter(())
 
     def __getitems__(self, shard_and_number: tuple[int, int]) -> list[Item] | Failure:
@@ -113,11 +127,12 @@ class StreamShards(Dataset):
             while True:
                 yield list(islice(items, self.batch_size))
         assert self.tokens_per_batch is not None
-        batch, tokens = [], 0
+        batch: list[Item] = []
+        tokens = 0
         for item in items:
             try:
                 length = self.encoder.num_tokens(item._replace(train=False))
-            except ValueError:  # said when the batch is encoded
+            except ValueError:  # the error is reported when the batch is encoded
                 length = 1
             if length > self.tokens_per_batch:
                 raise UserError(
@@ -136,13 +151,13 @@ class StreamShards(Dataset):
             yield next(streams[int(generator.choice(len(streams), p=self.weights))])
 
     def _endless(self, number: int, name: str, lane: int) -> Iterator[Item]:
-        """The lane's share of a source, again and again, each time in another order."""
+        """Yields the samples of a lane of a source endlessly, in another order in each pass."""
         for turn in count():
             key = mix(self.encoder.seed, number, lane, turn)
             generator = np.random.default_rng(key)
             empty = True
             buffer = getattr(self.sources[name], "buffer", StreamSource.buffer)
-            for item in _shuffled(self._share(name, lane, turn), generator, buffer):
+            for item in _shuffled(self._lane_items(name, lane, turn), generator, buffer):
                 empty = False
                 yield item._replace(index=mix(number, item.index) >> 1)
             if empty:
@@ -151,8 +166,8 @@ class StreamShards(Dataset):
                     "(processes × num_workers)"
                 )
 
-    def _share(self, name: str, lane: int, turn: int) -> Iterator[Item]:
-        """The lane's samples of a source, by their numbers in it, in its order."""
+    def _lane_items(self, name: str, lane: int, turn: int) -> Iterator[Item]:
+        """Yields the samples of a lane of a source once, in the order of the source."""
         source = self.sources[name]
         if isinstance(source, StreamSource):
             samples = source.stream("train", self.root, lane, self.total)
@@ -160,9 +175,9 @@ class StreamShards(Dataset):
                 yield Item(sample, f"{name}/train[{index}]", index, turn, train=True)
             return
         assert isinstance(source, Sequence)
-        read = SampleDataset("train", {name: source}, self.encoder.seed, train=True)
+        dataset = SampleDataset("train", {name: source}, self.encoder.seed, train=True)
         for index in range(lane, len(source), self.total):
-            yield read[SampleIndex(0, turn, index)]
+            yield dataset[SampleIndex(0, turn, index)]
 
 
 def _shuffled(items: Iterator[Item], generator: np.random.Generator, buffer: int) -> Iterator[Item]:

@@ -1,13 +1,14 @@
-"""What configurations of transformers call things, and what unitf calls them."""
+"""Names in the configurations of transformers, and the names of the same things in unitf."""
 
 from typing import Any
 
 from unitf.errors import UserError
 from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tasks.heads.head import Head
+from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.task import Task
 
-ACTIVATIONS: dict[str, Any] = {
+ACTIVATIONS: dict[str, str] = {
     "gelu": "gelu",
     "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",
@@ -18,7 +19,7 @@ ACTIVATIONS: dict[str, Any] = {
     "silu": "silu",
     "swish": "silu",
 }
-GATES: dict[str, Any] = {
+GATES: dict[str, str] = {
     "gelu": "geglu",
     "gelu_tanh": "geglu_tanh",
     "relu": "reglu",
@@ -26,28 +27,42 @@ GATES: dict[str, Any] = {
 }
 
 
-def activation_of(name: str, gated: bool = False) -> Any:
-    """An activation, as TransformerConfig names it; `gated`: that of a gate.
+def activation_of(name: str, gated: bool = False) -> str:
+    """Returns the name of an activation in TransformerConfig.
+
+    Args:
+        name: the name in transformers.
+        gated: whether it is the activation of a gate.
 
     Raises:
         UserError: unitf has no such activation.
     """
-    known = ACTIVATIONS.get(name)
-    found = GATES.get(known or "") if gated else known
-    if found is None:
+    plain = ACTIVATIONS.get(name)
+    activation = GATES.get(plain or "") if gated else plain
+    if activation is None:
         raise UserError(f"the activation {name!r} cannot be said in unitf")
-    return found
+    return activation
 
 
-def label_task(config: Any, inputs: list[str], pooling: Any, head: Head | None = None) -> Task:
-    """The classification that a peer's configuration describes, with its names of classes.
+def label_task(
+    config: Any, inputs: list[str], pooling: PoolingName, head: Head | None = None
+) -> Task:
+    """Returns the classification task of a published model, with the model's class names.
+
+    Args:
+        config: the configuration of the published model.
+        inputs: the columns that the task reads.
+        pooling: how the columns become one vector; see `Classification`.
+        head: the layers before the last one, if there are any.
 
     Raises:
-        UserError: it has fewer than two classes, or predicts numbers.
+        UserError: the model has fewer than two classes, or predicts numbers.
     """
     if config.num_labels < 2 or config.problem_type == "regression":
         raise UserError(f"its head predicts {config.num_labels} number(s), not classes")
-    classes: Any = [config.id2label[number] for number in range(config.num_labels)]
+    classes: list[str] | list[int] = [
+        config.id2label[number] for number in range(config.num_labels)
+    ]
     if len(set(classes)) < len(classes):
         classes = list(range(config.num_labels))
     several = config.problem_type == "multi_label_classification"

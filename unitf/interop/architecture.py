@@ -1,9 +1,9 @@
-"""Architecture: how a published family of models is said in unitf."""
+"""Architecture: how a published family of models is described in unitf."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Bool
@@ -19,92 +19,95 @@ from unitf.tokens import Features
 
 @dataclass(frozen=True, eq=False)
 class DummyInputs:
-    """The same random input for a peer and for unitf.
+    """The same random input for a published model and for unitf.
 
     Args:
-        inputs: what the peer is called with.
-        features: for each tokenizer, S sequences, packed.
-        mask: which of the peer's padded columns are real; None: all are.
-        target: S sequences that are to be predicted; the peer reads all but their last tokens.
-        memory_mask: which columns are real of what the peer's encoder makes for its decoder.
+        inputs: the arguments of the published model's `forward`.
+        features: for each tokenizer, S packed sequences.
+        mask: which of the published model's padded columns are real; None: all are.
+        target: S sequences to predict; the published model reads all but their last tokens.
+        memory_mask: which columns of the published encoder's output are real.
     """
 
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, object]
     features: Mapping[str, Features]
     mask: Bool[Tensor, "S L"] | None = None
     target: Features | None = None
     memory_mask: Bool[Tensor, "S M"] | None = None
 
     def packed(self, columns: Tensor, memory: bool = False) -> Tensor:
-        """The real ones of the peer's columns (S, L, …), side by side."""
+        """Returns the real ones of the published model's columns (S, L, …), packed: (N, …)."""
         mask = self.memory_mask if memory else self.mask
         return columns.flatten(0, 1) if mask is None else columns[mask]
 
 
 class Architecture(ABC):
-    """One model of a published family: its configuration, tokenizers, heads and names in unitf.
+    """One published model in unitf: its configuration, tokenizers, tasks and names of weights.
 
-    A subclass reads what it needs from the peer's configuration. It is registered with the hook
+    A subclass reads the configuration of the published model. It is registered with the hook
     `register_architectures`.
 
     Args:
-        peer: the model, as its library made it.
-        source: the hub's name, or the folder, it came from; None: made from a configuration alone.
+        published: the model, made by its own library.
+        source: its name on the hub, or its folder; None: it was made from a configuration alone.
+
+    Raises:
+        UserError: the model has an option that unitf lacks.
     """
 
     hub: ClassVar[str]  # "hf" or "timm"
-    kinds: ClassVar[tuple[str, ...]]  # what the hub calls the models that this class describes
+    kinds: ClassVar[tuple[str, ...]]  # the hub's names of the described kinds of models
 
     def __init__(self, published: nn.Module, source: str | None = None) -> None:
         self.published: Any = published
-        self.source = source
+        self.source: str | None = source
         if reason := self.unsupported():
             raise UserError(f"{type(published).__name__} cannot be said in unitf: {reason}")
 
     def unsupported(self) -> str | None:
-        """Which option of the peer unitf lacks; None: it has them all."""
+        """Returns which option of the published model unitf lacks; None: it has them all."""
         return None
 
     @abstractmethod
     def core(self) -> TransformerConfig:
-        """The blocks."""
+        """Returns the configuration of the blocks."""
 
     @abstractmethod
     def tokenizers(self) -> dict[str, Tokenizer]:
-        """What makes columns, by name; fitted, so that parameters can be made."""
+        """Returns the tokenizers by name, already fitted."""
 
     @abstractmethod
     def tasks(self) -> dict[str, Task]:
-        """What reads columns, by name; a body without a head gets an `Embedding`."""
+        """Returns the tasks by name; a model without a head gets the task `Embedding`."""
 
     @abstractmethod
     def weight_map(self) -> Sequence[WeightMapping]:
-        """Which tensors of the peer are which of unitf (as in `Model.state_dict`)."""
+        """Returns which tensors of the published model are which of `Model.state_dict`."""
 
     @abstractmethod
     def dummy_inputs(self) -> DummyInputs:
-        """Random input: sequences of different lengths where the peer takes them."""
+        """Returns random input: sequences of different lengths if the published model allows it."""
 
     @abstractmethod
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        """What the peer makes of the input: "columns" (N, D) packed, and for each task its logits.
+        """Returns the published model's outputs: "columns" (N, D), and the logits of each task.
 
-        Of an encoder-decoder also "memory" (M, D). What is missing is not compared.
+        An encoder-decoder also has "memory" (M, D). A missing output is not compared.
         """
 
     def blocks(self) -> dict[str, Sequence[nn.Module]]:
-        """The peer's blocks, for "encoder" and "decoder": they are compared one by one."""
+        """Returns the published blocks of "encoder" and "decoder", to be compared one by one."""
         return {}
 
 
 class TransformersArchitecture(Architecture):
-    """What the models of the library `transformers` have in common."""
+    """The base class for models of the library `transformers`."""
 
     hub = "hf"
 
     @property
     def config(self) -> Any:
-        """The configuration of the peer, as transformers has it."""
+        """The configuration of the published model in transformers."""
         return self.published.config
 
     @property
@@ -114,19 +117,19 @@ class TransformersArchitecture(Architecture):
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of the body's tensors."""
+        """The prefix of the names of the body's tensors."""
         return "" if self.body is self.published else f"{self.published.base_model_prefix}."
 
     @property
     def head(self) -> str:
-        """What follows "For" in the name of the peer's class; empty for a body alone."""
+        """The end of the published class's name after "For"; empty for a body alone."""
         return type(self.published).__name__.partition("For")[2]
 
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         kept: dict[str, Tensor] = {}
 
-        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-            kept["columns"] = dummy_inputs.packed(output[0])
+        def keep(module: nn.Module, inputs: object, output: object) -> None:
+            kept["columns"] = dummy_inputs.packed(cast(Sequence[Tensor], output)[0])
 
         handle = self.body.register_forward_hook(keep)
         try:
@@ -135,8 +138,8 @@ class TransformersArchitecture(Architecture):
             handle.remove()
         return kept | self.heads(output, dummy_inputs)
 
-    def heads(self, output: Any, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-        """For each task the peer's logits: (S, C), or packed (N, C)."""
+    def heads(self, output: object, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
+        """Returns the published logits of each task: (S, C), or packed (N, C)."""
         if (logits := getattr(output, "logits", None)) is None:
             return {}
         per_token = dummy_inputs.mask is not None and logits.shape[:2] == dummy_inputs.mask.shape
@@ -146,10 +149,13 @@ class TransformersArchitecture(Architecture):
 def random_texts(
     vocabulary: int, longest: int, lengths: Sequence[int] = (7, 12, 3), avoid: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """Random ids (S, L), the mask of the real ones, and the lengths.
+    """Returns random ids (S, L), the mask of the real ones, and the lengths.
 
     Args:
-        avoid: ids that mean something to the peer wherever they stand (padding, end).
+        vocabulary: the number of ids.
+        longest: the largest length that the published model allows.
+        lengths: the wanted lengths of the sequences.
+        avoid: ids with a special meaning (padding, end).
     """
     lengths = tuple(min(length, longest) for length in lengths)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]

@@ -1,7 +1,7 @@
-"""EncoderDecoderArchitecture: what published encoder-decoders have in common."""
+"""EncoderDecoderArchitecture: the base class for published encoder-decoders."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ from unitf.tokens import Features
 
 
 class EncoderDecoderArchitecture(TransformersArchitecture):
-    """A body with `encoder` and `decoder`, alone or with logits over the target's vocabulary."""
+    """A model with `encoder` and `decoder`, with or without logits over the target's vocabulary."""
 
-    heads_known = ("", "ConditionalGeneration")
+    heads_known: ClassVar[tuple[str, ...]] = ("", "ConditionalGeneration")
 
     def unsupported(self) -> str | None:
         config = self.config
@@ -22,19 +22,19 @@ class EncoderDecoderArchitecture(TransformersArchitecture):
         for ours, names in (("num_heads", "attention_heads"), ("hidden_dim", "ffn_dim")):
             sizes = {getattr(config, f"{part}_{names}", 0) for part in ("encoder", "decoder")}
             if len(sizes) > 1:
-                return f"its encoder and its decoder have another {ours} each: {sorted(sizes)}"
+                return f"its encoder and its decoder have different {ours}: {sorted(sizes)}"
         return None
 
     @property
     def generates(self) -> bool:
-        """Whether it has logits."""
+        """Whether the published model has logits."""
         return self.head == "ConditionalGeneration"
 
     def outputs(self, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         kept: dict[str, Tensor] = {}
 
-        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-            kept["columns"] = dummy_inputs.packed(output[0])
+        def keep(module: nn.Module, inputs: object, output: object) -> None:
+            kept["columns"] = dummy_inputs.packed(cast(Sequence[Tensor], output)[0])
 
         handle = self.body.decoder.register_forward_hook(keep)
         try:
@@ -47,10 +47,10 @@ class EncoderDecoderArchitecture(TransformersArchitecture):
     def trial_target(
         self, vocabulary: int, longest: int, lengths: Sequence[int], padding: int | None
     ) -> tuple[dict[str, Tensor], Features, Tensor]:
-        """What the peer's decoder is called with, the target, and the mask of its real tokens."""
+        """Returns the inputs of the published decoder, the target, and the mask of real tokens."""
         avoid = [] if padding is None else [padding]
         ids, mask, lengths = random_texts(vocabulary, longest, lengths, avoid)
-        before = torch.full_like(ids[:, :1], self.config.decoder_start_token_id)
-        moved = torch.cat([before, ids[:, :-1]], dim=1).masked_fill(~mask, padding or 0)
-        inputs = {"decoder_input_ids": moved, "decoder_attention_mask": mask.long()}
+        start = torch.full_like(ids[:, :1], self.config.decoder_start_token_id)
+        shifted = torch.cat([start, ids[:, :-1]], dim=1).masked_fill(~mask, padding or 0)
+        inputs = {"decoder_input_ids": shifted, "decoder_attention_mask": mask.long()}
         return inputs, Features(ids[mask], lengths=lengths), mask

@@ -1,9 +1,8 @@
-"""Import and export: published models as unitf's, and back, each with its proof."""
+"""Imports and exports published models, each with a proof that the outputs are equal."""
 
 from pathlib import Path
-from typing import Any
 
-from unitf.checkpoints.folder import save_folder
+from unitf.checkpoints.folder import Checkpoint, save_folder
 from unitf.errors import UserError
 from unitf.interop.convert import to_model, to_peer
 from unitf.interop.hub import describe, find_hub, hubs, open_model
@@ -12,14 +11,14 @@ from unitf.model import Model
 
 
 def import_model(source: str) -> tuple[Model, Proof]:
-    """A published model in unitf, and the proof that it computes the same.
+    """Imports a published model; returns it with the proof that it computes the same.
 
     Args:
-        source: `timm:NAME`, `hf:NAME` or `hf:FOLDER`; of a model with several towers one of them,
-            as `hf:NAME#PART`.
+        source: `timm:NAME`, `hf:NAME` or `hf:FOLDER`; for one tower of a model with several,
+            `hf:NAME#PART`.
 
     Raises:
-        UserError: there is no such model, unitf cannot say it, or a tensor has no counterpart.
+        UserError: there is no such model, it is not supported, or a tensor has no counterpart.
     """
     hub, name = find_hub(source)
     name, _, part = name.partition("#")
@@ -31,7 +30,7 @@ def import_model(source: str) -> tuple[Model, Proof]:
 
 
 def import_proven(source: str) -> Model:
-    """A published model in unitf, if its proof holds.
+    """Imports a published model if unitf computes the same.
 
     Args:
         source: see `import_model`.
@@ -45,7 +44,11 @@ def import_proven(source: str) -> Model:
 
 
 def check(proof: Proof, source: str) -> None:
-    """Refuses a model whose proof does not hold."""
+    """Checks a proof.
+
+    Raises:
+        UserError: the proof does not hold: unitf does not compute the same.
+    """
     if not proof.holds:
         worst = proof.worst
         raise UserError(
@@ -54,13 +57,17 @@ def check(proof: Proof, source: str) -> None:
         )
 
 
-def as_checkpoint(model: Model) -> dict[str, Any]:
-    """What a checkpoint file holds of a model."""
+def as_checkpoint(model: Model) -> Checkpoint:
+    """Returns the part of a checkpoint that describes a model."""
     return {"state_dict": model.state_dict(), "unitf": model.description()}
 
 
 def write_import(source: str, out: str | Path) -> Proof:
-    """Imports a published model into a new folder, if its proof holds."""
+    """Imports a published model into a new folder if unitf computes the same.
+
+    Raises:
+        UserError: see `import_model`; or unitf does not compute the same.
+    """
     model, proof = import_model(source)
     check(proof, source)
     save_folder(as_checkpoint(model), out)
@@ -68,14 +75,15 @@ def write_import(source: str, out: str | Path) -> Proof:
 
 
 def export_model(model: Model, to: str, out: str | Path) -> Proof:
-    """Writes a folder that another library opens, if both compute the same.
+    """Writes a folder that another library can open, if both compute the same.
 
     Args:
-        model: a model that was imported from this library, and perhaps trained since.
+        model: a model that was imported from this library; it may have been trained since.
         to: the prefix of the hub: "timm" or "hf".
+        out: a folder that is empty or does not exist.
 
     Raises:
-        UserError: the model comes from elsewhere, or its heads are no longer those of the peer.
+        UserError: the model was not imported from this library, or its heads have changed.
     """
     known = hubs()
     if to not in known:

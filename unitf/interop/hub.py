@@ -1,72 +1,79 @@
-"""Hub: a library that keeps published models, and how one of them is opened."""
+"""ModelHub: a library of published models, and functions that open one of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 from torch import nn
 
 from unitf import registry
 from unitf.errors import UserError, close_names
 from unitf.interop.architecture import Architecture
+from unitf.registry.class_names import PlainData
 
 
 class ModelHub(ABC):
-    """A library of models, as `timm:NAME` or `hf:NAME|FOLDER` name it; `#PART` names a tower."""
+    """A library of models, named as `timm:NAME` or `hf:NAME|FOLDER`; `#PART` names a tower."""
 
     prefix: ClassVar[str]
 
     @abstractmethod
     def open(self, name: str) -> nn.Module:
-        """The model of a name or local folder, with its weights, in float32, in evaluation mode.
+        """Returns the model of a name or folder with its weights, in float32 and evaluation mode.
 
         Raises:
-            UserError: there is none, its files are damaged, hold code, lack tensors or have others.
+            UserError: there is no such model, or its files are damaged, hold code, or have missing
+                or unknown tensors.
         """
 
     def parts(self, published: nn.Module) -> Sequence[str]:
-        """The names of the towers of a model that has several, each of which is imported alone."""
+        """Returns the names of the towers of a model with several; each is imported alone."""
         return ()
 
     def part(self, published: nn.Module, name: str) -> nn.Module:
-        """One of the towers, as a model of its own with the same weights."""
+        """Returns one tower as a separate model with the same weights.
+
+        Raises:
+            UserError: there is no such tower.
+        """
         raise UserError(f"{type(published).__name__} has no part {name!r}")
 
     @abstractmethod
     def kind(self, published: nn.Module) -> str:
-        """What the library calls this family of models."""
+        """Returns the library's name of this family of models."""
 
     @abstractmethod
-    def recipe(self, published: nn.Module) -> dict[str, Any]:
-        """What `make` needs to make an equal model without weights, as plain data."""
+    def recipe(self, published: nn.Module) -> dict[str, PlainData]:
+        """Returns plain data from which `make` makes the same model without its weights."""
 
     @abstractmethod
-    def make(self, recipe: dict[str, Any]) -> nn.Module:
-        """A model with random weights."""
+    def make(self, recipe: dict[str, PlainData]) -> nn.Module:
+        """Returns a model with random weights, made from what `recipe` returned."""
 
     @abstractmethod
     def save(self, published: nn.Module, folder: Path, source: str | None) -> None:
-        """Writes what the library opens again."""
+        """Writes a folder that the library can open."""
 
     @abstractmethod
     def cached(self) -> list[str]:
-        """The names of the models that lie in the library's local cache."""
+        """Returns the names of the models in the library's local cache."""
 
 
 def hubs() -> dict[str, ModelHub]:
-    """The installed hubs by their prefix."""
-    return {cls.prefix: cls() for cls in registry.resolve_all("hubs").values()}  # type: ignore
+    """Returns the installed hubs by their prefixes."""
+    classes = cast(list[type[ModelHub]], list(registry.resolve_all("hubs").values()))
+    return {cls.prefix: cls() for cls in classes}
 
 
 def find_prefix(source: str) -> str | None:
-    """The hub's prefix in a source; None: the source is a file or folder."""
+    """Returns the prefix of the hub in a source; None if the source is a file or folder."""
     prefix, colon, _ = source.partition(":")
     return prefix if colon and prefix in hubs() else None
 
 
 def find_hub(source: str) -> tuple[ModelHub, str]:
-    """The hub of `prefix:name`, and the name.
+    """Returns the hub and the name of `prefix:name`.
 
     Raises:
         UserError: no hub has this prefix.
@@ -82,16 +89,16 @@ def find_hub(source: str) -> tuple[ModelHub, str]:
 
 
 def open_model(hub: ModelHub, name: str, part: str | None = None) -> nn.Module:
-    """The model of a name or folder, or one of its towers.
+    """Opens the model of a name or folder, or one of its towers.
 
     Raises:
-        UserError: there is none, or it has several towers of which none was named.
+        UserError: there is no such model or tower, or `part` is None and the model has several.
     """
     published = hub.open(name)
     parts = hub.parts(published)
     if part is not None and part not in parts:
-        found = ", ".join(parts) or "none"
-        raise UserError(f"{type(published).__name__} has no part {part!r}; its parts are: {found}")
+        known = ", ".join(parts) or "none"
+        raise UserError(f"{type(published).__name__} has no part {part!r}; its parts are: {known}")
     if part is None and parts:
         named = " or ".join(f"{hub.prefix}:{name}#{one}" for one in parts)
         raise UserError(f"{type(published).__name__} has several towers: import {named}")
@@ -99,16 +106,16 @@ def open_model(hub: ModelHub, name: str, part: str | None = None) -> nn.Module:
 
 
 def architectures() -> list[type[Architecture]]:
-    """The classes of all installed architectures."""
-    return list(registry.resolve_all("architectures").values())  # type: ignore[arg-type]
+    """Returns the classes of all installed architectures."""
+    return cast(list[type[Architecture]], list(registry.resolve_all("architectures").values()))
 
 
 def describe(hub: ModelHub, published: nn.Module, source: str | None = None) -> Architecture:
-    """How a peer is said in unitf.
+    """Returns the description of a published model in unitf.
 
     Raises:
-        UserError: no installed architecture is of its kind, or the peer has an option that unitf
-            lacks.
+        UserError: no installed architecture describes models of this kind, or the model has an
+            option that unitf lacks.
     """
     kind = hub.kind(published)
     known = [cls for cls in architectures() if cls.hub == hub.prefix]

@@ -1,4 +1,4 @@
-"""Checks of an architecture, for a plugin's own tests and for the table of parity."""
+"""Checks of an architecture, for the tests of plugins and for the table of parity."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from unitf.interop.convert import to_model, to_peer
 from unitf.interop.hub import ModelHub, describe
 from unitf.interop.proof import Difference, Proof, compare, compare_gradients
 
-GRADIENT_TOLERANCE = 1e-4  # relative; in float32
+GRADIENT_TOLERANCE: float = 1e-4  # relative; in float32
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How near unitf is to a peer whose every parameter is random.
+    """How close unitf is to a published model with random parameters.
 
     Args:
-        proof: of the outputs.
-        gradients: of every parameter.
-        lost: the tensors that do not come back bit for bit.
+        proof: the differences of the outputs.
+        gradients: the differences of the gradients of all parameters.
+        lost: the tensors that import and export do not preserve bit for bit.
     """
 
     proof: Proof
@@ -29,10 +29,15 @@ class Parity:
 
     @property
     def worst_gradient(self) -> Difference:
+        """The largest relative difference of a gradient."""
         return max(self.gradients, key=lambda difference: difference.relative)
 
     def raise_if_broken(self) -> None:
-        """Raises AssertionError with what differs most, or does not come back."""
+        """Checks that outputs, gradients and exported tensors are equal.
+
+        Raises:
+            AssertionError: they are not; the message names the largest difference.
+        """
         worst, gradient = self.proof.worst, self.worst_gradient
         assert self.proof.holds, f"{worst.name} differs by {worst.relative:.1e} of its size"
         assert gradient.relative <= GRADIENT_TOLERANCE, (
@@ -42,20 +47,21 @@ class Parity:
 
 
 def measure(hub: ModelHub, published: nn.Module, seed: int = 0) -> Parity:
-    """Gives a peer random parameters, says it in unitf, compares both, and takes the way back."""
+    """Imports a published model with random parameters, compares both, and exports it again."""
     published = randomise(published.eval(), seed)
     architecture = describe(hub, published)
     model = to_model(architecture)
     proof = compare(architecture, model, seed)
     gradients = compare_gradients(architecture, model, seed)
-    empty = describe(hub, randomise(deepcopy(published), seed + 1))
-    back = to_peer(empty, model.state_dict()).state_dict()
-    lost = [name for name, t in published.state_dict().items() if not torch.equal(t, back[name])]
+    target = describe(hub, randomise(deepcopy(published), seed + 1))
+    exported = to_peer(target, model.state_dict()).state_dict()
+    tensors = published.state_dict().items()
+    lost = [name for name, tensor in tensors if not torch.equal(tensor, exported[name])]
     return Parity(proof, gradients, lost)
 
 
 def randomise(published: nn.Module, seed: int = 0) -> nn.Module:
-    """Makes every parameter and statistic random, so that none is left at zero or one."""
+    """Makes every parameter and statistic random, so that none stays zero or one."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for parameter in published.parameters():

@@ -1,9 +1,9 @@
-"""Proof: a peer and unitf compute the same from the same random input."""
+"""Proof: a published model and unitf compute the same from the same random input."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,12 @@ from unitf.interop.architecture import Architecture, DummyInputs
 from unitf.interop.weight_map import WeightMap
 from unitf.model import Model
 
-TOLERANCE = 1e-5  # relative; of outputs in float32
+TOLERANCE: float = 1e-5  # relative; of outputs in float32
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two tensors are apart at most, absolutely and relative to the larger one's size."""
+    """The largest difference of two tensors: absolute, and relative to their largest number."""
 
     name: str
     absolute: float
@@ -30,7 +30,8 @@ class Difference:
         """Compares two tensors of one shape.
 
         Args:
-            least: the size of a tensor that ought to vanish, and is rounding alone.
+            least: the smallest size for the relative difference; it matters for tensors that are
+                zero but for rounding.
 
         Raises:
             UserError: their shapes differ, or one of them is not finite.
@@ -49,43 +50,44 @@ class Difference:
 
 @dataclass(frozen=True)
 class Proof:
-    """The differences block by block, of the columns, and of what each head makes of them."""
+    """The differences of the outputs of each block (`layers`), of the columns and of the heads."""
 
     layers: Sequence[Difference]
     outputs: Sequence[Difference]
 
     @property
     def worst(self) -> Difference:
+        """The largest relative difference of an output."""
         return max(self.outputs, key=lambda difference: difference.relative)
 
     @property
     def holds(self) -> bool:
+        """Whether unitf computes the same, within TOLERANCE."""
         return self.worst.relative <= TOLERANCE
 
 
 def compare(architecture: Architecture, model: Model, seed: int = 0) -> Proof:
-    """Feeds a peer and unitf the same random input."""
+    """Compares a published model and unitf on the same random input."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         dummy_inputs = architecture.dummy_inputs()
         blocks = architecture.blocks()
-        stacks: dict[str, Any] = {name: getattr(model.core, name) for name in blocks}
-        own = {name: list(stack.blocks) for name, stack in stacks.items()}
-        with _recording(blocks) as theirs, _recording(own) as ours:
-            peer_outputs = architecture.outputs(dummy_inputs)
-            own_outputs = outputs(model, dummy_inputs)
+        unitf_blocks = {name: list(getattr(model.core, name).blocks) for name in blocks}
+        with _recording(blocks) as theirs, _recording(unitf_blocks) as ours:
+            published_outputs = architecture.outputs(dummy_inputs)
+            unitf_outputs = outputs(model, dummy_inputs)
     layers = [
         Difference.of(name, _packed(dummy_inputs, name, tensor), ours[name])
         for name, tensor in theirs.items()
     ]
-    return Proof(layers, _differences(peer_outputs, own_outputs))
+    return Proof(layers, _differences(published_outputs, unitf_outputs))
 
 
 def compare_gradients(architecture: Architecture, model: Model, seed: int = 0) -> list[Difference]:
-    """The differences of all parameters' gradients, for one random weighting of the outputs.
+    """Returns the differences of the gradients, for one random weighting of the outputs.
 
-    A gradient that is far smaller than the model's largest (that of a bias of keys is zero) is
-    compared with a hundredth of that one.
+    The difference of a very small gradient (that of a key bias is zero) is relative to a hundredth
+    of the largest gradient of the model.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -93,9 +95,9 @@ def compare_gradients(architecture: Architecture, model: Model, seed: int = 0) -
         theirs, ours = architecture.outputs(dummy_inputs), outputs(model, dummy_inputs)
         names = [name for name in theirs if name in ours]
         weights = {name: torch.randn_like(theirs[name]) for name in names}
-        for one, made in ((architecture.published, theirs), (model, ours)):
-            one.zero_grad()
-            torch.stack([(made[name] * weights[name]).sum() for name in names]).sum().backward()
+        for network, values in ((architecture.published, theirs), (model, ours)):
+            network.zero_grad()
+            torch.stack([(values[name] * weights[name]).sum() for name in names]).sum().backward()
     table = WeightMap(architecture.weight_map(), architecture.published.state_dict())
     gradients = {
         name: p.grad if p.grad is not None else torch.zeros_like(p)
@@ -115,15 +117,15 @@ def compare_gradients(architecture: Architecture, model: Model, seed: int = 0) -
 
 
 def outputs(model: Model, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
-    """What unitf makes of the input: "columns" (N, D), and for each task its logits."""
-    made: dict[str, Tensor] = {}
+    """Returns the outputs of unitf: "columns" (N, D), and the logits of each task."""
+    results: dict[str, Tensor] = {}
     tokenizers = dict(model.tokenizers.items())
     for name, task in model.tasks.items():
         features = {column: dummy_inputs.features[used] for column, used in task.inputs.items()}
         count = next(iter(features.values())).num_sequences
-        everyone = tuple(map(str, range(count)))
+        names = tuple(map(str, range(count)))
         batch = TaskBatch(
-            features, None, ("+".join(features),) * count, everyone, sequence=dummy_inputs.target
+            features, None, ("+".join(features),) * count, names, sequence=dummy_inputs.target
         )
         core_inputs = task.core_inputs(batch, tokenizers)
         if core_inputs.memory is None:
@@ -131,10 +133,10 @@ def outputs(model: Model, dummy_inputs: DummyInputs) -> dict[str, Tensor]:
         else:
             memory = model.core.encode(core_inputs.memory)
             columns = model.core.decode(core_inputs.tokens, memory, task.causal)
-            made["memory"] = memory.rows
-        made.setdefault("columns", columns.rows)
-        made[name] = task.logits(columns, batch, tokenizers)
-    return made
+            results["memory"] = memory.rows
+        results.setdefault("columns", columns.rows)
+        results[name] = task.logits(columns, batch, tokenizers)
+    return results
 
 
 def _packed(dummy_inputs: DummyInputs, block: str, columns: Tensor) -> Tensor:
@@ -151,12 +153,12 @@ def _differences(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> li
 
 @contextmanager
 def _recording(stacks: Mapping[str, Sequence[nn.Module]]) -> Iterator[dict[str, Tensor]]:
-    """What each block gives, by "encoder 0" and so on."""
+    """Records the output of each block, by "encoder 0" and so on."""
     recorded: dict[str, Tensor] = {}
 
     def keeper(name: str) -> Callable[..., None]:
-        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-            recorded[name] = output[0] if isinstance(output, tuple) else output
+        def keep(module: nn.Module, inputs: object, output: object) -> None:
+            recorded[name] = cast(Tensor, output[0] if isinstance(output, tuple) else output)
 
         return keep
 

@@ -1,8 +1,7 @@
-"""Changes: how tensors of a peer become a tensor of unitf, and, bit for bit, how they go back."""
+"""Transforms between tensors of a published model and of unitf, exact in both directions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,22 +10,22 @@ from unitf.errors import UserError
 
 
 class TensorTransform(ABC):
-    """Tensors of a peer to one of unitf, and back; what has no counterpart is None."""
+    """Turns tensors of a published model into one of unitf, and back; a missing tensor is None."""
 
     @abstractmethod
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
-        """The tensor of unitf that the peer's make."""
+        """Returns the tensor of unitf for the published tensors."""
 
     @abstractmethod
     def from_unitf(self, ours: Tensor) -> list[Tensor]:
-        """The tensors of the peer."""
+        """Returns the published tensors for the tensor of unitf."""
 
 
 class Same(TensorTransform):
-    """One tensor as it is; of several that a peer ties, each is the same."""
+    """Leaves a tensor unchanged; several tied tensors of a published model must be equal."""
 
     def __init__(self, count: int = 1) -> None:
-        self.count = count
+        self.count: int = count
 
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
         present = [tensor for tensor in theirs if tensor is not None]
@@ -39,7 +38,7 @@ class Same(TensorTransform):
 
 
 class Transposed(TensorTransform):
-    """A matrix whose rows are inputs, as in GPT-2's Conv1D."""
+    """Transposes a matrix whose rows are inputs, as in the Conv1D of GPT-2."""
 
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
         return _one(theirs).mT if _one(theirs).ndim == 2 else _one(theirs)
@@ -49,20 +48,20 @@ class Transposed(TensorTransform):
 
 
 class Joined(TensorTransform):
-    """Several tensors below each other; zeros for one that is missing (a bias of the keys).
+    """Concatenates tensors along the rows; a missing one (a key bias) becomes zeros.
 
     Args:
-        sizes: how many rows each has, after axes of length 1 in front are taken away.
+        sizes: the number of rows of each tensor, without leading axes of length 1.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
-        self.sizes = list(sizes)
+        self.sizes: list[int] = list(sizes)
 
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
-        model = next(tensor for tensor in theirs if tensor is not None)
-        width = model.shape[1:] if model.shape[0] in self.sizes else model.shape[-1:]
+        present = next(tensor for tensor in theirs if tensor is not None)
+        width = present.shape[1:] if present.shape[0] in self.sizes else present.shape[-1:]
         parts = [
-            model.new_zeros(size, *width) if tensor is None else tensor.reshape(size, *width)
+            present.new_zeros(size, *width) if tensor is None else tensor.reshape(size, *width)
             for tensor, size in zip(theirs, self.sizes, strict=True)
         ]
         return torch.cat(parts)
@@ -72,15 +71,15 @@ class Joined(TensorTransform):
 
 
 class Part(TensorTransform):
-    """Some rows of a tensor whose other rows are another tensor of unitf.
+    """Takes some rows of a published tensor; the other rows are another tensor of unitf.
 
     Args:
-        first: the first row that belongs to it.
-        last: the one after the last.
+        first: the first row.
+        last: the row after the last one.
     """
 
     def __init__(self, first: int, last: int) -> None:
-        self.rows: Any = slice(first, last)
+        self.rows: slice | Tensor = slice(first, last)
 
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
         return _rows(_one(theirs))[self.rows]
@@ -89,27 +88,27 @@ class Part(TensorTransform):
         return [ours]
 
     def put(self, whole: Tensor, part: Tensor) -> None:
-        """Writes the rows into the peer's tensor."""
+        """Writes the rows into the published tensor `whole`."""
         rows = _rows(whole)
         rows[self.rows] = part.reshape(rows[self.rows].shape)
 
 
 class Picked(Part):
-    """Likewise, rows that do not lie side by side.
+    """Does the same as Part for rows that are not adjacent.
 
     Args:
-        rows: their numbers, in the order that unitf has them in.
+        rows: the numbers of the rows, in the order of unitf.
     """
 
     def __init__(self, rows: Sequence[int]) -> None:
-        self.rows = torch.tensor(list(rows))
+        self.rows: slice | Tensor = torch.tensor(list(rows))
 
 
 class Rows(TensorTransform):
-    """The rows in another order: row i of unitf is row order[i] of the peer."""
+    """Reorders the rows: row i of unitf is row order[i] of the published tensor."""
 
     def __init__(self, order: Sequence[int] | Tensor) -> None:
-        self.order = torch.as_tensor(order)
+        self.order: Tensor = torch.as_tensor(order)
 
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
         return _one(theirs)[self.order]
@@ -119,10 +118,10 @@ class Rows(TensorTransform):
 
 
 class Then(TensorTransform):
-    """One change after another: the first takes the peer's tensors, the others one each."""
+    """Applies several transforms in order; only the first may take several tensors."""
 
     def __init__(self, *changes: TensorTransform) -> None:
-        self.changes = changes
+        self.changes: tuple[TensorTransform, ...] = changes
 
     def to_unitf(self, theirs: Sequence[Tensor | None]) -> Tensor:
         tensor = self.changes[0].to_unitf(theirs)
@@ -137,12 +136,14 @@ class Then(TensorTransform):
 
 
 def half_turned(num_heads: int, head_dim: int, rotary_dim: int | None = None) -> Tensor:
-    """The order of rows in which pairs (0, 1), (2, 3), … become pairs (0, d/2), (1, d/2 + 1), …
+    """Returns the row order in which pairs (0, 1), (2, 3), … become (0, d/2), (1, d/2 + 1), …
 
-    For rotary positions: peers that turn neighbours (EVA, GPT-J) as unitf, which turns halves.
+    Rotary positions of some models (EVA, GPT-J) rotate adjacent numbers; unitf rotates halves.
 
     Args:
-        rotary_dim: only so many rows of each head are turned, the first ones.
+        num_heads: the number of heads.
+        head_dim: d, the number of rows of each head.
+        rotary_dim: how many of the first rows of each head are rotated; by default all.
     """
     turned = rotary_dim or head_dim
     order = [*range(0, turned, 2), *range(1, turned, 2), *range(turned, head_dim)]
@@ -151,7 +152,7 @@ def half_turned(num_heads: int, head_dim: int, rotary_dim: int | None = None) ->
 
 
 def _rows(tensor: Tensor) -> Tensor:
-    """The tensor as a matrix, or as numbers where it is no more than those (a bias)."""
+    """Returns a tensor as a matrix; a vector (a bias) stays as it is."""
     return tensor.flatten(0, -2) if tensor.ndim > 1 else tensor
 
 

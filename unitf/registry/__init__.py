@@ -1,8 +1,8 @@
-"""The registry: hooks, discovery, and the classes that plugins bring. It imports no torch."""
+"""The registry: the hooks and the discovery of plugins, and their classes. It imports no torch."""
 
 from unitf.registry.discovery import Record
+from unitf.registry.plugin_registry import Registry
 from unitf.registry.registry import (
-    Registry,
     broken_summary,
     commands,
     entries_of,

@@ -1,18 +1,18 @@
-"""What the constructor of a class takes, and which classes its arguments may be of."""
+"""The arguments that the constructor of a class takes, and the classes of their annotations."""
 
 import inspect
 import sys
 import typing
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 
-def annotations(cls: type) -> dict[str, Any]:
-    """The annotation of each argument by name, also of those that a base class takes.
+def annotations(cls: type) -> dict[str, object]:
+    """Returns the annotation of each constructor argument, by name.
 
-    A base class counts as long as the constructors before it pass other arguments on (`**options`).
+    The arguments of a base class are included if the constructors of all subclasses between pass
+    further arguments on (`**options`).
     """
-    found: dict[str, Any] = {}
+    hints_by_name: dict[str, object] = {}
     for base in cls.__mro__:
         constructor = vars(base).get("__init__")
         if not inspect.isfunction(constructor):
@@ -22,39 +22,40 @@ def annotations(cls: type) -> dict[str, Any]:
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 passes_on = True
             elif number and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-                found.setdefault(parameter.name, hints.get(parameter.name, parameter.annotation))
+                hint = hints.get(parameter.name, parameter.annotation)
+                hints_by_name.setdefault(parameter.name, hint)
         if not passes_on:
             break
-    return found
+    return hints_by_name
 
 
 def classes_of(cls: type, argument: str) -> list[type]:
-    """The classes in an argument's annotation: one, or those of a union, a list, a dictionary."""
+    """Returns the classes in an argument's annotation, also those inside a union, list or dict."""
     return list(dict.fromkeys(_classes_in(annotations(cls).get(argument))))
 
 
-def _hints(constructor: Any) -> dict[str, Any]:
+def _hints(constructor: Callable[..., object]) -> dict[str, object]:
     try:
         return typing.get_type_hints(constructor)
-    except (NameError, AttributeError, TypeError):  # one that only a type checker knows
+    except (NameError, AttributeError, TypeError):  # a name that only a type checker sees
         return {name: _evaluated(hint, constructor) for name, hint in _raw(constructor).items()}
 
 
-def _raw(constructor: Any) -> dict[str, Any]:
+def _raw(constructor: Callable[..., object]) -> Mapping[str, object]:
     return getattr(inspect.unwrap(constructor), "__annotations__", {})
 
 
-def _evaluated(hint: Any, constructor: Any) -> Any:
-    """One annotation alone, so that another one that is unknown does not hide it."""
+def _evaluated(hint: object, constructor: Callable[..., object]) -> object:
+    """Evaluates one annotation alone, so that an unknown name in another one does no harm."""
     module = sys.modules.get(constructor.__module__)
-    probe: Any = type("Probe", (), {"__annotations__": {"hint": hint}})
+    probe = type("Probe", (), {"__annotations__": {"hint": hint}})
     try:
         return typing.get_type_hints(probe, vars(module) if module else {})["hint"]
     except (NameError, AttributeError, TypeError):
         return None
 
 
-def _classes_in(annotation: Any) -> Iterator[type]:
+def _classes_in(annotation: object) -> Iterator[type]:
     if isinstance(annotation, list | tuple):  # the arguments of a Callable
         for part in annotation:
             yield from _classes_in(part)
@@ -63,4 +64,4 @@ def _classes_in(annotation: Any) -> Iterator[type]:
     elif isinstance(annotation, type) and annotation.__module__ != "builtins":
         yield annotation
     elif hasattr(annotation, "__value__"):  # type Alias = …
-        yield from _classes_in(annotation.__value__)
+        yield from _classes_in(getattr(annotation, "__value__"))  # noqa: B009

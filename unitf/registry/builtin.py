@@ -1,4 +1,7 @@
-"""What unitf itself brings, as a plugin like any other. This file imports no torch."""
+"""The tasks and sources of unitf itself, registered as a plugin like any other.
+
+This file imports no torch.
+"""
 
 from unitf.registry.hookspecs import Register, hookimpl
 
@@ -32,11 +35,13 @@ _SOURCES = (
 
 @hookimpl
 def register_tasks(register: Register) -> None:
+    """Registers the tasks of unitf."""
     for target in _TASKS:
         register(f"unitf.tasks.{target}")
 
 
 @hookimpl
 def register_sources(register: Register) -> None:
+    """Registers the sources of unitf."""
     for target in _SOURCES:
         register(f"unitf.data.sources.{target}")

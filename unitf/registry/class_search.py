@@ -1,10 +1,9 @@
-"""The classes that saved data names, wherever their files lie by now."""
+"""Finds the classes that saved data names, also where their files have moved since."""
 
 import sys
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from unitf import registry
 from unitf.errors import UserError, close_names
@@ -24,21 +23,22 @@ from unitf.registry.class_names import (
 )
 from unitf.registry.definitions import defined
 from unitf.registry.discovery import Record
+from unitf.registry.kinds import KINDS
 
 
 class MissingClassError(UserError):
-    """A saved model needs a class that nothing installed or given has."""
+    """A saved model needs a class that no installed package and no `--plugin` file has."""
 
 
 def find_class(named: Named, base: type = object) -> type:
-    """The class that saved data names; warns of a file that is another one by now.
+    """Returns the class that saved data names, and warns if its file has changed since.
 
     Args:
-        base: what it must be a subclass of.
+        base: the class must be a subclass of `base`.
 
     Raises:
-        MissingClassError: nothing that is installed or was given has it.
-        UserError: it is there and broken, or its name means several classes.
+        MissingClassError: no installed package and no given file has the class.
+        UserError: the class is broken, or its name means several classes.
     """
     cls = locate(named, base)
     if (line := change_of(named, cls)) is not None:
@@ -47,7 +47,7 @@ def find_class(named: Named, base: type = object) -> type:
 
 
 def find_class_of_argument(named: Named, owner: type, argument: str, base: type) -> type:
-    """The class that saved data names, of what the constructor of `owner` was given.
+    """Returns the class that saved data names, for an argument of the constructor of `owner`.
 
     Raises:
         MissingClassError: as for `find_class`.
@@ -59,12 +59,12 @@ def find_class_of_argument(named: Named, owner: type, argument: str, base: type)
 
 
 def is_bare(named: Named) -> bool:
-    """Whether saved data names a class by nothing but its name."""
+    """Returns whether saved data names a class by its name alone."""
     return len(named.keys() & {*KEYS}) == 1
 
 
 def locate(named: Named, base: type = object) -> type:
-    """As `find_class`, without the warning."""
+    """Does the same as `find_class`, without the warning."""
     if "distribution" in named:
         return _of_distribution(named, base)
     if "file" in named:
@@ -73,28 +73,28 @@ def locate(named: Named, base: type = object) -> type:
 
 
 def locate_argument(named: Named, owner: type, argument: str, base: type) -> type:
-    """As `find_class_of_argument`, where saved data has nothing but the name."""
+    """Does the same as `find_class_of_argument`, where saved data has the name alone."""
     if (cls := expected_class(owner, argument, named["class"])) is not None:
         return cls
-    place = place_of(owner)
+    home = place_of(owner)
     for cls in with_subclasses(classes_of(owner, argument)):
-        if was_called(cls, {**named, **place}):
+        if was_called(cls, {**named, **home}):
             return cls
-    return locate({**named, **place}, base)
+    return locate({**named, **home}, base)
 
 
 def change_of(named: Named, cls: type) -> str | None:
-    """One line if the file of a class is not what it was when the model was saved."""
-    place = place_of(cls)
-    if "file" not in named or "file" not in place:
+    """Returns a warning if the file of a class has changed since the model was saved, else None."""
+    home = place_of(cls)
+    if "file" not in named or "file" not in home:
         return None
-    was, now = named.get("sha256"), place["sha256"]
-    if was is None or now is None or was == now:
+    saved_hash, current_hash = named.get("sha256"), home["sha256"]
+    if saved_hash is None or current_hash is None or saved_hash == current_hash:
         return None
-    if named["file"] != place["file"]:
-        files = [each["file"] or "a notebook" for each in (named, place)]
+    if named["file"] != home["file"]:
+        files = [each["file"] or "a notebook" for each in (named, home)]
         return f"{cls.__qualname__} was saved from {files[0]} and is taken from {files[1]}"
-    return f"{place['file'] or cls.__qualname__} has changed since the model was saved"
+    return f"{home['file'] or cls.__qualname__} has changed since the model was saved"
 
 
 def _of_distribution(named: Named, base: type) -> type:
@@ -114,7 +114,7 @@ def _of_distribution(named: Named, base: type) -> type:
 
 
 def _loaded(modules: list[str]) -> list[str]:
-    """Those of modules that belong to plugins which could be loaded, and were to be."""
+    """Returns those of the modules that belong to loaded plugins."""
     tops = {module.partition(".")[0] for module in registry.modules()}
     return [module for module in modules if module.partition(".")[0] in tops]
 
@@ -128,11 +128,11 @@ def _by_former_name(entries: list[Record], named: Named) -> type | None:
     return None
 
 
-def _only(found: Iterator[type], named: Named, base: type) -> type:
-    """The one class among these that saved data names."""
+def _only(candidates: Iterator[type], named: Named, base: type) -> type:
+    """Returns the one class among the candidates that saved data names."""
     fitting = [
         cls
-        for cls in dict.fromkeys(found)
+        for cls in dict.fromkeys(candidates)
         if _fits(cls, named, base)
         and (cls.__qualname__ == named["class"] or was_called(cls, named))
     ]
@@ -153,42 +153,44 @@ def _fits(cls: type, named: Named, base: type) -> bool:
 def _of_file(named: Named, base: type) -> type:
     kind, name, file = named.get("kind"), named["class"], named["file"]
     entries = registry.entries_of(kind) if kind else []
-    own = [entry for entry in entries if not is_distribution(entry.package)]
-    modules = [m for m in list(sys.modules) if _holds(m, name) and distribution_of(m) is None]
-    given = registry.modules()  # files that `--plugin` gave may have other names by now
-    classes = [cls for entry in own if (cls := registry.resolve(entry)) is not None]
-    classes += [_attribute(m, name) for m in modules if m in given or _is_called(m, file)]
+    of_files = [entry for entry in entries if not is_distribution(entry.package)]
+    plugin_modules = registry.modules()  # a `--plugin` file may have another name than before
+    imported: list[type] = []
+    for module in list(sys.modules):
+        cls = _class_in(module, name)
+        if cls is None or distribution_of(module) is not None:
+            continue
+        if module in plugin_modules or _is_called(module, file):
+            imported.append(cls)
+    registered = [cls for entry in of_files if (cls := registry.resolve(entry)) is not None]
     fitting = [
         cls
-        for cls in dict.fromkeys(classes)
+        for cls in dict.fromkeys([*registered, *imported])
         if _fits(cls, named, base) and (cls.__qualname__ == name or was_called(cls, named))
     ]
     if (cls := _nearest(fitting, named)) is not None:
         return cls
-    if (cls := _by_former_name([e for e in entries if e not in own], named)) is not None:
+    if (cls := _by_former_name([e for e in entries if e not in of_files], named)) is not None:
         return cls
     raise MissingClassError(f"the saved model needs {_missing(named)}")
 
 
 def _nearest(classes: list[type], named: Named) -> type | None:
-    """The class of a file that holds the same; else of one that is called so; else of any."""
-    places = {cls: place for cls in classes if "file" in (place := place_of(cls))}
+    """Returns the class of a file with the same text; else the same name; else of any file."""
+    homes = {cls: home for cls in classes if "file" in (home := place_of(cls))}
     for key in ("sha256", "file", None):
-        for cls, place in places.items():
-            if key is None or (place[key] == named.get(key) and (place[key] or key == "file")):
+        for cls, home in homes.items():
+            if key is None or (home[key] == named.get(key) and (home[key] or key == "file")):
                 return cls
     return None
 
 
-def _holds(module: str, name: str) -> bool:
-    return isinstance(_attribute(module, name), type)
-
-
-def _attribute(module: str, name: str) -> Any:
-    found: Any = sys.modules.get(module)
+def _class_in(module: str, name: str) -> type | None:
+    """Returns the class that an imported module defines under a (dotted) name, or None."""
+    value: object = sys.modules.get(module)
     for part in name.split("."):
-        found = vars(found).get(part) if hasattr(found, "__dict__") else None
-    return found if getattr(found, "__module__", None) == module else None
+        value = vars(value).get(part) if hasattr(value, "__dict__") else None
+    return value if isinstance(value, type) and value.__module__ == module else None
 
 
 def _is_called(module: str, file: str | None) -> bool:
@@ -197,10 +199,10 @@ def _is_called(module: str, file: str | None) -> bool:
 
 
 def _of_module(named: Named, base: type) -> type:
-    """A class that format 1 named by a module that is no installed plugin's; not imported."""
+    """Returns a class that format 1 named by a module of no installed plugin; imports nothing."""
     module, name = named["module"], named["class"]
-    cls = _attribute(module, name)
-    if isinstance(cls, type) and _fits(cls, named, base):
+    cls = _class_in(module, name)
+    if cls is not None and _fits(cls, named, base):
         return cls
     entries = registry.entries_of(named["kind"]) if named.get("kind") else []
     if (cls := _by_former_name(entries, named)) is not None:
@@ -213,11 +215,11 @@ def _of_module(named: Named, base: type) -> type:
 
 def _what(named: Named) -> str:
     kind = named.get("kind")
-    return f"the {kind.removesuffix('s') if kind else 'class of settings'} {named['class']}"
+    return f"the {KINDS[kind].one if kind in KINDS else 'class of settings'} {named['class']}"
 
 
 def _missing(named: Named) -> str:
-    """What is not there, and who had it."""
+    """Describes the missing class and the package or file that had it."""
     what = _what(named)
     if "module" in named:
         module = named["module"]
@@ -235,19 +237,21 @@ def _absent(named: Named, what: str) -> str:
     package, name = named["distribution"], named["class"]
     homes = [home for home in registry.homes().values() if same_distribution(home.package, package)]
     if not homes:
-        told = f"{package} {named.get('version') or ''}".strip()
+        saved_with = f"{package} {named.get('version') or ''}".strip()
         try:
-            found = version(package)
+            installed = version(package)
         except PackageNotFoundError:
-            return f"{told}, which is not installed: pip install {package}"
-        return f"{told}; {package} {found} is installed and brings no plugin of unitf"
+            return f"{saved_with}, which is not installed: pip install {package}"
+        return f"{saved_with}; {package} {installed} is installed and brings no plugin of unitf"
     for record in registry.records():
         if not record.kind and record.reason and same_distribution(record.package, package):
             return f"{package}, which is broken: {record.reason}"
-    kind, told = named.get("kind"), f"{package} {homes[0].version}"
+    kind = named.get("kind")
     entries = registry.entries_of(kind) if kind else []
     names = [entry.name for entry in entries if same_distribution(entry.package, package)]
     if kind and not names and discovery.wanted_plugins() is not None:
         return f"{package}, which UNITF_PLUGINS leaves out"
     near = close_names(name, names)
-    return f"{told}, which has no {name}" + (f"; near: {', '.join(near)}" if near else "")
+    return f"{package} {homes[0].version}, which has no {name}" + (
+        f"; near: {', '.join(near)}" if near else ""
+    )

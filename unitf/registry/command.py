@@ -1,4 +1,4 @@
-"""Command: a verb of the command line that a plugin can bring. This file imports no torch."""
+"""Command: a verb of the command line that a plugin can add. This file imports no torch."""
 
 import argparse
 from abc import ABC, abstractmethod
@@ -8,15 +8,15 @@ from typing import ClassVar
 class Command(ABC):
     """A verb of the command line: `unitf NAME …`.
 
-    The file of a command imports what it needs inside `run`, or it is registered as
-    "package.module:Class" with its `name` and `help`: then it is imported only when it runs.
+    The file of a command should import heavy libraries inside `run`. Or the command is registered
+    as "package.module:Class" with its `name` and `help`; then it is imported only when it runs.
     """
 
     name: ClassVar[str] = ""  # the verb; empty: the name of the class in lower case, with hyphens
     help: ClassVar[str] = ""  # one line, which `unitf --help` shows
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Adds the arguments of this command to its parser; by default it has none."""
+        """Adds the arguments of this command to its parser. By default a command has none."""
         return
 
     @abstractmethod
@@ -24,7 +24,7 @@ class Command(ABC):
         """Runs the command.
 
         Args:
-            args: what the parser made of the words after the verb.
+            args: the parsed arguments after the verb.
 
         Returns:
             The exit status; None is 0.

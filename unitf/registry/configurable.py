@@ -1,26 +1,27 @@
-"""Objects that know the arguments they were made with, so that a checkpoint can make them again."""
+"""Configurable: objects that record their constructor arguments, for checkpoints."""
 
 import inspect
+import os
 import textwrap
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from unitf.registry.class_names import KEYS, name_of, name_of_argument
+from unitf.registry.class_names import KEYS, Named, PlainData, name_of, name_of_argument
 from unitf.registry.class_search import find_class, find_class_of_argument
 
-FORMAT = 2  # of what saved data says of a model; 1 named classes by where their files lay
-Made = TypeVar("Made", bound="Configurable")
+FORMAT: int = 2  # of saved configurations; format 1 named classes by their module paths
+Instance = TypeVar("Instance", bound="Configurable")
 _PLAIN = (str, int, float, bool, type(None))
 
 
 class Configurable:
-    """Records its own constructor arguments; `configuration()` gives them back as plain data."""
+    """Records its constructor arguments; `configuration()` returns them as plain data."""
 
-    def __new__(cls: type[Made], *args: Any, **kwargs: Any) -> Made:
+    def __new__(cls: type[Instance], *args: object, **kwargs: object) -> Instance:
         self = super().__new__(cls)  # pyright: ignore[reportArgumentType]
         if args or kwargs:  # pickle and copy call __new__ bare, then restore __dict__
             try:
                 bound = inspect.signature(cls).bind(*args, **kwargs)
-            except TypeError:  # __init__ says it better
+            except TypeError:  # __init__ will raise it with a better message
                 return self
             arguments = {}
             for name, value in bound.arguments.items():
@@ -32,8 +33,8 @@ class Configurable:
             self.__dict__["_arguments"] = arguments
         return self
 
-    def configuration(self) -> dict[str, Any]:
-        """The class (see `unitf.registry.class_names`) and `init_args`, as plain data.
+    def configuration(self) -> dict[str, PlainData]:
+        """Returns the class (see `unitf.registry.class_names`) and its `init_args` as plain data.
 
         Plain data are text, numbers, lists and dictionaries.
         """
@@ -41,17 +42,18 @@ class Configurable:
         arguments = {
             name: plain(value, f"{cls.__name__}({name}=…)", (cls, name))
             for name, value in self.__dict__.get("_arguments", {}).items()
-            if name != "dim"  # written once, in the core's configuration
+            if name != "dim"  # it is saved once, in the configuration of the core
         }
         return {**name_of(cls), "init_args": arguments}
 
 
-def plain(value: Any, location: str, argument: tuple[type, str] | None = None) -> Any:
-    """`value` as plain data.
+def plain(value: object, location: str, argument: tuple[type, str] | None = None) -> PlainData:
+    """Returns `value` as plain data.
 
     Args:
-        place: what is said of it in an error.
-        argument: the class that was given it, and as which argument.
+        value: text, a number, a path, a Configurable, or a list or dictionary of such values.
+        location: where the value stands, for an error message.
+        argument: the class whose constructor took the value, and the name of the argument.
 
     Raises:
         TypeError: `value` holds something that a checkpoint cannot carry.
@@ -70,7 +72,7 @@ def plain(value: Any, location: str, argument: tuple[type, str] | None = None) -
         }
     if isinstance(value, list | tuple):
         return [plain(item, location, argument) for item in value]
-    if hasattr(value, "__fspath__"):
+    if isinstance(value, os.PathLike):
         return str(value)
     raise TypeError(
         f"{location}: a checkpoint carries text, numbers, lists and dictionaries, "
@@ -78,15 +80,16 @@ def plain(value: Any, location: str, argument: tuple[type, str] | None = None) -
     )
 
 
-def remade(settings: Any, argument: tuple[type, str] | None = None, **extra: Any) -> Any:
-    """The object whose `configuration()` `settings` are; other plain data as they are.
+def remade(settings: PlainData, argument: tuple[type, str] | None = None, **extra: object) -> Any:
+    """Makes the object whose `configuration()` is `settings`; returns other plain data unchanged.
 
     Args:
-        argument: the class that takes it, and as which argument.
-        extra: what its constructor is given beside.
+        settings: a configuration, or any plain data that may hold configurations.
+        argument: the class whose constructor takes the object, and the name of the argument.
+        extra: further arguments of the constructor.
 
     Raises:
-        UserError: a class is nowhere, or does not take what it is given.
+        UserError: a class is not found.
     """
     if isinstance(settings, list):
         return [remade(item, argument) for item in settings]
@@ -99,20 +102,20 @@ def remade(settings: Any, argument: tuple[type, str] | None = None, **extra: Any
     return cls(**arguments, **extra)
 
 
-def is_object(settings: Any) -> bool:
-    """Whether plain data are the `configuration()` of an object."""
+def is_object(settings: object) -> TypeGuard[dict[str, PlainData]]:
+    """Returns whether plain data is the `configuration()` of an object."""
     return isinstance(settings, dict) and {"class", "init_args"} <= settings.keys()
 
 
-def class_of(settings: dict[str, Any], argument: tuple[type, str] | None = None) -> type:
-    """The class of the object whose `configuration()` `settings` are."""
+def class_of(settings: Named, argument: tuple[type, str] | None = None) -> type:
+    """Returns the class of the object whose `configuration()` is `settings`."""
     if argument is None:
         return find_class(settings, Configurable)
     return find_class_of_argument(settings, *argument, Configurable)
 
 
-def comparable(settings: Any) -> Any:
-    """Plain data without the versions and the hashes of files that objects were saved with."""
+def comparable(settings: PlainData) -> PlainData:
+    """Returns plain data without the versions and file hashes of its objects."""
     if isinstance(settings, list):
         return [comparable(item) for item in settings]
     if not isinstance(settings, dict):
@@ -121,8 +124,8 @@ def comparable(settings: Any) -> Any:
     return {key: comparable(value) for key, value in settings.items() if key not in left_out}
 
 
-def differences(one: Any, other: Any, location: str = "") -> list[str]:
-    """Where two configurations differ, as "core.dim: 96, not 128" for each place."""
+def differences(one: PlainData, other: PlainData, location: str = "") -> list[str]:
+    """Returns the differences of two configurations, each as "core.dim: 96, not 128"."""
     if isinstance(one, dict) and isinstance(other, dict):
         return [
             line
@@ -139,5 +142,5 @@ def differences(one: Any, other: Any, location: str = "") -> list[str]:
 _ABSENT = object()
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return "absent" if value is _ABSENT else textwrap.shorten(str(value), 60, placeholder="…")

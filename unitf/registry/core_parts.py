@@ -1,6 +1,6 @@
-"""The parts of a core that unitf itself brings: short name, as YAML says it, and class.
+"""The parts of a core that unitf has: the short names in YAML, and the classes.
 
-A plugin brings others by the hooks of the same kinds. This file imports no torch.
+A plugin adds others with the hooks of the same kinds. This file imports no torch.
 """
 
 CORE_PARTS: dict[str, dict[str, str]] = {

@@ -1,4 +1,4 @@
-"""Classes of a name, wherever in a package they are defined."""
+"""Finds classes by name in all files of a package."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def defined(modules: Iterable[str], name: str) -> Iterator[type]:
-    """The classes that are called `name`, or once were, in these modules and their packages.
+    """Yields the classes called `name`, now or formerly, in these modules and their packages.
 
-    Only a file is imported whose text defines the class, or names it beside `former_names`.
+    A file is imported only if its text defines the class, or has the name after `former_names`.
     """
     first = re.escape(name.partition(".")[0])
     former = rf"\bformer_names\b(?s:.*?)[\"'][\w.:-]*?\b{re.escape(name)}[\"']"
@@ -39,7 +39,7 @@ def _files(modules: Iterable[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _root(module: str) -> str:
-    """The outermost package that is a distribution's own: a namespace package is shared."""
+    """Returns the top package; or `module`, if packages share the top (a namespace package)."""
     top = module.partition(".")[0]
     spec = _spec(top)
     return top if spec is not None and spec.origin is not None else module
@@ -57,8 +57,8 @@ def _classes(module: str, name: str) -> Iterator[type]:
     for value in list(vars(loaded).values()):
         if isinstance(value, type) and value.__module__ == module:
             yield value
-    found: object = loaded
+    value: object = loaded
     for part in name.split("."):
-        found = getattr(found, part, None)
-    if isinstance(found, type) and found.__module__ == module and "." in name:
-        yield found
+        value = getattr(value, part, None)
+    if isinstance(value, type) and value.__module__ == module and "." in name:
+        yield value

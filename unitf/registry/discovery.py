@@ -1,4 +1,4 @@
-"""How plugins are found and judged, without importing torch; the registry keeps what is found."""
+"""Finds plugins and checks what they register, without importing torch."""
 
 import ast
 import hashlib
@@ -16,21 +16,21 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 from unitf.errors import UserError
 from unitf.registry.kinds import HOOKS, KINDS
 from unitf.registry.plugin_errors import one_line
 
-GROUP = "unitf"
-# saved models and recipes know these by the names of their classes
-NAMED_BY_CLASS = ("tokenizers", "tasks", "sources", "hubs", "architectures")
+GROUP: str = "unitf"  # the group of entry points
+# saved models and recipes use the class names of these kinds
+NAMED_BY_CLASS: tuple[str, ...] = ("tokenizers", "tasks", "sources", "hubs", "architectures")
 _LAZY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass
 class Record:
-    """One class that a plugin brings; or, without a kind, a plugin that could not be loaded."""
+    """One class that a plugin registered; or, without a kind, a plugin that could not be loaded."""
 
     plugin: str  # the name of its entry point
     package: str
@@ -39,24 +39,26 @@ class Record:
     name: str = ""  # the short name, as YAML says it
     path: str = ""  # the dotted path of the class
     reason: str = ""  # why it does not work
-    target: Any = None  # the class, or "module:Class" until it is used
-    claimed: bool = False  # whether nothing but another package's claim to the name is wrong
+    target: object = None  # the class, or "module:Class" until it is used
+    claimed: bool = False  # whether it is broken only because another package has the same name
     help: str = ""  # one line about it, if it has one
 
     @property
     def status(self) -> str:
+        """ "ok" or "broken"."""
         return "broken" if self.reason else "ok"
 
     @property
     def owner(self) -> str:
+        """The package and its version, for messages."""
         return f"{self.package} {self.version}".strip()
 
 
 @runtime_checkable
 class EntryPoint(Protocol):
-    """What is used of `importlib.metadata.EntryPoint`, which takes long to import."""
+    """The used part of `importlib.metadata.EntryPoint`, a class that is slow to import."""
 
-    pattern: ClassVar[Any]
+    pattern: ClassVar[re.Pattern[str]]
 
     @property
     def name(self) -> str: ...
@@ -64,17 +66,15 @@ class EntryPoint(Protocol):
     @property
     def value(self) -> str: ...
 
-    @property
-    def module(self) -> str: ...
-
-    def load(self) -> Any: ...
+    def load(self) -> object:
+        """Imports the module and returns it, or the object in it that the entry point names."""
 
 
 # ---- finding ---------------------------------------------------------------------------
 
 
 def wanted_plugins() -> set[str] | None:
-    """The plugins that UNITF_PLUGINS names (by entry point or package); None: all."""
+    """Returns the plugins named in UNITF_PLUGINS (by entry point or package); None means all."""
     value = os.environ.get("UNITF_PLUGINS")
     if value is None:
         return None
@@ -82,9 +82,9 @@ def wanted_plugins() -> set[str] | None:
 
 
 def has_strangers() -> bool:
-    """Whether files on `sys.path` say that another package than unitf brings plugins.
+    """Returns whether a package other than unitf in a folder of `sys.path` has plugins.
 
-    It is quicker than `entry_points`, and blind to packages that lie in no folder.
+    It is faster than `entry_points`, but does not see packages outside folders (in a zip).
     """
     for folder in sys.path:
         with suppress(OSError), os.scandir(folder or ".") as entries:
@@ -99,61 +99,68 @@ def has_strangers() -> bool:
 
 
 def entry_points() -> list[tuple[Record, EntryPoint | None]]:
-    """Where each plugin comes from and its entry point: unitf's own first, then by package.
+    """Returns the origin and the entry point of each plugin: those of unitf first, then by package.
 
-    Not `metadata.entry_points`, which one unreadable package spoils for all.
+    `metadata.entry_points` is not used, as one unreadable package makes it fail for all.
     """
-    from importlib import metadata  # a third of the time of `unitf --help`, which needs none
+    from importlib import metadata  # slow: a third of the time of `unitf --help`, if imported there
 
-    found: dict[str, list[tuple[Record, EntryPoint | None]]] = {}
+    by_package: dict[str, list[tuple[Record, EntryPoint | None]]] = {}
     for distribution in metadata.distributions():
         text = distribution.read_text("entry_points.txt") or ""
         if f"[{GROUP}]" not in text:
             continue
         package = distribution.name or "a package without a name"
-        if package in found:  # an older copy, further down the path
+        if package in by_package:  # an older copy, later on the path
             continue
         origin = Record("", package, distribution.version or "")
         try:
             points = [point for point in distribution.entry_points if point.group == GROUP]
-            found[package] = []
-            for point in points:
-                found[package].append((replace(origin, plugin=point.name), point))
+            by_package[package] = [
+                (replace(origin, plugin=point.name), cast(EntryPoint, point)) for point in points
+            ]
         except Exception as error:
             reason = f"its entry_points.txt cannot be read: {one_line(error)}"
-            found[package] = [(replace(origin, plugin=package, reason=reason), None)]
-    order = sorted(found, key=lambda package: (package != "unitf", package))
-    return [item for package in order for item in found[package]]
+            by_package[package] = [(replace(origin, plugin=package, reason=reason), None)]
+    order = sorted(by_package, key=lambda package: (package != "unitf", package))
+    return [item for package in order for item in by_package[package]]
 
 
-def import_file(path: Path) -> Any:
-    """A file as a module of its own name, which spawned data workers can import as well."""
+def import_file(path: Path) -> ModuleType:
+    """Imports a file as a module of the file's name, so that spawned data workers can do the same.
+
+    Raises:
+        UserError: there is no such file, or its name cannot be imported or is taken.
+    """
     path = path.resolve()
     if not path.is_file():
         raise UserError("there is no such file")
     if not path.stem.isidentifier() or path.suffix != ".py":
         raise UserError(f"expected a name that Python can import (my_plugin.py), found {path.name}")
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last, so that it hides nothing
+        sys.path.append(str(path.parent))  # last, so that it hides no other module
     module = import_module(path.stem)
     taken_by = getattr(module, "__file__", None) or "Python"
     if Path(taken_by).resolve() != path:
         raise UserError(f"the name {path.stem} is taken by {taken_by}: rename the file")
-    content_hash(module)  # now, before somebody changes the file
+    content_hash(module)  # read now, before somebody changes the file
     return module
 
 
 @cache
 def content_hash(module: ModuleType) -> str | None:
-    """The SHA-256 of a module's file when it was first asked for; None: it cannot be read."""
+    """Returns the SHA-256 of a module's file at the first call; None if the file cannot be read."""
     try:
         return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
     except OSError:
         return None
 
 
-def visible(plugin: Any) -> Any:
-    """A plugin whose hooks pluggy sees: it looks with `dir`, where lazy packages may hide them."""
+def visible(plugin: object) -> object:
+    """Returns the plugin in a form whose hooks pluggy sees.
+
+    pluggy uses `dir`. A package with its own `__dir__` may hide its hooks from it.
+    """
     if not isinstance(plugin, ModuleType) or "__dir__" not in vars(plugin):
         return plugin
     open_plugin = ModuleType(plugin.__name__)
@@ -161,8 +168,8 @@ def visible(plugin: Any) -> Any:
     return open_plugin
 
 
-def classes_of(module: Any) -> Iterator[tuple[str, type]]:
-    """The classes of any kind that a module defines, each with its kind."""
+def classes_of(module: ModuleType) -> Iterator[tuple[str, type]]:
+    """Yields the classes that a module defines and a plugin can register, each with its kind."""
     for value in vars(module).values():
         kind = kind_of(value)
         if kind and value.__module__ == module.__name__ and not inspect.isabstract(value):
@@ -170,7 +177,11 @@ def classes_of(module: Any) -> Iterator[tuple[str, type]]:
 
 
 def class_by_path(kind: str, path: str) -> type:
-    """The class of a dotted path."""
+    """Returns the class of a dotted path.
+
+    Raises:
+        UserError: it cannot be imported, or is no class of this kind.
+    """
     try:
         cls = pkgutil.resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:
@@ -180,24 +191,29 @@ def class_by_path(kind: str, path: str) -> type:
     return cls
 
 
-# ---- judging ---------------------------------------------------------------------------
+# ---- checking --------------------------------------------------------------------------
 
 
 def class_path(cls: type) -> str:
-    """The dotted path under which a class can be imported."""
+    """Returns the dotted path of a class."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def kind_of(cls: Any) -> str | None:
-    """Of which kind a class is, told by its bases' paths: nothing is imported for it."""
+def kind_of(cls: object) -> str | None:
+    """Returns the kind of a class by the paths of its bases, or None; nothing is imported."""
     bases = {class_path(base) for base in getattr(cls, "__mro__", ())}
     return next((kind for kind, row in KINDS.items() if bases & {*row.bases}), None)
 
 
 def to_record(
-    kind: str, target: Any, origin: Record, name: str | None = None, help: str = ""
+    kind: str, target: object, origin: Record, name: str | None = None, help: str = ""
 ) -> Record:
-    """The record of what was given to `register`: a class, or "module:Class"."""
+    """Returns the record of a class, or of a "module:Class" that is imported later.
+
+    Args:
+        origin: the record of the plugin that registers it.
+        name: the short name; by default the name of the class.
+    """
     if isinstance(target, str):
         path = target.replace(":", ".")
         reason = "" if _LAZY.fullmatch(target) else f"expected 'module:Class', found {target!r}"
@@ -214,8 +230,10 @@ def to_record(
     return replace(origin, kind=kind, name=name, path=path, reason=reason, target=target, help=help)
 
 
-def described_command(target: Any, path: str, name: str | None, help: str) -> tuple[str, str, str]:
-    """The verb of a command, the line that `unitf --help` shows, and why it can be no verb."""
+def described_command(
+    target: object, path: str, name: str | None, help: str
+) -> tuple[str, str, str]:
+    """Returns the verb of a command, its line in `unitf --help`, and the error of a bad verb."""
     words = re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", path.rpartition(".")[2])
     verb = name or getattr(target, "name", "") or "-".join(words).lower()
     line = help or getattr(target, "help", "") or (getattr(target, "__doc__", "") or "")
@@ -225,8 +243,8 @@ def described_command(target: Any, path: str, name: str | None, help: str) -> tu
     return verb, line, ""
 
 
-def fault(kind: str, target: Any) -> str:
-    """Why an object is no usable class of a kind; empty if it is one."""
+def fault(kind: str, target: object) -> str:
+    """Returns why an object is no usable class of a kind; empty if it is one."""
     expected = f"expected a subclass of {' or '.join(KINDS[kind].bases)}"
     if not isinstance(target, type):
         return f"{expected}, found {target!r:.80}"
@@ -239,7 +257,10 @@ def fault(kind: str, target: Any) -> str:
 
 
 def absence(module: str, name: str) -> str:
-    """Why module:name cannot be there, read from the source, not imported; empty if it may be."""
+    """Returns why module:name cannot exist; empty if it may exist.
+
+    The source is parsed and not imported.
+    """
     try:
         spec = _specification(module)
         if spec is None:
@@ -258,7 +279,7 @@ def absence(module: str, name: str) -> str:
 
 
 def _specification(module: str) -> ModuleSpec | None:
-    """Where a module lies; unlike `find_spec` it imports none of the packages that it is in."""
+    """Returns the spec of a module; unlike `find_spec` it imports none of its parent packages."""
     top, *rest = module.split(".")
     spec, name = find_spec(top), top
     for part in rest:
@@ -269,8 +290,8 @@ def _specification(module: str) -> ModuleSpec | None:
     return spec
 
 
-def silence(plugin: Any) -> str:
-    """Why a plugin that registered nothing did not."""
+def silence(plugin: object) -> str:
+    """Returns why a plugin registered nothing."""
     if present := [hook for hook in HOOKS if hasattr(plugin, hook)]:
         return f"{present[0]} registers nothing (is it marked with @unitf.hookimpl?)"
     kinds = ", ".join(row.one for row in KINDS.values())
@@ -278,7 +299,7 @@ def silence(plugin: Any) -> str:
 
 
 def mark_claims(entries: list[Record]) -> None:
-    """Breaks what claims a name that another package has too, unless it is unitf's own."""
+    """Marks the classes of a name as broken if several packages use it; those of unitf stay."""
     names: dict[tuple[str, str], list[Record]] = {}
     for entry in entries:
         if entry.path and not entry.reason:
@@ -291,6 +312,6 @@ def mark_claims(entries: list[Record]) -> None:
 
 
 def claim(claimants: list[Record]) -> str:
-    """That several packages have the same name, and which."""
+    """Returns the message that several packages use the same name."""
     each = " and ".join(f"{entry.owner} ({entry.path})" for entry in claimants)
     return f"the name {claimants[0].name} is claimed by {each}"

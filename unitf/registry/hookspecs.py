@@ -1,33 +1,37 @@
-"""The hooks of a plugin: one for each kind of class. This file imports no torch."""
+"""The hooks that a plugin can implement: one for each kind of class.
 
+This file imports no torch.
+"""
+
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import pluggy
 
 from unitf.registry.kinds import KINDS, Kind
 
-API_VERSION = 1  # a plugin may say `unitf_api = 1` to be told when it is too old or too new
-hookspec = pluggy.HookspecMarker("unitf")
-hookimpl = pluggy.HookimplMarker("unitf")
-"""A decorator that marks a function of a plugin as one of the hooks below."""
+API_VERSION: int = 1  # a plugin with `unitf_api = 1` is refused by a unitf of another version
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker("unitf")
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("unitf")
+"""A decorator: it marks a function of a plugin as one of the hooks below."""
 
 
 @runtime_checkable
 class Register(Protocol):
-    """What a hook is called with."""
+    """The function `register` that each hook receives."""
 
-    def __call__(self, target: Any, name: str | None = None, help: str = "") -> None:
+    def __call__(self, target: object, name: str | None = None, help: str = "") -> None:
         """Registers one class.
 
         Args:
-            target: the class, or "package.module:Class", which is imported when it is used.
-            name: how recipes call it; by default the name of the class.
-            help: one line about it; `unitf --help` shows that of a command.
+            target: the class; or "package.module:Class", which is imported when it is used.
+            name: the name in recipes; by default the name of the class.
+            help: one line about the class; `unitf --help` shows that of a command.
         """
 
 
-def _specification(kind: str, row: Kind) -> Any:
+def _specification(kind: str, row: Kind) -> Callable[[Register], None]:
     def hook(register: Register) -> None: ...
 
     hook.__name__ = hook.__qualname__ = f"register_{kind}"
@@ -35,7 +39,7 @@ def _specification(kind: str, row: Kind) -> Any:
     return hookspec(hook)
 
 
-SPECIFICATIONS = ModuleType(
+SPECIFICATIONS: ModuleType = ModuleType(
     "unitf.registry.hookspecs.specifications"
 )  # where pluggy looks for them
 vars(SPECIFICATIONS).update(

@@ -1,21 +1,21 @@
-"""The kinds of classes that a plugin can bring: one row each. This file imports no torch."""
+"""The kinds of classes that a plugin can add: one row each. This file imports no torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of class that a plugin can bring.
+    """One kind of class that a plugin can add.
 
     Args:
         one: the word for one such class, in messages.
         bases: dotted paths of base classes. A class is of this kind if one of its bases has such
-            a path, so that nothing is imported to tell.
-        place: the key of a recipe that names such a class; `*` stands for a name of the
-            recipe's own choice. Empty: it is named elsewhere (in the arguments of another class,
-            or on the command line).
-        foreign: whether a recipe may also name classes there that nobody registered (those of
-            torch and Lightning).
+            a path; so the kind is known without importing the base class.
+        place: the key of a recipe that names such a class; `*` stands for any name that the recipe
+            chooses. Empty: the class is named elsewhere (in the arguments of another class, or on
+            the command line).
+        foreign: whether a recipe may also name unregistered classes there (those of torch and
+            Lightning).
     """
 
     one: str
@@ -28,7 +28,7 @@ KINDS: dict[str, Kind] = {
     "tokenizers": Kind("tokenizer", ("unitf.tokenizer.tokenizer.Tokenizer",), "model.tokenizers.*"),
     "tasks": Kind("task", ("unitf.tasks.task.Task",), "model.tasks.*"),
     "sources": Kind("source", ("unitf.data.source.Source",), "data.sources.*"),
-    "hubs": Kind("hub", ("unitf.interop.hub.Hub",)),
+    "hubs": Kind("hub", ("unitf.interop.hub.ModelHub",)),
     "architectures": Kind("architecture", ("unitf.interop.architecture.Architecture",)),
     "norms": Kind("norm", ("unitf.core.norms.Norm",)),
     "activations": Kind("activation", ("unitf.core.activations.Activation",)),
@@ -54,4 +54,4 @@ KINDS: dict[str, Kind] = {
     ),
     "commands": Kind("command", ("unitf.registry.command.Command",)),
 }
-HOOKS = [f"register_{kind}" for kind in KINDS]
+HOOKS: list[str] = [f"register_{kind}" for kind in KINDS]

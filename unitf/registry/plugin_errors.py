@@ -1,4 +1,4 @@
-"""What is wrong with a plugin, as one line. This file imports no torch."""
+"""Turns errors of plugins into one line. This file imports no torch."""
 
 import re
 import traceback
@@ -9,12 +9,15 @@ import pluggy
 from unitf.errors import UserError, close_names
 from unitf.registry.kinds import HOOKS
 
-# files that run a plugin's code: no error of a plugin is theirs
-_OWN = {str(Path(__file__).with_name(f"{name}.py")) for name in ("discovery", "registry")}
+# these files run the code of plugins: a line of theirs is not where a plugin failed
+_RUNNERS = {
+    str(Path(__file__).with_name(f"{name}.py"))
+    for name in ("discovery", "plugin_registry", "registry")
+}
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line: what it is and where in the plugin it was raised."""
+    """Returns an error as one line: its type, its message and the line of the plugin."""
     text = " ".join(str(error).split())
     if isinstance(error, pluggy.PluginValidationError):
         return _hook_reason(text)
@@ -29,13 +32,13 @@ def one_line(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<")
         and not {"importlib", "pluggy", "pkgutil.py"} & set(Path(frame.filename).parts)
-        and frame.filename not in _OWN
+        and frame.filename not in _RUNNERS
     ]
     return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
 
 
 def _hook_reason(text: str) -> str:
-    """What pluggy says of a hook, without the repr of the plugin, and with near names."""
+    """Returns pluggy's message about a hook without the plugin's repr, with close names."""
     if unknown := re.match(r"unknown hook '(\w+)'", text):
         near = close_names(unknown[1], HOOKS) or HOOKS
         return f"there is no hook {unknown[1]}; near: {', '.join(near)}"

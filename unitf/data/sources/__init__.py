@@ -1,1 +1,1 @@
-"""Sources of samples: one file a format."""
+"""Sources of samples: one module for each format."""

@@ -8,30 +8,45 @@ from unitf.errors import UserError, did_you_mean
 
 
 class ArchivePath:
-    """A file of a folder or of a .zip, and the files beside it."""
+    """A file in a folder or in a .zip, and the files beside it.
+
+    Args:
+        path: the path from `root`; it may lead into a .zip.
+        root: a folder.
+
+    Raises:
+        UserError: there is no such file.
+    """
 
     def __init__(self, path: str, root: Path) -> None:
-        self.path = root / path
+        self.path: Path = root / path
         self.archive: zipfile.ZipFile | None = None
-        self.member = PurePosixPath()
+        self.member: PurePosixPath = PurePosixPath()  # the path inside the .zip
         for parent in self.path.parents:
             if parent.suffix.lower() == ".zip" and parent.is_file():
                 self.archive = _open(parent)
                 self.member = PurePosixPath(self.path.relative_to(parent).as_posix())
                 return
-        find(path, root)  # which says what is there instead
+        find(path, root)  # its error lists the existing files
 
     def read(self) -> bytes:
-        """The file's bytes."""
+        """Returns the bytes of the file.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
         if self.archive is None:
             return read_bytes(self.path)
         return self._member(self.member)
 
     def beside(self, name: str) -> str | bytes:
-        """A file by its path from this one's folder: its own path, or the bytes of a member.
+        """Returns a file in the folder of this one: its path, or its bytes if it is in a .zip.
+
+        Args:
+            name: its path from the folder of this file.
 
         Raises:
-            UserError: it is not there, or lies outside that folder.
+            UserError: it is missing, or outside the folder.
         """
         if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
             raise UserError(f"{self.path}: {name!r} leads out of its folder")
@@ -40,6 +55,7 @@ class ArchivePath:
         return str(find(name, self.path.parent))
 
     def close(self) -> None:
+        """Closes the .zip."""
         if self.archive is not None:
             self.archive.close()
 

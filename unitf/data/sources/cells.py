@@ -1,4 +1,4 @@
-"""Cells: the text of a .csv or .tsv as rows, none lost or moved, with numbers where all are."""
+"""Reads .csv and .tsv files: no cell is lost or moved, and columns of numbers become numbers."""
 
 import codecs
 import csv
@@ -7,15 +7,21 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from unitf.data.sources.dataset_rows import reading
 from unitf.data.sources.file_source import read_text
 from unitf.errors import UserError
 
-_WHOLE = "(0|[1-9][0-9]{0,17})"  # 0042 is a code, and so is what no int64 holds
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from pyarrow import ChunkedArray
+else:  # both are slow to import
+    Dataset = ChunkedArray = object
+
+_WHOLE = "(0|[1-9][0-9]{0,17})"  # 0042 stays text, as do numbers that no int64 holds
 _EXPONENT = "([eE][+-]?[0-9]+)?"
-# what all cells of a column look like → the Arrow type that they then have
+# pattern of all cells of a column → the Arrow type of the column
 _NUMBERS = {
     f"^ *[+-]?{_WHOLE} *$": "int64",
     rf"^ *[+-]?({_WHOLE}(\.[0-9]*)?|\.[0-9]+){_EXPONENT} *$": "float64",
@@ -24,10 +30,10 @@ _NUMBERS = {
 
 
 def is_quoted(data: bytes) -> bool:
-    """Whether quotes hold the cells of a .tsv together, and not only seem so where lines are rows.
+    """Returns whether the quotes of a .tsv enclose cells, and are not characters of the text.
 
-    All of them must stand around whole cells. If those contain tabs or line ends, the lines as
-    they are must have different numbers of cells, and the rows with the quotes all the same.
+    All quotes must enclose whole cells. If such cells contain tabs or line ends, the plain lines
+    must have different numbers of cells, and the rows with quoted cells the same number.
     """
     if b'"' not in data:
         return False
@@ -39,18 +45,26 @@ def is_quoted(data: bytes) -> bool:
         return b""
 
     data = data.removeprefix(codecs.BOM_UTF8)
-    bare = re.sub(rb'(?<![^\t\r\n])"[^"]*(?:""[^"]*)*"(?![^\t\r\n])', empty, data)
-    return b'"' not in bare and (not across or (_is_even(bare) and not _is_even(data)))
+    unquoted = re.sub(rb'(?<![^\t\r\n])"[^"]*(?:""[^"]*)*"(?![^\t\r\n])', empty, data)
+    return b'"' not in unquoted and (not across or (_is_even(unquoted) and not _is_even(data)))
 
 
 def _is_even(data: bytes) -> bool:
     return len({line.count(b"\t") for line in data.splitlines() if line}) <= 1
 
 
-def load_cells(path: Path, arguments: dict[str, Any]) -> Any:
-    """A .csv or .tsv, read as text, of which columns of numbers are made then.
+def load_cells(path: Path, arguments: dict[str, Any]) -> Dataset:
+    """Reads a .csv or .tsv as text, and then converts the columns of numbers.
 
-    pandas alone would decide anew every 10,000 rows, and make 1.0 of 1 where a cell is missing.
+    pandas alone would choose the types again every 10,000 rows, and turn 1 into 1.0 in a column
+    with a missing cell.
+
+    Args:
+        path: the file.
+        arguments: those of `pandas.read_csv`.
+
+    Raises:
+        UserError: the file is damaged, or a row has more cells than the header.
     """
     import datasets
     import pandas
@@ -61,7 +75,7 @@ def load_cells(path: Path, arguments: dict[str, Any]) -> Any:
     features = datasets.Features({name: datasets.Value("string") for name in header})
     try:
         with reading(location), warnings.catch_warnings():
-            # which pandas gives where it drops what a row has beyond the header
+            # pandas warns when it drops the surplus cells of a row
             warnings.simplefilter("error", pandas.errors.ParserWarning)
             dataset = datasets.load_dataset(
                 "csv", data_files=[location], split="train", features=features, **arguments
@@ -72,14 +86,14 @@ def load_cells(path: Path, arguments: dict[str, Any]) -> Any:
     return _with_numbers(dataset)
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path)) if is_gzip else path.open("rb")
 
 
 def _fail_if_too_long(path: Path, header: list[str], arguments: dict[str, Any]) -> None:
-    """Names the first row that has more cells than the header."""
+    """Raises a UserError that names the first row with more cells than the header."""
     rows = csv.reader(
         io.StringIO(read_text(path), newline=""),
         delimiter=arguments["sep"],
@@ -95,36 +109,36 @@ def _fail_if_too_long(path: Path, header: list[str], arguments: dict[str, Any]) 
                     f"({', '.join(header)})"
                 )
             line = rows.line_num + 1
-    except csv.Error:  # a cell that is too large for it
+    except csv.Error:  # a cell is too large for the csv module
         pass
 
 
-def _with_numbers(dataset: Any) -> Any:
-    """The data set, of which the columns with nothing but numbers hold them."""
+def _with_numbers(dataset: Dataset) -> Dataset:
+    """Converts the text columns that hold numbers alone."""
     import datasets
     from datasets.table import InMemoryTable, concat_tables
 
-    found = {name: _numbers(dataset.data.column(name)) for name in dataset.column_names}
-    found = {name: column for name, column in found.items() if column is not None}
-    if not found:
+    columns = {name: _numbers(dataset.data.column(name)) for name in dataset.column_names}
+    columns = {name: column for name, column in columns.items() if column is not None}
+    if not columns:
         return dataset
-    numbers: Any = InMemoryTable.from_pydict(found)
-    if len(found) < dataset.num_columns:
-        texts = dataset.data.drop(list(found))
+    numbers: Any = InMemoryTable.from_pydict(columns)
+    if len(columns) < dataset.num_columns:
+        texts = dataset.data.drop(list(columns))
         numbers = concat_tables([texts, numbers], axis=1)
     return datasets.Dataset(numbers.select(dataset.column_names))
 
 
-def _numbers(column: Any) -> Any:
-    """A column of text as numbers or booleans; None: it has other cells, or none at all."""
+def _numbers(column: ChunkedArray) -> ChunkedArray | None:
+    """Returns a column of text as numbers or booleans; None if it has other cells, or none."""
     import pyarrow.compute
 
-    compute: Any = pyarrow.compute  # its functions are made when it is imported
+    compute: Any = pyarrow.compute  # its functions are generated when it is imported
     if column.null_count == len(column):
         return None
     for pattern, kind in _NUMBERS.items():
         fits = (compute.match_substring_regex(chunk, pattern) for chunk in column.chunks)
         if all(compute.all(chunk, min_count=0).as_py() for chunk in fits):
-            bare = compute.utf8_rtrim(compute.utf8_ltrim(column, " +"), " ")
-            return bare.cast(kind)
+            trimmed = compute.utf8_rtrim(compute.utf8_ltrim(column, " +"), " ")
+            return trimmed.cast(kind)
     return None

@@ -1,8 +1,7 @@
-"""ComposedRecords: sentences composed from several records of one thing."""
+"""ComposedRecords: a sentence for several records with a common value."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from unitf.batch import Sample
 from unitf.data.sources.records import Records
@@ -11,17 +10,17 @@ from unitf.errors import UserError, did_you_mean
 
 
 class ComposedRecords(Records):
-    """A sample for all records that share a value, with a sentence of what they say.
+    """Makes one sample of all records with a common value; a sentence combines their answers.
 
-    Of the records of one image, say, one answers "red" and one "circle": fields
-    `{colour: [red, blue], shape: [circle, square]}` make "a red circle" of the sentence
-    "a {colour} {shape}". Where no record fills a field, there is no sample.
+    Example: of the records of one image, one has the answer "red" and one "circle". The fields
+    `{colour: [red, blue], shape: [circle, square]}` turn the sentence "a {colour} {shape}" into
+    "a red circle". Records that leave a field empty make no sample.
 
     Args:
-        by: the column whose value the records share.
-        answer: the column that fills the fields.
-        fields: for each field the values that belong into it; the first one found is taken.
-        sentence: with fields in braces.
+        by: the column of the common value.
+        answer: the column whose values fill the fields.
+        fields: for each field the values that it accepts; the first matching record fills it.
+        sentence: a text with fields in braces.
         column: the column that holds the sentence.
         path, columns, files, split, limit: as for Records.
     """
@@ -40,11 +39,13 @@ class ComposedRecords(Records):
         limit: int | None = None,
     ) -> None:
         super().__init__(path, columns, files, split, limit)
-        self.by = by
-        self.answer = answer
-        self.fields = {value: field for field, values in fields.items() for value in values}
-        self.sentence = sentence
-        self.column = column
+        self.by: str = by
+        self.answer: str = answer
+        self.fields: dict[str, str] = {
+            value: field for field, values in fields.items() for value in values
+        }
+        self.sentence: str = sentence
+        self.column: str = column
         for name in (by, answer):
             if name not in columns:
                 raise UserError(
@@ -57,21 +58,21 @@ class ComposedRecords(Records):
                 f"ComposedRecords: sentence {sentence!r} needs a field {error}; "
                 f"there are {', '.join(fields)}"
             ) from None
-        self.names = set(fields)
+        self.names: set[str] = set(fields)
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
-        found: dict[Any, dict[str, Any]] = {}
-        first: dict[Any, Sample] = {}
+        fillings: dict[object, dict[str, object]] = {}  # value of `by` → field → answer
+        first: dict[object, Sample] = {}
         for sample in super().load(path, root):
             key, value = sample[self.by], sample[self.answer]
             first.setdefault(key, sample)
             if (field := self.fields.get(value)) is not None:
-                found.setdefault(key, {}).setdefault(field, value)
+                fillings.setdefault(key, {}).setdefault(field, value)
         return [
             {
                 **{name: value for name, value in first[key].items() if name != self.answer},
                 self.column: self.sentence.format_map(filled),
             }
-            for key, filled in found.items()
+            for key, filled in fillings.items()
             if filled.keys() >= self.names
         ]

@@ -1,18 +1,31 @@
-"""Rows: what the `datasets` library read, as samples."""
+"""DatasetRows: the rows of a `datasets.Dataset` as samples."""
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from unitf.batch import Sample
 from unitf.errors import UserError, did_you_mean
 
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+else:  # `datasets` is slow to import
+    Dataset = IterableDataset = object
+
+Decoder: TypeAlias = Callable[[Any], object]
+"""Turns a value of a row into the value of a sample."""
+AnyDataset = TypeVar("AnyDataset", Dataset, IterableDataset)
+
 
 @contextmanager
 def reading(location: str) -> Iterator[None]:
-    """Turns what the `datasets` library raises into one line, without its progress bars."""
+    """Turns errors of the `datasets` library into one line, and hides its progress bars.
+
+    Raises:
+        UserError: the library raised an error; the message names `location`.
+    """
     from datasets.exceptions import DatasetsError
     from datasets.utils import (
         are_progress_bars_disabled,
@@ -37,58 +50,78 @@ def reading(location: str) -> Iterator[None]:
             enable_progress_bars()
 
 
-class DatasetRows(Sequence):
-    """The rows of a `datasets.Dataset` as samples: files undecoded, classes by name."""
+class DatasetRows(Sequence[Sample]):
+    """The rows of a `datasets.Dataset` as samples: media are files, classes are names.
 
-    def __init__(self, dataset: Any, columns: dict[str, str] | None, location: str) -> None:
-        self.columns = choose_columns(dataset.column_names, columns, location)
-        self.dataset, self.decoders = undecoded(dataset)
+    Args:
+        dataset: the data set.
+        columns: the columns of a sample and their names in the data set; None: all.
+        location: the data set, for error messages.
+    """
+
+    def __init__(self, dataset: Dataset, columns: dict[str, str] | None, location: str) -> None:
+        self.columns: dict[str, str] = choose_columns(dataset.column_names, columns, location)
+        plain, decoders = undecoded(dataset)
+        self.dataset: Dataset = plain
+        self.decoders: dict[str, Decoder] = decoders
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
         return to_sample(self.dataset[index], self.columns, self.decoders)
 
 
 def choose_columns(
     known: Sequence[str], wanted: dict[str, str] | None, location: str
 ) -> dict[str, str]:
-    """The columns of a sample and what they are called in the table."""
-    for theirs in (wanted or {}).values():
-        if theirs not in known:
-            raise UserError(f"{location}: no column {theirs!r}" + did_you_mean(theirs, known))
+    """Returns the columns of a sample and their names in the table; by default all.
+
+    Raises:
+        UserError: the table lacks one of the wanted columns.
+    """
+    for name in (wanted or {}).values():
+        if name not in known:
+            raise UserError(f"{location}: no column {name!r}" + did_you_mean(name, known))
     return wanted or {name: name for name in known}
 
 
-def undecoded(dataset: Any) -> tuple[Any, dict[str, Callable[[Any], Any]]]:
-    """The data set with its media as files, and what remains to be done to some columns."""
+def undecoded(dataset: AnyDataset) -> tuple[AnyDataset, dict[str, Decoder]]:
+    """Returns the data set with its media as files, and the decoders of some columns."""
     import datasets
 
-    decoders: dict[str, Callable[[Any], Any]] = {}
+    decoders: dict[str, Decoder] = {}
     for name, feature in (dataset.features or {}).items():
         if isinstance(feature, datasets.Image | datasets.Audio | datasets.Video):
             dataset = dataset.cast_column(name, type(feature)(decode=False))
             decoders[name] = _file
         elif isinstance(feature, datasets.ClassLabel):
             decoders[name] = partial(_name, feature.names)
-        elif isinstance(of_each := getattr(feature, "feature", None), datasets.ClassLabel):
-            decoders[name] = partial(_names, of_each.names)
+        elif isinstance(item_feature := getattr(feature, "feature", None), datasets.ClassLabel):
+            decoders[name] = partial(_names, item_feature.names)
     return dataset, decoders
 
 
-def to_sample(row: Any, columns: dict[str, str], decoders: dict[str, Callable]) -> Sample:
-    """A row with the sample's own names."""
+def to_sample(
+    row: Mapping[str, object], columns: dict[str, str], decoders: dict[str, Decoder]
+) -> Sample:
+    """Returns a row as a sample: with the names and the decoded values of its columns."""
     return {
-        ours: decoders[theirs](row[theirs])
-        if theirs in decoders and row[theirs] is not None
-        else row[theirs]
-        for ours, theirs in columns.items()
+        column: decoders[name](row[name])
+        if name in decoders and row[name] is not None
+        else row[name]
+        for column, name in columns.items()
     }
 
 
 def _name(names: Sequence[str], number: int) -> str | None:
-    """A class by its number; -1: there is no label."""
+    """Returns the name of a class by its number, or None for -1: there is no label."""
     return names[number] if number >= 0 else None
 
 
@@ -96,5 +129,5 @@ def _names(names: Sequence[str], numbers: Sequence[int]) -> list[str]:
     return [names[number] for number in numbers]
 
 
-def _file(value: dict[str, Any]) -> Any:
+def _file(value: dict[str, str | bytes | None]) -> str | bytes | None:
     return value["bytes"] if value["bytes"] is not None else value["path"]

@@ -1,9 +1,9 @@
-"""Data sets of the hub, and what the `datasets` library saved or can stream."""
+"""Hub and HubStream: data sets of the hub, or in files, read with the `datasets` library."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from unitf.batch import Sample
 from unitf.data.sources.dataset_rows import (
@@ -19,18 +19,23 @@ from unitf.data.split import Split, check_names
 from unitf.data.stream import StreamSource
 from unitf.errors import UserError, did_you_mean
 
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+else:  # `datasets` is slow to import
+    Dataset = IterableDataset = object
+
 _USUAL = {"train": "train", "validation": "validation", "test": "test"}
 
 
 class Hub(FileSource):
-    """A data set by its name on the hub, or a folder: one that was saved, or one of data files.
+    """A data set of the hub, or in a folder: saved by `datasets`, or with files of data.
 
     Args:
-        name: on the hub, or the folder.
-        config: which of several data sets that have the same name.
-        splits: what our splits are called there, as `{validation: dev}` or `{train: train[:90%]}`;
-            by default those of train, validation and test that it has.
-        columns: the columns of a sample and what they are called there; by default all.
+        name: the name on the hub, or the path of the folder.
+        config: the name of the configuration, if the data set has several.
+        splits: our splits and their names in the data set, as `{validation: dev}` or
+            `{train: train[:90%]}`; by default those of train, validation and test that it has.
+        columns: the columns of a sample and their names in the data set; by default all.
         split, limit: as for every source of files.
     """
 
@@ -45,21 +50,22 @@ class Hub(FileSource):
     ) -> None:
         parts = split.parts if split else {}
         usual = {
-            ours: theirs for ours, theirs in _USUAL.items() if ours == "train" or ours not in parts
+            ours: name for ours, name in _USUAL.items() if ours == "train" or ours not in parts
         }
-        self.name = name  # which messages say
+        self.name: str = name  # before super(), whose error messages have it
         super().__init__(splits or usual, split, limit)
-        self.config = config
-        self.given = splits is not None
-        self.columns = columns
-        self._opened: tuple[Path, Mapping[str, Any]] | None = None
+        self.config: str | None = config
+        self.has_split_names: bool = splits is not None
+        self.columns: dict[str, str] | None = columns
+        self._opened: tuple[Path, Mapping[str, Dataset]] | None = None
 
     @property
     def location(self) -> str:
+        """The name of the data set, for messages."""
         return f"Hub {self.name}"
 
     def read(self, split: str, root: Path) -> Sequence[Sample]:
-        if not self.given and split in self.path and split not in self._open(root):
+        if not self.has_split_names and split in self.path and split not in self._open(root):
             return []
         return super().read(split, root)
 
@@ -79,35 +85,36 @@ class Hub(FileSource):
             dataset = dataset.select(range(part.from_ or 0, last))
         return DatasetRows(dataset, self.columns, f"{self.location}, split {path}")
 
-    def _open(self, root: Path) -> Mapping[str, Any]:
+    def _open(self, root: Path) -> Mapping[str, Dataset]:
         if self._opened is None or self._opened[0] != root:
             self._opened = (root, self._load_all(root))
         return self._opened[1]
 
-    def _load_all(self, root: Path) -> Mapping[str, Any]:
+    def _load_all(self, root: Path) -> Mapping[str, Dataset]:
         import datasets
 
         folder = root / self.name
         with reading(self.location):
             if any((folder / f).exists() for f in ("dataset_dict.json", "dataset_info.json")):
-                found = datasets.load_from_disk(str(folder))
+                loaded = datasets.load_from_disk(str(folder))
             else:
                 name = str(folder) if folder.exists() else self.name
-                found = datasets.load_dataset(name, self.config)
-        if isinstance(found, Mapping):
-            return {str(split): part for split, part in found.items()}
-        return {"train": found}
+                loaded = datasets.load_dataset(name, self.config)
+        if isinstance(loaded, Mapping):
+            splits = cast(Mapping[str, Dataset], loaded)
+            return {str(split): part for split, part in splits.items()}
+        return {"train": cast(Dataset, loaded)}
 
 
 class HubStream(StreamSource):
-    """A data set of the hub, or files of any format, streamed: nothing is stored.
+    """A streamed data set, of the hub or in files: nothing is stored on disk.
 
     Args:
-        name: on the hub; leave it out where `files` says where the data are.
-        files: for each split one file, or several by a pattern (`shards/train-*.tar`): WebDataset
+        name: the name on the hub; None if `files` names the files.
+        files: for each split one file, or a pattern of several (`shards/train-*.tar`): WebDataset
             shards (.tar), or any format of a Table.
         config, splits, columns: as for Hub.
-        limit: how many samples of a split to read, where it is not for training.
+        limit: how many samples to read of a split that is not for training; by default all.
     """
 
     def __init__(
@@ -122,11 +129,11 @@ class HubStream(StreamSource):
         super().__init__(limit)
         if (name is None) == (files is None):
             raise UserError(f"HubStream: give either name or files; found {name} and {files}")
-        self.name = name
-        self.files = files
-        self.config = config
-        self.split_names = splits or (dict.fromkeys(files) if files else _USUAL)
-        self.columns = columns
+        self.name: str | None = name
+        self.files: dict[str, str] | None = files
+        self.config: str | None = config
+        self.split_names: dict[str, str] = splits or ({n: n for n in files} if files else _USUAL)
+        self.columns: dict[str, str] | None = columns
         check_names(self.split_names, self.location)
 
     @property
@@ -147,38 +154,38 @@ class HubStream(StreamSource):
             known = dataset.column_names or list(next(_rows(dataset), {}))
             columns = choose_columns(known, self.columns, self.location)
             dataset, decoders = undecoded(dataset)
-            whole = dataset.num_shards % num_shards == 0
-            part = dataset.shard(num_shards, shard) if whole else dataset
+            divides = dataset.num_shards % num_shards == 0
+            part = dataset.shard(num_shards, shard) if divides else dataset
             rows = _rows(part)
-            for row in rows if whole else islice(rows, shard, None, num_shards):
+            for row in rows if divides else islice(rows, shard, None, num_shards):
                 yield to_sample(row, columns, decoders)
 
-    def _open(self, split: str, root: Path) -> Any:
+    def _open(self, split: str, root: Path) -> IterableDataset | None:
         import datasets
 
         if self.files is None:
             assert self.name is not None
             names = datasets.get_dataset_split_names(self.name, self.config)
-            theirs = self.split_names[split]
-            if theirs not in names:
+            hub_split = self.split_names[split]
+            if hub_split not in names:
                 if self.split_names is _USUAL:
                     return None
                 raise UserError(
-                    f"{self.location}: no split {theirs!r}" + did_you_mean(str(theirs), names)
+                    f"{self.location}: no split {hub_split!r}" + did_you_mean(hub_split, names)
                 )
-            return datasets.load_dataset(self.name, self.config, split=theirs, streaming=True)
+            return datasets.load_dataset(self.name, self.config, split=hub_split, streaming=True)
         pattern = self.files[split]
-        names = Path(pattern)
-        base = Path(names.anchor) if names.is_absolute() else root
-        paths = sorted(base.glob(str(names.relative_to(names.anchor)))) or [find(pattern, root)]
+        path = Path(pattern)
+        base = Path(path.anchor) if path.is_absolute() else root
+        paths = sorted(base.glob(str(path.relative_to(path.anchor)))) or [find(pattern, root)]
         kind, arguments = format_of(paths[0])
         return datasets.load_dataset(
             kind, data_files=[str(p) for p in paths], split="train", streaming=True, **arguments
         )
 
 
-def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
-    """All rows of a streamed data set; its own iterator gives a data worker only some of them."""
+def _rows(dataset: IterableDataset) -> Iterator[dict[str, object]]:
+    """Yields all rows of a streamed data set; its own iterator gives a data worker only some."""
     for batch in dataset.iter(64):
         names = list(batch)
         for values in zip(*batch.values(), strict=True):

@@ -1,4 +1,4 @@
-"""What the sources that read files share: where a file is, and which split it serves."""
+"""FileSource: the base class of sources that read files, and functions that read files."""
 
 import gzip
 import lzma
@@ -8,38 +8,38 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from unitf.batch import Sample
 from unitf.data.source import Source
 from unitf.data.split import Split, Subset, check_names
 from unitf.errors import UserError, did_you_mean
 
-# what reading a damaged or locked archive raises; RuntimeError: a password, or an unknown method
-DAMAGE = (
+# raised for a damaged or locked archive (RuntimeError: a password, or an unknown method)
+DAMAGE: tuple[type[Exception], ...] = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
     RuntimeError,
 )  # fmt: skip
 
 
 def find(path: str, root: Path) -> Path:
-    """The file or folder `path`, relative to `root`.
+    """Returns the path of an existing file or folder; `path` is relative to `root`.
 
     Raises:
-        UserError: it is not there.
+        UserError: it does not exist.
     """
-    found = root / path
-    if found.exists():
-        return found
-    parent = found.parent
+    missing = root / path
+    if missing.exists():
+        return missing
+    parent = missing.parent
     while not parent.exists():
-        found, parent = parent, parent.parent
+        missing, parent = parent, parent.parent
     if not parent.is_dir():
         return _fail(root / path, f"; {parent} is a file, expected a folder")
-    if found != root / path:
-        return _fail(root / path, f"; there is no {found.name} in {parent}")
+    if missing != root / path:
+        return _fail(root / path, f"; there is no {missing.name} in {parent}")
     return _fail(
-        found, did_you_mean(found.name, sorted(e.name for e in parent.iterdir()), "beside it:")
+        missing, did_you_mean(missing.name, sorted(e.name for e in parent.iterdir()), "beside it:")
     )
 
 
@@ -48,10 +48,10 @@ def _fail(path: Path, why: str) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, gzipped or not.
+    """Returns the bytes of a file, decompressed if it is gzipped.
 
     Raises:
-        UserError: it is a folder, may not be read, or is damaged.
+        UserError: it is a folder, cannot be read, or is damaged.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder, expected a file")
@@ -63,7 +63,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The text of a file, gzipped or not, with its line ends as they are, without a BOM."""
+    """Returns the text of a file (gzipped or not) with unchanged line ends and without a BOM.
+
+    Raises:
+        UserError: it cannot be read, or has another encoding.
+    """
     data = read_bytes(path)
     try:
         return data.decode(encoding).removeprefix("\ufeff")
@@ -75,31 +79,34 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text, which may hold U+0085, U+2028 or a form feed, unlike splitlines()."""
+    """Returns the lines of a text. Unlike splitlines() it does not split at U+0085."""
     lines = text.removesuffix("\n").split("\n")
     return [] if lines == [""] else [line.removesuffix("\r") for line in lines]
+
+
+FilePath: TypeAlias = Any
+"""The file of a split; in some sources a dictionary with the file of each column."""
 
 
 class FileSource(Source):
     """A source that reads one file (or folder, or archive), or one for each split.
 
     Args:
-        path: the file of which `split` takes parts, or a dictionary of files by split; a split
-            that the dictionary lacks is taken from the train file as `split` says.
-        split: what is taken from the training samples for the other splits.
-        limit: how many samples of a file to read, from its beginning; all by default.
+        path: the file of the training samples, or a dictionary of files by split.
+        split: which parts of the training samples are taken for splits without a file.
+        limit: how many samples of a file to read, from its beginning; by default all.
     """
 
     def __init__(
         self,
-        path: str | Mapping[str, Any],
+        path: str | Mapping[str, FilePath],
         split: Split | None = None,
         limit: int | None = None,
     ) -> None:
-        self.path: dict[str, Any] = {"train": path} if isinstance(path, str) else dict(path)
-        self.split = split or Split()
-        self.limit = limit
-        self._pool: tuple[Path, Sequence[Sample]] | None = None  # train and its parts: read once
+        self.path: dict[str, FilePath] = {"train": path} if isinstance(path, str) else dict(path)
+        self.split: Split = split or Split()
+        self.limit: int | None = limit
+        self._pool: tuple[Path, Sequence[Sample]] | None = None  # of train and its parts, read once
         if both := self.split.parts.keys() & self.path.keys() - {"train"}:
             raise UserError(
                 f"{self.location}: {', '.join(both)} has a file and is a part of train's"
@@ -107,8 +114,16 @@ class FileSource(Source):
         check_names(self.splits(), self.location)
 
     @abstractmethod
-    def load(self, path: Any, root: Path) -> Sequence[Sample]:
-        """All samples of one file; no more than `limit`, where that saves time."""
+    def load(self, path: FilePath, root: Path) -> Sequence[Sample]:
+        """Returns all samples of one file; at most `limit` where that saves time.
+
+        Args:
+            path: a value of `path`: the file of a split, or the file of each column.
+            root: the folder to which relative paths refer.
+
+        Raises:
+            UserError: the file is missing or damaged, or has the wrong format.
+        """
 
     def read(self, split: str, root: Path) -> Sequence[Sample]:
         parts = self.split.parts
@@ -127,7 +142,7 @@ class FileSource(Source):
 
     @property
     def location(self) -> str:
-        """The source, for messages."""
+        """The class and the file of this source, for messages."""
         return f"{type(self).__name__} {self.path.get('train', '')}".strip()
 
     def _load(self, split: str, root: Path) -> Sequence[Sample]:

@@ -1,4 +1,4 @@
-"""A folder or an archive of files, with columns in their names."""
+"""Files: a folder or an archive of files whose names hold columns."""
 
 import re
 import tarfile
@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 from unitf.batch import Sample
 from unitf.data.sources.file_source import DAMAGE, FileSource, find
@@ -15,8 +15,15 @@ from unitf.errors import UserError
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The expression for a pattern: `{field}` and `*` stay within a name, `**` crosses folders."""
-    expression, seen = "", set()
+    """Returns the regular expression of a pattern.
+
+    `{field}` and `*` match within one name; `**` also matches folders.
+
+    Raises:
+        UserError: a field is no name, or stands twice.
+    """
+    expression = ""
+    seen: set[str] = set()
     for piece in re.split(r"(\{[^}]*\}|\*\*/?|\*)", pattern):
         if piece.startswith("{"):
             name = piece[1:-1]
@@ -32,15 +39,15 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 class Files(FileSource):
-    """A sample a file of a folder, a .zip or a .tar(.gz, .bz2, .xz); columns are in the names.
+    """Makes one sample of each file in a folder, a .zip or a .tar(.gz, .bz2, .xz).
 
-    In a folder the file's column holds its path. An archive is read once, into memory, and the
-    column holds the file's bytes; unpack one that is larger than your memory.
+    In a folder the column of the file holds its path. An archive is read once into memory, and the
+    column holds the bytes of the file; unpack an archive that is larger than your memory.
 
     Args:
-        pattern: which files, and what their names say: `{label}/*.jpg` gives the column label,
-            `recordings/{digit}_{speaker}_{index}.wav` three columns. The path within the folder
-            or archive must match as a whole; `**/` stands for any folders.
+        pattern: which files to read, and the columns in their names: `{label}/*.jpg` makes the
+            column label, `recordings/{digit}_{speaker}_{index}.wav` makes three columns. The
+            pattern must match the whole path in the folder or archive; `**/` matches any folders.
         column: the column of the file itself.
         path, split, limit: as for every source of files.
     """
@@ -54,8 +61,8 @@ class Files(FileSource):
         limit: int | None = None,
     ) -> None:
         super().__init__(path, split, limit)
-        self.pattern = pattern
-        self.column = column
+        self.pattern: str = pattern
+        self.column: str = column
         self._expression = compile_pattern(pattern)
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
@@ -75,24 +82,31 @@ class Files(FileSource):
                 others.append(name)
 
 
-class NamedSamples(Sequence):
-    """Samples that have names."""
+class NamedSamples(Sequence[Sample]):
+    """Samples with names, as pairs (name, sample)."""
 
     def __init__(self, samples: Sequence[tuple[str, Sample]]) -> None:
-        self.samples = samples
+        self.samples: Sequence[tuple[str, Sample]] = samples
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return NamedSamples(self.samples[index])
         return self.samples[index][1]
 
     def name(self, index: int) -> str:
+        """Returns the name of a sample."""
         return self.samples[index][0]
 
 
-def _walk(location: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, Any]]:
-    """The name of every file, and of the `wanted` ones the path or the bytes."""
+def _walk(location: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, str | bytes]]:
+    """Yields the name of every file, with the path or the bytes of the `wanted` ones."""
     try:
         if location.is_dir():
             for file in sorted(location.rglob("*")):

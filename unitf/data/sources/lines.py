@@ -1,4 +1,4 @@
-"""Lines of text that a regular expression takes apart."""
+"""Lines: lines of text, split into columns by a regular expression."""
 
 import re
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ from unitf.errors import UserError
 
 
 class Lines(FileSource):
-    r"""A sample a line; the named groups of a regular expression are its columns.
+    r"""Makes one sample of each line; the named groups of a regular expression are its columns.
 
     Args:
         path, split, limit: as for every source of files.
-        pattern: matches a whole line, as `(?P<label>\d) (?P<text>.*)`. Empty lines are left out.
+        pattern: must match each whole line, as `(?P<label>\d) (?P<text>.*)`. Empty lines are
+            left out.
         encoding: of the file.
     """
 
@@ -29,12 +30,12 @@ class Lines(FileSource):
     ) -> None:
         super().__init__(path, split, limit)
         try:
-            self.pattern = re.compile(pattern)
+            self.pattern: re.Pattern[str] = re.compile(pattern)
         except re.error as error:
             raise UserError(f"Lines: pattern {pattern!r} is no expression: {error}") from error
         if not self.pattern.groupindex:
             raise UserError(f"Lines: pattern {pattern!r} has no named group (?P<text>…)")
-        self.encoding = encoding
+        self.encoding: str = encoding
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         file = find(path, root)

@@ -1,4 +1,4 @@
-"""Texts that go line by line beside each other, as in translation."""
+"""ParallelText: texts whose lines correspond to each other, as in translation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from unitf.errors import UserError
 
 
 class ParallelText(FileSource):
-    """A sample a line of several texts of as many lines, gzipped or not; each text is a column.
+    """Makes one sample of the lines with the same number; each text (gzipped or not) is a column.
 
-    An empty line is a value like any other, so that a sample's number is that of its line.
+    An empty line is a value like any other, so the number of a sample is the number of its line.
 
     Args:
         path: for each split the file of each column: `{train: {english: train.en.gz, french:
@@ -30,7 +30,7 @@ class ParallelText(FileSource):
         limit: int | None = None,
     ) -> None:
         super().__init__(path, split, limit)
-        self.encoding = encoding
+        self.encoding: str = encoding
         for name, files in self.path.items():
             if not files:
                 raise UserError(f"ParallelText: split {name} has no file, expected one a column")

@@ -1,8 +1,8 @@
-"""A plain text for language models, in windows."""
+"""PlainText: windows of a plain text, for language models."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 from unitf.batch import Sample
 from unitf.data.seeding import mix
@@ -13,13 +13,13 @@ from unitf.errors import UserError
 
 
 class PlainText(Source):
-    """Windows of a text. In training the windows begin elsewhere in each epoch.
+    """Windows of a text. The training windows begin at other characters in each epoch.
 
     Args:
         path: the file.
         length: of a window, in characters.
-        parts: for each split where in the text it begins and ends, as fractions; by default the
-            first nine tenths are for training, the rest for validation.
+        parts: for each split its beginning and its end in the text, as fractions; by default the
+            first nine tenths are for training, the rest is for validation.
         column: the column that holds a window.
         encoding: of the file.
     """
@@ -32,11 +32,14 @@ class PlainText(Source):
         column: str = "text",
         encoding: str = "utf-8",
     ) -> None:
-        self.path = path
-        self.length = length
-        self.parts = parts or {"train": [0.0, 0.9], "validation": [0.9, 1.0]}
-        self.column = column
-        self.encoding = encoding
+        self.path: str = path
+        self.length: int = length
+        self.parts: dict[str, list[float]] = parts or {
+            "train": [0.0, 0.9],
+            "validation": [0.9, 1.0],
+        }
+        self.column: str = column
+        self.encoding: str = encoding
         if length < 2:
             raise UserError(f"PlainText {path}: length {length}, expected at least 2 characters")
         for split, part in self.parts.items():
@@ -55,7 +58,7 @@ class PlainText(Source):
             return []
         path = find(self.path, root)
         text = read_text(path, self.encoding)
-        begin, end = (int(share * len(text)) for share in self.parts[split])
+        begin, end = (int(fraction * len(text)) for fraction in self.parts[split])
         if begin == end:
             raise UserError(f"{path}: no character is left for split {split}")
         kind = ShiftingWindows if split == "train" else Windows
@@ -65,16 +68,24 @@ class PlainText(Source):
         return list(self.parts)
 
 
-class Windows(Sequence):
-    """A text cut into windows side by side; the last one may be shorter."""
+class Windows(Sequence[Sample]):
+    """A text cut into consecutive windows; the last one may be shorter."""
 
     def __init__(self, text: str, length: int, column: str) -> None:
-        self.text, self.length, self.column = text, length, column
+        self.text: str = text
+        self.length: int = length
+        self.column: str = column
 
     def __len__(self) -> int:
         return -(-len(self.text) // self.length)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
         if not 0 <= index < len(self):
             raise IndexError(index)
         first = index * self.length
@@ -82,18 +93,18 @@ class Windows(Sequence):
 
 
 class ShiftingWindows(Windows):
-    """Windows of equal length, side by side, that begin elsewhere in each epoch."""
+    """Consecutive windows of equal length that begin at another character in each epoch."""
 
     def __len__(self) -> int:
         return max(1, (len(self.text) - self.length + 1) // self.length)
 
     @property
     def all_windows(self) -> Windows:
-        """All of the text, so that a tokenizer is fitted on each of its characters."""
+        """The windows of the whole text, so that a tokenizer is fitted on every character."""
         return Windows(self.text, self.length, self.column)
 
     def at(self, index: int, seed: int, epoch: int) -> Sample:
-        """The window that stands for number `index` in an epoch."""
+        """Returns window `index` of an epoch."""
         spare = max(0, len(self.text) - len(self) * self.length)
         first = index * self.length + mix(seed, epoch) % (spare + 1)
         return {self.column: self.text[first : first + self.length]}

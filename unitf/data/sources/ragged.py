@@ -1,8 +1,8 @@
-"""RaggedArrays: arrays of different lengths that lie one after the other in an .npz."""
+"""RaggedArrays: arrays of different lengths, joined in one array of an .npz file."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import numpy as np
 
@@ -15,15 +15,16 @@ from unitf.errors import UserError, did_you_mean
 
 
 class RaggedArrays(FileSource):
-    """A sample an array: some rows of a longer one; its other columns are a row of a table.
+    """Makes one sample of each array; the other columns are a row of a table.
 
     Args:
-        path: the .npz, with the rows of all samples and the S + 1 offsets: sample s has rows
+        path: the .npz, with the rows of all S samples and S + 1 offsets: sample s has the rows
             `offsets[s]` to `offsets[s + 1]`.
-        table: a file of any format of a Table with a row for each array, in the same order; its
+        table: a file of any format of a Table, with a row for each array in the same order; its
             path from the folder of the .npz. None: there are no other columns.
         column: the column that holds the array.
-        values, offsets: what the two are called in the .npz.
+        values: the name of the rows in the .npz.
+        offsets: the name of the offsets in the .npz.
         split, limit: as for every source of files.
     """
 
@@ -38,10 +39,10 @@ class RaggedArrays(FileSource):
         limit: int | None = None,
     ) -> None:
         super().__init__(path, split, limit)
-        self.table = table
-        self.column = column
-        self.values = values
-        self.offsets = offsets
+        self.table: str | None = table
+        self.column: str = column
+        self.values: str = values
+        self.offsets: str = offsets
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         location = find(path, root)
@@ -82,18 +83,34 @@ class RaggedArrays(FileSource):
             raise UserError(f"{location}: not an .npz of arrays, or damaged: {error}") from error
 
 
-class Slices(Sequence):
-    """The parts of an array, each with the columns of its row."""
+class Slices(Sequence[Sample]):
+    """The parts of an array as samples, each with the columns of its row.
+
+    Args:
+        values: the rows of all samples.
+        offsets: sample s has the rows `offsets[s]` to `offsets[s + 1]`.
+        rows: the other columns of each sample, or None.
+        column: the column of the array.
+    """
 
     def __init__(
         self, values: np.ndarray, offsets: np.ndarray, rows: Sequence[Sample] | None, column: str
     ) -> None:
-        self.values, self.offsets, self.rows, self.column = values, offsets, rows, column
+        self.values: np.ndarray = values
+        self.offsets: np.ndarray = offsets
+        self.rows: Sequence[Sample] | None = rows
+        self.column: str = column
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
         index = range(len(self))[index]
         part = self.values[self.offsets[index] : self.offsets[index + 1]]
         return {**(self.rows[index] if self.rows is not None else {}), self.column: part}

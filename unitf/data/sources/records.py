@@ -1,10 +1,10 @@
-"""Records: the records of a JSON list, with files that lie beside it."""
+"""Records: the records of a JSON list, and the files that they name."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from unitf.batch import Sample
 from unitf.data.sources.archive import ArchivePath
@@ -14,16 +14,16 @@ from unitf.errors import UserError, did_you_mean
 
 
 class Records(FileSource):
-    """A sample a record of a JSON list; some columns may be files that a record names.
+    """Makes one sample of each record of a JSON list; columns may be files that a record names.
 
-    A path may lead into a .zip (`photos.zip/train/labels.json`), which is read once, into memory;
-    in a folder the column of a file holds its path.
+    A path may lead into a .zip (`photos.zip/train/labels.json`). It is read once into memory, and
+    the column of a file holds the file's bytes. In a folder the column holds the file's path.
 
     Args:
-        columns: the columns of a sample and the key of each in a record, or the place (from 0)
-            where a record is itself a list.
-        files: columns that are files: their paths from the list's folder, with columns in braces,
-            as `{image: "images/{number}.png"}`.
+        columns: for each column of a sample its key in a record; its index (from 0) if a record is
+            itself a list.
+        files: columns that are files: their paths from the folder of the JSON file, with columns in
+            braces, as `{image: "images/{number}.png"}`.
         path, split, limit: as for every source of files.
     """
 
@@ -36,19 +36,21 @@ class Records(FileSource):
         limit: int | None = None,
     ) -> None:
         super().__init__(path, split, limit)
-        self.columns = columns
-        self.files = files or {}
+        self.columns: dict[str, str | int] = columns
+        self.files: dict[str, str] = files or {}
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         archive = ArchivePath(path, root)
         try:
             records = self._records(archive)[: self.limit]
             read = lru_cache(None)(archive.beside)  # many records may name the same file
-            return [self._sample(*one, archive, read) for one in enumerate(records)]
+            return [
+                self._sample(number, record, archive, read) for number, record in enumerate(records)
+            ]
         finally:
             archive.close()
 
-    def _records(self, archive: ArchivePath) -> list[Any]:
+    def _records(self, archive: ArchivePath) -> list[object]:
         data = archive.read()
         try:
             records = json.loads(data)
@@ -58,16 +60,22 @@ class Records(FileSource):
             raise UserError(f"{archive.path}: expected a list, found {type(records).__name__}")
         return records
 
-    def _sample(self, number: int, record: Any, archive: ArchivePath, read: Any) -> dict[str, Any]:
-        sample = {}
+    def _sample(
+        self,
+        number: int,
+        record: object,
+        archive: ArchivePath,
+        read: Callable[[str], str | bytes],
+    ) -> Sample:
+        sample: dict[str, object] = {}
         for column, key in self.columns.items():
             try:
-                sample[column] = record[key]
+                sample[column] = cast(dict[str | int, object], record)[key]
             except (KeyError, IndexError, TypeError):
-                there = record if isinstance(record, dict) else []
+                keys = record if isinstance(record, dict) else []
                 raise UserError(
                     f"{archive.path}, record {number}: no {key!r} in {str(record)[:60]}"
-                    + did_you_mean(str(key), there)
+                    + did_you_mean(str(key), keys)
                 ) from None
         for column, template in self.files.items():
             try:

@@ -1,9 +1,9 @@
-"""Tables: CSV, TSV, JSON lines, Parquet, Arrow and WebDataset files, read by `datasets`."""
+"""Table: CSV, TSV, JSON lines, Parquet, Arrow and WebDataset files, read by `datasets`."""
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unitf.batch import Sample
 from unitf.data.sources.cells import is_quoted, load_cells
@@ -12,9 +12,14 @@ from unitf.data.sources.file_source import FileSource, find, read_bytes
 from unitf.data.split import Split
 from unitf.errors import UserError, did_you_mean
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+else:  # `datasets` is slow to import
+    Dataset = object
+
 # "NA", "null" and "None" are words of a text, not missing values
 _CELLS = {"keep_default_na": False, "na_values": [""], "index_col": False}
-# suffix → the name that `datasets` has for the format, and how it is to read it
+# suffix → the name of the format in `datasets`, and the arguments of its reader
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("csv", {**_CELLS, "sep": ","}),
     ".tsv": ("csv", {**_CELLS, "sep": "\t"}),
@@ -28,15 +33,15 @@ _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Table(FileSource):
-    """A sample a row of a .csv, .tsv, .jsonl, .parquet or .arrow file, or of WebDataset's .tar.
+    """Makes one sample of each row of a .csv, .tsv, .jsonl, .parquet, .arrow or WebDataset .tar.
 
-    Of a .csv or .tsv an empty cell is missing: its sample has no such column. A column is numbers
-    if all its cells are and none has zeros before it, as 0042 has. A quote in a .tsv is a character
-    like any other, unless all quotes of the file stand around cells that they hold together.
+    In a .csv or .tsv an empty cell is a missing value. A column becomes numbers if all its cells
+    are numbers and none has leading zeros, like 0042. A quote in a .tsv is an ordinary character,
+    unless all quotes of the file enclose whole cells.
 
     Args:
-        columns: the columns of a sample and what they are called in the file, as
-            `{text: sentence, label: category}`; by default all, as they are called.
+        columns: the columns of a sample and their names in the file, as
+            `{text: sentence, label: category}`; by default all columns, with their names.
         path, split, limit: as for every source of files.
     """
 
@@ -48,7 +53,7 @@ class Table(FileSource):
         limit: int | None = None,
     ) -> None:
         super().__init__(path, split, limit)
-        self.columns = columns
+        self.columns: dict[str, str] | None = columns
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         file = find(path, root)
@@ -56,7 +61,11 @@ class Table(FileSource):
 
 
 def format_of(path: Path) -> tuple[str, dict[str, Any]]:
-    """What the `datasets` library calls the format of a file, and how it is to read it."""
+    """Returns the name of a file's format in the `datasets` library, and the reader's arguments.
+
+    Raises:
+        UserError: the file name has no known ending.
+    """
     suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
     suffix = suffixes[-2] if suffixes[-1] == ".gz" and len(suffixes) > 1 else suffixes[-1]
     if suffix not in _FORMATS:
@@ -67,8 +76,12 @@ def format_of(path: Path) -> tuple[str, dict[str, Any]]:
     return kind, arguments
 
 
-def load_table(path: Path) -> Any:
-    """A table as a `datasets.Dataset`."""
+def load_table(path: Path) -> Dataset:
+    """Reads a table as a `datasets.Dataset`.
+
+    Raises:
+        UserError: the file is damaged, or no table.
+    """
     import datasets
 
     kind, arguments = format_of(path)
@@ -79,5 +92,9 @@ def load_table(path: Path) -> Any:
 
 
 def read_table(path: str | Path) -> Sequence[Sample]:
-    """The rows of a table."""
+    """Returns the rows of a table as samples.
+
+    Raises:
+        UserError: the file is missing or damaged, or no table.
+    """
     return DatasetRows(load_table(find(str(path), Path())), None, str(path))
