@@ -8,11 +8,11 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
-from unitf.batch import Sample
 from unitf.data.source import Source
 from unitf.data.stream import StreamSource
 from unitf.errors import UserError
@@ -38,7 +38,7 @@ class SourceSubject:
         self.root: Path = root
         self.columns: Sequence[str] = columns
         self.source: Source = self.fresh()
-        self.read: dict[str, Sequence[Sample]] = {
+        self.read: dict[str, Sequence[object]] = {
             s: self.source.read(s, root) for s in self._splits()
         }
 
@@ -56,7 +56,7 @@ class SourceSubject:
         return names
 
     @property
-    def some(self) -> dict[str, Sequence[Sample]]:
+    def some(self) -> dict[str, Sequence[object]]:
         """The splits that have samples."""
         return {split: samples for split, samples in self.read.items() if len(samples)}
 
@@ -98,9 +98,10 @@ def columns(subject: SourceSubject) -> str:
             sample = samples[index]
             location = f"{split}[{index}]"
             expect(isinstance(sample, Mapping), location, type(sample).__name__, "a dictionary")
+            sample = cast(Mapping[object, object], sample)
             names = [name for name in sample if not isinstance(name, str)]
             expect(not names, location, f"the column {names[:1]}", "names of columns")
-            present = {k: type(v).__name__ for k, v in sample.items() if v is not None}
+            present = {str(k): type(v).__name__ for k, v in sample.items() if v is not None}
             expect(bool(present), location, "no column", "some")
             kinds |= present
     lacking = [name for name in subject.columns if name not in kinds]
@@ -245,7 +246,7 @@ def expect_equal(found: object, expected: object, location: str) -> None:
         expect(bool(same), location, f"{found!r:.60}", f"{expected!r:.60}")
 
 
-def _indices(samples: Sequence[Sample]) -> list[int]:
+def _indices(samples: Sequence[object]) -> list[int]:
     """Returns the numbers of the first samples, and of the last."""
     return sorted({*range(min(len(samples), MOST)), *([len(samples) - 1] if len(samples) else [])})
 

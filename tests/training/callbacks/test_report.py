@@ -131,7 +131,7 @@ def test_versions_tell_libraries_plugins_and_the_machine(run):
 
 
 def test_a_picture_that_fails_costs_no_figure(tmp_path, monkeypatch):
-    def fails(path, *arguments):
+    def fails(path, **arguments):
         raise RuntimeError("no font")
 
     monkeypatch.setattr(gallery, "draw_curves", fails)
@@ -216,7 +216,7 @@ def test_a_table_too_wide_for_the_terminal_lies_on_its_side(columns, lies, monke
 
 
 def test_the_summary_names_all_columns_that_a_sample_has_at_once():
-    tasks = make_learner().tasks
+    tasks = dict(make_learner().tasks.items())
     assert _inputs({"test": {"speed": {"all": {}, "waves+beats": {}}}}, tasks) == ["waves", "beats"]
     assert _inputs({"test": {"speed": {"all": {}, "mixed": {}, "beats": {}}}}, tasks) == ["beats"]
     assert _inputs({}, tasks) == ["waves"]
