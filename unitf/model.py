@@ -1,6 +1,6 @@
 """Model: tokenizers, one core and tasks; its losses and its predictions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict
 from typing import NamedTuple, cast
 
@@ -69,10 +69,10 @@ class Model(inference.InferenceModel):
         self.lora: LoRA | None = lora
         # typed by their values: to a type checker a ModuleDict holds nothing but modules
         self.tokenizers = cast(
-            Mapping[str, Tokenizer],
+            MutableMapping[str, Tokenizer],
             nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()}),
         )
-        self.tasks = cast(Mapping[str, Task], nn.ModuleDict(tasks))
+        self.tasks = cast(MutableMapping[str, Task], nn.ModuleDict(tasks))
         check_inputs(self.tokenizers, self.tasks)
         # drawn here, with the core's parameters: strategies may seed again before components are
         # built, and these must not depend on how many processes there are
