@@ -20,9 +20,12 @@ _NamedValue: TypeAlias = tuple[str, RawValue]  # the name of a sample, and what 
 
 @runtime_checkable
 class TrainingData(Protocol):
-    """The training samples to fit components on; `on_error` is "raise" or "skip"."""
+    """The training samples on which components are fitted."""
 
-    on_error: str
+    @property
+    def on_error(self) -> str:
+        """Whether `fit` may leave out a sample that it refuses ("skip") or not ("raise")."""
+        ...
 
     def training_items(self) -> Iterable[Item]:
         """Returns all training samples, in the same order each time."""

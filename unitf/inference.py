@@ -1,7 +1,7 @@
 """Inference: predictions, generated sequences and embeddings of raw samples."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -34,8 +34,8 @@ class InferenceModel(nn.Module, ABC):
 
     config: TransformerConfig
     core: Transformer
-    tokenizers: Mapping[str, Tokenizer]
-    tasks: Mapping[str, Task]
+    tokenizers: MutableMapping[str, Tokenizer]
+    tasks: MutableMapping[str, Task]
 
     @property
     @abstractmethod

@@ -1,6 +1,6 @@
 """Model: tokenizers, one core and tasks; its losses and its predictions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict
 from typing import NamedTuple, cast
 
@@ -62,17 +62,19 @@ class Model(inference.InferenceModel):
         lora: LoRA | None = None,
     ) -> None:
         super().__init__()
-        self.config = core
-        self.core = Transformer(core)
+        self.config: TransformerConfig = core
+        self.core: Transformer = Transformer(core)
         if lora is not None:
             add_adapters(self.core, lora)
         self.lora: LoRA | None = lora
         # typed by their values: to a type checker a ModuleDict holds nothing but modules
-        self.tokenizers = cast(
-            Mapping[str, Tokenizer],
+        self.tokenizers: MutableMapping[str, Tokenizer] = cast(
+            MutableMapping[str, Tokenizer],
             nn.ModuleDict({n: make(core.dim) for n, make in tokenizers.items()}),
         )
-        self.tasks = cast(Mapping[str, Task], nn.ModuleDict(tasks))
+        self.tasks: MutableMapping[str, Task] = cast(
+            MutableMapping[str, Task], nn.ModuleDict(tasks)
+        )
         check_inputs(self.tokenizers, self.tasks)
         # drawn here, with the core's parameters: strategies may seed again before components are
         # built, and these must not depend on how many processes there are
