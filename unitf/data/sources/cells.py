@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from unitf.data.sources.dataset_rows import reading
 from unitf.data.sources.file_source import read_text
@@ -86,7 +86,7 @@ def load_cells(path: Path, arguments: dict[str, Any]) -> Dataset:
     return _with_numbers(dataset)
 
 
-def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
+def _opened(path: Path) -> io.BufferedReader | gzip.GzipFile:
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if is_gzip else path.open("rb")
