@@ -25,7 +25,7 @@ def site(tmp_path, monkeypatch):
 
 def forget(before, tmp_path):
     """As if a new process began: what was imported from the test's folders is forgotten."""
-    registry._registry.cache_clear()
+    registry.registry._registry.cache_clear()
     for name in set(sys.modules) - before:
         if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
             del sys.modules[name]

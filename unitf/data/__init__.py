@@ -1,5 +1,6 @@
 """Data: sources of samples, and how these become batches."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from unitf.public import lazily
@@ -75,4 +76,6 @@ __all__ = [
     "read_text",
 ]
 
+__getattr__: Callable[[str], object]
+__dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

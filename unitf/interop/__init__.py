@@ -1,5 +1,6 @@
 """Published models: their names in unitf, their import and export, and the proof of equality."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from unitf.public import lazily
@@ -84,4 +85,6 @@ __all__ = [
     "random_texts",
 ]
 
+__getattr__: Callable[[str], object]
+__dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from unitf.data.sources.dataset_rows import reading
 from unitf.data.sources.file_source import read_text
@@ -86,10 +86,10 @@ def load_cells(path: Path, arguments: dict[str, Any]) -> Dataset:
     return _with_numbers(dataset)
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> io.BufferedReader | gzip.GzipFile:
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if is_gzip else path.open("rb")
+    return gzip.open(path) if is_gzip else path.open("rb")
 
 
 def _fail_if_too_long(path: Path, header: list[str], arguments: dict[str, Any]) -> None:
