@@ -5,6 +5,7 @@ import sys
 from functools import cache
 
 import pytest
+import toys  # noqa: F401 (it registers its classes once, and not in a test's own registry)
 
 from unitf.registry import registry
 

@@ -228,6 +228,98 @@ def test_an_augmentation_of_a_file_changes_training_images(run):
     assert sys.modules["negatives"].Inverted.calls == [0.25] * 64
 
 
+QUIETER = """
+from unitf_audio import SoundAugmentation, SpectrumAugmentation
+
+
+class Quieter(SoundAugmentation):
+    calls = []
+
+    def __init__(self, factor: float = 0.5):
+        self.factor = factor
+
+    def __call__(self, samples, sample_rate):
+        Quieter.calls.append((self.factor, sample_rate))
+        return samples * self.factor
+
+
+class Lifted(SpectrumAugmentation):
+    calls = []
+
+    def __call__(self, spectrum, mean=0.0):
+        Lifted.calls.append(len(spectrum))
+        return spectrum + 1
+"""
+
+
+def test_augmentations_of_sounds_are_named_where_those_in_the_box_are(run):
+    spectrogram = {"sample_rate": 8000, "num_mels": 16}
+    sound = {
+        "spectrogram": {"class_path": "Spectrogram", "init_args": spectrogram},
+        "perturb": {"class_path": "Quieter", "init_args": {"factor": 0.25}},
+        "mask": {"class_path": "Lifted"},
+    }
+    tokenizers = {"sound": {"class_path": "SpectrogramFrames", "init_args": sound}}
+    inputs = {"inputs": ["sound"], "target": "digit"}
+    tasks = {"digit": {"class_path": "Classification", "init_args": inputs}}
+    sizes = {"train": 8, "validation": 4, "test": 4, "test_noisy": 4}
+    dialled = {"class_path": "TelephoneTones", "init_args": {"sizes": sizes}}
+    settings = {
+        "model": {"tokenizers": tokenizers, "tasks": tasks},
+        "data": {"sources": {"dialled": dialled}},
+        "trainer": {"max_epochs": 1},
+    }
+    status, _, error = run("quieter", QUIETER, settings, "--test_after_fit", "false")
+    assert (status, error) == (0, "")
+    module = sys.modules["quieter"]
+    assert module.Quieter.calls == [(0.25, 8000)] * 8 and module.Lifted.calls == [16] * 8
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "message"),
+    [
+        ("Brighter", {"by": 3}, None),
+        ("Brighter", 3, None),
+        ("Brighter", True, None),
+        ("Brighter", {"bye": 3}, "augment: Brighter: found 'bye', expected by"),
+        ("Brighter", {"by": -1}, "augment: Brighter: by is not negative"),
+        (
+            "Louder",
+            True,
+            "expected a subclass of unitf_image.augmentation_steps.ImageAugmentation, found",
+        ),
+        ("GaussianBlur", True, "a class of a plugin and of one of torchvision"),
+        ("Brightr", True, "unknown name 'Brightr'; did you mean Brighter"),
+    ],
+)
+def test_an_augmentation_is_made_of_its_arguments_or_refused_in_one_line(
+    tmp_path, name, setting, message
+):
+    from unitf_image import ImagePatches
+
+    from unitf import UserError
+
+    file = tmp_path / "brighter.py"
+    file.write_text(
+        "from unitf_audio import SoundAugmentation\nfrom unitf_image import ImageAugmentation\n\n\n"
+        "class Brighter(ImageAugmentation):\n    def __init__(self, by=1):\n"
+        "        if by < 0:\n            raise ValueError('by is not negative')\n"
+        "        self.by = by\n\n    def __call__(self, pixels, fill):\n"
+        "        return pixels + self.by\n\n\n"
+        "class GaussianBlur(Brighter): ...\n\n\n"
+        "class Louder(SoundAugmentation):\n    def __call__(self, samples, sample_rate):\n"
+        "        return samples\n"
+    )
+    registry.load_file(file)
+    if message is None:
+        [step] = ImagePatches(8, augment={name: setting}).steps
+        assert type(step).__name__ == name and step.by == (1 if setting is True else 3)
+        return
+    with pytest.raises(UserError) as caught:
+        ImagePatches(8, augment={name: setting})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
 # ---- a verb ------------------------------------------------------------------------------
 
 HELLO = '''

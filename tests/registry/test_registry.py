@@ -101,6 +101,12 @@ def test_a_class_that_lacks_a_method_is_broken_and_its_neighbour_is_not(site):
     assert "Heart" in names("tokenizers")
 
 
+def test_a_class_that_the_parser_finds_by_its_own_name_cannot_be_called_otherwise(site):
+    text = f"{HEART}\n\n{HOOK}register(Heart, name='Core')\n"
+    install(site, "renames", {"renames_heart": text}, "renames = renames_heart")
+    assert reasons() == {"renames": "tokenizers have the names of their classes, found name='Core'"}
+
+
 def test_a_package_that_hides_its_hooks_from_dir_is_still_a_plugin(site):
     text = f"{HOOK}register('shy:Heart')\n\n\ndef __dir__():\n    return ['Heart']\n\n\nHeart = 1\n"
     install(site, "shy", {"shy": text}, "shy = shy")

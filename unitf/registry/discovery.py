@@ -24,7 +24,17 @@ from unitf.registry.plugin_errors import one_line
 
 GROUP: str = "unitf"  # the group of entry points
 # saved models and recipes use the class names of these kinds
-NAMED_BY_CLASS: tuple[str, ...] = ("tokenizers", "tasks", "sources", "hubs", "architectures")
+NAMED_BY_CLASS: tuple[str, ...] = (
+    "tokenizers",
+    "tasks",
+    "sources",
+    "hubs",
+    "architectures",
+    "callbacks",
+    "loggers",
+    "optimizers",
+    "schedules",
+)
 _LAZY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 

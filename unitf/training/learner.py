@@ -15,6 +15,7 @@ from unitf.core import TransformerConfig
 from unitf.core.lora import LoRA, add_adapters
 from unitf.errors import UserError
 from unitf.fitting import fit_components, restore_components
+from unitf.inference import InferenceModel
 from unitf.model import Model, TokenizerFactory
 from unitf.tasks.task import Task
 from unitf.training.block_figures import BlockFigures
@@ -68,7 +69,7 @@ class Learner(Model, L.LightningModule):
     @property
     def device(self) -> torch.device:
         """The device of the parameters; Lightning stores it, so that no step searches for it."""
-        return super(Model, self).device
+        return super(InferenceModel, self).device
 
     def __init__(
         self,
