@@ -148,7 +148,7 @@ def test_the_tokenizer_passes_the_common_checks():
     [
         (lambda: SampleConvolutions([4], [3, 2], [2, 1]), "as many channels as kernels"),
         (lambda: SampleConvolutions([4], [3], [0]), "all from 1"),
-        (lambda: HiddenSpans(mask_ratio=2.0), "mask_ratio is 0 to 1"),
+        (lambda: HiddenSpans(mask_ratio=2.0), "expected mask_ratio of 0 to 1"),
         (lambda: built(SampleConvolutions(place_groups=3)), "do not divide a width of 16"),
     ],
 )

@@ -1,5 +1,6 @@
 """A folder into which a test installs packages, and models of what they bring."""
 
+import gc
 import sys
 from functools import partial
 
@@ -26,9 +27,13 @@ def site(tmp_path, monkeypatch):
 def forget(before, tmp_path):
     """As if a new process began: what was imported from the test's folders is forgotten."""
     registry.registry._registry.cache_clear()
+    gone = []
     for name in set(sys.modules) - before:
         if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
-            del sys.modules[name]
+            gone.append(sys.modules.pop(name))
+    if gone:  # else the parser of a later test finds subclasses whose modules are not there
+        gone.clear()
+        gc.collect()
 
 
 @pytest.fixture

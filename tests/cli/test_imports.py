@@ -134,7 +134,7 @@ IN_PYTHON = {
     "attention": (
         "image_model",
         "from unitf.analysis.attention import attend\n"
-        "assert attend(model, {'image': image}).looks[0].rows.shape[:2] == (2, 2)",
+        "assert attend(model, {'image': image}).maps[0].rows.shape[:2] == (2, 2)",
     ),
     "page of attention": (
         "image_model",

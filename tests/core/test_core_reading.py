@@ -89,7 +89,7 @@ def learner_of(**tasks):
     return learner
 
 
-def batch(target):
+def task_batch(target):
     features = Features(torch.randint(11, (sum(LENGTHS),)), lengths=LENGTHS)
     count = len(LENGTHS)
     return TaskBatch({"ids": features}, target, ("ids",) * count, ("",) * count, (None,) * count)

@@ -403,7 +403,7 @@ def test_numbers_are_written_where_a_tokenizer_has_no_ids():
         ({"context": 1}, "context: expected 2 or more, found 1"),
         ({"temperature": -1.0}, "temperature: expected 0 or more"),
         ({"top_p": 0.5}, "top_p: expected a temperature above 0"),
-        ({"num_beams": 2, "temperature": 1.0}, "beams take what is likeliest"),
+        ({"num_beams": 2, "temperature": 1.0}, "beams take the likeliest"),
         ({"num_returns": 2}, "num_returns: expected at most num_beams 1"),
         ({"answers": []}, "answers: expected at least one"),
         ({"allowed": [99]}, "allowed: expected ids from 0 to 29, found 99"),

@@ -53,7 +53,7 @@ def imported(tmp_path_factory):
 
 def logits(learner, features):
     """What the published head says of features, packed."""
-    trial = unitf.interop.Trial({}, {"sound": unitf.Features.pack(features)})
+    trial = unitf.interop.DummyInputs({}, {"sound": unitf.Features.pack(features)})
     with torch.no_grad():
         return outputs(learner, trial)["keyword"]
 

@@ -59,7 +59,7 @@ def test_angles_are_the_same_far_into_a_text(name, monkeypatch):
     ids = torch.randint(1, 37, (1, 1500))
     inputs = {"input_ids": ids, "use_cache": False}
     trial = DummyInputs(inputs, {"text": Features(ids[0])}, torch.ones_like(ids, dtype=torch.bool))
-    monkeypatch.setattr(architecture, "trial", lambda: trial)
+    monkeypatch.setattr(architecture, "dummy_inputs", lambda: trial)
     assert compare(architecture, to_model(architecture)).worst.relative < TOLERANCE
 
 

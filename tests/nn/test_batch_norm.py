@@ -93,7 +93,7 @@ import sys
 sys.path.insert(0, {here!r})
 import torch
 from torch import distributed
-from test_normalisation import layers, rows, sum_of
+from test_batch_norm import layers, rows, sum_of
 
 if __name__ == "__main__":
     rank, counts = int(sys.argv[1]), [int(count) for count in sys.argv[2:]]

@@ -10,6 +10,7 @@ import yaml
 
 from unitf import registry
 from unitf.cli import main
+from unitf.registry.kinds import KINDS
 
 TOYS = Path(__file__).parents[1] / "toys.py"
 RECIPE = {
@@ -487,11 +488,11 @@ def test_listing_imports_no_torch_and_no_class_even_of_a_package_that_is_heavy(s
     from broken import install
 
     hook = "import unitf\n\n\n@unitf.hookimpl\ndef register_{0}(register):\n    register('{1}')\n"
-    light = "".join(hook.format(kind, f"heavy_package.{kind}:Thing") for kind in registry.KINDS)
+    light = "".join(hook.format(kind, f"heavy_package.{kind}:Thing") for kind in KINDS)
     install(site, "light", {"light_package": light}, "light = light_package")
     (site / "heavy_package").mkdir()
     (site / "heavy_package" / "__init__.py").write_text("import torch\n")
-    for kind in registry.KINDS:
+    for kind in KINDS:
         (site / "heavy_package" / f"{kind}.py").write_text("import torch\nThing = 1\n")
     code = (
         "import sys\nfrom unitf.cli import main\n"
@@ -507,5 +508,5 @@ def test_listing_imports_no_torch_and_no_class_even_of_a_package_that_is_heavy(s
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for kind in registry.KINDS:
+    for kind in KINDS:
         assert f"heavy_package.{kind}.Thing" in done.stdout

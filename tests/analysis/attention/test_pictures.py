@@ -43,19 +43,19 @@ def test_a_writer_aligns_words_with_words_and_with_a_picture(tmp_path, name):
 def test_a_panel_is_the_mean_of_what_is_not_told_apart():
     (looks,) = attend(reader(), {"text": "abc"}, layers=[0, 1], heads=[1]).maps
     rows = looks.rows.numpy()
-    ((title, mean),) = Choice().task_batches(looks)
+    ((title, mean),) = Choice().views(looks)
     assert title == "mean of layers and heads"
     np.testing.assert_allclose(mean, rows.mean((0, 1)), rtol=1e-6)
-    views = Choice(layers=True).task_batches(looks)
+    views = Choice(layers=True).views(looks)
     assert [batch.title for batch in views] == ["layer 0", "layer 1"]
     np.testing.assert_allclose(views[1].rows, rows[1].mean(0), rtol=1e-6)
-    ((title, mean),) = Choice(heads=True).task_batches(looks)
+    ((title, mean),) = Choice(heads=True).views(looks)
     assert title == "head 1"
     np.testing.assert_allclose(mean, rows[:, 0].mean(0), rtol=1e-6)
-    views = Choice(layers=True, heads=True).task_batches(looks)
+    views = Choice(layers=True, heads=True).views(looks)
     assert [batch.title for batch in views] == ["layer 0, head 1", "layer 1, head 1"]
     np.testing.assert_array_equal(views[1].rows, rows[1, 0])
-    ((_, rolled),) = Choice(rollout=True).task_batches(looks)
+    ((_, rolled),) = Choice(rollout=True).views(looks)
     np.testing.assert_array_equal(rolled, looks.rollout.numpy())
 
 
