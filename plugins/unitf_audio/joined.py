@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -121,4 +121,4 @@ class Strings(Sequence):
         return sample
 
     def _word(self, label: object) -> str:
-        return str(label) if self.source.words is None else self.source.words[label]
+        return str(label) if self.source.words is None else self.source.words[cast(str, label)]

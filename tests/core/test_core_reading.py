@@ -116,7 +116,7 @@ def test_a_subclass_that_reads_by_itself_gets_all_columns():
             return super().outputs(columns, batch, tokenizers)
 
     learner = learner_of(one=Sum(["ids"], "label", pooling="class_token"))
-    learner(Batch({"one": batch(torch.tensor([0, 1, 1, 0]))}))
+    learner(Batch({"one": task_batch(torch.tensor([0, 1, 1, 0]))}))
 
 
 def test_a_task_of_every_token_reads_all():

@@ -8,7 +8,7 @@ from unitf.tasks.heads.head import Head
 from unitf.tasks.heads.pooling import PoolingName
 from unitf.tasks.task import Task
 
-ACTIVATIONS: dict[str, str] = {
+ACTIVATIONS: dict[str, Any] = {
     "gelu": "gelu",
     "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",

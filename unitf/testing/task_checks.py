@@ -72,7 +72,7 @@ def gradients(subject: TaskSubject) -> str:
     expect(not dead, "backward", f"no gradient for {_named(dead)}", "one for every parameter")
     core = [g for n, g in by_name.items() if n.startswith("core.") and g is not None and g.any()]
     expect(bool(core), "backward", "no gradient in the core", "some")
-    return f"{sum(p.numel() for p in model.tasks.parameters()):,} parameters"
+    return f"{sum(p.numel() for t in model.tasks.values() for p in t.parameters()):,} parameters"
 
 
 def nothing(subject: TaskSubject) -> None:

@@ -130,7 +130,9 @@ def attend(
 def completed(model: Model, name: str, sample: Sample) -> Sample:
     """Returns the sample with a target: its own, or the one that the task generates."""
     task = model.tasks[name]
-    if task.target_tokenizer is None or sample.get(task.target) is not None:
+    if task.target is None or task.target_tokenizer is None:
+        return sample
+    if sample.get(task.target) is not None:
         return sample
     [written] = model.generate([sample], task=name)
     target = written["text"] if "text" in written else written["value"]
@@ -237,6 +239,7 @@ def _align(
 ) -> AttentionMap:
     """Returns the rows of the columns that predict the target, for the keys of the source."""
     assert batch.sequence is not None and task.target is not None
+    assert task.target_tokenizer is not None
     names = names_of(model.tokenizers[task.target_tokenizer], batch.sequence)
     written = TokenGroup(task.target, [prefix + n for n in range(len(names))], names)
     source = attention_map.keys
