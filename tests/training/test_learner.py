@@ -226,7 +226,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path):
     script = tmp_path / "ddp.py"
-    script.write_text(DDP.format(here=str(HERE), folder=str(tmp_path)))
+    script.write_text(DDP.format(here=str(HERE.parent), folder=str(tmp_path)))
     for processes in ("1", "2"):
         subprocess.run(
             [sys.executable, str(script), processes], check=True, timeout=300, capture_output=True

@@ -164,7 +164,7 @@ def test_a_video_file_is_decoded(tmp_path):
         (torch.zeros(3, 4, 4), "a tensor of shape"),
         ([], "no frames"),
         ([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)], "different sizes"),
-        ([np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)], "expected all alike"),
+        ([np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)], "expected one type"),
         ([b"no image"], "not a readable image"),
         (3, "found int"),
     ],
