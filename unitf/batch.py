@@ -11,6 +11,7 @@ from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, RawValue
 
 Sample: TypeAlias = Mapping[str, RawValue]  # column → raw value; None: the sample lacks the column
+"""A raw sample: its value in each column; a column that is absent or None is missing."""
 TaskData: TypeAlias = Any  # what a task made for itself alone: a target, notes about a sample
 
 

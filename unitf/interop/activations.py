@@ -19,12 +19,14 @@ ACTIVATIONS: dict[str, Any] = {
     "silu": "silu",
     "swish": "silu",
 }
+"""The name in unitf of each activation of transformers."""
 GATES: dict[str, str] = {
     "gelu": "geglu",
     "gelu_tanh": "geglu_tanh",
     "relu": "reglu",
     "silu": "swiglu",
 }
+"""The name in unitf of each activation of a gate in transformers."""
 
 
 def activation_of(name: str, gated: bool = False) -> str:

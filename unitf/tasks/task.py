@@ -18,6 +18,7 @@ from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Features, Tokens
 
 Tokenizers: TypeAlias = Mapping[str, Tokenizer]
+"""The tokenizers of a model, by name."""
 
 # each task chooses these types itself, and its methods name what it chose
 Target: TypeAlias = Any  # a target: a tensor, as a rule, or a dictionary of tensors

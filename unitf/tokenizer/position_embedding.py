@@ -12,6 +12,7 @@ from torch import Tensor, nn
 PositionEmbeddingName = Literal[
     "sinusoidal", "learned", "additive", "interpolated", "cubic", "fixed", "none"
 ]
+"""The names of the position embeddings."""
 
 
 class SinusoidalPositions(nn.Module):

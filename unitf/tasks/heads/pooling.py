@@ -13,6 +13,7 @@ from unitf.tokens import Tokens
 PoolingName = Literal[
     "mean", "class_token", "attention", "first", "last", "first_and_mean", "latent"
 ]
+"""The names of the poolings."""
 
 
 def segments(columns: Tokens) -> Int[Tensor, " N"]:
