@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unitf.tokens import Features, Tokens
+from unitf.features import Features
+from unitf.tokens import Tokens
 
 lengths_of = st.lists(st.integers(0, 5), min_size=1, max_size=6)
 

@@ -13,7 +13,7 @@ _HOMES = {
     "Command": "unitf.registry.command",
     "Configurable": "unitf.registry.configurable",
     "EncodedSample": "unitf.batch",
-    "Features": "unitf.tokens",
+    "Features": "unitf.features",
     "Learner": "unitf.training.learner",
     "Model": "unitf.model",
     "Register": "unitf.registry.hookspecs",
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
     from unitf.errors import SampleError, UserError
+    from unitf.features import Features
     from unitf.loading import from_pretrained, load
     from unitf.model import Model
     from unitf.registry.command import Command
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from unitf.tasks.task import Task
     from unitf.tokenizer.augmentation import Augmentation
     from unitf.tokenizer.tokenizer import Tokenizer
-    from unitf.tokens import Features, Spans, Tokens
+    from unitf.tokens import Spans, Tokens
     from unitf.training.learner import Learner
 
 __all__ = [

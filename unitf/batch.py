@@ -7,8 +7,8 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor
 
+from unitf.features import Features, RawValue
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, RawValue
 
 Sample: TypeAlias = Mapping[str, RawValue]  # column → raw value; None: the sample lacks the column
 """A raw sample: its value in each column; a column that is absent or None is missing."""

@@ -10,9 +10,9 @@ import torch
 from unitf.component import Component, ComponentState, NamedParts
 from unitf.data.encoder import Item
 from unitf.errors import SampleError, UserError
+from unitf.features import RawValue
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import RawValue
 
 _Fitted: TypeAlias = Tokenizer | Task
 _NamedValue: TypeAlias = tuple[str, RawValue]  # the name of a sample, and what `fit` gets of it

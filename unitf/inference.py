@@ -15,11 +15,12 @@ from unitf.component import PlainData
 from unitf.core import Transformer, TransformerConfig
 from unitf.data.encoder import Encoder
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.generation import Generation, Prompt, Reader, Rules, StreamedText, write
 from unitf.generation import generate as write_all
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 
 class InferenceModel(nn.Module, ABC):

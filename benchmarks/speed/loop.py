@@ -182,7 +182,8 @@ def _prepared(
 
 
 def _fit(arguments: list[str], folder: str) -> float:
-    from unitf.cli.training_cli import TrainingCLI, prepare
+    from unitf.cli.preparing import prepare
+    from unitf.cli.training_cli import TrainingCLI
 
     timer = Timer()
     cli = TrainingCLI("fit", prepare([*arguments, "--out", folder, "--test_after_fit", "false"]))

@@ -10,14 +10,14 @@ _HOME = {
     "JoinedClips": "unitf_audio.joined",
     "LogMelFrames": "unitf_audio.log_mel",
     "HiddenSpans": "unitf_audio.convolution",
-    "Perturbation": "unitf_audio.augmentation",
+    "Perturbation": "unitf_audio.sound_augmentation",
     "SampleConvolutions": "unitf_audio.convolution",
-    "SoundAugmentation": "unitf_audio.augmentation",
-    "SpecAugment": "unitf_audio.augmentation",
+    "SoundAugmentation": "unitf_audio.sound_augmentation",
+    "SpecAugment": "unitf_audio.sound_augmentation",
     "SpectralPatches": "unitf_audio.spectral",
     "Spectrogram": "unitf_audio.spectrogram",
     "SpectrogramFrames": "unitf_audio.spectral",
-    "SpectrumAugmentation": "unitf_audio.augmentation",
+    "SpectrumAugmentation": "unitf_audio.sound_augmentation",
     "TelephoneTones": "unitf_audio.tones",
     "WaveformConvolution": "unitf_audio.waveform_convolution",
     "WaveformFrames": "unitf_audio.waveform",
@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from unitf_audio.augmentation import (
+    from unitf_audio.cepstra import CepstralFrames
+    from unitf_audio.convolution import HiddenSpans, SampleConvolutions
+    from unitf_audio.joined import JoinedClips
+    from unitf_audio.log_mel import LogMelFrames
+    from unitf_audio.sound_augmentation import (
         Perturbation,
         SoundAugmentation,
         SpecAugment,
         SpectrumAugmentation,
     )
-    from unitf_audio.cepstra import CepstralFrames
-    from unitf_audio.convolution import HiddenSpans, SampleConvolutions
-    from unitf_audio.joined import JoinedClips
-    from unitf_audio.log_mel import LogMelFrames
     from unitf_audio.spectral import SpectralPatches, SpectrogramFrames
     from unitf_audio.spectrogram import Spectrogram
     from unitf_audio.tones import TelephoneTones

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
-from unitf_audio.augmentation import SpecAugment, SpectrumAugmentation
 from unitf_audio.moments import fit_moments
+from unitf_audio.sound_augmentation import SpecAugment, SpectrumAugmentation
 
 
 class CepstralFrames(Tokenizer):

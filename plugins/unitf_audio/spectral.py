@@ -12,14 +12,14 @@ from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
 from unitf.tokenizer import Canvas, PositionEmbeddingName
-from unitf_audio.augmentation import (
+from unitf_audio.moments import fit_moments
+from unitf_audio.sound import example_sounds, read_sound
+from unitf_audio.sound_augmentation import (
     Perturbation,
     SoundAugmentation,
     SpecAugment,
     SpectrumAugmentation,
 )
-from unitf_audio.moments import fit_moments
-from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.spectrogram import Spectrogram
 from unitf_audio.spectrum_canvas import draw_frames, draw_patches
 

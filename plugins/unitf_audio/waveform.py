@@ -9,9 +9,9 @@ from einops import rearrange
 
 from unitf import Features, Tokenizer, UserError
 from unitf.tokenizer import PositionEmbeddingName
-from unitf_audio.augmentation import Perturbation, SoundAugmentation
 from unitf_audio.moments import fit_moments
 from unitf_audio.sound import example_sounds, read_sound
+from unitf_audio.sound_augmentation import Perturbation, SoundAugmentation
 
 
 class WaveformFrames(Tokenizer):

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from unitf import Features, Tokenizer
 from unitf.tokenizer import PositionEmbeddingName
-from unitf_audio.augmentation import Perturbation, SoundAugmentation
 from unitf_audio.convolution import HiddenSpans, SampleConvolutions, SampleEncoder
 from unitf_audio.sound import example_sounds, read_sound
+from unitf_audio.sound_augmentation import Perturbation, SoundAugmentation
 
 
 class WaveformConvolution(Tokenizer):

@@ -19,7 +19,8 @@ from unitf.interop import (
 from unitf.tasks import Embedding, Head
 from unitf.tokenizer import Prefix
 from unitf_image.hf_preparation import preparation
-from unitf_image.image_patches import ImagePatches, grid_positions, to_grid, to_rows
+from unitf_image.image_patches import ImagePatches, grid_positions, to_grid
+from unitf_image.rows import to_rows
 
 IMAGE = "tokenizers.image"
 

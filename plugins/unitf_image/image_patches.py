@@ -16,9 +16,9 @@ from unitf_image.augment import Settings, make_steps
 from unitf_image.image_files import Pixels, read_image
 from unitf_image.patch_grid import Coordinates, grid_positions, patch_canvas, to_grid, whole_patches
 from unitf_image.resizing import Resizing, Size, fit_to
+from unitf_image.rows import from_rows, to_rows
+from unitf_image.settings import Pair, pair, per_channel, whole_number
 from unitf_image.stem import ConvolutionalStem
-
-Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
 
 _NUM_FITTED = 512  # images from which mean, deviation and grid are learned …
 _NUM_PIXELS = 4096  # … and about the pixels of each
@@ -81,16 +81,16 @@ class ImagePatches(Tokenizer):
         **options: Any,
     ) -> None:
         super().__init__(dim, position_embedding, max_tokens, **options)
-        self.patch = _pair("patch", patch)
-        self.size = None if size is None else _pair("size", size)
+        self.patch = pair("patch", patch)
+        self.size = None if size is None else pair("size", size)
         self.resizing = resizing
-        self.grid = None if grid is None else _pair("grid", grid)
+        self.grid = None if grid is None else pair("grid", grid)
         self.coordinates = coordinates
-        self.channels = _whole("channels", channels, 1)
-        self.overlap = _whole("overlap", overlap, 0)
+        self.channels = whole_number("channels", channels, 1)
+        self.overlap = whole_number("overlap", overlap, 0)
         self.moments = {
-            "mean": _per_channel("mean", mean, channels),
-            "std": _per_channel("std", std, channels),
+            "mean": per_channel("mean", mean, channels),
+            "std": per_channel("std", std, channels),
         }
         self.resized_crop, self.steps = make_steps(augment or {})
         self.moves = self.resized_crop is not None or any(step.moves for step in self.steps)
@@ -265,42 +265,6 @@ class ImagePatches(Tokenizer):
         return self._constants[1:]
 
 
-def to_rows(
-    image: Float[np.ndarray, "C H W"], patch: Size, overlap: int = 0
-) -> Float[np.ndarray, "N F"]:
-    """Returns the windows of all patches, row by row; the image is padded with zeros."""
-    channels, *sides = image.shape
-    grid = to_grid(sides, patch)
-    spare = [g * p - side for g, p, side in zip(grid, patch, sides, strict=True)]
-    if overlap or any(spare):
-        padded = np.zeros(
-            (channels, *(s + e + 2 * overlap for s, e in zip(sides, spare, strict=True))),
-            np.float32,
-        )
-        padded[:, overlap : overlap + sides[0], overlap : overlap + sides[1]] = image
-        image = padded
-    c, h, w = image.strides
-    windows = np.lib.stride_tricks.as_strided(
-        image,
-        (*grid, channels, *(p + 2 * overlap for p in patch)),
-        (h * patch[0], w * patch[1], c, h, w),
-    )
-    return windows.reshape(grid[0] * grid[1], -1)
-
-
-def from_rows(
-    rows: Float[np.ndarray, "N F"], positions: np.ndarray, patch: Size, overlap: int = 0
-) -> Float[np.ndarray, "C H W"]:
-    """Returns the image made of the centres of the windows; missing patches are zeros."""
-    height, width = patch
-    windows = rows.reshape(len(rows), -1, height + 2 * overlap, width + 2 * overlap)
-    centres = windows[:, :, overlap : overlap + height, overlap : overlap + width]
-    grid = positions.max(1) + 1
-    canvas = np.zeros((grid[0], grid[1], centres.shape[1], height, width), np.float32)
-    canvas[positions[0], positions[1]] = centres
-    return canvas.transpose(2, 0, 3, 1, 4).reshape(-1, grid[0] * height, grid[1] * width)
-
-
 def _sample(values: Iterable[object]) -> list[object]:
     """Returns a uniform sample of the values, the same in every call."""
     random, sample = Random(0), []
@@ -310,29 +274,3 @@ def _sample(values: Iterable[object]) -> list[object]:
         elif (index := random.randrange(number + 1)) < _NUM_FITTED:
             sample[index] = value
     return sample
-
-
-def _pair(name: str, value: Pair) -> Size:
-    """Returns (rows, columns) from one number for both axes, or two numbers."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or min(both) < 1:
-        raise UserError(f"{name}: expected whole numbers from 1 on, one or two, found {value}")
-    return both
-
-
-def _whole(name: str, value: int, least: int) -> int:
-    if value < least:
-        raise UserError(f"{name}: expected a whole number from {least} on, found {value}")
-    return value
-
-
-def _per_channel(name: str, value: float | list[float] | None, channels: int) -> list[float] | None:
-    """Returns a number for each channel; None: it is learned."""
-    if value is None:
-        return None
-    numbers = list(value) if isinstance(value, list | tuple) else [float(value)] * channels
-    if len(numbers) != channels:
-        raise UserError(f"{name}: expected one number or {channels}, found {len(numbers)}")
-    if name == "std" and min(numbers) <= 0:
-        raise UserError(f"{name}: expected numbers above 0, found {value}")
-    return numbers

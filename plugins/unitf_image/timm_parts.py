@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from unitf import Features, UserError
-from unitf_image.image_patches import to_rows
 from unitf_image.patch_grid import grid_positions, to_grid, whole_patches
 from unitf_image.resizing import Resizing
+from unitf_image.rows import to_rows
 
 _ACTIVATIONS = {
     "GELUTanh": "gelu_tanh",

@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf import Features, Tokenizer, UserError
+from unitf_text.reading import read_text
 from unitf_text.subword_training import learn
 from unitf_text.subwords import open_pieces
-from unitf_text.text import check_probability, read_text
+from unitf_text.text import check_probability
 
 
 class Sentences(Tokenizer):

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unitf_image import ImagePatches
-from unitf_image.image_patches import from_rows, to_rows
+from unitf_image.rows import from_rows, to_rows
 
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.testing import check_tokenizer
-from unitf.tokens import Features
 
 DIM = 16
 

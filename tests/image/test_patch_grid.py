@@ -9,8 +9,8 @@ from unitf_image.resizing import Resizing, resize
 
 from unitf.core import Transformer, TransformerConfig
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.tokenizer.token_embedding import Prefix
-from unitf.tokens import Features
 
 DIM = 16
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from unitf_image.image_patches import from_rows
+from unitf_image.rows import from_rows
 
 from benchmarks.parity_cases.hf_images import CASES
 from unitf import UserError

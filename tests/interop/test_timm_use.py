@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from timm.models import save_for_hf
-from unitf_image.image_patches import ImagePatches, from_rows
+from unitf_image.image_patches import ImagePatches
+from unitf_image.rows import from_rows
 
 from unitf.cli import main
 from unitf.interop.hub import describe, hubs

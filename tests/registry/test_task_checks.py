@@ -9,8 +9,8 @@ from task_subjects import SAMPLES, Good
 
 from unitf import registry, testing
 from unitf.cli import main
+from unitf.features import Features
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
 
 INPUTS = ["text", "more"]
 

@@ -3,8 +3,9 @@
 import torch
 
 from unitf.batch import TaskBatch
+from unitf.features import Features
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 DIM = 16
 

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf.errors import UserError, did_you_mean
+from unitf.features import Features
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
 
 
 def nearest(

@@ -1,29 +1,24 @@
 """The training verbs: a LightningCLI of one Learner and one DataModule."""
 
 import json
-import logging
 import re
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import torch
-from jsonargparse import ArgumentError, Namespace, set_parsing_settings
+from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
 from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulation
-from unitf.cli.overrides import spell_out
 from unitf.cli.predictions import of_all_processes
+from unitf.cli.preparing import FOREIGN, prepare
 from unitf.cli.pretrained import Inherited
-from unitf.cli.recipe import check_recipes, mentioned_names
-from unitf.cli.renamed import refuse_old_words, update_file
 from unitf.cli.run_folder import SaveConfig, SharedFolder
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError, did_you_mean
@@ -244,10 +239,6 @@ _DESCRIPTIONS = {  # of the verbs, for `--help`
 }
 
 
-_OWNERS = {"model": Learner, "data": DataModule, "trainer": Trainer}  # of a recipe's parts
-_FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a recipe names
-
-
 def _one_line(error: Exception) -> str:
     """Returns a parser's error in one line.
 
@@ -258,71 +249,12 @@ def _one_line(error: Exception) -> str:
     if key and (denied := re.search(r"Importing '([^']+)' is not allowed", line)):
         return (
             f"{key[1]}: found {denied[1]}, expected a class of unitf, of a plugin, or of "
-            f"{', '.join(_FOREIGN)}; a file of your own is loaded with --plugin FILE"
+            f"{', '.join(FOREIGN)}; a file of your own is loaded with --plugin FILE"
         )
     if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
         known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()
         return f"{key[1]}: {missing[1]} has no {missing[2]}{did_you_mean(missing[2], known)}"
     return line
-
-
-def _quieten() -> None:
-    """Hides Lightning's messages, except warnings that a user can act on."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-    hidden = (
-        ".*does not have many workers.*",
-        ".*smaller than the logging interval.*",
-        "Be aware that when using `ckpt_path`.*",
-        "It is recommended to use `self.log.*sync_dist=True.*",  # our metrics are global already
-    )
-    for message in hidden:
-        warnings.filterwarnings("ignore", message=message)
-
-
-def _resume(argv: list[str]) -> list[str]:
-    """Replaces `--resume DIR` by options for that run's recipe, folder and last checkpoint."""
-    if "--resume" not in argv:
-        return argv
-    index = argv.index("--resume")
-    if index + 1 >= len(argv):
-        raise UserError("--resume: expected the folder of a run")
-    folder = Path(argv[index + 1])
-    last = folder / "checkpoints" / "last.ckpt"
-    for file in (folder / "config.yaml", last):
-        if not file.is_file():
-            raise UserError(f"--resume {folder}: {file} is not there, so it cannot go on")
-    if lines := update_file(folder / "config.yaml", _OWNERS):
-        sys.stderr.write(f"unitf: {folder / 'config.yaml'}: {'; '.join(lines)}\n")
-    recipe = ["--config", str(folder / "config.yaml")]
-    others = [*argv[:index], *argv[index + 2 :]]
-    return [*recipe, *others, "--out", str(folder), "--ckpt_path", str(last)]
-
-
-_BY_NAME = ("augmentations", "callbacks", "loggers", "optimizers", "schedules")
-
-
-def prepare(argv: list[str]) -> list[str]:
-    """Prepares the words of a command line for the parser, and registers the classes they name."""
-    _quieten()
-    for kind in ("tokenizers", "tasks", "sources"):
-        registry.resolve_all(kind)
-    # a recipe may name only classes of unitf, of plugins and of _FOREIGN: importing runs code
-    allowed = sorted(registry.modules() | set(_FOREIGN))
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
-    argv = _resume(argv)
-    refuse_old_words(argv, _OWNERS)
-    check_recipes(argv)
-    # the parser finds a class by its short name only once it is imported
-    registry.resolve_named(_BY_NAME, mentioned_names(argv))
-    argv = spell_out(argv)
-    argv = ["--data.root" if word == "--data-root" else word for word in argv]
-    return [
-        f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word
-        for word in argv
-    ]
 
 
 def main(verb: str, argv: list[str]) -> int:

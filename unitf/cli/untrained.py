@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from unitf.cli.machine import prepare_machine, warn_of_emulation
-from unitf.cli.training_cli import TrainingCLI, prepare
+from unitf.cli.preparing import prepare
+from unitf.cli.training_cli import TrainingCLI
 from unitf.errors import UserError
 from unitf.training.callbacks.prepared import run_prepared
 

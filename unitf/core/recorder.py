@@ -17,8 +17,8 @@ from torch import Tensor
 from unitf.core.attention.kernel import Kernel
 from unitf.core.attention.sdpa import AttentionSpec
 from unitf.core.uncompiled import uncompiled
+from unitf.features import to_offsets
 from unitf.nn.typed import to_integers
-from unitf.tokens import to_offsets
 
 AttentionKind = Literal["self", "cross"]
 

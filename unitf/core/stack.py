@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils import checkpoint
 
 from unitf.core.attention.cache import Cache, CacheCall
 from unitf.core.attention.cached import MemoryKernel
@@ -17,10 +16,11 @@ from unitf.core.attention.kernels import make_kernel
 from unitf.core.attention.prefix import make_prefix_kernel
 from unitf.core.attention.sdpa import AttentionSpec
 from unitf.core.auxiliary import BlockAuxiliary, CoreOutputs
-from unitf.core.block import Block, BlockOutput, make_blocks
+from unitf.core.block import Block, make_blocks
 from unitf.core.config import TransformerConfig
 from unitf.core.dropout import dropout
 from unitf.core.norms import Norm, make_norm
+from unitf.core.passes import computed_in, run_once, run_twice
 from unitf.core.recorder import AttentionRecorder
 from unitf.core.relative_positions import (
     RelativePositions,
@@ -111,7 +111,7 @@ class TransformerStack(nn.Module):
         self, tokens: Tokens, rows: Tensor, contexts: Sequence[BlockContext]
     ) -> tuple[Tensor, list[BlockAuxiliary]]:
         """Returns the rows after all blocks, and what the blocks return beside them."""
-        run = _run_twice if self.config.gradient_checkpointing and self.training else _run
+        run = run_twice if self.config.gradient_checkpointing and self.training else run_once
         # blocks that never skip get a `keep` too: compiled, they are then the same as the others
         drop = self.drop_path[-1] > 0
         name = "decoder" if self.causal else "encoder"
@@ -207,13 +207,13 @@ class TransformerStack(nn.Module):
         if kind.positions.biased:
             pattern = replace(pattern, bias=kind.positions, positions=tokens.positions)
         if call is not None and not call.is_first:
-            return call.decode(pattern, chunk, _computed_in(tokens.matrix))
+            return call.decode(pattern, chunk, computed_in(tokens.matrix))
         if prefix is not None and chunk is not None:
             raise UserError("a prefix does not go together with chunk, which cuts sequences")
         if prefix is None:
             kernel = self._kernel(pattern, tokens)
         else:
-            device, dtype = tokens.matrix.device, _computed_in(tokens.matrix)
+            device, dtype = tokens.matrix.device, computed_in(tokens.matrix)
             kernel = make_prefix_kernel(pattern, prefix, device, dtype)
         if self.recorder is not None:
             kernel = self.recorder.over("self", kernel, pattern, tokens.lengths, prefix)
@@ -245,7 +245,7 @@ class TransformerStack(nn.Module):
         )
 
     def _kernel(self, pattern: AttentionSpec, tokens: Tokens) -> Kernel:
-        return make_kernel(pattern, tokens.matrix.device, _computed_in(tokens.matrix))
+        return make_kernel(pattern, tokens.matrix.device, computed_in(tokens.matrix))
 
     def _keep(self, tokens: Tokens, rate: float) -> Float[Tensor, "3 N 1"]:
         """Returns 0 for sequences that skip a layer, and 1 / (1 - rate) for the others."""
@@ -262,38 +262,6 @@ class _LayerKind:
     training: bool
     is_global: bool
     positions: RelativePositions
-
-
-class _Checkpoint(Protocol):
-    def __call__(
-        self,
-        function: nn.Module,
-        rows: Tensor,
-        context: BlockContext,
-        keep: Tensor | None,
-        *,
-        use_reentrant: bool,
-    ) -> BlockOutput: ...
-
-
-def _run(block: Block, rows: Tensor, context: BlockContext, keep: Tensor | None) -> BlockOutput:
-    return block(rows, context, keep)
-
-
-def _run_twice(
-    block: Block, rows: Tensor, context: BlockContext, keep: Tensor | None
-) -> BlockOutput:
-    """Keeps only the inputs of the block, and computes it again in the backward pass."""
-    run = cast(_Checkpoint, vars(checkpoint)["checkpoint"])  # torch leaves its type unknown
-    return run(block, rows, context, keep, use_reentrant=False)
-
-
-def _computed_in(tensor: Tensor) -> torch.dtype:
-    """Returns the dtype of queries, keys and values that are computed from `tensor`."""
-    kind = tensor.device.type
-    if torch.amp.autocast_mode.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return torch.get_autocast_dtype(kind)
-    return tensor.dtype
 
 
 def cut(lengths: Iterable[int], chunk: int) -> tuple[int, ...]:

@@ -13,9 +13,9 @@ from unitf.batch import Batch, TaskBatch
 from unitf.data.encoder import Item
 from unitf.data.seeding import mix
 from unitf.errors import UserError, did_you_mean
+from unitf.features import Features
 from unitf.tasks.classification import Classification, MultiLabelClassification
 from unitf.tasks.task import Task
-from unitf.tokens import Features
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from unitf.core import Cache
 from unitf.errors import UserError
+from unitf.features import Features, RawValue
 from unitf.generation.generation_settings import Generation
 from unitf.nn.projection import PackedWeights
-from unitf.tokens import Features, RawValue, Tokens
+from unitf.tokens import Tokens
 
 _WORTH_PACKING = 16  # packing the weights pays off from this number of tokens
 

@@ -6,12 +6,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from unitf.features import RawValue
 from unitf.generation.beams import search
 from unitf.generation.generation_settings import Generation
 from unitf.generation.prompt import Prompt, Reader
 from unitf.generation.rules import Rules
 from unitf.generation.sampling import GenerationStep, write
-from unitf.tokens import RawValue
 
 
 @dataclass(eq=False)

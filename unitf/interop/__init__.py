@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from unitf.public import lazily
 
 _HOMES = {
-    "ACTIVATIONS": "unitf.interop.activations",
+    "ACTIVATIONS": "unitf.interop.published_activations",
     "Architecture": "unitf.interop.architecture",
     "DummyInputs": "unitf.interop.architecture",
     "EncoderDecoderArchitecture": "unitf.interop.encoder_decoder",
-    "GATES": "unitf.interop.activations",
+    "GATES": "unitf.interop.published_activations",
     "Joined": "unitf.interop.transforms",
     "ModelHub": "unitf.interop.hub",
     "Part": "unitf.interop.transforms",
@@ -22,9 +22,9 @@ _HOMES = {
     "TransformersArchitecture": "unitf.interop.architecture",
     "Transposed": "unitf.interop.transforms",
     "WeightMapping": "unitf.interop.weight_map",
-    "activation_of": "unitf.interop.activations",
+    "activation_of": "unitf.interop.published_activations",
     "ignore_weights": "unitf.interop.weight_map",
-    "label_task": "unitf.interop.activations",
+    "label_task": "unitf.interop.published_activations",
     "map_blocks": "unitf.interop.weight_map",
     "map_joined": "unitf.interop.weight_map",
     "map_weight": "unitf.interop.weight_map",
@@ -32,7 +32,6 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
-    from unitf.interop.activations import ACTIVATIONS, GATES, activation_of, label_task
     from unitf.interop.architecture import (
         Architecture,
         DummyInputs,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     )
     from unitf.interop.encoder_decoder import EncoderDecoderArchitecture
     from unitf.interop.hub import ModelHub
+    from unitf.interop.published_activations import ACTIVATIONS, GATES, activation_of, label_task
     from unitf.interop.transforms import (
         Joined,
         Part,

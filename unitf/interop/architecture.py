@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from unitf.core import TransformerConfig
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.interop.weight_map import WeightMapping
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
 
 
 @dataclass(frozen=True, eq=False)

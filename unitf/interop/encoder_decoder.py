@@ -6,8 +6,8 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from unitf.features import Features
 from unitf.interop.architecture import DummyInputs, TransformersArchitecture, random_texts
-from unitf.tokens import Features
 
 
 class EncoderDecoderArchitecture(TransformersArchitecture):

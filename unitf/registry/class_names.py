@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from unitf import registry
-from unitf.registry import discovery
+from unitf.registry import discovery, importing
 from unitf.registry.arguments import classes_of
 from unitf.registry.discovery import Record
 
@@ -87,7 +87,7 @@ def place_of(cls: type, entry: Record | None = None) -> dict[str, PlainData]:
     file = file_of(cls.__module__)
     if file is None:
         return {"file": None, "sha256": _source_hash(cls)}
-    return {"file": file.name, "sha256": discovery.content_hash(sys.modules[cls.__module__])}
+    return {"file": file.name, "sha256": importing.content_hash(sys.modules[cls.__module__])}
 
 
 def _source_hash(cls: type) -> str | None:

@@ -1,7 +1,5 @@
 """Finds plugins and checks what they register, without importing torch."""
 
-import ast
-import hashlib
 import inspect
 import os
 import pkgutil
@@ -10,10 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar, Protocol, cast, runtime_checkable
@@ -136,36 +130,6 @@ def entry_points() -> list[tuple[Record, EntryPoint | None]]:
     return [item for package in order for item in by_package[package]]
 
 
-def import_file(path: Path) -> ModuleType:
-    """Imports a file as a module of the file's name, so that spawned data workers can do the same.
-
-    Raises:
-        UserError: there is no such file, or its name cannot be imported or is taken.
-    """
-    path = path.resolve()
-    if not path.is_file():
-        raise UserError("there is no such file")
-    if not path.stem.isidentifier() or path.suffix != ".py":
-        raise UserError(f"expected a name that Python can import (my_plugin.py), found {path.name}")
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last, so that it hides no other module
-    module = import_module(path.stem)
-    taken_by = getattr(module, "__file__", None) or "Python"
-    if Path(taken_by).resolve() != path:
-        raise UserError(f"the name {path.stem} is taken by {taken_by}: rename the file")
-    content_hash(module)  # read now, before somebody changes the file
-    return module
-
-
-@cache
-def content_hash(module: ModuleType) -> str | None:
-    """Returns the SHA-256 of a module's file at the first call; None if the file cannot be read."""
-    try:
-        return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-    except OSError:
-        return None
-
-
 def visible(plugin: object) -> object:
     """Returns the plugin in a form whose hooks pluggy sees.
 
@@ -264,40 +228,6 @@ def fault(kind: str, target: object) -> str:
         missing = ", ".join(sorted(target.__abstractmethods__))
         return f"{class_path(target)} does not define {missing}"
     return ""
-
-
-def absence(module: str, name: str) -> str:
-    """Returns why module:name cannot exist; empty if it may exist.
-
-    The source is parsed and not imported.
-    """
-    try:
-        spec = _specification(module)
-        if spec is None:
-            return f"there is no module {module}"
-        if spec.origin is None or not spec.origin.endswith(".py"):
-            return ""
-        tree = ast.parse(Path(spec.origin).read_bytes(), spec.origin)
-    except (Exception, SystemExit) as error:
-        return one_line(error)
-    names = {"__getattr__", "*", name.partition(".")[0]}
-    for node in ast.walk(tree):
-        bound = getattr(node, "asname", None) or getattr(node, "name", None)
-        if bound in names or (isinstance(node, ast.Name) and node.id in names):
-            return ""
-    return f"module {module} has no {name}"
-
-
-def _specification(module: str) -> ModuleSpec | None:
-    """Returns the spec of a module; unlike `find_spec` it imports none of its parent packages."""
-    top, *rest = module.split(".")
-    spec, name = find_spec(top), top
-    for part in rest:
-        if spec is None:
-            return None
-        name = f"{name}.{part}"
-        spec = PathFinder.find_spec(name, spec.submodule_search_locations or [])
-    return spec
 
 
 def silence(plugin: object) -> str:

@@ -15,7 +15,7 @@ from typing import cast
 import pluggy
 
 from unitf.errors import UserError, close_names
-from unitf.registry import builtin, discovery, hookspecs
+from unitf.registry import builtin, discovery, hookspecs, importing
 from unitf.registry.core_parts import CORE_PARTS
 from unitf.registry.discovery import EntryPoint, Record, to_record
 from unitf.registry.kinds import KINDS
@@ -86,7 +86,7 @@ class Registry:
         origin = Record(path.stem, str(path), "")
         try:
             with redirect_stdout(sys.stderr):
-                module = discovery.import_file(path)
+                module = importing.import_file(path)
                 if any(self.manager.parse_hookimpl_opts(module, name) for name in dir(module)):
                     entries = self.call(module, origin)
                 else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from unitf.errors import UserError
-from unitf.registry import discovery
+from unitf.registry import discovery, importing
 from unitf.registry.core_parts import CORE_PARTS
 from unitf.registry.discovery import Record, class_path, to_record
 from unitf.registry.kinds import KINDS
@@ -38,7 +38,7 @@ def records() -> list[Record]:
     entries = _installed().entries
     for entry in entries:
         if isinstance(entry.target, str) and not entry.reason and entry.package != "unitf":
-            entry.reason = discovery.absence(*entry.target.split(":"))
+            entry.reason = importing.absence(*entry.target.split(":"))
     return entries
 
 

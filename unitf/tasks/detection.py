@@ -1,7 +1,6 @@
 """Detection: which objects a sample shows, and where."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -10,31 +9,12 @@ from torch.nn import functional
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.nn.initialisation import initialise
 from unitf.tasks.classification import Label, LabelledTask, as_label
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
+from unitf.tasks.heads.layers import Layers
 from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Prediction, SampleInfo, Tokenizers
 from unitf.tokens import Tokens
-
-
-class Layers(nn.Module):
-    """Linear layers with ReLU between them; the last has `size` outputs."""
-
-    def __init__(self, dim: int, size: int, depth: int = 3) -> None:
-        super().__init__()
-        widths = [dim] * depth + [size]
-        self.layers: nn.ModuleList = nn.ModuleList(
-            nn.Linear(before, after) for before, after in pairwise(widths)
-        )
-        initialise(self)
-
-    def forward(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N size"]:
-        """Applies the layers to each row."""
-        *inner, last = self.layers
-        for layer in inner:
-            rows = functional.relu(layer(rows))
-        return last(rows)
 
 
 class Detection(LabelledTask):

@@ -1,34 +1,22 @@
 """MaskedTokens: hidden tokens of any modality are predicted from all others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
+from unitf.features import Features
+from unitf.tasks.common.guesses import Guess, filled
 from unitf.tasks.common.masking import Masking
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
 from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Prediction, SampleInfo, Target, Task, Tokenizers
-from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
-
-TOP: int = 5  # the number of tokens that a prediction names for each mask
-
-
-@dataclass(frozen=True, eq=False)
-class Guess:
-    """What is predicted of the hidden tokens of one input."""
-
-    sequences: Shaped[Tensor, " M"]  # for each hidden token the index of its sequence
-    indices: Shaped[Tensor, " M"]  # for each hidden token its index among the input's tokens
-    predicted: Float[Tensor, "_ M"]  # V×M logits of ids, or F×M numbers
-    losses: Float[Tensor, " M"]
+from unitf.tokens import Tokens
 
 
 class MaskedTokens(Task):
@@ -261,42 +249,7 @@ class MaskedTokens(Task):
                     start = sum(features.lengths[:number])
                     indices = (guess.indices[of_sample] - start).cpu()
                     logits = guess.predicted[:, of_sample]
-                    prediction |= _filled(tokenizer, part.to("cpu"), indices, logits)
+                    prediction |= filled(tokenizer, part.to("cpu"), indices, logits)
                 else:
                     prediction["mse"] = guess.losses[of_sample].mean().item()
         return [next(iter(p.values())) if len(self.inputs) == 1 and p else p for p in predictions]
-
-
-def _filled(
-    tokenizer: Tokenizer,
-    features: Features,
-    indices: Shaped[Tensor, " M"],
-    logits: Float[Tensor, "V M"],
-) -> Prediction:
-    """Returns the value with the best tokens at the masks, and the best tokens of each mask."""
-    probabilities, ids = logits.float().softmax(0).topk(min(TOP, len(logits)), dim=0)
-    values = features.values.clone()
-    values[indices] = ids[0].cpu().to(values.dtype)
-    masks = []
-    for index, *best in zip(
-        indices.tolist(), ids.mT.tolist(), probabilities.mT.tolist(), strict=True
-    ):
-        tokens = [
-            {"token": _spelled(tokenizer, number), "probability": p}
-            for number, p in zip(*best, strict=True)
-        ]
-        masks.append({"place": index, "tokens": tokens})
-    filled = replace(features, values=values)
-    return {"filled": _value_of(tokenizer, filled), "masks": masks}
-
-
-def _value_of(tokenizer: Tokenizer, features: Features) -> object:
-    """Decodes tokens to plain data."""
-    value = tokenizer.decode(features)
-    return value.tolist() if isinstance(value, np.ndarray | Tensor) else value
-
-
-def _spelled(tokenizer: Tokenizer, number: int) -> str:
-    """Returns the text of one id, or its number where the text is empty."""
-    value = tokenizer.decode(Features(torch.tensor([number])))
-    return str(value) or f"[{number}]"

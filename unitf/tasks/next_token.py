@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.generation import Prompt
 from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of, without_end
 from unitf.tasks.common.selection import loss_of_sequence, take
@@ -19,7 +20,7 @@ from unitf.tasks.heads.pooling import LearnedToken
 from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import CoreInputs, Prediction, Task, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 
 class NextToken(Task):

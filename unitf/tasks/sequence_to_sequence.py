@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unitf.batch import EncodedSample, TaskBatch
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.generation import Generation, Prompt, Rules, generate
 from unitf.nn.cross_entropy import cross_entropy
 from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of
@@ -21,7 +22,7 @@ from unitf.tasks.common.target_task import StartToken, TargetTask
 from unitf.tasks.common.token_offsets import lengths_of, runs, sums
 from unitf.tasks.metrics.metric_types import TaskMetrics, TextMetric, check_text_figures
 from unitf.tasks.task import CoreInputs, Output, Prediction, SampleInfo, Tokenizers
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 
 class SequenceToSequence(TargetTask):

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.component import Component
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.generation import Prompt
 from unitf.tasks.heads.pooling import MeanPooling
 from unitf.tasks.metrics.metric_types import MetricCollection
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 Tokenizers: TypeAlias = Mapping[str, Tokenizer]
 """The tokenizers of a model, by name."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.testing.subject import (
     DIM,
     Subject,
@@ -23,7 +24,7 @@ from unitf.testing.subject import (
     seeded,
 )
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 LONGEST = 4096  # tokens, for a tokenizer without max_tokens
 ROUND_TRIP = 0.02  # how much features may change when raw values are rounded to eight bits

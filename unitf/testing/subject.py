@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unitf.features import Features
 from unitf.registry.configurable import remade
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
 
 DIM = 48  # D of the tokenizers and cores under test
 

@@ -2,20 +2,15 @@
 
 import io
 import pickle
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from unitf import inference
-from unitf.batch import Sample, TaskBatch
 from unitf.generation import Generation
-from unitf.model import Model
-from unitf.tasks.task import Task
 from unitf.testing.checks import Skip
 from unitf.testing.plain_data import (
     check_plain,
@@ -24,11 +19,17 @@ from unitf.testing.plain_data import (
     expect_same_target,
 )
 from unitf.testing.subject import expect, gap_between, seeded
+from unitf.testing.task_measures import (
+    Strange,
+    computed_metrics,
+    encode_in_worker,
+    gradients_of,
+    named,
+)
 from unitf.testing.task_subject import NAME, TaskSubject
 
 ROUNDING = 1e-3  # between predictions for a sample alone and in a batch
 STEPS, RATE, FALL = 60, 3e-3, 0.9  # of a training: the loss must fall below 0.9 of its start
-_Metrics: TypeAlias = dict[str, object]  # name → number, or nested lists of numbers
 
 
 def targets(subject: TaskSubject) -> str:
@@ -67,9 +68,9 @@ def losses(subject: TaskSubject) -> str:
 def gradients(subject: TaskSubject) -> str:
     """Every parameter of the task has a gradient, and so has the core."""
     model = subject.fresh().train()
-    by_name = _gradients(subject, model, subject.samples)
+    by_name = gradients_of(subject, model, subject.samples)
     dead = [n for n, g in by_name.items() if n.startswith("tasks.") and (g is None or not g.any())]
-    expect(not dead, "backward", f"no gradient for {_named(dead)}", "one for every parameter")
+    expect(not dead, "backward", f"no gradient for {named(dead)}", "one for every parameter")
     core = [g for n, g in by_name.items() if n.startswith("core.") and g is not None and g.any()]
     expect(bool(core), "backward", "no gradient in the core", "some")
     return f"{sum(p.numel() for t in model.tasks.values() for p in t.parameters()):,} parameters"
@@ -81,10 +82,10 @@ def nothing(subject: TaskSubject) -> None:
     values, task_batch = subject.losses(model, subject.batch([], model=model))
     expect(len(values) == 0, "losses of no samples", len(values), "0")
     # else several processes wait for each other when one of them has no sample of the task
-    some = _gradients(subject, subject.fresh().train(), subject.samples)
-    none = _gradients(subject, model, [])
+    some = gradients_of(subject, subject.fresh().train(), subject.samples)
+    none = gradients_of(subject, model, [])
     without = [n for n in none if none[n] is None and some[n] is not None]
-    expect(not without, "backward from no samples", f"none for {_named(without)}", "zeros")
+    expect(not without, "backward from no samples", f"none for {named(without)}", "zeros")
     with torch.no_grad():
         predicted = model.tasks[NAME].predict(
             model(subject.batch([]))[NAME], task_batch, subject.tokenizers
@@ -124,8 +125,8 @@ def metrics(subject: TaskSubject) -> str:
     """
     task, count = subject.task, len(subject.samples)
     expect(task.metrics() is not task.metrics(), "metrics()", "the same object", "a fresh one")
-    once = _computed_metrics(subject, [list(range(count))])
-    halves = _computed_metrics(
+    once = computed_metrics(subject, [list(range(count))])
+    halves = computed_metrics(
         subject, [list(range(count // 2)), [], list(range(count // 2, count))]
     )
     expect_alike(halves, once, "metrics of two halves", ROUNDING)
@@ -171,7 +172,7 @@ def refused(subject: TaskSubject) -> None:
         raise Skip("it has no target column")
     if task.target_tokenizer is not None:
         raise Skip("a tokenizer encodes the target")
-    strange = {**subject.samples[0], task.target: _Strange()}
+    strange = {**subject.samples[0], task.target: Strange()}
     try:
         subject.batch([strange])
     except ValueError as error:
@@ -240,7 +241,7 @@ def spawned(subject: TaskSubject) -> None:
     """A data worker with its own interpreter encodes the same as this process."""
     parcel = pickle.dumps((subject.tokenizers, dict(subject.model.tasks.items()), subject.samples))
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        from_worker = pickle.loads(pool.submit(_encode_in_worker, parcel).result(timeout=300))
+        from_worker = pickle.loads(pool.submit(encode_in_worker, parcel).result(timeout=300))
     here = subject.batch(subject.samples).task_batches[NAME]
     for location, one, other in (
         ("target", from_worker.target, here.target),
@@ -265,50 +266,3 @@ TASK_CHECKS: dict[str, Callable[[TaskSubject], str | None]] = {
     "pickles to a spawned worker": spawned,
 }
 """The checks of a task by name, in their order; a check that fails raises `CheckError`."""
-
-
-class _Strange:
-    """A value that no task takes as a target."""
-
-
-def _encode_in_worker(parcel: bytes) -> bytes:
-    from unitf.data.encoder import Encoder
-
-    tokenizers, tasks, samples = pickle.loads(parcel)
-    encode = Encoder(tokenizers, tasks)
-    with seeded(0):
-        batch = encode([encode.item(number, sample) for number, sample in enumerate(samples)])
-    return pickle.dumps(batch.task_batches[NAME])
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(name.removeprefix(f"tasks.{NAME}.") for name in names)
-
-
-def _gradients(
-    subject: TaskSubject, model: Model, samples: Sequence[Sample]
-) -> dict[str, Tensor | None]:
-    """Returns the gradient of each parameter from the sum of the losses of these samples."""
-    model.zero_grad()
-    with seeded(0):
-        values, _ = subject.losses(model, subject.batch(samples, model=model))
-        if values.requires_grad:
-            values.sum().backward()
-    return {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
-
-
-@torch.no_grad()
-def _computed_metrics(subject: TaskSubject, parts: Sequence[Sequence[int]]) -> _Metrics:
-    """Returns the metrics after updates with these parts of the samples."""
-    task: Task = subject.task
-    task_batch: TaskBatch = subject.batch(subject.samples).task_batches[NAME]
-    collection = task.metrics()
-    outputs = subject.model(subject.batch(subject.samples))[NAME]
-    outputs = task.evaluate(outputs, task_batch, subject.tokenizers, subject.model.core, True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of too few samples for a metric
-        for sequences in parts:
-            task.update_metrics(collection, outputs, task_batch, subject.tokenizers, sequences)
-        computed: _Metrics = {name: value.tolist() for name, value in collection.compute().items()}
-    expect(bool(computed), "metrics", "no metric", "some")
-    return computed

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Spans
+from unitf.tokens import Spans
 
 _SPECIAL = ("[unknown]", "[start]", "[end]", "[mask]")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from unitf.tokens import Features
+from unitf.features import Features
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unitf.component import Component
 from unitf.errors import UserError
+from unitf.features import Features, RawValue
 from unitf.nn.cross_entropy import cross_entropy
 from unitf.nn.initialisation import initialise
 from unitf.nn.projection import Projection, project
@@ -24,7 +25,7 @@ from unitf.tokenizer.token_embedding import (
     TiedUnembedding,
     Unembedding,
 )
-from unitf.tokens import Features, RawValue, Spans, Tokens
+from unitf.tokens import Spans, Tokens
 
 __all__ = ["Tokenizer"]
 

@@ -29,8 +29,8 @@ def _labels() -> Tensor:
 
 
 def _ours(name: str, dtype: torch.dtype, train: bool) -> Side:
-    from unitf_image.image_patches import to_rows
     from unitf_image.patch_grid import grid_positions, to_grid
+    from unitf_image.rows import to_rows
 
     learner = learner_of(_vit(name), "timm")
     [task], [tokenizer] = learner.tasks, learner.tokenizers

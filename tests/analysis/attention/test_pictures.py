@@ -11,8 +11,8 @@ from unitf.analysis.attention.drawing import Choice, draw, weights_between
 from unitf.analysis.attention.drawing import reader as read_by
 from unitf.analysis.attention.panels import overlay
 from unitf.analysis.attention.token_groups import TokenGroup
+from unitf.features import Features
 from unitf.tokenizer.canvas import Canvas, plain_canvas
-from unitf.tokens import Features
 
 
 @pytest.mark.parametrize("choice", [Choice(), Choice(True, True), Choice(rollout=True)])

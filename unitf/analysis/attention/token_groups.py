@@ -10,10 +10,11 @@ from torch import nn
 
 from unitf.batch import TaskBatch
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.tasks.task import CoreInputs, Task, Tokenizers
 from unitf.tokenizer.canvas import Canvas
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 LEARNED: str = "learned"  # the name of columns that stand for no token (a class token, a start)
 _FIRST = 2**20  # learned columns hold smaller numbers

@@ -17,8 +17,9 @@ from unitf.core.attention.prefix import PrefixKernel
 from unitf.core.attention.sdpa import AttentionSpec
 from unitf.core.recorder import AttentionKind, AttentionRecorder, AttentionScope
 from unitf.core.transformer import Transformer, TransformerStack
+from unitf.features import Features
 from unitf.model import Model
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 LEARNED: str = "learned"  # columns that stand for no token: a class token, a prefix, a start
 _CODE = 2**20  # learned columns hold smaller numbers

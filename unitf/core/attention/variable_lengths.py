@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from unitf.core.attention.sdpa import HALF, AttentionSpec
-from unitf.tokens import to_offsets
+from unitf.features import to_offsets
 
 
 class VariableLengths:

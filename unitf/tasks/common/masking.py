@@ -9,8 +9,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.generation import Prompt
 from unitf.tasks.task import CoreInputs
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 _BEFORE = 16  # a continued text is decoded together with this many tokens before it
 

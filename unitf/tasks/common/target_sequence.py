@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.registry.configurable import Configurable
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 
 @dataclass(frozen=True)

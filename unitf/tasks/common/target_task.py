@@ -9,12 +9,13 @@ from torch import Tensor
 
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
+from unitf.features import Features
 from unitf.tasks.common.target_sequence import TargetPositions, ended, moved
 from unitf.tasks.heads.pooling import LearnedToken
 from unitf.tasks.task import Task, Tokenizers
 from unitf.tokenizer.position_embedding import LearnedPositions
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 StartToken = int | Literal["learned", "tokenizer"]
 

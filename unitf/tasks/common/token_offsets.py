@@ -8,8 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unitf.batch import TaskBatch
+from unitf.features import Features
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.tokens import Features, Tokens
+from unitf.tokens import Tokens
 
 
 def lengths_of(features: Features) -> np.ndarray:
