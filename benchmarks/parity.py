@@ -103,7 +103,7 @@ def registry(refused: dict[str, list[str]]) -> Iterator[Row]:
         try:
             describe(hub, whole)
         except UserError as error:
-            refused[str(error).partition("; near")[0]].append(name)
+            refused[str(error).partition("; did you mean")[0]].append(name)
             continue
         torch.manual_seed(0)
         published = reduced(name, whole.embed_dim)

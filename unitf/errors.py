@@ -18,10 +18,15 @@ def close_names(name: str, known: Iterable[str]) -> list[str]:
     return [names[match] for match in difflib.get_close_matches(name.lower(), names, cutoff=0.5)]
 
 
+def suggestion(names: Iterable[str]) -> str:
+    """Returns the question whether the user meant one of these names."""
+    return f"did you mean {' or '.join(names)}?"
+
+
 def did_you_mean(name: str, known: Iterable[object], label: str = "there are") -> str:
     """Returns the end of an error message: names that resemble `name`, or some known names."""
     names = list(dict.fromkeys(str(item) for item in known))
     if close := difflib.get_close_matches(name, names, n=3, cutoff=0.6):
-        return f"; did you mean {' or '.join(close)}?"
+        return f"; {suggestion(close)}"
     shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     return f"; {label} {shown or 'none'}"

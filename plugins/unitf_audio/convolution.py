@@ -33,8 +33,8 @@ class SampleConvolutions(Configurable):
         activation: the activation after each convolution.
         projection_norm: whether there is a LayerNorm before the projection.
         norm_eps: the epsilon of that LayerNorm.
-        place_kernel: kernel length of the position convolution, in tokens.
-        place_groups: groups of channels of the position convolution.
+        position_kernel: kernel length of the position convolution, in tokens.
+        position_groups: groups of channels of the position convolution.
     """
 
     channels: Sequence[int] = (512,) * 7
@@ -45,12 +45,13 @@ class SampleConvolutions(Configurable):
     activation: Activation = "gelu"
     projection_norm: bool = True
     norm_eps: float = 1e-5
-    place_kernel: int = 128
-    place_groups: int = 16
+    position_kernel: int = 128
+    position_groups: int = 16
 
     def __post_init__(self) -> None:
         lengths = {len(self.channels), len(self.kernels), len(self.steps)}
-        numbers = [*self.channels, *self.kernels, *self.steps, self.place_kernel, self.place_groups]
+        positions = [self.position_kernel, self.position_groups]
+        numbers = [*self.channels, *self.kernels, *self.steps, *positions]
         if len(lengths) != 1 or min(numbers) < 1:
             raise UserError(
                 "SampleConvolutions: expected as many channels as kernels and steps, all from 1, "
@@ -235,9 +236,9 @@ class PositionConvolution(nn.Module):
 
     def __init__(self, dim: int, settings: SampleConvolutions) -> None:
         super().__init__()
-        self.kernel, self.groups = settings.place_kernel, settings.place_groups
+        self.kernel, self.groups = settings.position_kernel, settings.position_groups
         if dim % self.groups:
-            raise UserError(f"place_groups {self.groups} do not divide a width of {dim}")
+            raise UserError(f"position_groups {self.groups} do not divide a width of {dim}")
         direction = torch.randn(dim, dim // self.groups, self.kernel)
         direction *= 2 * (self.kernel * dim) ** -0.5
         self.direction = nn.Parameter(direction)

@@ -10,9 +10,9 @@ from unitf_audio.convolution import SampleEncoder, TimeNorm
 from unitf import Features, UserError
 from unitf.testing import check_tokenizer
 
-SMALL = SampleConvolutions([6, 8, 10], [5, 3, 2], [3, 2, 2], place_kernel=6, place_groups=4)
+SMALL = SampleConvolutions([6, 8, 10], [5, 3, 2], [3, 2, 2], position_kernel=6, position_groups=4)
 LAYER = SampleConvolutions(
-    [6, 8, 10], [5, 3, 2], [3, 2, 2], norm="layer", place_kernel=7, place_groups=4
+    [6, 8, 10], [5, 3, 2], [3, 2, 2], norm="layer", position_kernel=7, position_groups=4
 )
 LENGTHS = (40, 53, 26, 17, 95)
 
@@ -93,7 +93,7 @@ def test_a_hidden_last_token_still_counts_as_one():
     rows[-1] = 0
     _, counts = tokenizer.embedding.to_sounds(rows, [len(rows)])
     assert counts.tolist() == [3 * 12 + 17]
-    even = built(SampleConvolutions([4], [3], [3], place_kernel=2, place_groups=4))
+    even = built(SampleConvolutions([4], [3], [3], position_kernel=2, position_groups=4))
     assert even(Features(torch.zeros(6, 1))).matrix.isfinite().all()
 
 
@@ -138,7 +138,7 @@ def test_no_token_at_all_still_reaches_every_parameter():
 
 def test_the_tokenizer_passes_the_common_checks():
     check_tokenizer(
-        lambda dim: WaveformConvolution(dim, SampleConvolutions([8] * 7, place_kernel=8)),
+        lambda dim: WaveformConvolution(dim, SampleConvolutions([8] * 7, position_kernel=8)),
         WaveformConvolution.examples(),
     )
 
@@ -149,7 +149,7 @@ def test_the_tokenizer_passes_the_common_checks():
         (lambda: SampleConvolutions([4], [3, 2], [2, 1]), "as many channels as kernels"),
         (lambda: SampleConvolutions([4], [3], [0]), "all from 1"),
         (lambda: HiddenSpans(mask_ratio=2.0), "expected mask_ratio of 0 to 1"),
-        (lambda: built(SampleConvolutions(place_groups=3)), "do not divide a width of 16"),
+        (lambda: built(SampleConvolutions(position_groups=3)), "do not divide a width of 16"),
     ],
 )
 def test_a_mistake_is_one_clear_line(make, message):

@@ -183,7 +183,7 @@ def test_a_class_that_an_installed_package_no_longer_has_is_one_line(site, save,
         unitf.load(site.parent / "model.ckpt")
     assert str(caught.value) == (
         "the saved model needs the tokenizer Heart of the package unitf-ecg 2.0, which has no "
-        "Heart; near: Hearts"
+        "Heart; did you mean Hearts?"
     )
 
 

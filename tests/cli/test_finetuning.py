@@ -142,7 +142,7 @@ def test_a_core_goes_under_tokenizers_of_another_kind(folder):
         (["--model.pretrained", "nowhere"], "nowhere: there is no such file or folder"),
         (["--model.core_from", "hf:./gpt2"], "hf:./gpt2: there is no such folder"),
         (["--model.pretrained", "{}", "--model.core_from", "{}"], "expected one of them"),
-        (["--model.pretrained", "{}", "--model.freeze.parts", "[cor]"], "near: core"),
+        (["--model.pretrained", "{}", "--model.freeze.parts", "[cor]"], "did you mean core"),
         (["--model.pretrained", "{}", "--model.layer_decay", "75"], "at most 1, found 75"),
         (["--model.pretrained", "{}", "--model.freeze.blocks", "0-7"], "from 0 to 1"),
         (["--model.pretrained", "{}", "--model.lora.layers", "[key]"], "there is no layer 'key'"),

@@ -34,7 +34,7 @@ def test_a_broken_case_is_named_and_the_others_go_on(monkeypatch, tmp_path, caps
     text = (tmp_path / "page.md").read_text()
     assert "**Broken: timm_images: broken, timm_images: refused.**" in text
     assert "| broken |  | **fails**: no such model |  |  |" in text
-    assert "cannot be said in unitf: global_pool is 'max'" in text
+    assert "is not supported: global_pool is 'max'" in text
     assert f"| timm images | timm {timm.__version__} | 1 of 3 |" in text
     [fine] = [map_weight for map_weight in text.splitlines() if map_weight.startswith("| fine |")]
     _, _, outputs, gradients, back = fine.strip("| ").split(" | ")

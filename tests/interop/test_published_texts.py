@@ -1,4 +1,4 @@
-"""Text models from a folder: the vocabulary, a prediction, the way back, what cannot be said."""
+"""Text models from a folder: the vocabulary, a prediction, the way back, what is not supported."""
 
 import json
 import shutil
@@ -55,8 +55,8 @@ def test_a_folder_is_imported_predicts_without_it_and_goes_back(family, tmp_path
     [prediction] = json.loads(capsys.readouterr().out)
     [mask] = prediction["masks"]
     with torch.no_grad():
-        likely = published_model(**inputs).logits[0, mask["place"]].softmax(0)
-    assert inputs.input_ids[0, mask["place"]] == published.mask_token_id
+        likely = published_model(**inputs).logits[0, mask["position"]].softmax(0)
+    assert inputs.input_ids[0, mask["position"]] == published.mask_token_id
     assert mask["tokens"][0]["probability"] == pytest.approx(likely.max().item(), rel=1e-4)
     shutil.move(tmp_path / "moved", tmp_path / "peer")
     arguments = [str(tmp_path / "ours"), "--to", "hf", "--out", str(tmp_path / "theirs")]
@@ -140,7 +140,7 @@ def test_sentence_poolings_that_unitf_lacks_are_said(mode, kinds, message, tmp_p
 )
 def test_options_that_unitf_lacks_are_said(family, head, options, message, tmp_path):
     publish(tmp_path, family, head, **options)
-    with pytest.raises(UserError, match=f"cannot be said in unitf: .*{message}"):
+    with pytest.raises(UserError, match=f"is not supported: .*{message}"):
         imported(tmp_path)
 
 

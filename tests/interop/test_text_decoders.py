@@ -68,7 +68,7 @@ def test_angles_are_the_same_far_into_a_text(name, monkeypatch):
     [
         ("GPT2", {"scale_attn_by_inverse_layer_idx": True}, "gives every block another scale"),
         ("GPT2", {"add_cross_attention": True}, "read a memory"),
-        ("GPT2", {"activation_function": "tanh"}, "activation 'tanh' cannot be said"),
+        ("GPT2", {"activation_function": "tanh"}, "activation 'tanh' is not supported"),
         ("Llama", {"rope_parameters": {"rope_type": "dynamic"}}, "angles are of type 'dynamic'"),
         ("Phi", {"rope_parameters": {"rope_type": "yarn"}}, "angles are of type 'yarn'"),
         ("Gemma3Text", {"use_bidirectional_attention": True}, "makes an encoder of it"),

@@ -39,5 +39,5 @@ def test_every_name_maps_without_a_tensor_left_over_or_says_why_not():
 def test_refused_options_are_one_line(name):
     published = make(name, 1, device="meta")
     published.global_pool = "max"
-    with pytest.raises(UserError, match="cannot be said in unitf: global_pool is 'max'"):
+    with pytest.raises(UserError, match="is not supported: global_pool is 'max'"):
         describe(hubs()["timm"], published)

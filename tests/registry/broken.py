@@ -18,7 +18,7 @@ BROKEN = {
     ),
     "misspelt": (
         "import unitf\n\n\n@unitf.hookimpl\ndef register_tokenisers(register): ...\n",
-        "there is no hook register_tokenisers; near: register_tokenizers",
+        "there is no hook register_tokenisers; did you mean register_tokenizers",
     ),
     "unmarked": ("def register_tasks(register): ...\n", "marked with @unitf.hookimpl"),
     "other_api": ("unitf_api = 99\n", "version 99 of the plugin API, this unitf has 1"),

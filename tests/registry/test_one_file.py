@@ -370,7 +370,7 @@ def test_a_verb_explains_itself_and_is_listed(hello, capsys):
     shown = capsys.readouterr().out
     assert "usage: unitf say-hello" in shown and "--who" in shown
     assert main([*hello, "say-helo"]) == 2
-    assert "near: say-hello" in capsys.readouterr().err
+    assert "did you mean say-hello" in capsys.readouterr().err
 
 
 def test_a_verb_of_unitf_stays_what_it_is(tmp_path, capsys):
@@ -424,7 +424,7 @@ def test_a_misspelt_name_is_one_line_with_the_place_and_near_names(run, settings
     text = ANNOUNCE.format(name="Murmur")
     status, _, error = run(f"murmurs_{place.replace('.', '_')}", text, settings)
     assert status == 2 and error.count("\n") == 0
-    assert f"recipe.yaml: {place}: no " in error and near in error.partition("near: ")[2]
+    assert f"recipe.yaml: {place}: no " in error and near in error.partition("did you mean ")[2]
 
 
 def test_a_name_that_torch_has_too_is_refused_with_both_paths(run):

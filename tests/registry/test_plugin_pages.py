@@ -21,7 +21,7 @@ def test_the_page_names_every_hook_with_its_place_in_a_recipe():
     rows = {hook: re.findall(rf"^\| `{hook}` \| (.*)$", text, re.MULTILINE) for hook in HOOKS}
     assert {hook for hook, found in rows.items() if len(found) != 1} == set()
     for kind, row in KINDS.items():
-        assert row.place.removesuffix(".*") in rows[f"register_{kind}"][0]
+        assert row.recipe_key.removesuffix(".*") in rows[f"register_{kind}"][0]
 
 
 @pytest.mark.parametrize(

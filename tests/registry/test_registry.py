@@ -168,7 +168,7 @@ def test_an_unknown_name_lists_near_ones_and_what_is_installed():
     with pytest.raises(unitf.UserError) as caught:
         registry.find("tokenizers", "imagepatch")
     message = str(caught.value)
-    assert "no tokenizer is called 'imagepatch'; near: ImagePatches" in message
+    assert "no tokenizer is called 'imagepatch'; did you mean ImagePatches" in message
     assert "SpectralPatches" in message.partition("installed: ")[2]
 
 
@@ -244,7 +244,7 @@ def test_a_file_is_a_plugin_by_its_hooks_or_by_its_classes(tmp_path, hook):
         ("nothing_in_it.py", "x = 1\n", "brings nothing"),
         ("syntax_error.py", "def\n", "SyntaxError"),
         ("exits_now.py", "raise SystemExit(1)\n", "ends the program"),
-        ("misspelt_hook.py", HOOK.replace("ize", "ise") + "pass\n", "near: register_tokenizers"),
+        ("misspelt_hook.py", HOOK.replace("ize", "ise") + "pass\n", "you mean register_tokenizers"),
     ],
 )
 def test_a_file_that_is_no_plugin_is_one_line(tmp_path, name, text, message):

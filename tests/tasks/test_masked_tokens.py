@@ -191,7 +191,7 @@ def test_a_prediction_fills_the_masks_and_names_what_is_likely():
         model.core.encoder.final_norm.bias.copy_(model.tokenizers["text"].embedding.weight[9])
     first, second = model.predict([{"text": [4, MASK, 5, MASK]}, {"text": [7, 8]}])
     assert first["filled"] == [4, 9, 5, 9]
-    assert [mask["place"] for mask in first["masks"]] == [2, 4]  # the start token is at 0
+    assert [mask["position"] for mask in first["masks"]] == [2, 4]  # the start token is at 0
     assert first["masks"][0]["tokens"][0]["token"] == "[9]"
     assert len(first["masks"][0]["tokens"]) == 5
     assert (second["filled"], second["masks"]) == ([7, 8], [])

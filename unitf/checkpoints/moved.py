@@ -26,6 +26,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     },
     "Tokenizer": {"positions": "position_embedding"},
     "Prefix": {"place": "position"},
+    "SampleConvolutions": {"place_kernel": "position_kernel", "place_groups": "position_groups"},
     "MaskedTokens": {"share": "mask_ratio"},
     "HiddenSpans": {"share": "mask_ratio"},
 }

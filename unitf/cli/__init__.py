@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from unitf import __version__, registry
-from unitf.errors import UserError, close_names
+from unitf.errors import UserError, close_names, suggestion
 from unitf.nn.reference_mode import reference_mode
 from unitf.registry.command import Command
 
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace, rest: list[str], parser: argparse.Argument
         verbs := [*builtin_verbs, *(c.name for c in registry.commands(builtin_verbs))]
     ):
         close = close_names(verb, verbs)
-        hint = f"near: {close[0]}" if close else f"expected one of {', '.join(verbs)}"
+        hint = suggestion(close[:1]) if close else f"expected one of {', '.join(verbs)}"
         raise UserError(f"there is no verb {verb!r}; {hint}")
     with reference_mode(options.plain):
         return _run_verb(verb, arguments)

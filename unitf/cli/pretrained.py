@@ -19,8 +19,8 @@ class Inherited:
 
     def __init__(self, argv: list[str]) -> None:
         # the source of core, tokenizers and tasks; None: at most the core is taken over
-        self.whole: object = configured(argv, "model.pretrained")
-        source = self.whole or configured(argv, "model.core_from")
+        self.pretrained: object = configured(argv, "model.pretrained")
+        source = self.pretrained or configured(argv, "model.core_from")
         checkpoint = configured(argv, "ckpt_path")
         self.goes_on: bool = checkpoint is not None
         self.configuration: Mapping[str, object] = {}
@@ -34,12 +34,12 @@ class Inherited:
             return {}
         core = cast(Mapping[str, object], self.configuration["core"])
         defaults = {f"model.core.{name}": value for name, value in core.items()}
-        if self.whole is not None:
+        if self.pretrained is not None:
             defaults["model.tokenizers"] = as_class_paths(self.configuration["tokenizers"])
         return defaults
 
     def tasks(self) -> dict[str, object]:
         """Returns the parser's default tasks, for a recipe that gives none."""
-        if self.whole is None or not self.configuration:
+        if self.pretrained is None or not self.configuration:
             return {}
         return {"model.tasks": as_class_paths(self.configuration["tasks"])}

@@ -9,7 +9,7 @@ from typing import cast
 import yaml
 
 from unitf import registry
-from unitf.errors import UserError, close_names
+from unitf.errors import UserError, close_names, suggestion
 from unitf.registry.kinds import KINDS
 
 _LARGEST = 1_000_000  # characters
@@ -72,8 +72,8 @@ def check_recipes(argv: list[str]) -> None:
     for file in files_of(argv):
         recipe = read_recipe(file)
         for kind, row in KINDS.items():
-            if row.place:
-                for location, path in _class_paths_at(recipe, row.place.split(".")):
+            if row.recipe_key:
+                for location, path in _class_paths_at(recipe, row.recipe_key.split(".")):
                     _check_class(kind, path, f"{file}: {location}")
 
 
@@ -122,7 +122,7 @@ def _check_foreign(kind: str, name: str) -> None:
         close = close_names(name, known)
         raise UserError(
             f"no {KINDS[kind].one} is called {name!r}; "
-            + (f"near: {', '.join(close)}" if close else f"known: {', '.join(sorted(known))}")
+            + (suggestion(close) if close else f"known: {', '.join(sorted(known))}")
         )
 
 

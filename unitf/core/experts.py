@@ -109,10 +109,10 @@ class MixtureOfExperts(FeedForward):
         routing: Routing = self.router(rows)
         # compiled code does not ask for the mode: a context variable would break its graph
         reference = not torch.compiler.is_compiling() and is_reference_mode()
-        mixed = self._one_by_one(rows, routing) if reference else self._sorted(rows, routing)
+        mixed = self._reference(rows, routing) if reference else self._sorted(rows, routing)
         return (mixed, self._auxiliary(routing)) if self.training else mixed
 
-    def _one_by_one(self, rows: Float[Tensor, "N D"], routing: Routing) -> Float[Tensor, "N D"]:
+    def _reference(self, rows: Float[Tensor, "N D"], routing: Routing) -> Float[Tensor, "N D"]:
         """The reference: every expert reads every token, and most results have the weight 0."""
         mixed = torch.zeros_like(rows)
         for number, expert in enumerate(self.experts):

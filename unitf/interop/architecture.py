@@ -62,7 +62,7 @@ class Architecture(ABC):
         self.published: Any = published
         self.source: str | None = source
         if reason := self.unsupported():
-            raise UserError(f"{type(published).__name__} cannot be said in unitf: {reason}")
+            raise UserError(f"{type(published).__name__} is not supported: {reason}")
 
     def unsupported(self) -> str | None:
         """Returns which option of the published model unitf lacks; None: it has them all."""

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 from torch import nn
 
 from unitf import registry
-from unitf.errors import UserError, close_names
+from unitf.errors import UserError, close_names, suggestion
 from unitf.interop.architecture import Architecture
 from unitf.registry.class_names import PlainData
 
@@ -126,6 +126,6 @@ def describe(hub: ModelHub, published: nn.Module, source: str | None = None) -> 
     near = close_names(kind, kinds)
     raise UserError(
         f"{type(published).__name__} (of kind {kind!r}) is not supported"
-        + (f"; near: {', '.join(near)}" if near else "")
+        + (f"; {suggestion(near)}" if near else "")
         + f"; known are {', '.join(kinds) or 'none'}"
     )

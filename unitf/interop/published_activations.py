@@ -42,7 +42,7 @@ def activation_of(name: str, gated: bool = False) -> str:
     plain = ACTIVATIONS.get(name)
     activation = GATES.get(plain or "") if gated else plain
     if activation is None:
-        raise UserError(f"the activation {name!r} cannot be said in unitf")
+        raise UserError(f"the activation {name!r} is not supported")
     return activation
 
 

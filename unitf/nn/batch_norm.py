@@ -16,7 +16,7 @@ class BatchNorm(nn.Module):
     While training, mean and variance are those of the global batch, of whatever process holds it,
     so that several processes learn what one does (torch's SyncBatchNorm needs a GPU, and takes one
     size at a time: it shall not replace this, which is therefore none of torch's). Where there is
-    only one place in all of it, which has no variance, the running statistics serve.
+    only one position in all of it, which has no variance, the running statistics serve.
 
     Args:
         num_features: the number of channels.
@@ -44,11 +44,11 @@ class BatchNorm(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
 
-    def forward(self, input: Float[Tensor, "B C *places"]) -> Float[Tensor, "B C *places"]:
+    def forward(self, input: Float[Tensor, "B C *positions"]) -> Float[Tensor, "B C *positions"]:
         return self.normalise([input])[0]
 
     def normalise(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Normalises tensors (B, C, *places) of several sizes as one batch.
+        """Normalises tensors (B, C, *positions) of several sizes as one batch.
 
         In several processes each must call this equally often, if with no sample.
         """
@@ -78,7 +78,7 @@ class BatchNorm(nn.Module):
 
     @torch.no_grad()
     def _statistics(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The number of places in all processes (0: too few), their mean and their variance."""
+        """The number of positions in all processes (0: too few), their mean and their variance."""
         parts = [_in_full(input) for input in inputs]
         sums = torch.stack([_over_positions(part) for part in parts]).sum(0)
         count = sum(part.numel() for part in parts) / self.num_features
@@ -125,7 +125,7 @@ class _Normalise(torch.autograd.Function):
         ]
         of_bias = torch.stack([_over_positions(g) for g, _ in parts]).sum(0)
         of_weight = torch.stack([_over_positions(g * x) for g, x in parts]).sum(0)
-        # through mean and variance each place has moved all others, in all processes
+        # through mean and variance each position has moved all others, in all processes
         both = sum_over_processes(torch.stack([of_bias, of_weight])) / count.clamp(min=1)
         shift, tilt = torch.where(count > 0, both, 0.0)
         factor = weight * scale
@@ -141,11 +141,11 @@ def _in_full(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def _over_positions(values: Float[Tensor, "B C *places"]) -> Float[Tensor, " C"]:
+def _over_positions(values: Float[Tensor, "B C *positions"]) -> Float[Tensor, " C"]:
     return values.sum((0, *range(2, values.ndim)))
 
 
-def _beside(one: Float[Tensor, " C"], values: Float[Tensor, "B C *places"]) -> Tensor:
+def _beside(one: Float[Tensor, " C"], values: Float[Tensor, "B C *positions"]) -> Tensor:
     """A number for each channel, shaped so that it goes with the values."""
     return one.view(1, -1, *[1] * (values.ndim - 2))
 

@@ -46,7 +46,7 @@ def name_of(cls: type) -> dict[str, PlainData]:
     named: dict[str, PlainData] = {"class": entry.name if entry else cls.__qualname__}
     if kind:
         named["kind"] = kind
-    return named | place_of(cls, entry)
+    return named | origin_of(cls, entry)
 
 
 def name_of_argument(cls: type, owner: type, argument: str) -> dict[str, PlainData]:
@@ -73,7 +73,7 @@ def _entry(kind: str, cls: type) -> Record | None:
     return next((entry for entry in alike if registry.resolve(entry) is cls), None)
 
 
-def place_of(cls: type, entry: Record | None = None) -> dict[str, PlainData]:
+def origin_of(cls: type, entry: Record | None = None) -> dict[str, PlainData]:
     """Returns what brings a class: its distribution and version, or its file and the file's hash.
 
     Args:
@@ -172,7 +172,7 @@ def was_called(cls: type, named: Named) -> bool:
     former_names = vars(cls).get("former_names", ())
     if not former_names:
         return False
-    name, home = named["class"], place_of(cls)
+    name, home = named["class"], origin_of(cls)
     spellings = {f"{named['module']}.{name}"} if "module" in named else set()
     if "distribution" in named:
         spellings.add(f"{named['distribution']}:{name}")

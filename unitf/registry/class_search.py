@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from unitf import registry
-from unitf.errors import UserError, close_names
+from unitf.errors import UserError, close_names, suggestion
 from unitf.registry import discovery
 from unitf.registry.arguments import classes_of
 from unitf.registry.class_names import (
@@ -16,7 +16,7 @@ from unitf.registry.class_names import (
     expected_class,
     file_of,
     is_distribution,
-    place_of,
+    origin_of,
     same_distribution,
     was_called,
     with_subclasses,
@@ -76,7 +76,7 @@ def locate_argument(named: Named, owner: type, argument: str, base: type) -> typ
     """Does the same as `find_class_of_argument`, where saved data has the name alone."""
     if (cls := expected_class(owner, argument, named["class"])) is not None:
         return cls
-    home = place_of(owner)
+    home = origin_of(owner)
     for cls in with_subclasses(classes_of(owner, argument)):
         if was_called(cls, {**named, **home}):
             return cls
@@ -85,7 +85,7 @@ def locate_argument(named: Named, owner: type, argument: str, base: type) -> typ
 
 def change_of(named: Named, cls: type) -> str | None:
     """Returns a warning if the file of a class has changed since the model was saved, else None."""
-    home = place_of(cls)
+    home = origin_of(cls)
     if "file" not in named or "file" not in home:
         return None
     saved_hash, current_hash = named.get("sha256"), home["sha256"]
@@ -177,7 +177,7 @@ def _of_file(named: Named, base: type) -> type:
 
 def _nearest(classes: list[type], named: Named) -> type | None:
     """Returns the class of a file with the same text; else the same name; else of any file."""
-    homes = {cls: home for cls in classes if "file" in (home := place_of(cls))}
+    homes = {cls: home for cls in classes if "file" in (home := origin_of(cls))}
     for key in ("sha256", "file", None):
         for cls, home in homes.items():
             if key is None or (home[key] == named.get(key) and (home[key] or key == "file")):
@@ -253,5 +253,5 @@ def _absent(named: Named, what: str) -> str:
         return f"{package}, which UNITF_PLUGINS leaves out"
     near = close_names(name, names)
     return f"{package} {homes[0].version}, which has no {name}" + (
-        f"; near: {', '.join(near)}" if near else ""
+        f"; {suggestion(near)}" if near else ""
     )

@@ -16,7 +16,7 @@ _PLAIN = (str, int, float, bool, type(None))
 class Configurable:
     """Records its constructor arguments; `configuration()` returns them as plain data."""
 
-    def __new__(cls: type[Instance], *args: object, **kwargs: object) -> Instance:
+    def __new__(cls: type[Instance], *args: Any, **kwargs: Any) -> Instance:
         self = super().__new__(cls)  # pyright: ignore[reportArgumentType]
         if args or kwargs:  # pickle and copy call __new__ bare, then restore __dict__
             try:

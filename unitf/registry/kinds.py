@@ -11,16 +11,16 @@ class Kind:
         one: the word for one such class, in messages.
         bases: dotted paths of base classes. A class is of this kind if one of its bases has such
             a path; so the kind is known without importing the base class.
-        place: the key of a recipe that names such a class; `*` stands for any name that the recipe
-            chooses. Empty: the class is named elsewhere (in the arguments of another class, or on
-            the command line).
+        recipe_key: the key of a recipe that names such a class; `*` stands for any name that the
+            recipe chooses. Empty: the class is named elsewhere (in the arguments of another class,
+            or on the command line).
         foreign: whether a recipe may also name unregistered classes there (those of torch and
             Lightning).
     """
 
     one: str
     bases: tuple[str, ...]
-    place: str = ""
+    recipe_key: str = ""
     foreign: bool = False
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pluggy
 
-from unitf.errors import UserError, close_names
+from unitf.errors import UserError, close_names, suggestion
 from unitf.registry.kinds import HOOKS
 
 # these files run the code of plugins: a line of theirs is not where a plugin failed
@@ -41,5 +41,5 @@ def _hook_reason(text: str) -> str:
     """Returns pluggy's message about a hook without the plugin's repr, with close names."""
     if unknown := re.match(r"unknown hook '(\w+)'", text):
         near = close_names(unknown[1], HOOKS) or HOOKS
-        return f"there is no hook {unknown[1]}; near: {', '.join(near)}"
+        return f"there is no hook {unknown[1]}; {suggestion(near)}"
     return re.sub(r"^Plugin '[^']*' for hook '\w+' hookimpl definition: ", "", text)

@@ -14,7 +14,7 @@ from typing import cast
 
 import pluggy
 
-from unitf.errors import UserError, close_names
+from unitf.errors import UserError, close_names, suggestion
 from unitf.registry import builtin, discovery, hookspecs, importing
 from unitf.registry.core_parts import CORE_PARTS
 from unitf.registry.discovery import EntryPoint, Record, to_record
@@ -180,7 +180,7 @@ class Registry:
         broken = dict.fromkeys(entry.plugin for entry in self.entries if entry.reason)
         raise UserError(
             f"no {one} is called {name!r}"
-            + (f"; near: {', '.join(matches)}" if matches else "")
+            + (f"; {suggestion(matches)}" if matches else "")
             + f"; installed: {', '.join(sorted(names)) or 'none'}"
             + (f"; broken plugins: {', '.join(broken)}" if broken else "")
         )

@@ -35,7 +35,7 @@ def augmentation_names() -> list[str]:
 
 
 def registered_augmentation(
-    base: type[AugmentationClass], name: str, setting: object, place: str = "augment"
+    base: type[AugmentationClass], name: str, setting: object, argument: str = "augment"
 ) -> AugmentationClass | None:
     """Makes the augmentation that a recipe names by the short name of a registered class.
 
@@ -44,7 +44,7 @@ def registered_augmentation(
         name: the short name.
         setting: the arguments of the constructor by name, or its first argument alone, or True for
             no arguments.
-        place: the beginning of an error message: the argument that the recipe sets.
+        argument: the beginning of an error message: the argument that the recipe sets.
 
     Returns:
         None if no plugin has registered a class of this name.
@@ -56,9 +56,8 @@ def registered_augmentation(
         return None
     cls: type = registry.find("augmentations", name)
     if not issubclass(cls, base):
-        raise UserError(
-            f"{place}: {name}: expected a subclass of {class_path(base)}, found {class_path(cls)}"
-        )
+        expected, actual = class_path(base), class_path(cast(type[object], cls))
+        raise UserError(f"{argument}: {name}: expected a subclass of {expected}, found {actual}")
     known = [key for key in inspect.signature(cls).parameters if key not in ("args", "kwargs")]
     arguments: Mapping[str, object]
     if setting is True:
@@ -71,9 +70,9 @@ def registered_augmentation(
         if key not in known:
             unexpected = repr(key) if key else repr(value)
             raise UserError(
-                f"{place}: {name}: found {unexpected}, expected {', '.join(known) or 'True'}"
+                f"{argument}: {name}: found {unexpected}, expected {', '.join(known) or 'True'}"
             )
     try:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{place}: {name}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{argument}: {name}: {' '.join(str(error).split())}") from error

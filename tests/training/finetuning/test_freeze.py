@@ -138,7 +138,7 @@ def test_wrong_parts_are_named():
 
 
 def test_a_misspelt_part_names_the_near_one(tmp_path):
-    with pytest.raises(UserError, match=r"no part 'tokenisers'; near: tokenizers"):
+    with pytest.raises(UserError, match=r"no part 'tokenisers'; did you mean tokenizers"):
         fit(fresh_learner(freeze=Freeze(("tokenisers",))), tmp_path)
     with pytest.raises(UserError, match="found all parts frozen"):
         fit(fresh_learner(freeze=Freeze(("core", "tokenizers", "tasks"))), tmp_path)

@@ -124,7 +124,7 @@ def attend(
     last = maps[-1]  # of the target at its source, if its layers were chosen
     if task_batch.sequence is None or (memory is not None and last.name != CROSSING):
         return SampleAttention(name, maps)
-    return SampleAttention(name, maps, _align(model, chosen, task_batch, last, prefix))
+    return SampleAttention(name, maps, _target_rows(model, chosen, task_batch, last, prefix))
 
 
 def completed(model: Model, name: str, sample: Sample) -> Sample:
@@ -234,7 +234,7 @@ def _mean_rows(recorder: AttentionRecorder, kind: AttentionKind) -> list[Tensor]
     ]
 
 
-def _align(
+def _target_rows(
     model: Model, task: Task, batch: TaskBatch, attention_map: AttentionMap, prefix: int
 ) -> AttentionMap:
     """Returns the rows of the columns that predict the target, for the keys of the source."""

@@ -103,15 +103,15 @@ class CacheCall:
     """One call of a stack with a cache: what its blocks have in common.
 
     Args:
-        near: how many tokens the blocks with a window, or a chunk, look back; None: they look at
-            all tokens.
+        look_back: how many tokens the blocks with a window, or a chunk, look back; None: they look
+            at all tokens.
     """
 
-    def __init__(self, cache: Cache, tokens: Tokens, near: int | None) -> None:
+    def __init__(self, cache: Cache, tokens: Tokens, look_back: int | None) -> None:
         self.cache: Cache = cache
         self.is_first: bool = cache.is_empty
-        self.near: int | None = near
-        self.entries: dict[int | None, Entry] = cache.advance(tokens, {None, near})
+        self.look_back: int | None = look_back
+        self.entries: dict[int | None, Entry] = cache.advance(tokens, {None, look_back})
 
     def prefill(self, kernel: Kernel, pattern: AttentionSpec, chunk: int | None) -> Kernel:
         """Returns the kernel of the first call, which stores its keys and values.
@@ -130,7 +130,7 @@ class CacheCall:
 
     def _entry(self, pattern: AttentionSpec, chunk: int | None) -> Entry:
         everything = pattern.window is None and chunk is None
-        return self.entries[None if everything else self.near]
+        return self.entries[None if everything else self.look_back]
 
     def bind(self, number: int, context: BlockContext, of_memory: AttentionSpec) -> BlockContext:
         """Returns the context of one block, whose kernels use the buffers of this block.

@@ -42,7 +42,7 @@ def filled(
             {"token": spelled(tokenizer, number), "probability": p}
             for number, p in zip(*best, strict=True)
         ]
-        masks.append({"place": index, "tokens": tokens})
+        masks.append({"position": index, "tokens": tokens})
     filled = replace(features, values=values)
     return {"filled": value_of(tokenizer, filled), "masks": masks}
 

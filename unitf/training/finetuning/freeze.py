@@ -9,7 +9,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from unitf.core.lora import is_adapter
-from unitf.errors import UserError, close_names
+from unitf.errors import UserError, close_names, suggestion
 from unitf.training.optimization import LayerIds
 from unitf.training.random_state import batches_done
 
@@ -63,7 +63,7 @@ class Freezer:
         for part in self.freeze.parts:
             if part not in known:
                 close = close_names(part, known)
-                hint = f"near: {', '.join(close)}" if close else "expected core, tokenizers, …"
+                hint = suggestion(close) if close else "expected core, tokenizers, …"
                 raise UserError(f"model.freeze.parts: there is no part {part!r}; {hint}")
             yield part
         if self.freeze.blocks is not None:
