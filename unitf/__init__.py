@@ -36,6 +36,8 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
@@ -82,4 +84,6 @@ __all__ = [
     "register",
 ]
 
+__getattr__: "Callable[[str], object]"
+__dir__: "Callable[[], list[str]]"
 __getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

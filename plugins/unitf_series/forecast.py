@@ -1,7 +1,7 @@
 """Forecast: a task that predicts the next steps of every channel of a series."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -9,9 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf import EncodedSample, Features, Sample, Task, TaskBatch, Tokenizer, Tokens, UserError
-from unitf.tasks import TaskMetrics, Tokenizers, take
+from unitf.tasks import Tokenizers, take
 from unitf.tokenizer import initialise
 from unitf_series.series_patches import SeriesPatches, read_series
+
+if TYPE_CHECKING:  # it imports torchmetrics
+    from unitf.tasks import TaskMetrics
 
 
 class Forecast(Task):
@@ -132,7 +135,7 @@ class Forecast(Task):
         error = torch.where(known, output - future, 0.0)
         return error.square().sum(1) / known.sum(1).clamp(min=1)
 
-    def metrics(self) -> TaskMetrics:
+    def metrics(self) -> "TaskMetrics":
         from torchmetrics import regression as scores
 
         from unitf.tasks import TaskMetrics
@@ -143,7 +146,7 @@ class Forecast(Task):
 
     def update_metrics(
         self,
-        metrics: TaskMetrics,
+        metrics: "TaskMetrics",
         output: Float[Tensor, "K L"],
         batch: TaskBatch,
         tokenizers: Tokenizers,

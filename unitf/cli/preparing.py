@@ -16,7 +16,7 @@ from unitf.errors import UserError
 from unitf.training import DataModule
 from unitf.training.learner import Learner
 
-OWNERS = {"model": Learner, "data": DataModule, "trainer": Trainer}  # of a recipe's parts
+OWNERS: dict[str, type] = {"model": Learner, "data": DataModule, "trainer": Trainer}
 
 
 FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a recipe names

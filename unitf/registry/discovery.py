@@ -17,18 +17,6 @@ from unitf.registry.kinds import HOOKS, KINDS
 from unitf.registry.plugin_errors import one_line
 
 GROUP: str = "unitf"  # the group of entry points
-# saved models and recipes use the class names of these kinds
-NAMED_BY_CLASS: tuple[str, ...] = (
-    "tokenizers",
-    "tasks",
-    "sources",
-    "hubs",
-    "architectures",
-    "callbacks",
-    "loggers",
-    "optimizers",
-    "schedules",
-)
 _LAZY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -195,7 +183,7 @@ def to_record(
         path, reason = class_path(target), fault(kind, target)
     else:
         path, reason = type(target).__name__, fault(kind, target)
-    if name is not None and kind in NAMED_BY_CLASS:
+    if name is not None and not KINDS[kind].nameable:
         reason = reason or f"{kind} have the names of their classes, found name={name!r}"
     if kind == "commands":
         name, help, fault_of_name = described_command(target, path, name, help)

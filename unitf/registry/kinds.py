@@ -14,6 +14,8 @@ class Kind:
         recipe_key: the key of a recipe that names such a class; `*` stands for any name that the
             recipe chooses. Empty: the class is named elsewhere (in the arguments of another class,
             or on the command line).
+        nameable: whether a plugin may register a class under another name than its own. Saved
+            models and recipes use the class names of the other kinds.
         foreign: whether a recipe may also name unregistered classes there (those of torch and
             Lightning).
     """
@@ -22,6 +24,7 @@ class Kind:
     bases: tuple[str, ...]
     recipe_key: str = ""
     foreign: bool = False
+    nameable: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -30,13 +33,17 @@ KINDS: dict[str, Kind] = {
     "sources": Kind("source", ("unitf.data.source.Source",), "data.sources.*"),
     "hubs": Kind("hub", ("unitf.interop.hub.ModelHub",)),
     "architectures": Kind("architecture", ("unitf.interop.architecture.Architecture",)),
-    "norms": Kind("norm", ("unitf.core.norms.Norm",)),
-    "activations": Kind("activation", ("unitf.core.activations.Activation",)),
-    "feedforwards": Kind("feed-forward", ("unitf.core.feedforward.FeedForward",)),
+    "norms": Kind("norm", ("unitf.core.norms.Norm",), nameable=True),
+    "activations": Kind("activation", ("unitf.core.activations.Activation",), nameable=True),
+    "feedforwards": Kind("feed-forward", ("unitf.core.feedforward.FeedForward",), nameable=True),
     "relative_positions": Kind(
-        "scheme of relative positions", ("unitf.core.relative_positions.RelativePositions",)
+        "scheme of relative positions",
+        ("unitf.core.relative_positions.RelativePositions",),
+        nameable=True,
     ),
-    "augmentations": Kind("augmentation", ("unitf.tokenizer.augmentation.Augmentation",)),
+    "augmentations": Kind(
+        "augmentation", ("unitf.tokenizer.augmentation.Augmentation",), nameable=True
+    ),
     "callbacks": Kind(
         "callback",
         ("lightning.pytorch.callbacks.callback.Callback",),
@@ -52,6 +59,6 @@ KINDS: dict[str, Kind] = {
     "schedules": Kind(
         "schedule", ("torch.optim.lr_scheduler.LRScheduler",), "model.schedule", foreign=True
     ),
-    "commands": Kind("command", ("unitf.registry.command.Command",)),
+    "commands": Kind("command", ("unitf.registry.command.Command",), nameable=True),
 }
 HOOKS: list[str] = [f"register_{kind}" for kind in KINDS]
