@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -12,7 +12,13 @@ from unitf.tasks import Classification
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def fresh_registry(monkeypatch):
+    """Another registry meanwhile: the classes of toys.py stay in the usual one."""
+    monkeypatch.setattr(registry.registry, "_registry", cache(registry.Registry))
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch, fresh_registry):
     """An empty folder on `sys.path`, over a fresh registry."""
     folder = tmp_path / "site"
     folder.mkdir()
@@ -37,7 +43,7 @@ def forget(before, tmp_path):
 
 
 @pytest.fixture
-def restart(tmp_path):
+def restart(tmp_path, fresh_registry):
     before = set(sys.modules)
     return lambda: forget(before, tmp_path)
 
