@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from unitf.checkpoints.atomic import is_full
+from unitf.checkpoints.checksum import check_sums, write_sums
 from unitf.errors import UserError
 from unitf.registry.class_names import PlainData
 
@@ -27,8 +29,9 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path) -> Path:
         folder: a folder that is empty or does not exist.
 
     Raises:
-        UserError: the folder is not empty.
+        UserError: the folder is not empty, or the disk is full.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     folder = Path(folder).expanduser()
@@ -50,9 +53,14 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path) -> Path:
         save_file(tensors, part / WEIGHTS, metadata={"format": "pt"})
         text = json.dumps({**checkpoint["unitf"], "states": states}, indent=1, ensure_ascii=False)
         (part / CONFIG).write_text(text, encoding="utf-8")
+        write_sums(part, (CONFIG, WEIGHTS))
         if folder.exists():
             folder.rmdir()
         part.replace(folder)
+    except (OSError, SafetensorError) as error:
+        if is_full(error) or "os error 28" in str(error):  # the number that safetensors gives
+            raise UserError(f"{folder}: no space left on the disk, nothing is written") from error
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -67,6 +75,10 @@ def read_folder(folder: Path) -> Checkpoint:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    try:
+        check_sums(folder, (CONFIG, WEIGHTS))
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror or error}") from error
     try:
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)

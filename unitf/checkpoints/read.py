@@ -1,5 +1,6 @@
 """Reads checkpoints as plain data, and makes the objects that their configurations describe."""
 
+import logging
 import pickle
 import re
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unitf.checkpoints.checksum import check_file, warn_unchecked
 from unitf.checkpoints.folder import Checkpoint, is_saved, read_folder
 from unitf.checkpoints.update import updated
 from unitf.errors import UserError
@@ -17,6 +19,8 @@ from unitf.registry.discovery import class_path
 
 if TYPE_CHECKING:
     from unitf.tokenizer.tokenizer import Tokenizer
+
+_log: logging.Logger = logging.getLogger(__name__)
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -49,14 +53,52 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return _checked(read_folder(Path(path).expanduser()), path)
     file = find_checkpoint(path)
     try:
+        has_checksum = check_file(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         name = re.search(r"GLOBAL (\S+)", str(error))  # the rest advises to run the code
         reason = f"it holds code: {name[1]}" if name else "it may hold code"
         raise UserError(f"checkpoint {file}: refused, it is not plain data ({reason})") from error
+    except UserError as error:
+        raise UserError(f"{error}{_whole_one_beside(file)}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"checkpoint {file}: damaged or not a checkpoint") from error
+        beside = _whole_one_beside(file)
+        raise UserError(f"checkpoint {file}: damaged or not a checkpoint{beside}") from error
+    if not has_checksum:
+        warn_unchecked(file)
     return _checked(checkpoint, file)
+
+
+def _whole_one_beside(file: Path) -> str:
+    """Returns the end of an error message: the newest whole checkpoint of the same folder."""
+    others = [other for other in file.parent.glob("*.ckpt") if other != file]
+    for other in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
+        if _is_readable(other):
+            return f"; {other} is whole"
+    return ""
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        check_file(file)
+        torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        return False
+    return True
+
+
+def to_resume(folder: Path) -> Path:
+    """Returns `last.ckpt` of a run, or `best.ckpt` if that is damaged; says in one line which.
+
+    Raises:
+        UserError: both are damaged or missing.
+    """
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    if _is_readable(last) or not _is_readable(best):
+        return last  # whoever reads it says what is wrong
+    state = "damaged" if last.exists() else "missing"
+    _log.warning("%s: %s; the run goes on from %s", last, state, best)
+    return best
 
 
 def _checked(checkpoint: object, file: str | Path) -> Checkpoint:

@@ -15,9 +15,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", required=True, help="the folder of the merged model")
     options = parser.parse_args(argv)
     check_folder("--out", Path(options.out))
-    import torch
-
-    from unitf.checkpoints.atomic import replacing
+    from unitf.checkpoints.checksum import save_checkpoint
     from unitf.checkpoints.read import read_checkpoint
     from unitf.core.lora_weights import without_adapters
 
@@ -33,7 +31,6 @@ def main(argv: list[str]) -> int:
         "state_dict": model["state_dict"],
         "unitf": {**checkpoint["unitf"], "configuration": model["configuration"]},
     }
-    with replacing(file) as part:
-        torch.save(merged, part)
+    save_checkpoint(merged, file)
     sys.stdout.write(f"merged: {file}\n")
     return 0

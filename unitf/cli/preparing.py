@@ -9,6 +9,7 @@ from jsonargparse import set_parsing_settings
 from lightning.pytorch import Trainer
 
 from unitf import registry
+from unitf.checkpoints.read import to_resume
 from unitf.cli.overrides import spell_out
 from unitf.cli.recipe import check_recipes, mentioned_names
 from unitf.cli.renamed import refuse_old_words, update_file
@@ -46,7 +47,7 @@ def _resume(argv: list[str]) -> list[str]:
     if index + 1 >= len(argv):
         raise UserError("--resume: expected the folder of a run")
     folder = Path(argv[index + 1])
-    last = folder / "checkpoints" / "last.ckpt"
+    last = to_resume(folder)
     for file in (folder / "config.yaml", last):
         if not file.is_file():
             raise UserError(f"--resume {folder}: {file} is not there, so it cannot go on")

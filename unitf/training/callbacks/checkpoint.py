@@ -5,15 +5,16 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
 
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer, callbacks
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from unitf.checkpoints.atomic import remove_parts, replacing
+from unitf.checkpoints.checksum import check_file, save_checkpoint
 from unitf.errors import UserError
 from unitf.training.results import SplitResults, measured_results, tasks_of
 
@@ -21,7 +22,7 @@ _MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson"}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint into a temporary file in the same folder, syncs and renames it.
+    """Writes a checkpoint, with a checksum, into a file beside it, syncs and renames it.
 
     Lightning writes through TMPDIR, and copies the file if that is another filesystem. If the
     process is killed or the disk is full, the old file is then destroyed.
@@ -34,8 +35,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         storage_options: object = None,
     ) -> None:
         """Writes a checkpoint; `storage_options` is ignored."""
-        with replacing(Path(path)) as part:
-            torch.save(checkpoint, part)
+        save_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Callable[..., object] | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, object]:
+        """Reads a checkpoint whose checksum is right."""
+        check_file(Path(path))
+        return super().load_checkpoint(path, map_location or "cpu", weights_only)  # pyright: ignore[reportArgumentType]
 
 
 class Checkpoint(callbacks.Checkpoint):
@@ -212,9 +222,6 @@ def _metric_of(pl_module: LightningModule) -> tuple[str, Literal["min", "max"]]:
 
 
 def _duplicate(source: Path, target: Path) -> None:
-    """Makes `target` a hard link to `source`, whose bytes never change, or else a copy."""
+    """Copies a checkpoint; with a link, one damaged block of the disk would damage both."""
     with replacing(target) as part:
-        try:
-            os.link(source, part)
-        except OSError:  # a filesystem without links
-            shutil.copyfile(source, part)
+        shutil.copyfile(source, part)
