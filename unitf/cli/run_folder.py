@@ -1,9 +1,98 @@
-"""The folder of a run: all processes use the same one, and the configuration is in it."""
+"""The folder of a run: one run at a time uses it, and all its processes use the same one."""
 
+import errno
+import fcntl
+import os
+import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 
+from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
+
+from unitf.errors import UserError
+
+LOCK: str = ".lock"
+_HELD = (errno.EACCES, errno.EAGAIN)
+
+
+class RunFolder:
+    """Reserves the folder of a run for as long as this process lives, or until `release`.
+
+    The lock is one of POSIX: it ends with the process, also if that is killed, and works on network
+    file systems. Data workers do not inherit it. Only the first process of a run has it.
+    """
+
+    def __init__(self) -> None:
+        self._lock: int | None = None  # the file that is locked
+        self._path: Path | None = None
+        self._is_new = False
+
+    def new(self, parent: Path) -> Path:
+        """Makes a folder named by the time; it is another one for each run."""
+        stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+        if _get_rank():  # the first process says which: see `SharedFolder`
+            return parent / stamp
+        parent.mkdir(parents=True, exist_ok=True)
+        number, path = 1, parent / stamp
+        while True:
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:  # of a run that began in the same second
+                number += 1
+                path = parent / f"{stamp}_{number}"
+        self._path, self._is_new = path, True
+        return path
+
+    def lock(self, path: Path) -> None:
+        """Locks a folder; makes it if it does not exist.
+
+        Raises:
+            UserError: another run uses the folder.
+        """
+        if _get_rank():
+            return
+        if not path.exists():
+            path.mkdir(parents=True, exist_ok=True)
+            self._is_new = True
+        self._path = path
+        while self._lock is None:
+            self._lock = _locked(path)
+
+    def release(self) -> None:
+        """Ends the lock; removes a folder that was made here and is still empty."""
+        if self._lock is not None and self._path is not None:
+            (self._path / LOCK).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+        if self._is_new and self._path is not None:
+            with suppress(OSError):  # it holds a run
+                self._path.rmdir()
+
+
+def _locked(folder: Path) -> int | None:
+    """Returns the locked file of a folder; None: another process has just removed the file."""
+    path = folder / LOCK
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.read(file, 200).decode(errors="replace") or "another run"
+        if error.errno in _HELD:
+            os.close(file)
+            raise UserError(
+                f"{folder}: found {owner} at work there, expected a folder that no run uses"
+            ) from error
+        return file  # a file system without locks
+    if not path.exists() or os.stat(path).st_ino != os.fstat(file).st_ino:
+        os.close(file)
+        return None
+    os.truncate(file, 0)
+    os.write(file, f"a run (process {os.getpid()} of {socket.gethostname()})".encode())
+    return file
 
 
 class SharedFolder(Callback):

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -19,7 +18,7 @@ from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulatio
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.preparing import FOREIGN, prepare
 from unitf.cli.pretrained import Inherited
-from unitf.cli.run_folder import SaveConfig, SharedFolder
+from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError, did_you_mean
 from unitf.training import DataModule, RandomState
@@ -38,6 +37,7 @@ class TrainingCLI(LightningCLI):
     Args:
         verb: one of `VERBS`.
         argv: the words after the verb, as `prepare` returns them.
+        folder: reserves the folder of the run; the caller releases it.
     """
 
     config: Namespace
@@ -46,8 +46,9 @@ class TrainingCLI(LightningCLI):
     datamodule: DataModule
     trainer: Trainer
 
-    def __init__(self, verb: str, argv: list[str]) -> None:
+    def __init__(self, verb: str, argv: list[str], folder: RunFolder | None = None) -> None:
         self.verb: str = verb
+        self.folder: RunFolder = folder or RunFolder()
         self.inherits_tasks: bool = False
         super().__init__(
             model_class=Learner,
@@ -110,9 +111,12 @@ class TrainingCLI(LightningCLI):
         """Chooses the folder of the run, and checks the settings of the trainer."""
         torch.set_flush_denormal(True)  # computing with denormal numbers is ten times slower
         if self.config.out is None:
-            recipe = Path(str((self.config.config or ["run"])[0])).stem
-            self.config.out = str(Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S"))
+            recipe = Path("runs") / Path(str((self.config.config or ["run"])[0])).stem
+            check_folder("--out", recipe)
+            self.config.out = str(self.folder.new(recipe))
         check_folder("--out", Path(self.config.out))
+        if self.verb == "fit":
+            self.folder.lock(Path(self.config.out))
         self.config.trainer.default_root_dir = self.config.out
         check_precision(self.config.trainer.precision)
         warn_of_emulation(self.config.trainer)
@@ -155,10 +159,10 @@ class TrainingCLI(LightningCLI):
                 FiniteLoss(),
                 RandomState(),
                 Checkpoint(),
-                Interrupt(),
             ]
         elif self.verb == "fit":
             configured += [FiniteLoss(), RandomState()]
+        configured.append(Interrupt(saves=self.verb == "fit" and self.keeps))
         return [EndTogether(), SharedFolder(), *configured]
 
     @property
@@ -259,9 +263,12 @@ def _one_line(error: Exception) -> str:
 
 def main(verb: str, argv: list[str]) -> int:
     """Runs a training verb."""
+    folder = RunFolder()
     try:
-        TrainingCLI(verb, prepare(argv)).run()
+        TrainingCLI(verb, prepare(argv), folder).run()
     except RunInterrupted as interruption:
         sys.stderr.write(f"unitf: {interruption}\n")
         return interruption.exit_status
+    finally:
+        folder.release()
     return 0

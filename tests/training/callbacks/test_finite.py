@@ -1,5 +1,7 @@
 """FiniteLoss: a loss that is no number ends the training with one clear line."""
 
+import re
+
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -8,6 +10,7 @@ from toys import make_learner, make_trainer
 
 from unitf import UserError
 from unitf.training.callbacks import Checkpoint, FiniteLoss
+from unitf.training.callbacks.finite_loss import _first_of_all_processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
 
@@ -41,15 +44,17 @@ def test_training_stops_at_the_step_and_says_so_in_one_line(tmp_path, weight, to
         fit(tmp_path, FiniteLoss(), Poison(8, weight), keeper)
     assert "\n" not in str(error.value)
     assert "learning rate 0.00" in str(error.value)
+    # the batch has 8 samples, each with the name that it has in an epoch in that order
+    named = re.search(r"of the samples (toy/train\[\d+\](?:, toy/train\[\d+\]){7});", str(error.value))
+    assert named and len(set(named[1].split(", "))) == 8
     assert torch.load(keeper.last_path, weights_only=True)["global_step"] == STEPS
 
 
 def test_a_checkpoint_is_not_written_after_a_loss_that_nobody_has_looked_at(tmp_path):
     class Late(FiniteLoss):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            if not self._losses:
-                self._first_step = trainer.global_step
-            self._losses.append(outputs["loss"].detach())  # as on a device: looked at later
+            # as on a device: looked at later
+            self.remember(trainer, outputs["loss"].detach(), batch, batch_idx)
 
     keeper = Checkpoint(str(tmp_path), every_minutes=0.0)
     with pytest.raises(UserError, match="loss is nan at step 4"):
@@ -61,3 +66,28 @@ def test_a_checkpoint_is_not_written_after_a_loss_that_nobody_has_looked_at(tmp_
 def test_a_sound_run_is_left_alone(tmp_path):
     trainer = fit(tmp_path, FiniteLoss(), Checkpoint(str(tmp_path)))
     assert trainer.global_step == 2 * STEPS
+
+
+def test_the_batch_that_was_at_fault_is_named_under_accumulation(tmp_path):
+    class Named(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.names = batch.task_batches["speed"].names
+
+    named = Named()
+    with pytest.raises(UserError, match="loss is nan at step 2 ") as error:
+        fit(tmp_path, FiniteLoss(), Poison(1, float("nan")), named, accumulate_grad_batches=2)
+    assert f"of the samples {', '.join(named.names)};" in str(error.value)
+
+
+def test_every_process_says_the_first_step_at_fault_of_all(monkeypatch):
+    theirs = (3, float("nan"), ("toy/train[5]",))
+
+    def gather(found, own):
+        found[:] = [own, None, theirs]
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    assert _first_of_all_processes(iter([])) == theirs
+    own = (2, float("inf"), ("toy/train[1]",))
+    assert _first_of_all_processes(iter([own, (4, 1.0, ())])) == own
