@@ -36,7 +36,7 @@ class AudioArchitecture(TransformersArchitecture):
             return {}
         from transformers import AutoFeatureExtractor
 
-        extractor = AutoFeatureExtractor.from_pretrained(self.source)
+        extractor = AutoFeatureExtractor.from_pretrained(self.source, trust_remote_code=False)
         if type(extractor).__name__ != kind:
             raise UserError(
                 f"{self.source}: its sounds are prepared by {type(extractor).__name__}, "

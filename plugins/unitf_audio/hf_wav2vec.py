@@ -108,7 +108,7 @@ class Wav2Vec2(AudioArchitecture):
             return ["" if n == blank else f"<{n}>" for n in range(size)], blank
         from transformers import AutoTokenizer
 
-        tokenizer: Any = AutoTokenizer.from_pretrained(self.source)
+        tokenizer: Any = AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)
         pieces = tokenizer.get_vocab()
         if not pieces or max(pieces.values()) >= size:
             raise UserError(f"{self.source}: its vocabulary does not fit {size} logits")

@@ -63,6 +63,8 @@ def explained(source: str) -> Iterator[None]:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, EOFError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if "trust_remote_code" in reason:  # the rest advises to run it
+            reason = "it holds code of its own, which is not run; expected a model of the library"
         raise UserError(f"{source}: {reason[:400]}") from error
 
 

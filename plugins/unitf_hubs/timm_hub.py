@@ -50,6 +50,8 @@ class TimmHub(ModelHub):
     def make(self, recipe: dict[str, Any]) -> nn.Module:
         import timm
 
+        if recipe["architecture"] not in timm.list_models():
+            raise UserError(f"timm has no model {str(recipe['architecture'])[:80]!r}")
         published: Any = timm.create_model(
             recipe["architecture"],
             num_classes=recipe["num_classes"],

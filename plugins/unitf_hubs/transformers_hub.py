@@ -42,11 +42,12 @@ class TransformersHub(ModelHub):
             raise UserError(f"hf:{name}: there is no such folder")
         transformers.utils.logging.disable_progress_bar()  # `unitf import` prints the proof alone
         with explained(f"hf:{name}"):
-            config = transformers.AutoConfig.from_pretrained(name)
+            config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
             cls = _class_of(config, name)
             published, report = cls.from_pretrained(
                 name,
                 config=config,
+                trust_remote_code=False,
                 dtype=torch.float32,
                 attn_implementation="eager",
                 output_loading_info=True,
@@ -91,7 +92,9 @@ class TransformersHub(ModelHub):
         settings = dict(recipe["config"])
         config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
         config._attn_implementation = "eager"
-        published = getattr(transformers, recipe["class"])(config)
+        if (cls := _model_class(recipe["class"])) is None:
+            raise UserError(f"transformers has no model class {str(recipe['class'])[:80]!r}")
+        published = cls(config)
         for name in recipe.get("untied", ()):
             module, _, parameter = name.rpartition(".")
             untied = nn.Parameter(published.get_parameter(name).detach().clone())
@@ -122,12 +125,21 @@ def _class_of(config: Any, name: str) -> Any:
     named = (config.architectures or [None])[0]
     if named is None:
         return transformers.AutoModel
-    cls = getattr(transformers, named, None)
+    cls = _model_class(named)
     if cls is None:
         raise UserError(
-            f"hf:{name}: transformers has no class {named}, which its config.json names"
+            f"hf:{name}: transformers has no model class {named}, which its config.json names"
         )
     return cls
+
+
+def _model_class(name: object) -> Any:
+    """Returns the class of this name if it is one of a model; a file may name anything."""
+    import transformers
+
+    cls = getattr(transformers, str(name), None)
+    is_model = isinstance(cls, type) and issubclass(cls, transformers.PreTrainedModel)
+    return cls if is_model else None
 
 
 def _untied(published: Any) -> list[str]:
@@ -187,7 +199,7 @@ def _copy_preprocessing(source: str, folder: Path) -> None:
         transformers.AutoFeatureExtractor,
     ):
         try:
-            kind.from_pretrained(source).save_pretrained(folder)
+            kind.from_pretrained(source, trust_remote_code=False).save_pretrained(folder)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # this model has no such preprocessor
     for name in _SENTENCE_FILES:

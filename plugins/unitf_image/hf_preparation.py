@@ -70,7 +70,7 @@ def _settings(source: str | None) -> dict[str, Any] | None:
     from transformers import AutoImageProcessor
 
     try:
-        return AutoImageProcessor.from_pretrained(source).to_dict()
+        return AutoImageProcessor.from_pretrained(source, trust_remote_code=False).to_dict()
     except (OSError, ValueError, KeyError, ImportError):
         return None  # a model without a preprocessor
 

@@ -173,7 +173,7 @@ def framing_of(source: str | None) -> dict[str, bool] | None:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError):
         return None
     if getattr(tokenizer, "backend_tokenizer", None) is None:

@@ -57,7 +57,9 @@ def _open(source: str | None) -> Any:
     if folder.is_dir() and not any((folder / name).exists() for name in _FILES):
         return None
     try:
-        return AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else source)
+        return AutoTokenizer.from_pretrained(
+            str(folder) if folder.is_dir() else source, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         if folder.is_dir():
             reason = str(error).strip().splitlines()[0]
