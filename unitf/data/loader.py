@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from unitf.batch import Batch
 from unitf.data.encoder import Encoder, Failure, Item
-from unitf.data.epoch_sampler import EpochSampler
+from unitf.data.epoch_sampler import EpochSampler, EpochStart
 from unitf.data.sample_dataset import SampleDataset
 from unitf.data.stream import StreamSampler, StreamShards
 from unitf.errors import SampleError
@@ -46,7 +46,7 @@ class Loader:
         encoder: turns them into batches.
         mixing: blends the samples of a batch, or None.
         num_workers: how many processes read and encode; 0: the main process does.
-        position: returns epoch and step; it is called when the first batch is requested.
+        position: returns where an iteration begins; it is called when the first batch is requested.
         left_out: is called with the messages of samples that the encoder skipped.
     """
 
@@ -57,12 +57,12 @@ class Loader:
         encoder: Encoder,
         mixing: MixFunction | None = None,
         num_workers: int = 0,
-        position: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        position: Callable[[], EpochStart] = EpochStart,
         left_out: Callable[[Sequence[str]], None] = lambda messages: None,
     ) -> None:
         self.order: EpochSampler | StreamSampler = order
         self.dataset: SampleDataset | StreamShards = dataset
-        self.position: Callable[[], tuple[int, int]] = position
+        self.position: Callable[[], EpochStart] = position
         self.left_out: Callable[[Sequence[str]], None] = left_out
         self._loader = DataLoader(
             dataset,

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from unitf.batch import Sample
 from unitf.data.encoder import Encoder, Failure, Item
-from unitf.data.epoch_sampler import SampleIndex
+from unitf.data.epoch_sampler import EpochStart, SampleIndex, Stretch
 from unitf.data.sample_dataset import SampleDataset
 from unitf.data.seeding import mix
 from unitf.data.source import Source
@@ -61,13 +61,22 @@ class StreamSampler:
     def __init__(self, num_steps: int, num_lanes: int) -> None:
         self.num_steps: int = num_steps
         self.num_lanes: int = num_lanes
-        self.start: tuple[int, int] = (0, 0)
+        self.start: EpochStart = EpochStart()
 
     def __len__(self) -> int:
         return self.num_steps
 
+    @property
+    def identity(self) -> tuple[int, ...]:
+        """The numbers that the order of the batches depends on."""
+        return self.num_steps, self.num_lanes
+
+    def num_steps_left(self, epoch: int, earlier: Sequence[Stretch]) -> int:
+        """Returns the number of steps of an epoch; a stream has no earlier stretches."""
+        return self.num_steps
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch, first = self.start
+        epoch, first, _ = EpochStart(*self.start)
         for step in range(first, self.num_steps):
             number = epoch * self.num_steps + step
             yield number % self.num_lanes, number // self.num_lanes

@@ -13,7 +13,7 @@ from torch import nn
 
 from unitf.batch import Sample
 from unitf.data.encoder import Encoder, Item, OnError
-from unitf.data.epoch_sampler import EpochSampler, SampleIndex
+from unitf.data.epoch_sampler import EpochSampler, EpochStart, SampleIndex
 from unitf.data.loader import Loader
 from unitf.data.mixing import BatchMixing, Mixing
 from unitf.data.sample_dataset import SampleDataset
@@ -22,7 +22,7 @@ from unitf.data.stream import StreamSampler, StreamShards, StreamSource
 from unitf.errors import SampleError, UserError, did_you_mean
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
-from unitf.training.random_state import batches_done
+from unitf.training.exact_loops import ExactFitLoop, use_exact_loops
 from unitf.training.token_counts import token_counts
 
 _log: logging.Logger = logging.getLogger(__name__)
@@ -189,6 +189,11 @@ class DataModule(LightningDataModule):
             )
         return loaders
 
+    def setup(self, stage: str) -> None:
+        """Lets a fit that resumes go on exactly; see `exact_loops`."""
+        if stage == "fit" and self.trainer is not None:
+            use_exact_loops(self.trainer)
+
     def teardown(self, stage: str) -> None:
         """Reports the samples that were skipped."""
         self.report_skipped()
@@ -215,6 +220,7 @@ class DataModule(LightningDataModule):
             rank=self._rank,
             world=self._world,
         )
+        order.count_tokens = lambda: self._token_counts(split, samples)
         return self._make_loader(order, dataset, train)
 
     def _stream_loader(self, samples: Mapping[str, _Samples | StreamSource]) -> Loader:
@@ -255,7 +261,7 @@ class DataModule(LightningDataModule):
             self._encoder(self.on_error),
             mixing=self._mixing() if train else None,
             num_workers=self.num_workers,
-            position=self._position if train else lambda: (0, 0),
+            position=self._position if train else EpochStart,
             left_out=self.skipped.update,
         )
 
@@ -293,14 +299,14 @@ class DataModule(LightningDataModule):
             self._lengths[split] = token_counts(dataset, encoder, map(len, samples.values()))
         return self._lengths[split]
 
-    def _position(self) -> tuple[int, int]:
-        """Returns the epoch of the trainer, and how many of its steps are done.
+    def _position(self) -> EpochStart:
+        """Returns where the training batches of the epoch that begins begin.
 
         With `overfit_batches` every epoch is the first one, as Lightning has it for a loader that
         has a sampler.
         """
-        trainer = self.trainer
-        if trainer is None:
-            return 0, 0
-        epoch, step = divmod(batches_done(trainer), int(trainer.num_training_batches))
-        return 0 if getattr(trainer, "overfit_batches", 0) else epoch, step
+        loop = getattr(self.trainer, "fit_loop", None)
+        if not isinstance(loop, ExactFitLoop):
+            return EpochStart()
+        start = loop.begin_epoch()
+        return start._replace(epoch=0) if getattr(self.trainer, "overfit_batches", 0) else start

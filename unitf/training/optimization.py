@@ -187,6 +187,11 @@ class WarmupCosine(LRScheduler):
             group["lr"] = rate
         self._last_lr = rates
 
+    def go_on(self, step: int, total_steps: int) -> None:
+        """Goes on at a step of a run of another length."""
+        self.last_epoch = step
+        self.set_total_steps(total_steps)
+
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Continues the schedule of another run; a known `total_steps` of this run is kept."""
         kept = {"total_steps": self.total_steps} if self.total_steps else {}
@@ -218,3 +223,42 @@ def make_optimizer(
     each_step = isinstance(schedule, OneCycleLR | CyclicLR)
     settings["interval"] = "step" if each_step else getattr(schedule, "interval", "epoch")
     return [optimizer], [settings]
+
+
+def go_on_with_schedule(trainer: Trainer, step: int, total_steps: int) -> str:
+    """Lets the schedules of a resumed run go on by the share of the run that is done.
+
+    A schedule with a method `go_on`, as `WarmupCosine`, goes on at that step. One with a length
+    of its own, as `OneCycleLR`, keeps it. Schedules that step once an epoch go on by themselves.
+
+    Args:
+        step: the number of optimizer steps that are done, if they had all been as they are now.
+        total_steps: the number of optimizer steps of such a run; 0: unknown.
+
+    Returns:
+        What has changed, in words, or "".
+
+    Raises:
+        UserError: a schedule has a length of its own, and more steps are left.
+    """
+    described = ""
+    for settings in trainer.lr_scheduler_configs:
+        schedule = settings.scheduler
+        if not isinstance(schedule, LRScheduler) or settings.interval != "step" or not total_steps:
+            continue
+        before = schedule.last_epoch, getattr(schedule, "total_steps", None)
+        name = type(schedule).__name__
+        if hasattr(schedule, "go_on"):
+            if before != (step, total_steps):
+                cast(WarmupCosine, schedule).go_on(step, total_steps)
+                described += f"; the schedule goes on at step {step} of {total_steps}"
+        elif isinstance(before[1], int):
+            left = total_steps - step
+            if before[0] + left > before[1]:
+                raise UserError(
+                    f"model.schedule: {name} is at step {before[0]} of its own {before[1]}, "
+                    f"and {left} steps are left; expected at most {before[1] - before[0]}: change "
+                    "trainer.max_epochs or trainer.max_steps, or train as before"
+                )
+            described += f"; {name} keeps its length of {before[1]} steps and is at {before[0]}"
+    return described

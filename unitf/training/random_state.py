@@ -10,11 +10,7 @@ from unitf.data.seeding import mix, seed_host
 
 
 def batches_done(trainer: Trainer) -> int:
-    """Returns how many batches this process has trained on since the run began.
-
-    Lightning's epoch number cannot be used instead: with `max_steps`, it is one too high after
-    the run resumes from the end of an epoch (Lightning 2.6.6).
-    """
+    """Returns how many batches this process has trained on since the run began."""
     return trainer.fit_loop.epoch_loop.batch_progress.total.completed
 
 

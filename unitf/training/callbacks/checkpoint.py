@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from unitf.checkpoints.atomic import remove_parts, replacing
 from unitf.checkpoints.checksum import check_file, save_checkpoint
 from unitf.errors import UserError
+from unitf.training.exact_loops import ExactFitLoop
 from unitf.training.results import SplitResults, measured_results, tasks_of
 
 _MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson"}
@@ -138,27 +139,39 @@ class Checkpoint(callbacks.Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves after a validation within an epoch."""
-        # at the end of an epoch the save waits for on_train_epoch_end, from where a resumed run
-        # starts the next epoch
+        # at the end of an epoch the save waits for that end, after which a resumed run goes on
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self._validated = True
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            self._save_and_compare(trainer, pl_module)
+            self._save_and_compare(trainer, pl_module, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves at the end of an epoch, after its validation."""
-        self._save_and_compare(trainer, pl_module)
+        """Saves at the end of an epoch, unless `on_epoch_complete` follows."""
+        if not isinstance(trainer.fit_loop, ExactFitLoop):
+            self._save_and_compare(trainer, pl_module, trainer.current_epoch)
+
+    def on_epoch_complete(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves after all that belongs to an epoch: its means, and a schedule's step."""
+        self._save_and_compare(trainer, pl_module, trainer.current_epoch - 1)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves what was not saved yet; without a monitored metric the last state is the best."""
         if self._saved_step != trainer.global_step:
             self._save(trainer)
+        self._keep_last_as_best(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Does the same for a run that was at its end already when it resumed."""
+        if not self.best_path.exists():
+            self._keep_last_as_best(trainer)
+
+    def _keep_last_as_best(self, trainer: Trainer) -> None:
         nothing_monitored = self.best_model_score is None and self.last_path.exists()
         if trainer.is_global_zero and nothing_monitored:
             _duplicate(self.last_path, self.best_path)
 
-    def _save_and_compare(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _save_and_compare(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> None:
         assert self.monitor is not None
         if self.monitor.startswith("validation/") and not self._validated:
             self._save(trainer)  # the value that Lightning still has is of earlier weights
@@ -171,7 +184,7 @@ class Checkpoint(callbacks.Checkpoint):
         if trainer.strategy.reduce_boolean_decision(better):
             assert value is not None
             self.best_model_score = float(value)
-            self.best_epoch, self.best_step = trainer.current_epoch, trainer.global_step
+            self.best_epoch, self.best_step = epoch, trainer.global_step
             results = measured_results(pl_module)
             self.best_results = copy.deepcopy(results.get("validation", {}))
             self._save(trainer, better=True)

@@ -18,6 +18,7 @@ from unitf.training.callbacks.versions import versions
 from unitf.training.results import Results, SplitResults, measured_results, tasks_of
 
 _Json: TypeAlias = dict[str, object]  # an object in a JSON file
+_COUNTED = ("samples", "tokens")
 
 
 class RunReport(Callback):
@@ -37,6 +38,7 @@ class RunReport(Callback):
         self._meter = Throughput()
         self._row_at_step = -1
         self._since: float | None = None
+        self._is_of_all = False  # whether what was counted is that of all processes
 
     # ---- what is counted ---------------------------------------------------------------
 
@@ -44,6 +46,8 @@ class RunReport(Callback):
         """Starts the clock."""
         self._since = time.monotonic()
         self._row_at_step = trainer.global_step
+        if self._is_of_all:
+            self._leave_to_the_first(trainer)
 
     def on_train_batch_end(
         self,
@@ -91,13 +95,18 @@ class RunReport(Callback):
         return "RunReport" if type(self) is RunReport else super().state_key
 
     def state_dict(self) -> dict[str, object]:
-        """Returns the points of the curves, and the totals so far."""
-        totals = {
-            "seconds": self.totals["seconds"] + self._running(),
-            "samples": self.totals["samples"] + self._meter.samples,
-            "tokens": self.totals["tokens"] + self._meter.tokens,
-        }
-        return {"history": self.history, "totals": totals}
+        """Returns the points of the curves, and the totals and counts so far."""
+        totals = {**self.totals, "seconds": self.totals["seconds"] + self._running()}
+        return {"history": self.history, "totals": totals, "meter": self._meter.state()}
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
+    ) -> None:
+        """Adds what the other processes counted: another number of them may go on."""
+        states = cast("dict[str, dict[str, dict[str, float]]]", checkpoint["callbacks"])
+        totals, meter = states[self.state_key]["totals"], states[self.state_key]["meter"]
+        counts = _over_processes(trainer, [totals[n] + meter[n] for n in _COUNTED])
+        totals |= {name: count - meter[name] for name, count in zip(_COUNTED, counts, strict=True)}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Restores the points of the curves and the totals, for a run that resumes."""
@@ -105,6 +114,9 @@ class RunReport(Callback):
             return
         self.history = copy.deepcopy(cast(list[dict[str, float]], state_dict["history"]))
         self.totals = dict(cast(dict[str, float], state_dict["totals"]))
+        if (meter := cast("dict[str, float] | None", state_dict.get("meter"))) is not None:
+            self._meter.load(meter)
+            self._is_of_all = True
 
     def _running(self) -> float:
         return 0.0 if self._since is None else time.monotonic() - self._since
@@ -115,12 +127,15 @@ class RunReport(Callback):
         """Adds up the totals over all processes."""
         self.totals["seconds"] += self._running()
         self._since = None
-        counts = torch.tensor(
-            [self.totals["samples"], self.totals["tokens"]], dtype=torch.float64, device="cpu"
-        )
-        if trainer.world_size > 1:
-            counts = trainer.strategy.reduce(counts.to(pl_module.device), reduce_op="sum").cpu()
-        self.totals["samples"], self.totals["tokens"] = map(int, counts.tolist())
+        counts = _over_processes(trainer, [self.totals[name] for name in _COUNTED])
+        self.totals |= dict(zip(_COUNTED, counts, strict=True))
+        self._leave_to_the_first(trainer)
+
+    def _leave_to_the_first(self, trainer: Trainer) -> None:
+        """Lets the first process alone have the counts of all."""
+        if not trainer.is_global_zero:
+            self.totals |= dict.fromkeys(_COUNTED, 0)
+            self._meter.reset()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the report."""
@@ -177,6 +192,14 @@ class RunReport(Callback):
                 },
             },
         }
+
+
+def _over_processes(trainer: Trainer, counts: list[float]) -> list[int]:
+    """Returns the sums of counts over all processes."""
+    if trainer.world_size > 1:
+        sums = torch.tensor(counts, dtype=torch.float64, device=trainer.strategy.root_device)
+        counts = cast(torch.Tensor, trainer.strategy.reduce(sums, reduce_op="sum")).tolist()
+    return [int(count) for count in counts]
 
 
 def results_of(trainer: Trainer, pl_module: LightningModule) -> Results:

@@ -49,6 +49,20 @@ class Throughput:
             self.steps += 1
             self.losses = self.losses + loss.detach() * accumulated
 
+    def state(self) -> dict[str, float]:
+        """Returns the counts for a checkpoint; the clock is not in it."""
+        return {
+            "samples": self.samples,
+            "tokens": self.tokens,
+            "steps": self.steps,
+            "losses": float(self.losses),
+        }
+
+    def load(self, state: Mapping[str, float]) -> None:
+        """Goes on with counts that `state` returned."""
+        self.samples, self.tokens = int(state["samples"]), int(state["tokens"])
+        self.steps, self.losses = int(state["steps"]), state["losses"]
+
     @property
     def loss(self) -> float:
         """The mean loss of the counted steps; NaN if there are none."""

@@ -11,7 +11,6 @@ from torch import nn
 from unitf.core.lora import is_adapter
 from unitf.errors import UserError, close_names, suggestion
 from unitf.training.optimization import LayerIds
-from unitf.training.random_state import batches_done
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,7 @@ class Freezer:
     def begin_epoch(self, model: LightningModule) -> None:
         """Freezes and unfreezes the parts of the epoch that begins."""
         trainer = model.trainer
-        # for why this is not Lightning's number, see `batches_done`
-        self.epoch = batches_done(trainer) // int(trainer.num_training_batches)
+        self.epoch = trainer.current_epoch
         changed = self.prepare(model)
         self.prepare_modes(model)
         strategy = trainer.strategy

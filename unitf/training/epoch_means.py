@@ -1,0 +1,50 @@
+"""The means over an epoch that Lightning logs, for the checkpoint of a run within an epoch."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.connectors.logger_connector.result import (
+    _Metadata,
+    _ResultCollection,
+    _ResultMetric,
+    _Sync,
+)
+from torch import Tensor
+
+_SETTINGS = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "add_dataloader_idx")
+
+
+def epoch_means(results: _ResultCollection, trainer: Trainer) -> list[dict[str, object]]:
+    """Returns the sums and weights of the means so far, over all processes."""
+    means: list[dict[str, object]] = []
+    for metric in results.values():
+        meta = metric.meta
+        if metric.has_reset or not (metric.is_tensor and meta.on_epoch and meta.is_mean_reduction):
+            continue
+        sums = torch.stack([metric.value.double(), metric.cumulated_batch_size.double()])
+        if trainer.world_size > 1 and meta.sync.should:
+            sums = cast(Tensor, trainer.strategy.reduce(sums, reduce_op="sum"))
+        value, weight = sums.tolist()
+        settings = {name: getattr(meta, name) for name in _SETTINGS}
+        means.append({**settings, "sync_dist": meta.sync.should, "value": value, "weight": weight})
+    return means
+
+
+def restore_epoch_means(
+    results: _ResultCollection, means: Sequence[dict[str, object]], trainer: Trainer
+) -> None:
+    """Goes on with means that `epoch_means` returned; the first process takes the sums."""
+    for mean in means:
+        meta = _Metadata(**{name: mean[name] for name in _SETTINGS})  # type: ignore[arg-type]
+        meta.sync = _Sync(_should=bool(mean["sync_dist"]), fn=trainer.strategy.reduce)
+        metric = _ResultMetric(meta, is_tensor=True).to(trainer.strategy.root_device)
+        if trainer.is_global_zero:
+            metric.value = cast(Tensor, metric.value) + cast(float, mean["value"])
+            metric.cumulated_batch_size += int(cast(float, mean["weight"]))
+        metric._update_count = 1  # else its value would be said to be of no step
+        results[f"{meta.fx}.{meta.name}"] = metric
+    if means:  # else the first batch would reset them, as it does in a new epoch
+        connector = trainer._logger_connector
+        connector._first_loop_iter, connector._current_fx = False, cast(str, means[-1]["fx"])
