@@ -11,6 +11,7 @@ import numpy as np
 
 from unitf.batch import Sample
 from unitf.errors import UserError, did_you_mean
+from unitf.spelling import composed
 
 Part: TypeAlias = int | float | str | list[int] | list[str]
 
@@ -185,4 +186,4 @@ def _matches(value: object, part: Part) -> bool:
     low, dash, high = str(part).partition("-")
     if dash and low.isdigit() and high.isdigit() and str(value).isdigit():
         return int(low) <= int(str(value)) <= int(high)
-    return str(value) == str(part)
+    return composed(str(value)) == composed(str(part))

@@ -1,30 +1,37 @@
 """Files: a folder or an archive of files whose names hold columns."""
 
+import logging
 import re
-import tarfile
-import zipfile
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
 from unitf.batch import Sample
-from unitf.data.sources.file_source import DAMAGE, FileSource, find
+from unitf.data.sources.archive_files import archive_files
+from unitf.data.sources.file_source import FileSource, find
+from unitf.data.sources.listing import walk_folder
 from unitf.data.split import Split
 from unitf.errors import UserError
+from unitf.spelling import composed
+
+_log = logging.getLogger(__name__)
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Returns the regular expression of a pattern.
 
-    `{field}` and `*` match within one name; `**` also matches folders.
+    `{field}` and `*` match within one name; `**` also matches folders. The case of an ending like
+    `.jpg` does not count: cameras write `.JPG`.
 
     Raises:
         UserError: a field is no name, or stands twice.
     """
     expression = ""
     seen: set[str] = set()
-    for piece in re.split(r"(\{[^}]*\}|\*\*/?|\*)", pattern):
+    pattern = composed(pattern.removeprefix("./"))
+    start = re.sub(r"(\.[A-Za-z0-9]+)+$", "", pattern)
+    ending = pattern[len(start) :]
+    for piece in re.split(r"(\{[^}]*\}|\*\*/?|\*)", start):
         if piece.startswith("{"):
             name = piece[1:-1]
             if not name.isidentifier() or name in seen:
@@ -35,7 +42,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             expression += "(?:.*/)?" if piece.endswith("/") else ".*"
         else:
             expression += "[^/]*" if piece == "*" else re.escape(piece)
-    return re.compile(expression)
+    return re.compile(f"{expression}(?i:{re.escape(ending)})")
 
 
 class Files(FileSource):
@@ -48,6 +55,8 @@ class Files(FileSource):
         pattern: which files to read, and the columns in their names: `{label}/*.jpg` makes the
             column label, `recordings/{digit}_{speaker}_{index}.wav` makes three columns. The
             pattern must match the whole path in the folder or archive; `**/` matches any folders.
+            Hidden files, and those that a system leaves (`__MACOSX`, `@eaDir`), are left out,
+            unless the pattern names a hidden one.
         column: the column of the file itself.
         path, split, limit: as for every source of files.
     """
@@ -67,19 +76,99 @@ class Files(FileSource):
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         location = find(path, root)
-        others: list[str] = []  # names that do not match, for the message
-        named = NamedSamples(list(islice(self._matching(location, others), self.limit)))
-        if not named:
-            shown = f"the first is {others[0]}" if others else "there is no file"
+        hidden = any(part.startswith(".") and part != "." for part in self.pattern.split("/"))
+        listing = _Listing(location, self._expression, hidden)
+        samples: list[tuple[str, Sample]] = []
+        for name, match, value in listing:
+            samples.append((name, {**match.groupdict(), self.column: value}))
+            if len(samples) == self.limit:
+                break
+        if not samples:
+            shown = f"the first is {listing.others[0]}" if listing.others else "there is no file"
             raise UserError(f"{location}: no file matches {self.pattern!r}; {shown}")
-        return named
+        if self.limit is None and (lines := listing.remarks(self.pattern)):
+            _log.warning("%s: %s", location, "; ".join(lines))
+        return NamedSamples(samples)
 
-    def _matching(self, location: Path, others: list[str]) -> Iterator[tuple[str, Sample]]:
-        for name, value in _walk(location, self._expression):
-            if match := self._expression.fullmatch(name):
-                yield name, {**match.groupdict(), self.column: value}
-            elif not others:
-                others.append(name)
+
+class _Listing:
+    """The files of a folder or an archive whose names match an expression, and what did not match.
+
+    Args:
+        location: the folder or the archive.
+        expression: the names to find, in composed Unicode.
+        hidden: whether hidden files are found too.
+    """
+
+    def __init__(self, location: Path, expression: re.Pattern[str], hidden: bool) -> None:
+        self.location = location
+        self.expression = expression
+        self.hidden = hidden
+        self.others: list[str] = []  # files that do not match
+        self.broken: list[str] = []  # links that lead nowhere
+        self.folders: list[str] = []
+        self.filled: set[str] = set()  # folders with a file that matches, at any depth
+
+    def __iter__(self) -> Iterator[tuple[str, re.Match[str], str | bytes]]:
+        for name, value in self._all():
+            match = self.expression.fullmatch(composed(name))
+            if match is None or value is None:
+                self.others.append(name)
+                continue
+            self.filled.update(_folders(name))
+            yield name, match, value
+
+    def _all(self) -> Iterable[tuple[str, str | bytes | None]]:
+        if not self.location.is_dir():
+            folders: dict[str, None] = {}
+            for name, value in archive_files(self.location, self._is_wanted, self.hidden):
+                folders.update(dict.fromkeys(_folders(name)))
+                yield name, value
+            self.folders = list(folders)
+            return
+        try:
+            for name, path in walk_folder(self.location, self.hidden):
+                if path is None:
+                    self.folders.append(name)
+                elif Path(path).is_file():
+                    yield name, path
+                elif Path(path).is_symlink():
+                    self.broken.append(name)
+        except OSError as error:
+            raise UserError(f"{self.location}: {error}") from error
+
+    def _is_wanted(self, name: str) -> bool:
+        return self.expression.fullmatch(composed(name)) is not None
+
+    def remarks(self, pattern: str) -> list[str]:
+        """Returns what a person may not expect: what was not found, each with its number."""
+        depth = pattern.removeprefix("./").count("/")
+        expected = [] if "**" in pattern else [f for f in self.folders if f.count("/") < depth]
+        empty = [folder for folder in expected if folder not in self.filled]
+        # a folder within an empty folder is no second one
+        empty = [f for f in empty if f.rpartition("/")[0] not in empty]
+        return [
+            *_counted(
+                self.others, "file", f"does not match {pattern!r}", f"do not match {pattern!r}"
+            ),
+            *_counted(empty, "folder", "has no file that matches", "have no file that matches"),
+            *_counted(self.broken, "link", "leads nowhere", "lead nowhere"),
+        ]
+
+
+def _folders(name: str) -> list[str]:
+    """Returns the folders in which a file lies, by its relative name."""
+    parts = name.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def _counted(names: list[str], kind: str, one: str, several: str) -> list[str]:
+    if not names:
+        return []
+    shown = ", ".join(names[:3]) + ", …" * (len(names) > 3)
+    if len(names) == 1:
+        return [f"1 {kind} ({shown}) {one}"]
+    return [f"{len(names)} {kind}s ({shown}) {several}"]
 
 
 class NamedSamples(Sequence[Sample]):
@@ -103,29 +192,3 @@ class NamedSamples(Sequence[Sample]):
     def name(self, index: int) -> str:
         """Returns the name of a sample."""
         return self.samples[index][0]
-
-
-def _walk(location: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, str | bytes]]:
-    """Yields the name of every file, with the path or the bytes of the `wanted` ones."""
-    try:
-        if location.is_dir():
-            for file in sorted(location.rglob("*")):
-                if file.is_file() and not file.name.startswith("."):
-                    yield file.relative_to(location).as_posix(), str(file)
-        elif zipfile.is_zipfile(location):
-            with zipfile.ZipFile(location) as archive:
-                for entry in archive.infolist():
-                    if not entry.is_dir():
-                        keep = wanted.fullmatch(entry.filename)
-                        if keep and entry.flag_bits & 1:
-                            raise UserError(f"{location}: {entry.filename} has a password")
-                        yield entry.filename, archive.read(entry) if keep else b""
-        else:
-            with tarfile.open(location, "r|*") as archive:  # a stream: a compressed tar cannot seek
-                for member in archive:
-                    if member.isfile():
-                        file = archive.extractfile(member)
-                        keep = file is not None and wanted.fullmatch(member.name)
-                        yield member.name, file.read() if file and keep else b""
-    except DAMAGE as error:
-        raise UserError(f"{location} is no folder, zip or tar, or is damaged: {error}") from error
