@@ -28,6 +28,8 @@ from unitf.data import (
     Table,
     read_table,
 )
+from unitf.data.split import checked_split
+from unitf.registry.configurable import remade
 from unitf.tasks import Classification
 
 DATA = SHARED / "data"
@@ -563,3 +565,17 @@ def test_shared_sets():
     cifar = Files("cifar10-jpeg/test.tar.xz", "test/{label}/*.jpg", "image", limit=100)
     labels = [s["label"] for s in cifar.read("train", DATA)]
     assert all(labels.count(label) == 10 for label in labels)
+
+
+def test_a_source_with_a_split_is_made_again_from_its_configuration(tmp_path):
+    write_table(tmp_path / "t.csv")
+    split = Split({"test": 0.2, "validation": ["a"]}, "label", per_class={"label": 3})
+    source = Table("t.csv", split=split)
+    again = remade(json.loads(json.dumps(source.configuration())))
+    assert again.split == split and again.configuration() == source.configuration()
+
+
+def test_a_dictionary_for_a_split_is_refused_in_one_line():
+    message = r"Table t.csv: split: found dict, expected unitf.data.Split\(parts={…}\)"
+    with pytest.raises(UserError, match=message):
+        checked_split({"parts": {"test": 0.2}}, "Table t.csv")

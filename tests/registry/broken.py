@@ -14,7 +14,7 @@ BROKEN = {
     "no_module": (None, "No module named 'unitf_broken_no_module'"),
     "signature": (
         "import unitf\n\n\n@unitf.hookimpl\ndef register_tokenizers(registry): ...\n",
-        "Argument(s) {'registry'}",
+        "register_tokenizers(registry): expected the argument register",
     ),
     "misspelt": (
         "import unitf\n\n\n@unitf.hookimpl\ndef register_tokenisers(register): ...\n",
@@ -24,7 +24,7 @@ BROKEN = {
     "other_api": ("unitf_api = 99\n", "version 99 of the plugin API, this unitf has 1"),
     "no_class": (
         "import unitf\n\n\n@unitf.hookimpl\ndef register_sources(register):\n    register(42)\n",
-        "expected a subclass of unitf.data.source.Source, found 42",
+        "expected a subclass of unitf.Source, found 42",
     ),
     "wrong_kind": (
         "import unitf\n\n\n@unitf.hookimpl\ndef register_tasks(register):\n    register(dict)\n",

@@ -1,6 +1,7 @@
 """A plugin that is one file, without a hook: a recipe can name whatever it defines."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 
 from unitf import registry
 from unitf.cli import main
+from unitf.errors import UserError
 from unitf.registry.kinds import KINDS
 
 TOYS = Path(__file__).parents[1] / "toys.py"
@@ -51,6 +53,7 @@ def run(tmp_path, capsys):
 
 ANNOUNCE = """
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,6 +168,7 @@ def test_a_schedule_of_a_file_is_told_how_many_steps_there_will_be(run):
 
 LINES = """
 import json
+import re
 from pathlib import Path
 
 from lightning.pytorch.loggers import Logger
@@ -510,3 +514,70 @@ def test_listing_imports_no_torch_and_no_class_even_of_a_package_that_is_heavy(s
     assert done.returncode == 0, done.stderr
     for kind in KINDS:
         assert f"heavy_package.{kind}.Thing" in done.stdout
+
+
+# ---- what is wrong with a file -------------------------------------------------------------
+
+RATING = """
+import unitf
+
+
+class {name}(unitf.Task):
+    def encode_target(self, sample): ...
+    def outputs(self, columns, batch, tokenizers): ...
+    def losses(self, output, batch, tokenizers): ...
+    def metrics(self): ...
+    def update_metrics(self, metrics, output, batch, tokenizers, sequences): ...
+"""
+WHOLE = RATING + "    def predict(self, output, batch, tokenizers): ...\n"
+HOOK = "\n\n@unitf.hookimpl\ndef register_{kind}(register):\n    register({target})\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "message"),
+    [
+        ("lacks", RATING.format(name="Lacking"), "the task Lacking does not define predict"),
+        ("lacks_beside", RATING.format(name="Lacks") + WHOLE.format(name="Has"),
+         "the task Lacks does not define predict"),
+        ("argues", "import unitf\n\n\n@unitf.hookimpl\ndef register_tasks(registry): ...\n",
+         "register_tasks(registry): expected the argument register"),
+        ("misplaced", WHOLE.format(name="Misplaced") + HOOK.format(kind="sources",
+         target="Misplaced"), "register_sources: expected a subclass of unitf.Source, found the "
+         "class misplaced.Misplaced, which register_tasks takes"),
+        ("misspelt", WHOLE.format(name="Spelt") + HOOK.format(kind="tasks",
+         target="'misspelt:Spellt'"), "module misspelt has no Spellt"),
+    ],
+)  # fmt: skip
+def test_a_file_whose_class_cannot_be_used_is_refused_in_one_line(
+    module, text, message, tmp_path, capsys
+):
+    plugin = tmp_path / f"{module}.py"
+    plugin.write_text(text)
+    assert main(["--plugin", str(plugin), "plugins", "list"]) == 2
+    assert capsys.readouterr().err == f"unitf: error: --plugin {plugin}: {message}\n"
+
+
+def test_a_base_class_of_a_file_is_no_broken_class(tmp_path):
+    plugin = tmp_path / "with_base.py"
+    leaf = "\n\nclass Leaf(Base):\n    def predict(self, output, batch, tokenizers): ...\n"
+    plugin.write_text(RATING.format(name="Base") + leaf)
+    registry.load_file(plugin)
+    assert {"Leaf"} == {e.name for e in registry.records() if e.package == str(plugin)}
+
+
+def test_a_class_that_the_hooks_of_its_file_leave_out_is_said(tmp_path):
+    plugin = tmp_path / "leaves_out.py"
+    text = WHOLE.format(name="Named") + WHOLE.format(name="LeftOut")
+    plugin.write_text(text + HOOK.format(kind="tasks", target="Named"))
+    registry.load_file(plugin)
+    expected = f"{plugin} defines LeftOut, but its hooks do not register it"
+    with pytest.raises(UserError, match=re.escape(expected)):
+        registry.find("tasks", "LeftOut")
+
+
+def test_the_command_to_copy_names_the_plugin_files(tmp_path, monkeypatch):
+    used, plugin = registry.registry._registry(), tmp_path / "two words.py"
+    monkeypatch.setattr(used, "files", [])
+    assert registry.invocation() == "unitf"
+    monkeypatch.setattr(used, "files", ["mine.py", str(plugin)])
+    assert registry.invocation() == f"unitf --plugin mine.py --plugin '{plugin}'"

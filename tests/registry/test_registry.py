@@ -97,7 +97,7 @@ def test_a_class_that_lacks_a_method_is_broken_and_its_neighbour_is_not(site):
     hook = "\n\n@unitf.hookimpl\ndef register_tokenizers(register):\n"
     text = f"{lame}{hook}    register(Lame)\n    register(Heart)\n"
     install(site, "two", {"two_classes": text}, "two = two_classes")
-    assert reasons() == {"two": "two_classes.Lame does not define encode"}
+    assert reasons() == {"two": "the tokenizer Lame does not define encode"}
     assert "Heart" in names("tokenizers")
 
 
@@ -181,7 +181,7 @@ def test_a_class_path_outside_the_plugins_is_refused_before_it_is_imported(site)
 
 def test_a_class_path_of_another_kind_is_refused():
     with pytest.raises(
-        unitf.UserError, match=r"expected a subclass of unitf.tokenizer.tokenizer.Tokenizer"
+        unitf.UserError, match=r"expected a subclass of unitf\.Tokenizer, found the class"
     ):
         registry.find("tokenizers", "unitf_image.digits.ScannedDigits")
 

@@ -52,3 +52,16 @@ def test_a_task_that_had_nothing_to_predict_adds_no_loss():
         "validation/label/loss": 2.0,
     }
     assert flat_metrics("test", {"span": figures["span"]}, {"span": 1.0})["test/loss"] == 0.0
+
+
+def test_samples_are_counted_whatever_metrics_a_task_has():
+    task = make_learner().tasks["speed"]
+    task.metrics = lambda: MetricCollection({"mean": MeanMetric()})
+    task.update_metrics = lambda *_: None
+    board = MetricBoard({"task": task})
+    for modalities in (("waves", "beats", "waves"), ("beats",)):
+        batch = TaskBatch({}, None, modalities, names=())
+        board.update("task", task, None, batch, {}, torch.ones(len(modalities)))
+    counts = {m: figures["num_samples"] for m, figures in board.compute(ALONE)["task"].items()}
+    assert counts == {"all": 4, "waves": 2, "beats": 2}
+    assert board.compute(ALONE) == {}

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
 from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulation
 from unitf.cli.predictions import of_all_processes
@@ -187,7 +188,7 @@ class TrainingCLI(LightningCLI):
         elif trainer.is_global_zero and any(Path(self.config.out, "checkpoints").glob("*.ckpt")):
             raise UserError(
                 f"--out {self.config.out}: found a run there, expected a folder without one "
-                f"(to go on: unitf fit --resume {self.config.out})"
+                f"(to go on: {registry.invocation()} fit --resume {self.config.out})"
             )
         with noticing_the_others(trainer):
             self._run(path)

@@ -167,6 +167,20 @@ def check_names(names: Iterable[str], location: str) -> None:
             raise UserError(f"{location}: unknown split {name!r}{known}")
 
 
+def checked_split(split: object, location: str) -> Split:
+    """Returns a split; None is one that takes nothing.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if split is None:
+        return Split()
+    if not isinstance(split, Split):
+        kind = type(split).__name__
+        raise UserError(f"{location}: split: found {kind}, expected unitf.data.Split(parts={{…}})")
+    return split
+
+
 def overlapping(names: Collection[str]) -> list[tuple[str, str]]:
     """Returns the pairs of splits that must have no sample in common; two tests may share some."""
     return [

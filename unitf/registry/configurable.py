@@ -1,11 +1,19 @@
 """Configurable: objects that record their constructor arguments, for checkpoints."""
 
+import dataclasses
 import inspect
 import os
 import textwrap
 from typing import Any, TypeGuard, TypeVar
 
-from unitf.registry.class_names import KEYS, Named, PlainData, name_of, name_of_argument
+from unitf.registry.class_names import (
+    KEYS,
+    Named,
+    PlainData,
+    expected_class,
+    name_of,
+    name_of_argument,
+)
 from unitf.registry.class_search import find_class, find_class_of_argument
 
 FORMAT: int = 2  # of saved configurations; format 1 named classes by their module paths
@@ -51,7 +59,8 @@ def plain(value: object, location: str, argument: tuple[type, str] | None = None
     """Returns `value` as plain data.
 
     Args:
-        value: text, a number, a path, a Configurable, or a list or dictionary of such values.
+        value: text, a number, a path, a Configurable, a dataclass that the annotation of the
+            argument names, or a list or dictionary of such values.
         location: where the value stands, for an error message.
         argument: the class whose constructor took the value, and the name of the argument.
 
@@ -74,10 +83,26 @@ def plain(value: object, location: str, argument: tuple[type, str] | None = None
         return [plain(item, location, argument) for item in value]
     if isinstance(value, os.PathLike):
         return str(value)
+    hint = ""
+    if dataclasses.is_dataclass(value):
+        cls = type(value)
+        if argument is not None and expected_class(*argument, cls.__qualname__) is cls:
+            return _plain_dataclass(value, cls, location)
+        hint = "; annotate the argument with this class, or make it a unitf.Configurable"
     raise TypeError(
         f"{location}: a checkpoint carries text, numbers, lists and dictionaries, "
-        f"not {type(value).__name__}"
+        f"not {type(value).__name__}{hint}"
     )
+
+
+def _plain_dataclass(value: object, cls: type, location: str) -> PlainData:
+    """Returns a dataclass of settings as its name and `init_args`, as those of a Configurable."""
+    arguments = {
+        field.name: plain(getattr(value, field.name), f"{location}.{field.name}", (cls, field.name))
+        for field in dataclasses.fields(cls)
+        if field.init
+    }
+    return {"class": cls.__qualname__, "init_args": arguments}
 
 
 def remade(settings: PlainData, argument: tuple[type, str] | None = None, **extra: object) -> Any:

@@ -5,6 +5,7 @@ import os
 import pkgutil
 import re
 import sys
+from abc import ABC
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -131,11 +132,23 @@ def visible(plugin: object) -> object:
 
 
 def classes_of(module: ModuleType) -> Iterator[tuple[str, type]]:
-    """Yields the classes that a module defines and a plugin can register, each with its kind."""
-    for value in vars(module).values():
+    """Yields the classes that a module defines and a plugin can register, each with its kind.
+
+    A base class for others is left out; a class that lacks a method is not, since it is broken.
+    """
+    for value in dict.fromkeys(filter(inspect.isclass, vars(module).values())):
         kind = kind_of(value)
-        if kind and value.__module__ == module.__name__ and not inspect.isabstract(value):
+        if kind and value.__module__ == module.__name__ and not _is_base(value, module):
             yield kind, value
+
+
+def _is_base(cls: type, module: ModuleType) -> bool:
+    """Returns whether an abstract class is meant so: it says so, or the module derives from it."""
+    if not inspect.isabstract(cls):
+        return False
+    own = any(getattr(value, "__isabstractmethod__", False) for value in vars(cls).values())
+    derived = any(vars(module).get(other.__name__) is other for other in cls.__subclasses__())
+    return own or derived or ABC in cls.__bases__
 
 
 def class_by_path(kind: str, path: str) -> type:
@@ -207,15 +220,23 @@ def described_command(
 
 def fault(kind: str, target: object) -> str:
     """Returns why an object is no usable class of a kind; empty if it is one."""
-    expected = f"expected a subclass of {' or '.join(KINDS[kind].bases)}"
+    expected = f"expected a subclass of {' or '.join(map(_public_path, KINDS[kind].bases))}"
     if not isinstance(target, type):
         return f"{expected}, found {target!r:.80}"
-    if kind_of(target) != kind:
-        return f"{expected}, found the class {class_path(target)}"
+    if (other := kind_of(target)) != kind:
+        hint = f", which register_{other} takes" if other else ""
+        return f"{expected}, found the class {class_path(target)}{hint}"
     if inspect.isabstract(target):
         missing = ", ".join(sorted(target.__abstractmethods__))
-        return f"{class_path(target)} does not define {missing}"
+        return f"the {KINDS[kind].one} {target.__name__} does not define {missing}"
     return ""
+
+
+def _public_path(path: str) -> str:
+    """Returns the shorter name of a base class that unitf itself exports."""
+    module, _, name = path.rpartition(".")
+    public = module.startswith("unitf.") and name in sys.modules["unitf"].__all__
+    return f"unitf.{name}" if public else path
 
 
 def silence(plugin: object) -> str:

@@ -42,4 +42,7 @@ def _hook_reason(text: str) -> str:
     if unknown := re.match(r"unknown hook '(\w+)'", text):
         near = close_names(unknown[1], HOOKS) or HOOKS
         return f"there is no hook {unknown[1]}; {suggestion(near)}"
+    if arguments := re.search(r"for hook '(\w+)'.*Argument\(s\) \{(.*?)\} are declared", text):
+        found = arguments[2].replace("'", "")
+        return f"{arguments[1]}({found}): expected the argument register"
     return re.sub(r"^Plugin '[^']*' for hook '\w+' hookimpl definition: ", "", text)

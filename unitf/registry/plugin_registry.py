@@ -31,6 +31,7 @@ class Registry:
         self.discovered: bool = False
         self.entries: list[Record] = []
         self.owned: set[str] = {"unitf"}  # modules whose classes may be named in YAML
+        self.files: list[str] = []  # of `--plugin`, as they were given
         self.homes: dict[str, Record] = {}  # module of an entry point → its plugin
 
     def discover(self) -> None:
@@ -94,9 +95,15 @@ class Registry:
                     entries = [to_record(kind, cls, origin) for kind, cls in classes]
             if not entries:
                 raise UserError(discovery.silence(module))
+            for entry in entries:
+                if isinstance(entry.target, str) and not entry.reason:
+                    entry.reason = importing.absence(*entry.target.split(":"))
+                if entry.reason:
+                    raise UserError(entry.reason)
         except (Exception, SystemExit) as error:
             raise UserError(f"--plugin {path}: {one_line(error)}") from error
         self.owned.add(module.__name__)
+        self.files = list(dict.fromkeys([*self.files, str(path)]))
         for entry in entries:
             self.add(entry)
 
@@ -180,10 +187,19 @@ class Registry:
         broken = dict.fromkeys(entry.plugin for entry in self.entries if entry.reason)
         raise UserError(
             f"no {one} is called {name!r}"
+            + self._unregistered(kind, name)
             + (f"; {suggestion(matches)}" if matches else "")
             + f"; installed: {', '.join(sorted(names)) or 'none'}"
             + (f"; broken plugins: {', '.join(broken)}" if broken else "")
         )
+
+    def _unregistered(self, kind: str, name: str) -> str:
+        """Returns which `--plugin` file defines a class of this name without registering it."""
+        for file in self.files:
+            cls = getattr(sys.modules.get(Path(file).stem), name, None)
+            if discovery.kind_of(cls) == kind:
+                return f"; {file} defines {name}, but its hooks do not register it"
+        return ""
 
     def modules(self) -> set[str]:
         """Returns the modules of unitf and of loaded plugins."""
@@ -199,6 +215,9 @@ def _register_into(entries: list[Record], kind: str, origin: Record) -> hookspec
     """Returns the function `register` for a hook of this kind; it adds records to `entries`."""
 
     def register(target: object, name: str | None = None, help: str = "") -> None:
-        entries.append(to_record(kind, target, origin, name, help))
+        entry = to_record(kind, target, origin, name, help)
+        if isinstance(target, type) and discovery.kind_of(target) != kind:
+            entry.reason = f"register_{kind}: {entry.reason}"
+        entries.append(entry)
 
     return register

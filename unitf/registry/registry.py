@@ -5,6 +5,7 @@ This file imports no torch.
 
 import os
 import pkgutil
+import shlex
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -153,6 +154,11 @@ def load_file(path: str | os.PathLike[str]) -> None:
         UserError: there is no such file, it cannot be imported or registers nothing.
     """
     _installed().load_file(Path(path))
+
+
+def invocation() -> str:
+    """Returns how a person calls `unitf` so that it has the `--plugin` files of this process."""
+    return " ".join(["unitf", *(f"--plugin {shlex.quote(file)}" for file in _registry().files)])
 
 
 def register(cls: AnyClass) -> AnyClass:

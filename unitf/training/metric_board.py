@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from typing import cast
@@ -64,6 +65,7 @@ class MetricBoard(nn.Module):
 
     def __init__(self, tasks: Mapping[str, Task]) -> None:
         super().__init__()
+        self._counts: Counter[tuple[str, str]] = Counter()  # samples, by task and modality
         self.metrics: nn.ModuleDict = nn.ModuleDict(
             {
                 name: nn.ModuleDict(
@@ -96,11 +98,13 @@ class MetricBoard(nn.Module):
         if not groups:
             return
         all_samples = list(range(batch.num_samples))
+        self._counts[name, ALL] += len(all_samples)
         task.update_metrics(boards[ALL], output, batch, tokenizers, all_samples)
         values, means = losses.detach().float(), self._losses(name)
         if len(values):  # else nothing of the batch is to be predicted
             means[ALL].update(values)
         for modality, numbers in groups.items():
+            self._counts[name, modality] += len(numbers)
             task.update_metrics(boards[modality], output, batch, tokenizers, numbers)
             if task.loss_per_sample:
                 means[modality].update(values[numbers])
@@ -120,10 +124,10 @@ class MetricBoard(nn.Module):
             for modality, metrics in self._boards(name).items():
                 losses = self._losses(name)[modality]
                 seen = torch.tensor(
-                    [float(losses.update_count), float(_updates(metrics))],
+                    [losses.update_count, _updates(metrics), self._counts[name, modality]],
                     device=strategy.root_device,
                 )
-                seen_loss, seen_metrics = strategy.reduce(seen, reduce_op="sum").tolist()
+                seen_loss, seen_metrics, count = strategy.reduce(seen, reduce_op="sum").tolist()
                 values: dict[str, MetricValue] = {}
                 with warnings.catch_warnings():
                     # a process without such a sample must still take part in the sum
@@ -136,12 +140,14 @@ class MetricBoard(nn.Module):
                             for key, value in metrics.compute().items()
                         }
                 if values:
+                    values.setdefault("num_samples", count)  # a plain MetricCollection has none
                     results.setdefault(name, {})[modality] = values
         self.reset()
         return results
 
     def reset(self) -> None:
         """Resets all metrics."""
+        self._counts.clear()
         for module in self.modules():
             if isinstance(module, Metric):
                 module.reset()

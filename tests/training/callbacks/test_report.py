@@ -249,3 +249,18 @@ def test_pictures_without_points_are_drawn_empty(tmp_path):
     draw_confusion(tmp_path / "zero.png", np.zeros((2, 2)), [True, False], "nothing yet")
     draw_modalities(tmp_path / "one.png", {"x": {"test": {"image": 3.5}}}, None)
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_a_validation_of_a_run_keeps_what_the_training_wrote(run, tmp_path):
+    folder, _, _ = run
+    before = metrics_of(folder)
+    trainer = make_trainer(
+        folder, callbacks=[RunReport(), Checkpoint(str(tmp_path))], enable_checkpointing=True
+    )
+    trainer.validate(
+        make_learner(), datamodule=small_data(), verbose=False, weights_only=True,
+        ckpt_path=str(folder / "checkpoints" / "best.ckpt"),
+    )  # fmt: skip
+    after = metrics_of(folder)
+    assert before["best"]["monitor"] == "validation/speed/accuracy"
+    assert (after["best"], after["training"]) == (before["best"], before["training"])

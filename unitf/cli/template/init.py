@@ -1,15 +1,15 @@
 """The modality $name for unitf. This file imports no torch, so that listing plugins is quick."""
 
-from unitf.registry.hookspecs import Register, hookimpl
+import unitf
 
 unitf_api: int = 1
 
 
-@hookimpl
-def register_tokenizers(register: Register) -> None:
+@unitf.hookimpl
+def register_tokenizers(register: unitf.Register) -> None:
     register("unitf_$name.tokenizer:$Name")
 
 
-@hookimpl
-def register_sources(register: Register) -> None:
+@unitf.hookimpl
+def register_sources(register: unitf.Register) -> None:
     register("unitf_$name.examples:${Name}Examples")

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from unitf.batch import Sample
 from unitf.data.source import Source
-from unitf.data.split import Split, Subset, check_names
+from unitf.data.split import Split, Subset, check_names, checked_split
 from unitf.errors import UserError, did_you_mean
 
 # raised for a damaged or locked archive (RuntimeError: a password, or an unknown method)
@@ -104,9 +104,9 @@ class FileSource(Source):
         limit: int | None = None,
     ) -> None:
         self.path: dict[str, FilePath] = {"train": path} if isinstance(path, str) else dict(path)
-        self.split: Split = split or Split()
         self.limit: int | None = limit
         self._pool: tuple[Path, Sequence[Sample]] | None = None  # of train and its parts, read once
+        self.split: Split = checked_split(split, self.location)
         if both := self.split.parts.keys() & self.path.keys() - {"train"}:
             raise UserError(
                 f"{self.location}: {', '.join(both)} has a file and is a part of train's"

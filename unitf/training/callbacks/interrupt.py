@@ -15,6 +15,8 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from unitf import registry
+
 _Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 # Ctrl-C; a scheduler, a lost terminal, and what clusters send some time before they end a job
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
@@ -79,7 +81,7 @@ class Interrupt(Callback):
             _forget_terminal(number)
             self._restore()
             found = f"interrupted by {signal.Signals(number).name} during {verb}"
-            go_on = f"unitf fit --resume {self._run_folder(trainer)}"
+            go_on = f"{registry.invocation()} fit --resume {self._run_folder(trainer)}"
             trained = f"; the training is complete, go on with: {go_on}"
             raise RunInterrupted(found + (trained if self._trained else ""), number)
 
@@ -141,7 +143,7 @@ class Interrupt(Callback):
             return RunInterrupted(f"{step}; this run keeps no checkpoints", number)
         if trainer.is_global_zero and self._received:
             _requeue(trainer._accelerator_connector.cluster_environment, self._received)
-        go_on = f"unitf fit --resume {self._run_folder(trainer)}"
+        go_on = f"{registry.invocation()} fit --resume {self._run_folder(trainer)}"
         return RunInterrupted(f"{step}, nothing is lost; go on with: {go_on}", number)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

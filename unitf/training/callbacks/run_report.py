@@ -39,11 +39,13 @@ class RunReport(Callback):
         self._row_at_step = -1
         self._since: float | None = None
         self._is_of_all = False  # whether what was counted is that of all processes
+        self._trained = False
 
     # ---- what is counted ---------------------------------------------------------------
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
+        self._trained = True
         self._since = time.monotonic()
         self._row_at_step = trainer.global_step
         if self._is_of_all:
@@ -161,20 +163,20 @@ class RunReport(Callback):
         # after further training, earlier results would be those of another model
         report = {} if trainer.state.fn == "fit" else _read_json(folder / "metrics.json")
         report["results"] = cast(_Json, report.get("results", {})) | _scalars(results)
-        if self.history:
+        # a checkpoint brings the history until it was written: a test of it keeps a longer one
+        history = self.history if self._trained or "training" not in report else []
+        if history:
             report |= self._training(trainer, pl_module)
         write_text(folder / "metrics.json", json.dumps(_plain(report), indent=2) + "\n")
         write_text(folder / "versions.json", json.dumps(versions(), indent=2) + "\n")
-        gallery.draw(folder, tasks_of(pl_module), self.history, results)
+        gallery.draw(folder, tasks_of(pl_module), history, results)
 
     def _training(self, trainer: Trainer, pl_module: LightningModule) -> _Json:
         seconds = max(self.totals["seconds"] + self._running(), 1e-9)
-        best = _best(trainer)
+        best = {key: value for key, value in _best(trainer).items() if key != "results"}
         last = self.history[-1]
         return {
-            "best": {
-                key: best[key] for key in ("monitor", "value", "epoch", "step") if key in best
-            },
+            **({"best": best} if best else {}),
             "training": {
                 "seconds": round(seconds, 2),
                 "epochs": last["epoch"],

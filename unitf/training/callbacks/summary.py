@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from unitf import registry
 from unitf.tasks.task import Task
 from unitf.training.callbacks.run_report import results_of
 from unitf.training.results import Results, TaskResults, tasks_of
@@ -105,8 +106,8 @@ def _next_steps(folder: Path, inputs: list[str], verbs: Sequence[str]) -> dict[s
     files = {what: sorted(folder.glob(name)) for what, name in names.items()}
     next_steps = {what: ", ".join(map(str, paths)) for what, paths in files.items() if paths}
     if "model" in next_steps and inputs:
-        words = " ".join(f"{column}=…" for column in inputs)
-        next_steps |= {v: f"unitf {v} --checkpoint {folder} --input {words}" for v in verbs}
+        words, unitf = " ".join(f"{column}=…" for column in inputs), registry.invocation()
+        next_steps |= {v: f"{unitf} {v} --checkpoint {folder} --input {words}" for v in verbs}
     return next_steps
 
 
