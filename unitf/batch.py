@@ -1,8 +1,8 @@
 """The data that data workers send to the device: encoded and packed samples for each task."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,47 @@ class EncodedSample:
     train: bool
 
 
+class Counts(NamedTuple):
+    """How much of something a part of an optimizer step has for one task.
+
+    Args:
+        samples: the number of samples that the task reads.
+        losses: the number of losses that the task returns for them.
+        tokens: the number of their tokens.
+        objects: what else the task divides its losses by, as the number of objects to detect.
+    """
+
+    samples: int
+    losses: int
+    tokens: int = 0
+    objects: int = 0
+
+    @classmethod
+    def sum(cls, parts: Iterable["Counts"]) -> "Counts":
+        """Returns the sum of the counts of all parts."""
+        return cls(*(sum(numbers) for numbers in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """What the whole optimizer step has for a task, of which a TaskBatch is one part.
+
+    Args:
+        total: the sum over all micro-batches of the step, in all processes.
+        processes: of this micro-batch the part of each process, in the order of their ranks.
+        rank: the number of this process.
+    """
+
+    total: Counts
+    processes: tuple[Counts, ...]
+    rank: int
+
+    @property
+    def own(self) -> Counts:
+        """The counts of the batch itself."""
+        return self.processes[self.rank]
+
+
 @dataclass(frozen=True, eq=False)
 class TaskBatch:
     """The samples of a batch that one task accepts; sequence s of every field is sample s.
@@ -43,6 +84,8 @@ class TaskBatch:
         names: for each sample a name that identifies it to a person.
         sample_infos: for each sample what the task's `sample_info` returned.
         sequence: S sequences of tokens, where the target is encoded by a tokenizer.
+        counts: what the task's `counts` returned for this batch; None without labels.
+        step: the counts of the whole optimizer step; None: this batch is all of it.
     """
 
     features: dict[str, Features]
@@ -51,6 +94,8 @@ class TaskBatch:
     names: tuple[str, ...]
     sample_infos: tuple[TaskData, ...] = ()
     sequence: Features | None = None
+    counts: Counts | None = None
+    step: StepCounts | None = None
 
     @property
     def num_samples(self) -> int:
@@ -93,10 +138,15 @@ class Batch:
     Args:
         task_batches: the batches by the name of the task.
         skipped: the errors of the samples that were left out (`on_error: skip`).
+        step_fraction: this micro-batch's fraction of the tokens of its optimizer step; both are
+            counted over all processes.
+        ends_step: whether this is the last micro-batch of its optimizer step.
     """
 
     task_batches: dict[str, TaskBatch]
     skipped: tuple[str, ...] = field(default=())
+    step_fraction: float = 1.0
+    ends_step: bool = True
 
     @property
     def num_samples(self) -> int:

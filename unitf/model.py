@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf import inference
-from unitf.batch import Batch, Sample, TaskData
+from unitf.batch import Batch, Counts, Sample, TaskData
 from unitf.component import PlainData
 from unitf.core import Transformer, TransformerConfig
 from unitf.core.auxiliary import BlockAuxiliary
 from unitf.core.lora import LoRA, add_adapters
 from unitf.core.named import saved
+from unitf.errors import UserError
 from unitf.fitting import build_components, check_inputs
 from unitf.generation import Generation
 from unitf.nn.reference_mode import is_reference_mode
@@ -207,16 +208,20 @@ class Model(inference.InferenceModel):
         """
         outputs, auxiliary = self(batch, auxiliary=True)
         loss = self.total_loss(batch, self._losses(batch, outputs))
-        terms, means = self._terms(auxiliary)
+        terms, means = self._terms(auxiliary, batch.step_fraction)
         return TrainingLoss(loss if terms is None else loss + terms, loss, means, auxiliary)
 
     def _terms(
-        self, auxiliary: Sequence[BlockAuxiliary]
+        self, auxiliary: Sequence[BlockAuxiliary], step_fraction: float = 1.0
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Returns the weighted sum of all terms (None without terms), and the mean of each by name.
 
         A pass counts by its fraction of all tokens that its block reads in all passes and
-        processes.
+        processes. A micro-batch counts by its fraction of the tokens of its optimizer step.
+
+        Args:
+            auxiliary: the auxiliary outputs of all passes.
+            step_fraction: this micro-batch's fraction of its step.
         """
         if not any(block.losses() for block in auxiliary):
             return None, {}
@@ -231,7 +236,7 @@ class Model(inference.InferenceModel):
         blocks_with: dict[str, set[tuple[str, int]]] = {}
         for block in auxiliary:
             key = block.stack, block.block
-            fraction = block.num_tokens / max(total_tokens[key], 1) * processes
+            fraction = block.num_tokens / max(total_tokens[key], 1) * processes * step_fraction
             for name, term in block.losses().items():
                 value = term.value.float() * fraction
                 total = total + value * term.weight
@@ -242,28 +247,46 @@ class Model(inference.InferenceModel):
     def total_loss(self, batch: Batch, losses: Mapping[str, Tensor]) -> Tensor:
         """Returns the mean loss; a task counts by its weight and its fraction of the samples.
 
-        With several processes, the counts are those of the global batch: the mean of the gradients
-        of all processes is then the gradient of one process with all samples.
+        The counts are those of the whole optimizer step (`TaskBatch.step`): the sum over its
+        micro-batches of the mean over all processes is then the loss of one batch of all samples.
 
         Args:
             batch: the samples.
             losses: the losses (L,) of each task.
         """
-        names = list(losses)
-        counts = torch.tensor(
-            [
-                [batch.task_batches[n].num_samples for n in names],
-                [len(losses[n]) for n in names],
-            ],
-            dtype=torch.float32,
-        )
-        counts, processes = self.over_processes(counts)
-        samples, items = counts.tolist()
+        counts, processes = self._counts(batch, losses)
+        samples = max(sum(count.samples for count in counts.values()), 1)
         total = torch.zeros((), device=self.device)
-        for name, n, count in zip(names, samples, items, strict=True):
-            sample_weight = n / max(sum(samples), 1) / max(count, 1)
+        for name, count in counts.items():
+            sample_weight = count.samples / samples / max(count.losses, 1)
             total = total + losses[name].float().sum() * (sample_weight * self.tasks[name].weight)
         return total * processes
+
+    def _counts(self, batch: Batch, losses: Mapping[str, Tensor]) -> tuple[dict[str, Counts], int]:
+        """Returns the counts of the whole step for each task, and the number of processes.
+
+        Raises:
+            UserError: a task returned another number of losses than it had stated.
+        """
+        steps = {name: batch.task_batches[name].step for name in losses}
+        known = {name: step for name, step in steps.items() if step is not None}
+        if len(known) == len(steps) and known:
+            for name, step in known.items():
+                self._check_count(name, step.own.losses, len(losses[name]))
+            processes = len(next(iter(known.values())).processes)
+            return {name: step.total for name, step in known.items()}, processes
+        own = [(batch.task_batches[n].num_samples, len(losses[n])) for n in losses]
+        total, processes = self.over_processes(torch.tensor(own, dtype=torch.float32))
+        rows = cast("list[list[float]]", total.tolist())
+        return {n: Counts(*map(int, row)) for n, row in zip(losses, rows, strict=True)}, processes
+
+    def _check_count(self, name: str, stated: int, found: int) -> None:
+        if stated != found:
+            task = type(self.tasks[name]).__name__
+            raise UserError(
+                f"tasks.{name}: {task}.losses returned {found} losses, but {task}.num_losses said "
+                f"{stated}; a step of several batches or processes needs the right number"
+            )
 
     def over_processes(self, counts: Tensor) -> tuple[Tensor, int]:
         """Returns the sum of counts over all training processes, and the number of processes."""

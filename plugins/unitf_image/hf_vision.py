@@ -167,7 +167,7 @@ def vector_task(
     Args:
         scale: the logarithm of the factor on similarities with text vectors.
     """
-    temperature = {} if scale is None else {"temperature": math.exp(-scale)}
+    temperature: dict[str, Any] = {} if scale is None else {"temperature": math.exp(-scale)}
     return Embedding(
         ["image"], pooling=pooling, size=size, normalise=False, head=head, **temperature
     )

@@ -100,6 +100,10 @@ class Forecast(Task):
             return None
         return {name: torch.cat([one[name] for one in targets]) for name in ("future", "scale")}
 
+    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
+        """Returns the number of channels."""
+        return sum(len(channels) for channels in self._channels(batch))
+
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, "K L"]:

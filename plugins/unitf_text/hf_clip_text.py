@@ -79,7 +79,7 @@ class TextTower(TransformersArchitecture):
         """Returns the task that projects the last column, without normalising its length."""
         # the scale of similarities, if the model is a tower of two
         scale = getattr(self.config, "logit_scale", None)
-        temperature = {} if scale is None else {"temperature": math.exp(-scale)}
+        temperature: dict[str, Any] = {} if scale is None else {"temperature": math.exp(-scale)}
         head = Head(bias=bias)
         task = Embedding(["text"], "last", size, normalise=False, head=head, **temperature)
         return {"embedding": task}

@@ -215,13 +215,16 @@ class Encoder:
         if task.target_tokenizer is not None:
             none = self._expected[task.target_tokenizer].none
             sequence = Features.pack([e.sequences[name] for e in encoded]) if encoded else none
-        return TaskBatch(
+        batch = TaskBatch(
             features=features,
             target=task.collate([e.targets[name] for e in encoded]) if self.labelled else None,
             modalities=tuple(map("+".join, modalities)),
             names=tuple(e.item.name for e in encoded),
             sample_infos=tuple(e.sample_infos[name] for e in encoded),
             sequence=sequence,
+        )
+        return (
+            replace(batch, counts=task.counts(batch, self.tokenizers)) if self.labelled else batch
         )
 
     def _faulty(self, task_batches: Mapping[str, TaskBatch]) -> bool:

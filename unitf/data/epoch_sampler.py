@@ -51,8 +51,8 @@ class EpochSampler:
     samples of a small source are repeated evenly, and every sample of a large one is seen in time.
     If a run goes on in the middle of an epoch with other batches or another number of processes,
     the samples that the earlier stretches of the epoch have left are arranged anew, each once.
-    Evaluation: every sample once, in the order of the sources (with `lengths`: by length); a batch
-    may be empty.
+    Evaluation: every sample once, in the order of the sources (with `lengths`: by length).
+    A batch is empty where no sample is left for a process.
 
     Args:
         counts: the number of samples of each source.
@@ -167,15 +167,11 @@ class EpochSampler:
         return np.random.default_rng(mix(self.seed, *key)).permutation(count)
 
     def _by_samples(self, indices: np.ndarray, num_steps: int) -> list[np.ndarray]:
-        rows = np.resize(np.arange(len(indices)), self._usable(len(indices)))
+        rows = np.arange(len(indices))
         total = self.size * self.world
         return [
             rows[s * total : (s + 1) * total][self.rank :: self.world] for s in range(num_steps)
         ]
-
-    def _usable(self, count: int) -> int:
-        """Returns how many samples are used: in training a multiple of `world`, else all."""
-        return count if self.seed is None else max(count - count % self.world, self.world)
 
     def _by_tokens(self, indices: np.ndarray, epoch: int, num_steps: int) -> list[np.ndarray]:
         """Returns batches of about equal length.
@@ -197,11 +193,6 @@ class EpochSampler:
             ]
             for batch_index, row in zip(batch_indices.tolist(), rows.tolist(), strict=True):
                 members[batch_index].append(row)
-        if self.seed is not None:
-            for batch_index in range(batches):  # fewer samples than processes
-                members[batch_index] = members[batch_index] or [
-                    int(by_length[batch_index % len(by_length)])
-                ]
         return [np.array(members[s * self.world + self.rank], int) for s in range(num_steps)]
 
     def _lengths_of(self, indices: np.ndarray) -> np.ndarray:
@@ -217,13 +208,13 @@ class EpochSampler:
         if len(indices) == 0:
             return 0
         if self.lengths is None:
-            return -(-self._usable(len(indices)) // (self.size * self.world))
+            return -(-len(indices) // (self.size * self.world))
         return self._fewest_steps(np.sort(self._lengths_of(indices))[::-1])
 
     def _count_steps(self) -> int:
         """Returns the number of steps of each whole epoch."""
         if self.lengths is None:
-            return -(-self._usable(sum(self.drawn)) // (self.size * self.world))
+            return -(-sum(self.drawn) // (self.size * self.world))
         worst = np.sort(np.concatenate([self._longest(s) for s in range(len(self.counts))]))[::-1]
         if len(worst) == 0:
             return 0

@@ -11,6 +11,7 @@ from unitf.batch import Batch
 from unitf.data.encoder import Encoder, Failure, Item
 from unitf.data.epoch_sampler import EpochSampler, EpochStart
 from unitf.data.sample_dataset import SampleDataset
+from unitf.data.step_counts import StepCounter
 from unitf.data.stream import StreamSampler, StreamShards
 from unitf.errors import SampleError
 
@@ -48,6 +49,9 @@ class Loader:
         num_workers: how many processes read and encode; 0: the main process does.
         position: returns where an iteration begins; it is called when the first batch is requested.
         left_out: is called with the messages of samples that the encoder skipped.
+        steps: tells the batches what their optimizer step has; it reads the batches of a step
+            before it passes on the first.
+        ahead: the largest number of batches of a step, which the workers keep ready.
     """
 
     def __init__(
@@ -59,16 +63,20 @@ class Loader:
         num_workers: int = 0,
         position: Callable[[], EpochStart] = EpochStart,
         left_out: Callable[[Sequence[str]], None] = lambda messages: None,
+        steps: StepCounter | None = None,
+        ahead: int = 1,
     ) -> None:
         self.order: EpochSampler | StreamSampler = order
         self.dataset: SampleDataset | StreamShards = dataset
         self.position: Callable[[], EpochStart] = position
         self.left_out: Callable[[Sequence[str]], None] = left_out
+        self.steps: StepCounter = steps or StepCounter()
         self._loader = DataLoader(
             dataset,
             batch_sampler=cast(Sampler[list[int]], order),  # torch passes on whatever it yields
             collate_fn=_Collate(encoder, mixing),
             num_workers=num_workers,
+            prefetch_factor=max(2, 1 + -(-ahead // num_workers)) if num_workers else None,
             persistent_workers=num_workers > 0,
             worker_init_fn=_prepare_worker,
             pin_memory=torch.cuda.is_available(),
@@ -82,6 +90,9 @@ class Loader:
         # A generator, so that nothing happens before the first batch is requested: Lightning
         # makes the iterator of the first epoch before it knows where to resume.
         self.order.start = self.position()
+        yield from self.steps(self._batches())
+
+    def _batches(self) -> Iterator[Batch]:
         for batch in self._loader:
             if isinstance(batch, Failure):
                 raise SampleError(batch.message)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitf.batch import EncodedSample, Sample, TaskBatch
+from unitf.batch import Counts, EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.tasks.classification import Label, LabelledTask, as_label
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
@@ -15,6 +15,8 @@ from unitf.tasks.heads.layers import Layers
 from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Prediction, SampleInfo, Tokenizers
 from unitf.tokens import Tokens
+
+TINY: float = 1e-12  # a sum of weights is not below it
 
 
 class Detection(LabelledTask):
@@ -24,7 +26,7 @@ class Detection(LabelledTask):
     in fractions of the image's width and height from 0 to 1. So a tokenizer must show the whole
     image, whatever its aspect ratio, and an augmentation must not move objects. The loss is
     DETR's: columns and objects are matched at the least cost. The loss of boxes is a mean over the
-    objects of one process.
+    objects of the whole optimizer step.
 
     Args:
         num_objects: Q, the largest number of objects in a sample.
@@ -142,6 +144,11 @@ class Detection(LabelledTask):
         joined = {name: torch.cat([t[name] for t in targets]) for name in ("labels", "boxes")}
         return {**joined, "counts": torch.tensor(counts)}
 
+    def counts(self, batch: TaskBatch, tokenizers: Tokenizers) -> Counts:
+        """Returns what is summed over an optimizer step: also the number of objects."""
+        objects = 0 if batch.target is None else len(batch.target["labels"])
+        return super().counts(batch, tokenizers)._replace(objects=objects)
+
     # ---- on the device -----------------------------------------------------------------
 
     def make_parameters(self, dim: int) -> None:
@@ -185,11 +192,10 @@ class Detection(LabelledTask):
     def losses(
         self, output: Float[Tensor, "S Q C5"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " S"]:
-        """Returns a loss for each sample; their mean is DETR's loss over the whole batch."""
+        """Returns a loss for each sample; their mean over a step is DETR's loss of all of it."""
         if not batch.num_samples:
             return output.flatten(1).sum(1)
         logits, boxes = output[..., :-4], output[..., -4:]
-        size = len(output)
         classes = torch.full(logits.shape[:2], self.num_classes, device=logits.device)
         distances = []
         for number, target in enumerate(self._targets(batch)):
@@ -202,8 +208,11 @@ class Detection(LabelledTask):
         weights = torch.ones(self.num_classes + 1, device=logits.device)
         weights[-1] = self.nothing_weight
         entropy = functional.cross_entropy(logits.mT, classes, weights, reduction="none").sum(1)
-        num_objects = max(1, len(batch.target["labels"]))
-        return size * (entropy / weights[classes].sum() + torch.stack(distances) / num_objects)
+        total = self.counts(batch, tokenizers) if batch.step is None else batch.step.total
+        others = total.samples * self.num_objects - total.objects
+        total_weight = total.objects + self.nothing_weight * others
+        distance = torch.stack(distances) / max(1, total.objects)
+        return total.samples * (entropy / max(total_weight, TINY) + distance)
 
     def _costs(
         self,

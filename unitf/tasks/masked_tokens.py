@@ -88,6 +88,10 @@ class MaskedTokens(Task):
                 }
         return packed
 
+    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
+        """Returns the number of hidden tokens."""
+        return sum(int(choice["hidden"].sum()) for choice in (batch.target or {}).values())
+
     # ---- on the device -----------------------------------------------------------------
 
     def requirements(self, tokenizers: Tokenizers) -> dict[str, object]:

@@ -116,6 +116,13 @@ class NextToken(Task):
             for column, first in self._firsts(batch, tokenizers).items()
         }
 
+    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
+        """Returns the number of predicted tokens."""
+        skipped = self._skipped(batch, tokenizers)
+        return sum(
+            batch.features[column].num_tokens - int(skip.sum()) for column, skip in skipped.items()
+        )
+
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
     ) -> dict[str, Float[Tensor, " _"]]:

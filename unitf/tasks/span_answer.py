@@ -178,6 +178,10 @@ class SpanAnswer(Task):
         token_ranges = torch.stack([target["token_range"] for target in targets])
         return {"token_range": token_ranges, "texts": [target["texts"] for target in targets]}
 
+    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
+        """Returns the number of answers that were not cut off."""
+        return 0 if batch.target is None else int((batch.target["token_range"][:, 0] >= 0).sum())
+
     # ---- on the device -----------------------------------------------------------------
 
     def make_parameters(self, dim: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf.batch import EncodedSample, Sample, TaskBatch
+from unitf.batch import Counts, EncodedSample, Sample, TaskBatch
 from unitf.component import Component
 from unitf.errors import UserError
 from unitf.features import Features
@@ -69,6 +69,7 @@ class Task(Component, ABC):
     monitor: str = "loss"  # the metric that says how good the task is …
     mode: str = "min"  # … and whether a lower ("min") or a higher ("max") value is better
     loss_per_sample: bool = False  # whether `losses` returns exactly one loss for each sample
+    compares_samples: bool = False  # whether the loss of a sample depends on others of its batch
     # prefixes of the names of parameters that are useless after `fit` learned something else
     fitted_parameters: tuple[str, ...] = ("",)
     target_tokenizer: str | None = (
@@ -151,6 +152,19 @@ class Task(Component, ABC):
     def collate(self, targets: Sequence[Target]) -> Target:
         """Joins the targets of S samples; S may be 0."""
         return torch.stack(list(targets)) if targets else None
+
+    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
+        """Returns the number of losses that `losses` will return: by default, one a sample.
+
+        It is called in data workers. The loss of an optimizer step is a mean over the losses of all
+        its batches in all processes, so their number must be known before the first of them.
+        """
+        return batch.num_samples
+
+    def counts(self, batch: TaskBatch, tokenizers: Tokenizers) -> Counts:
+        """Returns what is summed over an optimizer step; `TaskBatch.step` then has the sums."""
+        losses = self.num_losses(batch, tokenizers)
+        return Counts(batch.num_samples, losses, batch.num_tokens)
 
     def requirements(self, tokenizers: Tokenizers) -> dict[str, object]:
         """Returns what `make_parameters` needs to know of the tokenizers, as plain data."""

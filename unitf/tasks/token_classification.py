@@ -150,6 +150,10 @@ class TokenClassification(LabelNames):
         """Joins the class indices of the tokens of all samples."""
         return torch.cat(list(targets)) if targets else None
 
+    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
+        """Returns the number of tokens that have a label."""
+        return 0 if batch.target is None else int((batch.target != IGNORED).sum())
+
     def make_parameters(self, dim: int) -> None:
         """Creates the head."""
         size = 1 if self.single_logit else self.num_classes

@@ -3,12 +3,13 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, cast
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch import nn
 
 from unitf.batch import Sample
@@ -18,11 +19,14 @@ from unitf.data.loader import Loader
 from unitf.data.mixing import BatchMixing, Mixing
 from unitf.data.sample_dataset import SampleDataset
 from unitf.data.source import Source
+from unitf.data.step_counts import StepCounter
 from unitf.data.stream import StreamSampler, StreamShards, StreamSource
 from unitf.errors import SampleError, UserError, did_you_mean
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.training.exact_loops import ExactFitLoop, use_exact_loops
+from unitf.training.parallel.host_sum import HostSum, have_joined
+from unitf.training.parallel.step_length import batches_of_step, longest_step
 from unitf.training.token_counts import token_counts
 
 _log: logging.Logger = logging.getLogger(__name__)
@@ -263,7 +267,18 @@ class DataModule(LightningDataModule):
             num_workers=self.num_workers,
             position=self._position if train else EpochStart,
             left_out=self.skipped.update,
+            steps=self._step_counter(train),
+            ahead=longest_step(self.trainer) if train and isinstance(self.trainer, Trainer) else 1,
         )
+
+    def _step_counter(self, train: bool) -> StepCounter:
+        """Returns what counts the samples of an optimizer step; in evaluation a batch is one."""
+        counter = StepCounter()
+        if isinstance(trainer := self.trainer, Trainer) and train:
+            counter = replace(counter, num_batches=lambda: batches_of_step(trainer))
+        if have_joined() and self._world > 1:
+            counter = replace(counter, over_processes=HostSum(), rank=self._rank, world=self._world)
+        return counter
 
     @property
     def _rank(self) -> int:

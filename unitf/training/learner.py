@@ -24,7 +24,7 @@ from unitf.training.data_module import DataModule
 from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
 from unitf.training.finetuning.initial_weights import InitialWeights
-from unitf.training.loss_logging import log_loss
+from unitf.training.loss_logging import LossLog
 from unitf.training.metric_board import MetricBoard, flat_metrics
 from unitf.training.optimization import (
     OptimizerFactory,
@@ -32,6 +32,11 @@ from unitf.training.optimization import (
     WarmupCosine,
     make_optimizer,
     parameter_groups,
+)
+from unitf.training.parallel.step_length import (
+    check_accumulation,
+    longest_step,
+    set_accumulation,
 )
 from unitf.training.results import Results
 
@@ -158,6 +163,7 @@ class Learner(Model, L.LightningModule):
         self.results: Results = {}
         self._metric_boards: dict[str, MetricBoard] = {}  # of the splits being measured
         self.block_figures: BlockFigures = BlockFigures()
+        self.loss_log: LossLog = LossLog()
 
     # ---- Lightning ---------------------------------------------------------------------
 
@@ -171,6 +177,8 @@ class Learner(Model, L.LightningModule):
     def setup(self, stage: str) -> None:
         """Fits and builds tokenizers and tasks, freezes parts, and compiles the core."""
         data = self._data
+        if stage == "fit":
+            check_accumulation(dict(self.tasks.items()), longest_step(self.trainer))
         self._fit_components(data)
         data.connect(self.tokenizers, self.tasks)
         if self.freeze_settings is not None and self.freezer is None and stage == "fit":
@@ -214,7 +222,9 @@ class Learner(Model, L.LightningModule):
         return self
 
     def on_train_start(self) -> None:
-        """Freezes what is frozen in the epoch of a run that resumes within an epoch."""
+        """Sets what belongs to the epoch of a run that resumes within an epoch."""
+        self.loss_log.reset()
+        set_accumulation(self.trainer)
         if self.freezer is not None:  # Lightning calls on_train_epoch_start for whole epochs only
             self.freezer.begin_epoch(self)
 
@@ -224,11 +234,12 @@ class Learner(Model, L.LightningModule):
             self.freezer.begin_epoch(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Returns the loss to minimise, and logs the loss of the tasks."""
+        """Returns the loss to minimise, and logs that of a step when its last batch is done."""
         loss = self.training_loss(batch)
-        log_loss(self, loss, max(batch.num_samples, 1))
+        self.loss_log.update(self, batch, loss)
         self.block_figures.update(loss.auxiliary)
-        return loss.total
+        # it is this batch's part of the step's loss already, and Lightning divides it again
+        return loss.total * self.trainer.accumulate_grad_batches
 
     def on_train_epoch_end(self) -> None:
         """Logs the means of what the core's blocks reported."""

@@ -99,7 +99,7 @@ def test_speeds_are_of_the_training_steps_alone(monkeypatch):
     meter.start()
     for _ in range(5):
         now[0] += 1.0
-        meter.count(batch, None, 1)
+        meter.count(batch, None)
     meter.stop()
     now[0] += 1000.0  # a validation
     assert meter.rates() == (8.0, 80.0)

@@ -133,7 +133,7 @@ class Stepper:
             batch = next(self.batches)
             self._count(batch)
             received, first_pass = self.clock.mark(), len(self.spans["core"])
-            loss = self.loss(batch) / count
+            loss = self.loss(batch)  # a part of the step's loss
             forward_end = self.clock.mark()
             if number == 0:
                 optimizer.zero_grad()

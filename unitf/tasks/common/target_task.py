@@ -76,6 +76,10 @@ class TargetTask(Task, ABC):
             )
         return sequence
 
+    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
+        """Returns the number of target tokens."""
+        return self._sequence(batch).num_tokens
+
     def make_parameters(self, dim: int) -> None:
         """Creates the start token and the positions of the target, if they are learned."""
         self.start_token: LearnedToken | None = None

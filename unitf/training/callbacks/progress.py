@@ -56,7 +56,7 @@ class Progress(TQDMProgressBar):
         batch_idx: int,
     ) -> None:
         """Counts a training step."""
-        self._meter.count(batch, outputs, trainer.accumulate_grad_batches)
+        self._meter.count(batch, outputs)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -60,7 +60,7 @@ class RunReport(Callback):
         batch_idx: int,
     ) -> None:
         """Counts a training step."""
-        self._meter.count(batch, outputs, trainer.accumulate_grad_batches)
+        self._meter.count(batch, outputs)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Adds a point to the curves; `unitf validate` writes the report."""

@@ -20,7 +20,9 @@ class Throughput:
         self.tokens: int = 0
         self.steps: int = 0
         self.seconds: float = 0.0
-        self.losses: Tensor | float = 0.0  # stays on the device, so that no step waits for it
+        # the losses stay on the device, so that no step waits for them
+        self.losses: Tensor | float = 0.0
+        self._parts: Tensor | float = 0.0  # of the step that is not yet complete
         self.since: float | None = None
 
     def start(self) -> None:
@@ -33,21 +35,21 @@ class Throughput:
             self.seconds += time.monotonic() - self.since
         self.since = None
 
-    def count(self, batch: object, outputs: STEP_OUTPUT, accumulated: int) -> None:
-        """Counts one training step.
+    def count(self, batch: object, outputs: STEP_OUTPUT) -> None:
+        """Counts one batch, whose loss is a part of that of its optimizer step.
 
         Args:
             batch: the batch of the step.
             outputs: what Lightning passes to `on_train_batch_end`.
-            accumulated: the number of batches of an optimizer step, by which Lightning divides
-                the loss.
         """
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         self.samples += getattr(batch, "num_samples", 0)
         self.tokens += getattr(batch, "num_tokens", 0)
         if loss is not None:
-            self.steps += 1
-            self.losses = self.losses + loss.detach() * accumulated
+            self._parts = self._parts + loss.detach()
+            if getattr(batch, "ends_step", True):
+                self.steps += 1
+                self.losses, self._parts = self.losses + self._parts, 0.0
 
     def state(self) -> dict[str, float]:
         """Returns the counts for a checkpoint; the clock is not in it."""
