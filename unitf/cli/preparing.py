@@ -13,6 +13,7 @@ from unitf.checkpoints.read import to_resume
 from unitf.cli.overrides import spell_out
 from unitf.cli.recipe import check_recipes, mentioned_names
 from unitf.cli.renamed import refuse_old_words, update_file
+from unitf.cli.resume_auto import resolve_auto
 from unitf.errors import UserError
 from unitf.training import DataModule
 from unitf.training.learner import Learner
@@ -69,7 +70,7 @@ def prepare(argv: list[str]) -> list[str]:
     # a recipe may name only classes of unitf, of plugins and of FOREIGN: importing runs code
     allowed = sorted(registry.modules() | set(FOREIGN))
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
-    argv = _resume(argv)
+    argv = _resume(resolve_auto(argv))
     refuse_old_words(argv, OWNERS)
     check_recipes(argv)
     # the parser finds a class by its short name only once it is imported

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import yaml
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
@@ -109,13 +110,43 @@ class SharedFolder(Callback):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes `config.yaml` to the run's folder; Lightning's goes where the first logger writes."""
+    """Writes `config.yaml` to the run's folder; Lightning's goes where the first logger writes.
+
+    A run that goes on with another configuration keeps the earlier one as `config-1.yaml`; the next
+    is `config-2.yaml`, and so on.
+    """
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Writes the configuration."""
+        """Writes the configuration; the run is then not finished."""
         file = Path(trainer.default_root_dir) / self.config_filename
         file.parent.mkdir(parents=True, exist_ok=True)
-        # a run that goes on has one already
+        (file.parent / _FINISHED).unlink(missing_ok=True)
+        part = file.with_name(f".{file.name}.part")
         self.parser.save(
-            self.config, str(file), skip_none=False, overwrite=True, multifile=self.multifile
+            self.config, str(part), skip_none=False, overwrite=True, multifile=self.multifile
         )
+        if file.exists() and _settings(file) != _settings(part):
+            number = 1 + len(list(file.parent.glob(f"{file.stem}-*.yaml")))
+            file.rename(file.with_name(f"{file.stem}-{number}.yaml"))
+        part.replace(file)
+
+
+_FINISHED = ".finished"
+_OF_THE_COMMAND = ("ckpt_path", "config", "out")  # not of what is trained
+
+
+def _settings(file: Path) -> dict[str, object]:
+    """Returns what a configuration says of the training."""
+    settings: dict[str, object] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return {key: value for key, value in settings.items() if key not in _OF_THE_COMMAND}
+
+
+def mark_finished(folder: Path) -> None:
+    """Marks a run whose training, and the test after it, are done."""
+    if folder.is_dir():
+        (folder / _FINISHED).touch()
+
+
+def is_finished(folder: Path) -> bool:
+    """Returns whether `mark_finished` was called for a run."""
+    return (folder / _FINISHED).exists()

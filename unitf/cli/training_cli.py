@@ -19,7 +19,7 @@ from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulatio
 from unitf.cli.predictions import of_all_processes
 from unitf.cli.preparing import FOREIGN, prepare
 from unitf.cli.pretrained import Inherited
-from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder
+from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder, mark_finished
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError, did_you_mean
 from unitf.training import DataModule, RandomState
@@ -192,6 +192,8 @@ class TrainingCLI(LightningCLI):
             )
         with noticing_the_others(trainer):
             self._run(path)
+        if self.verb == "fit" and trainer.is_global_zero:
+            mark_finished(Path(trainer.default_root_dir))
 
     def _run(self, path: str | None) -> None:
         trainer = self.trainer

@@ -185,7 +185,7 @@ class EpochSampler:
         batches = num_steps * self.world
         by_length = np.argsort(-lengths, kind="stable")
         members: list[list[int]] = [[] for _ in range(batches)]
-        for layer, first in enumerate(range(0, len(by_length), batches)):
+        for layer, first in enumerate(range(0, len(by_length), max(batches, 1))):
             rows = by_length[first : first + batches]
             # a short last layer goes to random batches, not always to the first ones
             batch_indices = self._permutation(batches, len(self.counts) + 1, epoch, layer)[
@@ -205,9 +205,7 @@ class EpochSampler:
 
     def _num_steps_of(self, indices: np.ndarray) -> int:
         """Returns the number of steps for what is left of an epoch."""
-        if len(indices) == 0:
-            return 0
-        if self.lengths is None:
+        if self.lengths is None or len(indices) == 0:
             return -(-len(indices) // (self.size * self.world))
         return self._fewest_steps(np.sort(self._lengths_of(indices))[::-1])
 

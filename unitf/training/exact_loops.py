@@ -211,7 +211,8 @@ class ExactFitLoop(_FitLoop):
             {name: torch.tensor(value) for name, value in saved.metrics.items()}
         )
         if not goes_on.same and self.trainer.is_global_zero:
-            _log.warning(_line(goes_on, changes(saved, now, identity), described))
+            differences = ", ".join(changes(saved, now, identity))
+            _log.warning("the run goes on with %s: %s%s", differences, goes_on, described)
 
     def _of_counters(self, now: Stretch, identity: tuple[int, ...]) -> Standing:
         batches = self.epoch_loop.batch_progress
@@ -279,14 +280,6 @@ def _set(tracker: object, begun: int, done: int) -> None:
 
 def _callbacks(trainer: Trainer) -> list[object]:
     return cast("list[object]", vars(trainer)["callbacks"])
-
-
-def _line(goes_on: Continuation, differences: list[str], schedule: str) -> str:
-    """Returns the line that says how a run goes on otherwise than before."""
-    left = goes_on.length - (goes_on.batches if goes_on.within else 0)
-    epoch = f"epoch {goes_on.start.epoch}"
-    where = f"{left} batches of {epoch} are left" if goes_on.within else f"{epoch} begins anew"
-    return f"the run goes on with {', '.join(differences)}: {where}{schedule}"
 
 
 def use_exact_loops(trainer: Trainer) -> None:

@@ -75,6 +75,7 @@ class Continuation:
         within: whether the epoch has begun and not ended.
         same: whether batches and data are those of before.
         half: the number of batches of a half step, which are done again.
+        anew: whether an epoch that was begun begins again.
     """
 
     start: EpochStart
@@ -83,6 +84,16 @@ class Continuation:
     within: bool
     same: bool = True
     half: int = 0
+    anew: bool = False
+
+    def __str__(self) -> str:
+        epoch = self.start.epoch
+        if self.anew:
+            return f"epoch {epoch} begins anew, with all of its samples"
+        if not self.within:
+            return f"from epoch {epoch} on"
+        left = self.length - self.batches
+        return f"{left} batches are made of the samples that are left of epoch {epoch}"
 
 
 def continuation(
@@ -114,7 +125,7 @@ def continuation(
     if same:
         return Continuation(start, batches, saved.length, within=True, half=half)
     if identity != saved.identity:
-        return Continuation(EpochStart(epoch), 0, now.of, within=False, same=False, half=half)
+        return Continuation(EpochStart(epoch), 0, now.of, False, False, half, anew=True)
     done = saved.stretch._replace(steps=start.step, of=saved.length - batches + start.step)
     earlier = (*start.earlier, done) if start.step else start.earlier
     left = _steps_left(now, earlier, num_steps_left(epoch, earlier), num_steps_left(epoch, ()))
