@@ -66,16 +66,21 @@ def fit_components(
             columns = dict.fromkeys(
                 column for task in tasks.values() for column, used in task.tokenized if used == name
             )
-            _fit(tokenizer, partial(_values, data, columns), skip)
+            _fit(tokenizer, partial(_values, data, {name: tokenizer}, columns), skip)
     for task in tasks.values():
         if type(task).fit is not Task.fit and not task.is_fitted:
             _fit(task, partial(_accepted, data, task), skip)
 
 
-def _values(data: TrainingData, columns: Iterable[str]) -> Iterator[_NamedValue]:
+def _values(
+    data: TrainingData, tokenizer: Mapping[str, Tokenizer], columns: Iterable[str]
+) -> Iterator[_NamedValue]:
+    (name,) = tokenizer
+    pairs = [(column, name) for column in columns]
     for item in data.training_items():
+        sample = item.with_files(tokenizer, pairs)
         for column in columns:
-            if (value := item.sample.get(column)) is not None:
+            if (value := sample.get(column)) is not None:
                 yield item.name, value
 
 

@@ -277,7 +277,9 @@ def test_splits_that_cannot_be_are_said():
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "arrow"])
 def test_tables(tmp_path, suffix):
     write_table(tmp_path / f"t.{suffix}")
-    assert list(read_table(tmp_path / f"t.{suffix}")) == ROWS
+    assert list(read_table(tmp_path / f"t.{suffix}")) == [
+        {**row, "n": str(row["n"]) if suffix in ("csv", "tsv") else row["n"]} for row in ROWS
+    ]
     source = Table(
         f"t.{suffix}", {"words": "text", "label": "label"}, Split({"test": "b"}, "label")
     )
@@ -295,28 +297,32 @@ def cells(tmp_path, name, text):
 def test_only_an_empty_cell_is_missing(tmp_path):
     rows = cells(tmp_path, "a.csv", "text,label,age\nNA,0,20\nnull,1,\nNone,,30\n")
     assert rows == [
-        {"text": "NA", "label": 0, "age": 20},
-        {"text": "null", "label": 1, "age": None},
-        {"text": "None", "label": None, "age": 30},
+        {"text": "NA", "label": "0", "age": "20"},
+        {"text": "null", "label": "1", "age": None},
+        {"text": "None", "label": None, "age": "30"},
     ]
-    assert all(type(row["label"]) is int for row in rows[:2])
     task = Classification(["text"], "label")
     assert [task.accepts(row) for row in rows] == [True, True, False]
     task.fit(rows)
-    assert task.classes == [0, 1]
+    assert task.classes == ["0", "1"]
 
 
-def test_a_column_is_numbers_only_if_all_cells_of_the_file_are(tmp_path):
+def test_every_cell_is_text(tmp_path):
     text = "code,sign,share,sure,long\n0042,+1,.5,True,12345678901234567890\n7, -1,2,false,1\n"
     first, second = cells(tmp_path, "a.csv", text)
-    assert first == {"code": "0042", "sign": 1, "share": 0.5, "sure": True} | {
-        "long": "12345678901234567890"
-    }
-    assert list(second.values()) == ["7", -1, 2.0, False, "1"]
-    assert list(first) == ["code", "sign", "share", "sure", "long"]
-    many = "".join(f"{n},{n}\n" for n in range(10_500))  # pandas reads 10,000 rows at once
+    assert list(first.items()) == [
+        ("code", "0042"),
+        ("sign", "+1"),
+        ("share", ".5"),
+        ("sure", "True"),
+        ("long", "12345678901234567890"),
+    ]
+    assert list(second.values()) == ["7", " -1", "2", "false", "1"]
+    many = "".join(f"{n},{n}\n" for n in range(60_500))  # 50,000 rows are read at once
     rows = cells(tmp_path, "b.csv", f"a,b\n{many}x,\n")
-    assert rows[3] == {"a": "3", "b": 3} and rows[-1] == {"a": "x", "b": None}
+    assert rows[3] == {"a": "3", "b": "3"}
+    assert rows[60_000] == {"a": "60000", "b": "60000"}
+    assert rows[-1] == {"a": "x", "b": None}
 
 
 @pytest.mark.parametrize(
@@ -331,11 +337,11 @@ def test_a_column_is_numbers_only_if_all_cells_of_the_file_are(tmp_path):
 def test_no_row_of_a_tsv_is_lost_to_its_quotes(tmp_path, lines, texts):
     rows = cells(tmp_path, "a.tsv", "\n".join(["text\tlabel", *lines, ""]))
     assert [row["text"] for row in rows] == (texts or [line.split("\t")[0] for line in lines])
-    assert {row["label"] for row in rows} <= {0, 1}
+    assert {row["label"] for row in rows} <= {"0", "1"}
 
 
 def test_a_surplus_cell_moves_no_other(tmp_path):
-    rows = [{"text": "good", "label": 1}, {"text": "bad", "label": 0}]
+    rows = [{"text": "good", "label": "1"}, {"text": "bad", "label": "0"}]
     assert cells(tmp_path, "a.csv", "text,label\ngood,1,\nbad,0,\n") == rows
     assert cells(tmp_path, "a.tsv", "text\tlabel\ngood\t1\t\nbad\t0\n") == rows
     for place, text in enumerate(["good, film,1\nbad,0\n", 'good,1\n"two\nlines",2\nx, y,3\n']):
@@ -414,7 +420,7 @@ def test_a_saved_data_set_and_its_classes_by_name(tmp_path):
         (Table("empty.csv"), "empty.csv: No columns to parse"),
         (Table("header.csv"), "holds no samples"),
         (Table("ragged.csv"), r"ragged.csv, line 3: 3 cells, expected 2 \(a, b\)"),
-        (Table("bad.jsonl"), "bad.jsonl: JSON parse error"),
+        (Table("bad.jsonl"), r"bad.jsonl, line 2: not JSON"),
         (Table("table.txt"), "not a table; "),
         (Lines("empty.csv", "(?P<a>.*)"), "holds no samples"),
         (Files(".", "{label}.png"), r"no file matches '\{label\}.png'; the first is bad.jsonl"),

@@ -1,6 +1,6 @@
 """Encoder: turns samples into a Batch; it runs in data workers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias, cast
@@ -18,6 +18,11 @@ from unitf.tokenizer.tokenizer import Tokenizer
 OnError: TypeAlias = Literal["raise", "skip"]
 
 
+FileFinder: TypeAlias = Callable[[str], str | bytes | None]
+"""Finds a file by the name that a sample gives: its path or its bytes; None: there is none."""
+Pairs: TypeAlias = Iterable[tuple[str, str]]
+
+
 class Item(NamedTuple):
     """A sample on its way into a batch."""
 
@@ -27,6 +32,33 @@ class Item(NamedTuple):
     epoch: int = 0
     train: bool = False  # whether to augment
     error: str = ""  # why it could not be read, or empty
+    beside: FileFinder | None = None  # finds the files that the sample names
+
+    def with_files(self, tokenizers: Mapping[str, Tokenizer], pairs: Pairs) -> Sample:
+        """Returns the sample; what it names in columns of files are the paths of files.
+
+        Args:
+            tokenizers: the tokenizers by name; a tokenizer of numbers F×N reads files.
+            pairs: columns, each with the name of its tokenizer.
+        """
+        if self.beside is None:
+            return self.sample
+        found = {
+            column: value
+            for column, name in pairs
+            if tokenizers[name].num_features is not None
+            and (value := _found(self.sample.get(column), self.beside)) is not None
+        }
+        return {**self.sample, **found} if found else self.sample
+
+
+def _found(value: object, beside: FileFinder) -> object | None:
+    """Returns the file, or the list of files, that a value names; None: it names none."""
+    if isinstance(value, str):
+        return beside(value)
+    if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value):
+        return [beside(name) or name for name in value]
+    return None
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,7 @@ class Encoder:
                         + did_you_mean(tokenizer, self.tokenizers, "there are")
                     )
         self._inputs = {name: list(task.inputs.items()) for name, task in self.tasks.items()}
+        self._pairs = list(dict.fromkeys(p for t in self.tasks.values() for p in t.tokenized))
         self._expected = {name: Expected.of(t) for name, t in self.tokenizers.items()}
 
     def __call__(self, items: Sequence[Item]) -> Batch:
@@ -133,7 +166,7 @@ class Encoder:
             raise UserError(item.error)
         if item.train:
             seed_host(mix(self.seed, item.epoch, item.index))
-        sample = item.sample
+        sample = item.with_files(self.tokenizers, self._pairs)
         features: dict[tuple[str, str], Features] = {}
         sample_infos: dict[str, object] = {}
         targets: dict[str, object] = {}

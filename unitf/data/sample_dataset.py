@@ -1,6 +1,7 @@
 """SampleDataset: the samples of one split of several sources, read one by one."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch.utils.data import Dataset
 
@@ -12,8 +13,9 @@ from unitf.data.epoch_sampler import SampleIndex
 class SampleDataset(Dataset[Item]):
     """The samples of one split of several sources, as Items.
 
-    A sequence of samples may have two optional methods: `name(index)` returns a name for messages
-    (a file), and `at(index, seed, epoch)` a training sample that differs from epoch to epoch.
+    A sequence of samples may have optional methods: `name(index)` returns a name for messages (a
+    file), `at(index, seed, epoch)` a training sample that differs from epoch to epoch, and
+    `beside(index, name)` the path or the bytes of a file that a sample names (None: there is none).
 
     Args:
         split: the name of the split.
@@ -35,6 +37,7 @@ class SampleDataset(Dataset[Item]):
                 sequence,
                 getattr(sequence, "name", None),
                 getattr(sequence, "at", None) if train else None,
+                getattr(sequence, "beside", None),
             )
             for name, sequence in sources.items()
         ]
@@ -44,7 +47,7 @@ class SampleDataset(Dataset[Item]):
 
     def __getitem__(self, sample_index: SampleIndex) -> Item:
         source, epoch, index = sample_index
-        name, sequence, file, at = self._readers[source]
+        name, sequence, file, at, beside = self._readers[source]
         name = f"{name}[{index}]"
         sample: Sample = {}
         error = ""
@@ -54,7 +57,8 @@ class SampleDataset(Dataset[Item]):
             sample = sequence[index] if at is None else at(index, self.seed, epoch)
         except (ValueError, OSError) as caught:
             error = str(caught) or type(caught).__name__
-        return Item(sample, name, self.offsets[source] + index, epoch, self.train, error)
+        finder = None if beside is None else partial(beside, index)
+        return Item(sample, name, self.offsets[source] + index, epoch, self.train, error, finder)
 
     def position_of(self, name: str) -> tuple[int, int]:
         """Returns the number of the source, and of the sample in it, for the name of an Item.

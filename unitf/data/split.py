@@ -154,6 +154,11 @@ class Subset(Sequence[Sample]):
         name = getattr(self.samples, "name", None)
         return name(int(self.indices[index])) if name else ""
 
+    def beside(self, index: int, name: str) -> str | bytes | None:
+        """Returns the file that a sample names: its path or its bytes; None: there is none."""
+        beside = getattr(self.samples, "beside", None)
+        return beside(int(self.indices[index]), name) if beside else None
+
 
 def check_names(names: Iterable[str], location: str) -> None:
     """Checks names of splits.

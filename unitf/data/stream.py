@@ -181,7 +181,9 @@ class StreamShards(Dataset[list[Item]]):
         if isinstance(source, StreamSource):
             samples = source.stream("train", self.root, lane, self.total)
             for index, sample in zip(count(lane, self.total), samples):
-                yield Item(sample, f"{name}/train[{index}]", index, turn, train=True)
+                finder = getattr(source, "beside", None)
+                name_of_sample = f"{name}/train[{index}]"
+                yield Item(sample, name_of_sample, index, turn, train=True, beside=finder)
             return
         assert isinstance(source, Sequence)
         dataset = SampleDataset("train", {name: source}, self.encoder.seed, train=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf.batch import Sample, TaskBatch
+from unitf.spelling import tidied
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.pooled import Pooled
 from unitf.tasks.common.selection import take
@@ -189,7 +190,7 @@ class MultiLabelClassification(LabelledTask):
     def labels(self, value: object) -> list[Label]:
         """Returns the classes that a raw target names."""
         if isinstance(value, str):
-            return [part.strip() for part in value.split(self.separator) if part.strip()]
+            return [tidied(part) for part in value.split(self.separator) if part.strip()]
         if isinstance(value, np.ndarray | Tensor):
             value = value.tolist()
         if not isinstance(value, list | tuple | set | frozenset):

@@ -123,7 +123,8 @@ class DataModule(LightningDataModule):
             if isinstance(source, StreamSource):
                 stream = source.stream("train", Path(self.root), 0, 1)
                 for index, sample in enumerate(islice(stream, 100_000)):
-                    yield Item(sample, f"{name}/train[{index}]", index)
+                    finder = getattr(source, "beside", None)
+                    yield Item(sample, f"{name}/train[{index}]", index, beside=finder)
                 continue
             sequence: _Samples = getattr(source, "all_windows", source)
             samples = SampleDataset("train", {name: sequence})

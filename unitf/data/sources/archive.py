@@ -3,7 +3,8 @@
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from unitf.data.sources.file_source import DAMAGE, find, read_bytes
+from unitf.data.sources.file_source import DAMAGE, decompressed, find, read_bytes
+from unitf.data.sources.listing import member_name
 from unitf.errors import UserError, did_you_mean
 
 
@@ -22,9 +23,11 @@ class ArchivePath:
         self.path: Path = root / path
         self.archive: zipfile.ZipFile | None = None
         self.member: PurePosixPath = PurePosixPath()  # the path inside the .zip
+        self.entries: dict[str, zipfile.ZipInfo] = {}  # of the .zip by plain names
         for parent in self.path.parents:
             if parent.suffix.lower() == ".zip" and parent.is_file():
                 self.archive = _open(parent)
+                self.entries = {member_name(e.filename): e for e in self.archive.infolist()}
                 self.member = PurePosixPath(self.path.relative_to(parent).as_posix())
                 return
         find(path, root)  # its error lists the existing files
@@ -37,7 +40,7 @@ class ArchivePath:
         """
         if self.archive is None:
             return read_bytes(self.path)
-        return self._member(self.member)
+        return decompressed(self._member(self.member))
 
     def beside(self, name: str) -> str | bytes:
         """Returns a file in the folder of this one: its path, or its bytes if it is in a .zip.
@@ -62,7 +65,7 @@ class ArchivePath:
     def _member(self, member: PurePosixPath) -> bytes:
         assert self.archive is not None
         try:
-            return self.archive.read(str(member))
+            return self.archive.read(self.entries[member_name(str(member))])
         except KeyError:
             names = self.archive.namelist()
             raise UserError(

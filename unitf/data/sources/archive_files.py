@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from unitf.data.sources.checked_tar import CheckedMember
 from unitf.data.sources.file_source import DAMAGE
 from unitf.data.sources.listing import is_left_out, link_target, linked_names, member_name
 from unitf.errors import UserError
@@ -83,7 +84,7 @@ def _stream_tar(
 ) -> list[str]:
     """Puts the wanted contents and all links where they are collected; returns the files' names."""
     names: dict[str, None] = {}
-    with tarfile.open(path, "r|*") as archive:
+    with tarfile.open(path, "r|*", tarinfo=CheckedMember) as archive:
         for member in archive:
             name = member_name(member.name)
             if member.islnk():

@@ -1,32 +1,28 @@
-"""Reads .csv and .tsv files: no cell is lost or moved, and columns of numbers become numbers."""
+"""Reads .csv and .tsv files as text: no cell is lost, moved or taken for a number."""
 
 import codecs
 import csv
-import gzip
 import io
 import re
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
-from unitf.data.sources.dataset_rows import reading
-from unitf.data.sources.file_source import read_text
+from unitf.batch import Sample
 from unitf.errors import UserError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from pyarrow import ChunkedArray
+    from pandas import DataFrame
+    from pyarrow import Table as ArrowTable
 else:  # both are slow to import
-    Dataset = ChunkedArray = object
+    DataFrame = ArrowTable = object
 
-_WHOLE = "(0|[1-9][0-9]{0,17})"  # 0042 stays text, as do numbers that no int64 holds
-_EXPONENT = "([eE][+-]?[0-9]+)?"
-# pattern of all cells of a column → the Arrow type of the column
-_NUMBERS = {
-    f"^ *[+-]?{_WHOLE} *$": "int64",
-    rf"^ *[+-]?({_WHOLE}(\.[0-9]*)?|\.[0-9]+){_EXPONENT} *$": "float64",
-    "^(true|True|TRUE|false|False|FALSE)$": "bool",
-}
+Arguments: TypeAlias = dict[str, Any]
+"""Arguments of `pandas.read_csv`."""
+
+# "NA", "null" and "None" are words of a text, not missing values
+_CELLS: Arguments = {"keep_default_na": False, "na_values": [""], "index_col": False, "dtype": str}
+_AT_ONCE = 50_000  # rows
 
 
 def is_quoted(data: bytes) -> bool:
@@ -53,49 +49,119 @@ def _is_even(data: bytes) -> bool:
     return len({line.count(b"\t") for line in data.splitlines() if line}) <= 1
 
 
-def load_cells(path: Path, arguments: dict[str, Any]) -> Dataset:
-    """Reads a .csv or .tsv as text, and then converts the columns of numbers.
+class Cells(Sequence[Sample]):
+    """The rows of a .csv or .tsv: each cell is text, or None where it is empty.
 
-    pandas alone would choose the types again every 10,000 rows, and turn 1 into 1.0 in a column
-    with a missing cell.
+    What a column holds depends on what reads it: a task that needs numbers reads the texts as
+    numbers. So no column is numbers in one file, and text in another.
 
     Args:
-        path: the file.
-        arguments: those of `pandas.read_csv`.
+        data: the content of the file.
+        location: its path, for messages.
+        separator: what stands between two cells.
+        encoding: of the text.
 
     Raises:
         UserError: the file is damaged, or a row has more cells than the header.
     """
-    import datasets
+
+    def __init__(self, data: bytes, location: str, separator: str, encoding: str) -> None:
+        import pyarrow
+
+        text = _decoded(data, location, encoding)
+        arguments = _arguments(data, separator)
+        header: list[str] = []
+        frames: list[ArrowTable] = []
+        try:
+            for frame in _frames(io.StringIO(text, newline=""), arguments):
+                header = list(map(str, frame.columns))
+                schema = pyarrow.schema([(name, pyarrow.large_string()) for name in header])
+                frame.columns = header
+                frames.append(pyarrow.Table.from_pandas(frame, schema, preserve_index=False))
+        except (ValueError, OSError, Warning) as error:  # of pandas
+            _fail_if_too_long(text, location, header or _header(text, arguments), arguments)
+            reason = " ".join(str(error).split())
+            raise UserError(f"{location}: {reason}") from error
+        if not sum(map(len, frames)):
+            raise UserError(f"{location}: it holds no samples")
+        self.names: list[str] = header
+        self.table: ArrowTable = pyarrow.concat_tables(frames).combine_chunks()
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        number = range(len(self))[index]
+        columns = zip(self.names, self.table.columns, strict=True)
+        return {name: column[number].as_py() for name, column in columns}
+
+
+def cell_rows(file: io.BufferedIOBase, location: str, separator: str) -> Iterator[Sample]:
+    """Yields the rows of a stream in UTF-8, as Cells has them.
+
+    Raises:
+        UserError: the file is damaged, or a row has more cells than the header.
+    """
+    arguments: Arguments = {**_CELLS, "sep": separator}
+    if separator == "\t":  # only the whole file shows whether its quotes enclose cells
+        data = file.read()
+        file, arguments = io.BytesIO(data), _arguments(data, separator)
+    try:
+        for frame in _frames(io.TextIOWrapper(cast(Any, file), "utf-8-sig", newline=""), arguments):
+            for row in frame.itertuples(index=False, name=None):
+                cells = (cell if isinstance(cell, str) else None for cell in row)
+                yield dict(zip(map(str, frame.columns), cells, strict=True))
+    except (ValueError, OSError, Warning) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{location}: {reason}") from error
+
+
+def _frames(buffer: io.StringIO | io.TextIOWrapper, arguments: Arguments) -> Iterator[DataFrame]:
     import pandas
 
-    location = str(path)
-    with reading(location), _opened(path) as file:
-        header = list(pandas.read_csv(file, nrows=0, **arguments).columns)
-    features = datasets.Features({name: datasets.Value("string") for name in header})
+    with warnings.catch_warnings():
+        # pandas warns when it drops the surplus cells of a row
+        warnings.simplefilter("error", pandas.errors.ParserWarning)
+        yield from cast(Any, pandas.read_csv)(buffer, chunksize=_AT_ONCE, **arguments)
+
+
+def _header(text: str, arguments: Arguments) -> list[str]:
+    import pandas
+
     try:
-        with reading(location), warnings.catch_warnings():
-            # pandas warns when it drops the surplus cells of a row
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            dataset = datasets.load_dataset(
-                "csv", data_files=[location], split="train", features=features, **arguments
-            )
-    except UserError:
-        _fail_if_too_long(path, header, arguments)
-        raise
-    return _with_numbers(dataset)
+        return list(cast(Any, pandas.read_csv)(io.StringIO(text), nrows=0, **arguments).columns)
+    except ValueError:
+        return []
 
 
-def _opened(path: Path) -> io.BufferedReader | gzip.GzipFile:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if is_gzip else path.open("rb")
+def _arguments(data: bytes, separator: str) -> Arguments:
+    if separator == "\t" and not is_quoted(data):
+        return {**_CELLS, "sep": separator, "quoting": csv.QUOTE_NONE}
+    return {**_CELLS, "sep": separator}
 
 
-def _fail_if_too_long(path: Path, header: list[str], arguments: dict[str, Any]) -> None:
+def _decoded(data: bytes, location: str, encoding: str) -> str:
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{location}, line {line}: not {encoding} ({error.reason}); `encoding` names another"
+        ) from error
+    except LookupError as error:
+        raise UserError(f"{location}: {error}") from error
+
+
+def _fail_if_too_long(text: str, location: str, header: list[str], arguments: Arguments) -> None:
     """Raises a UserError that names the first row with more cells than the header."""
     rows = csv.reader(
-        io.StringIO(read_text(path), newline=""),
+        io.StringIO(text, newline=""),
         delimiter=arguments["sep"],
         quoting=arguments.get("quoting", csv.QUOTE_MINIMAL),
     )
@@ -105,40 +171,9 @@ def _fail_if_too_long(path: Path, header: list[str], arguments: dict[str, Any]) 
             surplus = row[len(header) :]
             if len(surplus) > 1 or any(surplus):
                 raise UserError(
-                    f"{path}, line {line}: {len(row)} cells, expected {len(header)} "
+                    f"{location}, line {line}: {len(row)} cells, expected {len(header)} "
                     f"({', '.join(header)})"
                 )
             line = rows.line_num + 1
     except csv.Error:  # a cell is too large for the csv module
         pass
-
-
-def _with_numbers(dataset: Dataset) -> Dataset:
-    """Converts the text columns that hold numbers alone."""
-    import datasets
-    from datasets.table import InMemoryTable, concat_tables
-
-    columns = {name: _numbers(dataset.data.column(name)) for name in dataset.column_names}
-    columns = {name: column for name, column in columns.items() if column is not None}
-    if not columns:
-        return dataset
-    numbers: Any = InMemoryTable.from_pydict(columns)
-    if len(columns) < dataset.num_columns:
-        texts = dataset.data.drop(list(columns))
-        numbers = concat_tables([texts, numbers], axis=1)
-    return datasets.Dataset(numbers.select(dataset.column_names))
-
-
-def _numbers(column: ChunkedArray) -> ChunkedArray | None:
-    """Returns a column of text as numbers or booleans; None if it has other cells, or none."""
-    import pyarrow.compute
-
-    compute: Any = pyarrow.compute  # its functions are generated when it is imported
-    if column.null_count == len(column):
-        return None
-    for pattern, kind in _NUMBERS.items():
-        fits = (compute.match_substring_regex(chunk, pattern) for chunk in column.chunks)
-        if all(compute.all(chunk, min_count=0).as_py() for chunk in fits):
-            trimmed = compute.utf8_rtrim(compute.utf8_ltrim(column, " +"), " ")
-            return trimmed.cast(kind)
-    return None

@@ -79,17 +79,19 @@ class DatasetRows(Sequence[Sample]):
 
 
 def choose_columns(
-    known: Sequence[str], wanted: dict[str, str] | None, location: str
+    known: Sequence[str], wanted: Mapping[str, str] | None, location: str
 ) -> dict[str, str]:
     """Returns the columns of a sample and their names in the table; by default all.
+
+    A dot leads into a nested column: `review.text` needs the column `review`.
 
     Raises:
         UserError: the table lacks one of the wanted columns.
     """
     for name in (wanted or {}).values():
-        if name not in known:
+        if name not in known and ("." not in name or name.partition(".")[0] not in known):
             raise UserError(f"{location}: no column {name!r}" + did_you_mean(name, known))
-    return wanted or {name: name for name in known}
+    return dict(wanted) if wanted else {name: name for name in known}
 
 
 def undecoded(dataset: AnyDataset) -> tuple[AnyDataset, dict[str, Decoder]]:
@@ -115,9 +117,19 @@ def to_sample(
     return {
         column: decoders[name](row[name])
         if name in decoders and row[name] is not None
-        else row[name]
+        else nested(row, name)
         for column, name in columns.items()
     }
+
+
+def nested(row: Mapping[str, object], name: str) -> object:
+    """Returns the value of a column; `review.text` is the value `text` of the column `review`."""
+    if name in row or "." not in name:
+        return row.get(name)
+    value: object = row
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _name(names: Sequence[str], number: int) -> str | None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from unitf.batch import Sample
+from unitf.data.encoder import FileFinder
+from unitf.data.sources.beside import FilesBeside
 from unitf.data.sources.dataset_rows import (
     DatasetRows,
     choose_columns,
@@ -14,7 +16,7 @@ from unitf.data.sources.dataset_rows import (
     undecoded,
 )
 from unitf.data.sources.file_source import FileSource, find
-from unitf.data.sources.table import format_of
+from unitf.data.sources.table_stream import stream_table
 from unitf.data.split import Split, check_names
 from unitf.data.stream import StreamSource
 from unitf.errors import UserError, did_you_mean
@@ -134,6 +136,7 @@ class HubStream(StreamSource):
         self.config: str | None = config
         self.split_names: dict[str, str] = splits or ({n: n for n in files} if files else _USUAL)
         self.columns: dict[str, str] | None = columns
+        self.beside: FileFinder | None = None  # finds the files that a row names
         check_names(self.split_names, self.location)
 
     @property
@@ -146,6 +149,9 @@ class HubStream(StreamSource):
 
     def stream(self, split: str, root: Path, shard: int, num_shards: int) -> Iterator[Sample]:
         if split not in self.split_names:
+            return
+        if self.files is not None:
+            yield from self._file_rows(self.files[split], root, shard, num_shards)
             return
         with reading(self.location):
             dataset = self._open(split, root)
@@ -163,25 +169,33 @@ class HubStream(StreamSource):
     def _open(self, split: str, root: Path) -> IterableDataset | None:
         import datasets
 
-        if self.files is None:
-            assert self.name is not None
-            names = datasets.get_dataset_split_names(self.name, self.config)
-            hub_split = self.split_names[split]
-            if hub_split not in names:
-                if self.split_names is _USUAL:
-                    return None
-                raise UserError(
-                    f"{self.location}: no split {hub_split!r}" + did_you_mean(hub_split, names)
-                )
-            return datasets.load_dataset(self.name, self.config, split=hub_split, streaming=True)
-        pattern = self.files[split]
+        assert self.name is not None
+        names = datasets.get_dataset_split_names(self.name, self.config)
+        hub_split = self.split_names[split]
+        if hub_split not in names:
+            if self.split_names is _USUAL:
+                return None
+            raise UserError(
+                f"{self.location}: no split {hub_split!r}" + did_you_mean(hub_split, names)
+            )
+        return datasets.load_dataset(self.name, self.config, split=hub_split, streaming=True)
+
+    def _file_rows(self, pattern: str, root: Path, shard: int, num_shards: int) -> Iterator[Sample]:
+        """Yields the rows of whole files, if these can be divided evenly, or else of all files."""
         path = Path(pattern)
         base = Path(path.anchor) if path.is_absolute() else root
         paths = sorted(base.glob(str(path.relative_to(path.anchor)))) or [find(pattern, root)]
-        kind, arguments = format_of(paths[0])
-        return datasets.load_dataset(
-            kind, data_files=[str(p) for p in paths], split="train", streaming=True, **arguments
-        )
+        self.beside = FilesBeside(paths[0], root)
+        each, rest = divmod(len(paths), num_shards)
+        if rest:
+            rows = self._rows_of(paths)
+            yield from islice(rows, shard, None, num_shards)
+        else:
+            yield from self._rows_of(paths[shard * each : (shard + 1) * each])
+
+    def _rows_of(self, paths: Sequence[Path]) -> Iterator[Sample]:
+        for path in paths:
+            yield from stream_table(path, self.columns)
 
 
 def _rows(dataset: IterableDataset) -> Iterator[dict[str, object]]:

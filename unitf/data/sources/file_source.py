@@ -1,12 +1,13 @@
 """FileSource: the base class of sources that read files, and functions that read files."""
 
+import bz2
 import gzip
 import lzma
 import tarfile
 import zipfile
 import zlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -48,7 +49,7 @@ def _fail(path: Path, why: str) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Returns the bytes of a file, decompressed if it is gzipped.
+    """Returns the bytes of a file, decompressed if it is a .gz, .bz2, .xz or .zst.
 
     Raises:
         UserError: it is a folder, cannot be read, or is damaged.
@@ -56,10 +57,33 @@ def read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f"{path} is a folder, expected a file")
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        return decompressed(path.read_bytes())
     except DAMAGE as error:
         raise UserError(f"{path} cannot be read, or is damaged: {error}") from error
+
+
+def decompressed(data: bytes) -> bytes:
+    """Returns the content of a .gz, .bz2, .xz or .zst; other bytes as they are."""
+    for magic, decompress in _COMPRESSIONS.items():
+        if data.startswith(magic):
+            return decompress(data)
+    return data
+
+
+def _unzstd(data: bytes) -> bytes:
+    import pyarrow
+
+    with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
+        return stream.read()
+
+
+# the first bytes of a file → what decompresses it
+_COMPRESSIONS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ\0": lzma.decompress,
+    b"\x28\xb5\x2f\xfd": _unzstd,
+}
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

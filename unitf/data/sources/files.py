@@ -10,39 +10,12 @@ from unitf.batch import Sample
 from unitf.data.sources.archive_files import archive_files
 from unitf.data.sources.file_source import FileSource, find
 from unitf.data.sources.listing import walk_folder
+from unitf.data.sources.patterns import compile_pattern
 from unitf.data.split import Split
 from unitf.errors import UserError
 from unitf.spelling import composed
 
 _log = logging.getLogger(__name__)
-
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Returns the regular expression of a pattern.
-
-    `{field}` and `*` match within one name; `**` also matches folders. The case of an ending like
-    `.jpg` does not count: cameras write `.JPG`.
-
-    Raises:
-        UserError: a field is no name, or stands twice.
-    """
-    expression = ""
-    seen: set[str] = set()
-    pattern = composed(pattern.removeprefix("./"))
-    start = re.sub(r"(\.[A-Za-z0-9]+)+$", "", pattern)
-    ending = pattern[len(start) :]
-    for piece in re.split(r"(\{[^}]*\}|\*\*/?|\*)", start):
-        if piece.startswith("{"):
-            name = piece[1:-1]
-            if not name.isidentifier() or name in seen:
-                raise UserError(f"pattern {pattern!r}: {piece} must be a name, and only once")
-            seen.add(name)
-            expression += f"(?P<{name}>[^/]+?)"
-        elif piece.startswith("**"):
-            expression += "(?:.*/)?" if piece.endswith("/") else ".*"
-        else:
-            expression += "[^/]*" if piece == "*" else re.escape(piece)
-    return re.compile(f"{expression}(?i:{re.escape(ending)})")
 
 
 class Files(FileSource):

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unitf.batch import Sample
+from unitf.data.sources.beside import FilesBeside, Joined, NamingFiles
 from unitf.data.sources.file_source import FileSource, find, read_text
+from unitf.data.sources.patterns import is_pattern, matching_files
 from unitf.data.split import Split
 from unitf.errors import UserError
 
@@ -14,7 +16,9 @@ class Lines(FileSource):
     r"""Makes one sample of each line; the named groups of a regular expression are its columns.
 
     Args:
-        path, split, limit: as for every source of files.
+        path: the file, or a pattern of files: `reviews/{label}.txt` reads several files, and the
+            column `label` is the same in each line of one file.
+        split, limit: as for every source of files.
         pattern: must match each whole line, as `(?P<label>\d) (?P<text>.*)`. Empty lines are
             left out.
         encoding: of the file.
@@ -38,7 +42,14 @@ class Lines(FileSource):
         self.encoding: str = encoding
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
-        file = find(path, root)
+        files = matching_files(path, root) if is_pattern(path) else [(find(path, root), {})]
+        parts = [
+            NamingFiles(self._samples(file, fields), FilesBeside(file, root))
+            for file, fields in files
+        ]
+        return parts[0] if len(parts) == 1 else Joined(parts)
+
+    def _samples(self, file: Path, fields: dict[str, str]) -> list[Sample]:
         samples: list[Sample] = []
         # not splitlines(): a text may hold U+0085 or a form feed
         for number, line in enumerate(read_text(file, self.encoding).split("\n"), start=1):
@@ -49,7 +60,7 @@ class Lines(FileSource):
                 raise UserError(
                     f"{file}, line {number}: {line[:60]!r} does not match {self.pattern.pattern!r}"
                 )
-            samples.append(match.groupdict())
+            samples.append({**match.groupdict(), **fields})
             if len(samples) == self.limit:
                 break
         return samples

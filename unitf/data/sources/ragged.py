@@ -7,9 +7,8 @@ from typing import overload
 import numpy as np
 
 from unitf.batch import Sample
-from unitf.data.sources.dataset_rows import DatasetRows
 from unitf.data.sources.file_source import DAMAGE, FileSource, find
-from unitf.data.sources.table import load_table
+from unitf.data.sources.table import table_rows
 from unitf.data.split import Split
 from unitf.errors import UserError, did_you_mean
 
@@ -62,7 +61,7 @@ class RaggedArrays(FileSource):
         rows = None
         if self.table is not None:
             file = find(self.table, location.parent)
-            rows = DatasetRows(load_table(file), None, str(file))
+            rows = table_rows(file, root)
             if len(rows) != len(offsets) - 1:
                 raise UserError(f"{file}: {len(rows)} rows, but {location} has {len(offsets) - 1}")
         return Slices(values, offsets, rows, self.column)

@@ -1,47 +1,71 @@
-"""Table: CSV, TSV, JSON lines, Parquet, Arrow and WebDataset files, read by `datasets`."""
+"""Table: CSV, TSV, JSON, Parquet, Arrow and WebDataset files."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import overload
 
 from unitf.batch import Sample
-from unitf.data.sources.cells import is_quoted, load_cells
-from unitf.data.sources.dataset_rows import DatasetRows, reading
-from unitf.data.sources.file_source import FileSource, find, read_bytes
+from unitf.data.sources.archive import ArchivePath
+from unitf.data.sources.beside import FilesBeside, Joined
+from unitf.data.sources.cells import Cells
+from unitf.data.sources.dataset_rows import DatasetRows, choose_columns, nested, reading
+from unitf.data.sources.file_source import FileSource, find
+from unitf.data.sources.json_rows import json_rows
+from unitf.data.sources.patterns import is_pattern, matching_files
+from unitf.data.sources.shards import Shard
 from unitf.data.split import Split
 from unitf.errors import UserError, did_you_mean
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-else:  # `datasets` is slow to import
-    Dataset = object
-
-# "NA", "null" and "None" are words of a text, not missing values
-_CELLS = {"keep_default_na": False, "na_values": [""], "index_col": False}
-# suffix → the name of the format in `datasets`, and the arguments of its reader
-_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".csv": ("csv", {**_CELLS, "sep": ","}),
-    ".tsv": ("csv", {**_CELLS, "sep": "\t"}),
-    ".json": ("json", {}),
-    ".jsonl": ("json", {}),
-    ".ndjson": ("json", {}),
-    ".parquet": ("parquet", {}),
-    ".arrow": ("arrow", {}),
-    ".tar": ("webdataset", {}),
+# suffix → the name of the format in `datasets`
+_FORMATS: dict[str, str] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".tar": "webdataset",
 }
+_COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a table is written, where its name does not say it.
+
+    Args:
+        separator: what stands between two cells of a .csv or .tsv; None: a comma, or a tab.
+        encoding: of a .csv or .tsv.
+        part: the key of the rows in a .json, as `data` or `data.rows`.
+    """
+
+    separator: str | None = None
+    encoding: str = "utf-8"
+    part: str | None = None
 
 
 class Table(FileSource):
-    """Makes one sample of each row of a .csv, .tsv, .jsonl, .parquet, .arrow or WebDataset .tar.
+    """Makes one sample of each row of a .csv, .tsv, .json(l), .parquet, .arrow or WebDataset .tar.
 
-    In a .csv or .tsv an empty cell is a missing value. A column becomes numbers if all its cells
-    are numbers and none has leading zeros, like 0042. A quote in a .tsv is an ordinary character,
-    unless all quotes of the file enclose whole cells.
+    Each cell of a .csv or .tsv is text, and an empty one is a missing value; a task that needs a
+    number reads the text as a number. A quote in a .tsv is an ordinary character, unless all
+    quotes of the file enclose whole cells.
+
+    A file may be compressed (.gz, .bz2, .xz, .zst) or lie in a .zip (`photos.zip/labels.csv`). A
+    path may be a pattern: `reviews/{label}.csv` reads several files, and the column `label` is the
+    same in each row of one file. An image or a sound that a row names lies beside the table, or
+    in the root of the data.
 
     Args:
         columns: the columns of a sample and their names in the file, as
-            `{text: sentence, label: category}`; by default all columns, with their names.
+            `{text: sentence, label: category}`; by default all columns, with their names. A dot
+            leads into a nested column, as `{text: review.text}`.
+        separator: what stands between two cells of a .csv or .tsv; None: a comma, or a tab.
+        encoding: of a .csv or .tsv.
+        part: the key of the rows in a .json, as `data`; None: the file is a list, or has a record
+            in each line.
         path, split, limit: as for every source of files.
     """
 
@@ -51,44 +75,158 @@ class Table(FileSource):
         columns: dict[str, str] | None = None,
         split: Split | None = None,
         limit: int | None = None,
+        separator: str | None = None,
+        encoding: str = "utf-8",
+        part: str | None = None,
     ) -> None:
         super().__init__(path, split, limit)
         self.columns: dict[str, str] | None = columns
+        self.format: TableFormat = TableFormat(separator, encoding, part)
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
-        file = find(path, root)
-        return DatasetRows(load_table(file), self.columns, str(file))
+        if not is_pattern(path):
+            return table_rows(root / path, root, self.columns, self.format)
+        parts = [
+            table_rows(file, root, self.columns, self.format, fields)
+            for file, fields in matching_files(path, root)
+        ]
+        return Joined(parts)
 
 
-def format_of(path: Path) -> tuple[str, dict[str, Any]]:
-    """Returns the name of a file's format in the `datasets` library, and the reader's arguments.
+class TableRows(Sequence[Sample]):
+    """The rows of a table, as samples with the chosen columns.
+
+    Args:
+        rows: the rows with all columns.
+        columns: the columns of a sample and their names in a row.
+        constants: columns that are the same in each sample.
+        finder: finds the files that a row names.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Sample],
+        columns: Mapping[str, str],
+        constants: Mapping[str, str],
+        finder: FilesBeside,
+    ) -> None:
+        self.rows: Sequence[Sample] = rows
+        self.columns: Mapping[str, str] = columns
+        self.constants: Mapping[str, str] = constants
+        self.finder: FilesBeside = finder
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        row = self.rows[index]
+        chosen = {column: nested(row, name) for column, name in self.columns.items()}
+        return {**chosen, **self.constants}
+
+    def name(self, index: int) -> str:
+        """Returns the name of a row for messages, or "" if it has none."""
+        name = getattr(self.rows, "name", None)
+        return name(index) if name else ""
+
+    def beside(self, index: int, name: str) -> str | bytes | None:
+        """Returns the file that a row names: its path or its bytes; None: there is none."""
+        return self.finder(name)
+
+
+def format_of(path: Path) -> str:
+    """Returns the name of a table's format in the `datasets` library.
 
     Raises:
         UserError: the file name has no known ending.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
-    suffix = suffixes[-2] if suffixes[-1] == ".gz" and len(suffixes) > 1 else suffixes[-1]
+    suffix = suffix_of(path)
     if suffix not in _FORMATS:
         raise UserError(f"{path}: not a table" + did_you_mean(suffix, _FORMATS, "known endings:"))
-    kind, arguments = _FORMATS[suffix]
-    if suffix == ".tsv" and not is_quoted(read_bytes(path)):
-        arguments = {**arguments, "quoting": csv.QUOTE_NONE}
-    return kind, arguments
+    return _FORMATS[suffix]
 
 
-def load_table(path: Path) -> Dataset:
-    """Reads a table as a `datasets.Dataset`.
+def suffix_of(path: Path) -> str:
+    """Returns the ending of a table's name in small letters, without that of a compression."""
+    suffixes = [suffix.lower() for suffix in path.suffixes] or [""]
+    return suffixes[-2] if suffixes[-1] in _COMPRESSED and len(suffixes) > 1 else suffixes[-1]
+
+
+def is_table(path: Path) -> bool:
+    """Returns whether the name of a file ends like that of a table."""
+    return suffix_of(path) in _FORMATS
+
+
+def table_rows(
+    path: Path,
+    root: Path,
+    columns: Mapping[str, str] | None = None,
+    format: TableFormat | None = None,
+    constants: Mapping[str, str] | None = None,
+) -> TableRows:
+    """Returns the rows of a table.
+
+    Args:
+        path: the table; it may lie in a .zip.
+        root: where files that a row names may lie, beside the folder of the table.
+        columns: the columns of a sample and their names in the table; None: all.
+        format: how the table is written.
+        constants: columns that are the same in each sample.
 
     Raises:
-        UserError: the file is damaged, or no table.
+        UserError: the file is missing or damaged, is no table, or lacks a column.
     """
+    rows, known = _all_rows(path, format or TableFormat())
+    constants = constants or {}
+    chosen = {name: name for name in known}
+    if columns is not None:  # a constant column needs no place in the table
+        wanted = {column: name for column, name in columns.items() if name not in constants}
+        constants = {c: constants[n] for c, n in columns.items() if n in constants}
+        chosen = choose_columns(known, wanted, str(path)) if wanted else {}
+    return TableRows(rows, chosen, constants, FilesBeside(path, root))
+
+
+def _all_rows(path: Path, format: TableFormat) -> tuple[Sequence[Sample], list[str]]:
+    """Returns the rows of a table with all columns, and the names of the columns."""
+    kind = format_of(path)
+    if kind in ("csv", "json"):
+        source = ArchivePath(str(path.absolute()), Path())
+        data = source.read()
+        source.close()
+        if kind == "csv":
+            usual = "\t" if suffix_of(path) == ".tsv" else ","
+            cells = Cells(data, str(path), format.separator or usual, format.encoding)
+            return cells, cells.names
+        in_file = source.archive is None and len(data) == path.stat().st_size
+        rows = json_rows(data, path, format.part, in_file)
+        return rows, _names(rows)
+    find(str(path.absolute()), Path())
+    if kind == "webdataset":
+        shard = Shard(path)
+        return shard, shard.names
+    rows = _dataset_rows(path, kind)
+    return rows, list(rows.columns)
+
+
+def _names(rows: Sequence[Sample]) -> list[str]:
+    """Returns the names of all columns of the records of a JSON file."""
+    names = getattr(rows, "names", None)
+    if names is not None:
+        return names
+    return list({name: None for row in rows if isinstance(row, Mapping) for name in row})
+
+
+def _dataset_rows(path: Path, kind: str) -> DatasetRows:
     import datasets
 
-    kind, arguments = format_of(path)
-    if kind == "csv":
-        return load_cells(path, arguments)
     with reading(str(path)):
-        return datasets.load_dataset(kind, data_files=[str(path)], split="train", **arguments)
+        dataset = datasets.load_dataset(kind, data_files=[str(path)], split="train")
+    return DatasetRows(dataset, None, str(path))
 
 
 def read_table(path: str | Path) -> Sequence[Sample]:
@@ -97,4 +235,4 @@ def read_table(path: str | Path) -> Sequence[Sample]:
     Raises:
         UserError: the file is missing or damaged, or no table.
     """
-    return DatasetRows(load_table(find(str(path), Path())), None, str(path))
+    return table_rows(Path(path), Path())
