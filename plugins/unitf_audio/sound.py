@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import UserError
+from unitf_audio.joined_mp3 import warn_of_joined
 
 SLOWEST, FASTEST = 100, 1_000_000  # Hz, the range of accepted sample rates
 LONGEST = 3_600  # seconds, the longest sound that is read into memory
@@ -32,7 +33,7 @@ def read_sound(
         value: a path; the bytes of a file; `(array, rate)`; a dictionary with "array" and
             "sampling_rate", or with "bytes" or "path"; or an array at `sample_rate`. In an
             array with two axes the shorter one is the channels. Whole numbers have the range of
-            their type.
+            their type; those of a list, or of 64 bits, are 16-bit samples.
         max_seconds: of a longer sound only this many seconds are read; None: all.
         random: whether they are read at a random position instead of in the middle.
 
@@ -117,6 +118,8 @@ def _read_file(
     try:
         with stream, soundfile.SoundFile(stream) as file:
             rate = _checked_rate(file.samplerate, location)
+            if file.format == "MP3":
+                warn_of_joined(stream, location)
             start, count = _cut(file.frames, rate, max_seconds, random)
             if count > LONGEST * rate:
                 raise UserError(
@@ -188,6 +191,8 @@ def _mono(value: object) -> Float[np.ndarray, " T"]:
         )
     if array.ndim not in (1, 2):
         raise UserError(f"a sound with axes {array.shape}, expected (time,) or (channels, time)")
+    if array.dtype.itemsize == 8 and array.dtype.kind in "iu":
+        array = _of_16_bits(array)
     if array.dtype.kind in "iu":
         half = 2.0 ** (8 * array.dtype.itemsize - 1)
         array = array / half - (array.dtype.kind == "u")
@@ -195,6 +200,17 @@ def _mono(value: object) -> Float[np.ndarray, " T"]:
         if array.ndim == 2:
             array = array.mean(int(np.argmin(array.shape))) if array.size else np.zeros(0)
         return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _of_16_bits(array: np.ndarray) -> np.ndarray:
+    """Returns whole numbers without a type of their own, as those of a list, as 16-bit samples."""
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    if not -(2**15) <= low <= high < 2**15:
+        raise UserError(
+            f"a sound of whole numbers from {low} to {high}, expected 16-bit samples, floats from "
+            "-1 to 1, or an array of int32"
+        )
+    return array.astype(np.int16)
 
 
 def example_sounds() -> list[object]:

@@ -24,6 +24,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 _EXPECTED = (
     "a path, the bytes of a file, a PIL image, an array (H, W) or (H, W, C), a tensor (C, H, W)"
 )
+_WIDENED = ("PNG", "PPM", "JPEG2000")  # whose 16-bit grey some versions of PIL widen to 32 bits
 _CONVERTED = {"1": "L", "P": "RGB", "LA": "RGBA", "La": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
 
 
@@ -32,7 +33,7 @@ def read_image(value: object, channels: int) -> Pixels:
 
     The EXIF orientation of a file is applied. Of an animation the first frame is read. A white
     background replaces transparency. 16-bit grey becomes float32 from 0 to 1. Floats are not
-    changed.
+    changed. Other whole numbers must be from 0 to 255, in a file as in an array.
 
     Raises:
         UserError: the value is no image, is truncated, has no pixels, or has NaN.
@@ -162,6 +163,8 @@ def _from_pil(image: Image.Image, name: str) -> Pixels:
             with suppress(Exception):  # a broken EXIF says nothing about the pixels
                 image = ImageOps.exif_transpose(image)
         array = _pil_array(image)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
     except Exception as error:  # see _from_file
         raise _unreadable(name, error) from None
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
@@ -169,9 +172,11 @@ def _from_pil(image: Image.Image, name: str) -> Pixels:
 
 def _pil_array(image: Image.Image) -> np.ndarray:
     mode = image.mode
-    if mode.startswith("I"):  # 16-bit grey, which older versions of PIL widen to 32 bits
+    if mode.startswith("I;16") or (mode == "I" and image.format in _WIDENED):
         numbers = np.asarray(image).astype(np.float32)
         return np.clip(numbers / 65535, 0, 1).astype(np.float32)
+    if mode == "I":  # a TIFF of signed 16 bits or of 32 bits
+        return _checked_numbers(np.asarray(image))
     if mode == "F":
         return _checked_floats(np.asarray(image, dtype=np.float32))
     if mode == "La":  # which PIL turns into LA alone

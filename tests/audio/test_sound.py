@@ -245,3 +245,13 @@ def test_any_array_is_a_sound_or_a_user_error(array: np.ndarray, rate: int):
 def test_resampling_keeps_the_duration_and_needs_little_memory(rate: int, length: int):
     sound = resample(torch.ones(length), rate, 16_000)
     assert abs(len(sound) - length * 16_000 / rate) <= 2 + length * 16_000 / rate * 1e-5
+
+
+def test_whole_numbers_without_a_type_are_16_bit_samples():
+    numbers = [0, 9_000, -9_000, 32_767]
+    expected = read_sound((np.array(numbers, np.int16), 8_000), 8_000)
+    for value in (numbers, np.array(numbers, np.int64), [numbers, numbers]):
+        assert torch.equal(read_sound((value, 8_000), 8_000), expected)
+    with pytest.raises(UserError, match=r"whole numbers from -5 to 32768, expected 16-bit"):
+        read_sound([-5, 32_768], 8_000)
+    assert float(read_sound([0.5, 1], 8_000).abs().max()) == 1

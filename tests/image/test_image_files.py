@@ -277,3 +277,30 @@ def test_any_array_is_an_image_or_a_clear_error(array, channels):
         assert pixels.shape[0] == channels
         assert pixels.dtype in (np.uint8, np.float32)
         assert np.isfinite(pixels).all()
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+def test_whole_numbers_of_a_tiff_are_read_like_those_of_an_array(tmp_path, kind):
+    for low, high in ((0, 200), (-5, 200), (0, 70_000 if kind is np.int32 else 3_000)):
+        array = np.linspace(low, high, 20).astype(kind).reshape(4, 5)
+        save_tiff(array, tmp_path / "a.tif")
+        if (low, high) == (0, 200):
+            assert np.array_equal(read_image(str(tmp_path / "a.tif"), 1), read_image(array, 1))
+        else:
+            for value in (array, str(tmp_path / "a.tif")):
+                with pytest.raises(UserError, match=f"from {low} to {high}, expected 0 to 255"):
+                    read_image(value, 1)
+
+
+def save_tiff(array, path):
+    """Writes signed grey, which PIL alone writes in 32 bits."""
+    data = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    rows, columns = array.shape
+    tags = [
+        (256, 4, columns), (257, 4, rows), (258, 3, 8 * array.itemsize), (259, 3, 1), (262, 3, 1),
+        (273, 4, 8 + 2 + 10 * 12 + 4), (277, 3, 1), (278, 4, rows), (279, 4, len(data)),
+        (339, 3, 2),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    path.write_bytes(head + data)
