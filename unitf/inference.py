@@ -53,16 +53,26 @@ class InferenceModel(nn.Module, ABC):
 
 
 @torch.inference_mode()
-def predict(model: InferenceModel, samples: Sequence[Sample], batch_size: int) -> list[PlainData]:
+def predict(
+    model: InferenceModel,
+    samples: Sequence[Sample],
+    batch_size: int,
+    skipped: list[str] | None = None,
+) -> list[PlainData]:
     """Returns the predictions of the tasks for each sample; see `Model.predict`."""
     _check(batch_size)
-    encode = Encoder(model.tokenizers, model.tasks, labelled=False)
+    on_error = "raise" if skipped is None else "skip"
+    encode = Encoder(model.tokenizers, model.tasks, labelled=False, on_error=on_error)
     items = [encode.item(number, sample) for number, sample in enumerate(samples)]
     numbers = {item.name: number for number, item in enumerate(items)}
     predictions: list[PlainData] = []
     with evaluating(model):
         for first in range(0, len(items), batch_size):
             batch = encode(items[first : first + batch_size]).to(model.device)
+            if skipped is not None:
+                skipped += batch.skipped
+            if not batch.num_samples:
+                continue
             predictions += [
                 {"index": numbers[prediction.pop("sample")], **prediction}
                 for prediction in model.predictions(batch)

@@ -311,12 +311,23 @@ class Model(inference.InferenceModel):
 
     # ---- in Python ---------------------------------------------------------------------
 
-    def predict(self, samples: Sequence[Sample], batch_size: int = 64) -> list[PlainData]:
+    def predict(
+        self,
+        samples: Sequence[Sample],
+        batch_size: int = 64,
+        skipped: list[str] | None = None,
+    ) -> list[PlainData]:
         """Returns the predictions of the tasks for raw samples (dictionaries of columns).
 
         Each prediction is plain data and has `index`, the number of its sample, and `task`.
+
+        Args:
+            samples: the raw samples.
+            batch_size: the number of samples in a batch.
+            skipped: gets a message for each sample that cannot be read, and the others are
+                predicted; None: the first such sample is an error.
         """
-        return inference.predict(self, samples, batch_size)
+        return inference.predict(self, samples, batch_size, skipped)
 
     def generate(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor
 from unitf import Features, Tokenizer, UserError
 from unitf.tokenizer import Canvas, PositionEmbeddingName
 from unitf_image.augment import Settings, make_steps
+from unitf_image.ground import Ground, on_ground
 from unitf_image.image_files import Pixels, read_image
 from unitf_image.patch_grid import Coordinates, grid_positions, patch_canvas, to_grid, whole_patches
 from unitf_image.resizing import Resizing, Size, fit_to
@@ -37,6 +38,8 @@ class ImagePatches(Tokenizer):
         patch: rows and columns of a patch, in pixels.
         size: rows and columns to which an image is resized; None: each image keeps its own size.
         resizing: how an image is resized; None: the largest centred box of that aspect, bilinear.
+        ground: "dark" inverts an image whose border is bright, "light" one whose border is dark, so
+            that drawings in black on white and in white on black are read alike; None: neither.
         channels: the number of channels of the converted image: 1 grey, 3 colour, 4 with alpha,
             or the number that it already has.
         position_embedding: "sinusoidal" (over row and column), "learned" (a vector for each patch
@@ -78,6 +81,7 @@ class ImagePatches(Tokenizer):
         max_tokens: int | None = None,
         bias: bool = True,
         cut: bool = False,
+        ground: Ground | None = None,
         **options: Any,
     ) -> None:
         super().__init__(dim, position_embedding, max_tokens, **options)
@@ -97,6 +101,7 @@ class ImagePatches(Tokenizer):
         self.stem = stem
         self.projection_bias = bias
         self.cut = cut
+        self.ground: Ground | None = ground
         if resizing is not None and (
             self.size is None or min(a - b for a, b in zip(resizing.to, self.size, strict=True)) < 0
         ):
@@ -230,6 +235,8 @@ class ImagePatches(Tokenizer):
 
     def _read(self, value: object, crop: bool = False) -> Pixels:
         pixels = read_image(value, self.channels)
+        if self.ground is not None:
+            pixels = on_ground(pixels, self.ground)
         if crop and self.resized_crop is not None:
             pixels = self.resized_crop(pixels, self.size or pixels.shape[1:])
         elif self.size is not None:

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from unitf_image import ScannedDigits
+import torch
+from unitf_image import ImagePatches, ScannedDigits
 
 HERE = Path()
 
@@ -47,3 +48,22 @@ def test_columns_have_the_names_that_are_asked_for():
     assert set(source.read("train", HERE)[0]) == {"drawn", "label"}
     assert source.configuration()["init_args"] == {"column": "drawn", "target": "label"}
     assert source.read("test_noisy", HERE) == []
+
+
+def test_a_digit_in_black_on_white_is_read_like_one_in_white_on_black():
+    tokenizer = ImagePatches(8, patch=4, size=8, channels=1, ground="dark", mean=0.3, std=0.4)
+    light = ImagePatches(8, patch=4, size=8, channels=1, ground="light", mean=0.3, std=0.4)
+    plain = ImagePatches(8, patch=4, size=8, channels=1, mean=0.3, std=0.4)
+    for split in ("train", "validation", "test"):
+        for sample in ScannedDigits().read(split, Path()):
+            image = sample["image"]
+            values = plain.encode(image).values
+            assert torch.equal(tokenizer.encode(image).values, values)
+            assert torch.equal(tokenizer.encode(255 - image).values, values)
+            assert torch.equal(light.encode(image).values, plain.encode(255 - image).values)
+    large = 255 - np.kron(image, np.ones((9, 9), np.uint8))
+    assert torch.equal(tokenizer.encode(large).values, plain.encode(255 - large).values)
+    floats = tokenizer.encode(1 - image / np.float32(255)).values
+    assert torch.allclose(floats, values, atol=1e-5)
+    blank = np.full((8, 8), 200, np.uint8)
+    assert torch.equal(tokenizer.encode(blank).values, plain.encode(blank).values)

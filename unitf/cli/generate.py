@@ -39,10 +39,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--prompts", metavar="FILE", help="texts, a line each, many at once")
     parser.add_argument("--task", help="the task that writes, where several can")
     settings(parser)
-    parser.add_argument(
-        "--begin", metavar="TEXT", help="what every sequence begins with: a text, or ids of tokens"
-    )
-    add_list(parser, "--stop", "texts, or ids of tokens, that end a sequence")
+    parser.add_argument("--begin", metavar="TEXT", help="the text that every sequence begins with")
+    add_list(parser, "--begin-ids", "the ids of tokens that every sequence begins with", type=int)
+    add_list(parser, "--stop", "texts that end a sequence")
+    add_list(parser, "--stop-ids", "ids of tokens that end a sequence", type=int)
     add_list(parser, "--answers", "the only texts that may be written")
     parser.add_argument("--json", action="store_true", help="print JSON, with log-probabilities")
     parser.add_argument("--stream", action="store_true", help="print each token as it comes")
@@ -62,10 +62,8 @@ def read_settings(arguments: argparse.Namespace) -> "Generation":
 
     values = {name: getattr(arguments, name) for name in _OPTIONS}
     options = {name: value for name, value in values.items() if value is not None}
-    stop = [int(s) if s.isdecimal() else s for s in getattr(arguments, "stop", [])]
-    begin = getattr(arguments, "begin", None) or None
-    if begin is not None and begin.replace(" ", "").isdecimal():
-        begin = [int(word) for word in begin.split()]
+    stop = [*getattr(arguments, "stop", []), *getattr(arguments, "stop_ids", [])]
+    begin = getattr(arguments, "begin", None) or getattr(arguments, "begin_ids", None) or None
     options["begin"], options["answers"] = begin, getattr(arguments, "answers", None) or None
     return Generation(**options, stop=stop)
 
@@ -127,7 +125,7 @@ def _samples(
         column = _text_column(task, model, "--prompts")
         if not Path(arguments.prompts).exists():
             raise UserError(f"--prompts {arguments.prompts}: there is no such file")
-        words.append(f"{column}=@{arguments.prompts}")
+        words.append(f"{column}=@file:{arguments.prompts}")
     samples = read_inputs(words, columns, texts=texts_of(model)) if words else [{}]
     if arguments.text is None:
         return samples

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,9 @@ from unitf.errors import UserError
 if TYPE_CHECKING:  # torch takes long to import
     from unitf.model import Model
 
-_TABLES = {".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow"}
 HELP: str = (
     "image=cat.png (a file), image=photos/ (each file of a folder), text='some words', "
-    "text=@lines.txt (each line of a file), or a table (csv, tsv, jsonl, parquet) of columns; "
+    "text=@file:lines.txt (each line of a file), or a table (csv, tsv, jsonl, parquet) of columns; "
     "several columns make one sample, several values of a column several samples; "
     "a model with one column, of no text, needs no name for a file or folder"
 )
@@ -71,8 +71,8 @@ def read_inputs(
         if equals and column in columns:
             listed = _values(f"{option} {word}", value, column in texts)
             values.setdefault(column, []).extend(listed)
-        elif Path(word).suffix.lower() in _TABLES:
-            samples += _table(Path(word), columns, option)
+        elif _is_table(word):
+            samples += _table(Path(word), columns, option, texts)
         # Path.exists raises where a name is too long
         elif len(columns) == 1 and columns[0] not in texts and os.path.exists(word):  # noqa: PTH110
             listed = _values(f"{option} {word}", word, is_text=False)
@@ -80,7 +80,7 @@ def read_inputs(
         else:
             raise UserError(
                 f"{option} {word}: expected COLUMN=VALUE with a column of "
-                f"{', '.join(columns)}, or a table ({', '.join(sorted(_TABLES))})"
+                f"{', '.join(columns)}, or a table (.csv, .tsv, .json, .jsonl, .parquet, .arrow)"
             )
     lengths = {column: len(listed) for column, listed in values.items()}
     if len(set(lengths.values())) > 1:
@@ -102,40 +102,73 @@ def describe(sample: Mapping[str, object]) -> dict[str, str | int | float]:
 
 def _values(location: str, value: str, is_text: bool) -> list[str]:
     """Returns the values that one word gives for a column."""
-    if value.startswith("@"):
+    if value.startswith("@file:"):
+        return _lines(location, Path(value.removeprefix("@file:")))
+    if value.startswith("@") and (not is_text or os.path.isfile(value[1:])):  # noqa: PTH113
+        if is_text:
+            sys.stderr.write(f"unitf: {location} is read as a file; @file:{value[1:]} says so\n")
         return _lines(location, Path(value[1:]))
     if is_text or not value:  # Path("") is the current folder
         return [value]
-    path = Path(value)
     try:
-        if path.is_dir():
-            files = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
-            if not files:
-                raise UserError(f"{location}: the folder is empty")
-            return [str(file) for file in files]
+        if Path(value).is_dir():
+            return _files(location, Path(value))
     except OSError:  # a text too long for a file name
         pass
     return [value]
+
+
+def _files(location: str, folder: Path) -> list[str]:
+    """Returns the files of a folder, or else those of its folders; hidden ones are left out."""
+    from unitf.data.sources.listing import walk_folder
+
+    try:
+        found = [(name, path) for name, path in walk_folder(folder) if path is not None]
+    except OSError as error:
+        raise UserError(f"{location}: {error}") from error
+    files = [path for name, path in found if "/" not in name] or [path for _, path in found]
+    if not files:
+        raise UserError(f"{location}: the folder is empty")
+    return files
 
 
 def _lines(location: str, path: Path) -> list[str]:
     from unitf.data.sources.file_source import lines_of
 
     try:
-        return lines_of(path.read_bytes().decode())
+        data = path.read_bytes()
+        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        return lines_of(data.decode(encoding))
     except OSError as error:
         raise UserError(f"{location}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{location}: not UTF-8 text") from error
 
 
-def _table(path: Path, columns: list[str], option: str) -> list[dict[str, object]]:
-    from unitf.data import read_table
+def _is_table(word: str) -> bool:
+    from unitf.data.sources.table import is_table
 
-    rows = [dict(row) for row in read_table(path)]
-    if rows and not set(rows[0]) & set(columns):
+    return is_table(Path(word)) and not word.lower().endswith(".tar")
+
+
+def _table(
+    path: Path, columns: list[str], option: str, texts: Collection[str]
+) -> list[dict[str, object]]:
+    """Returns the rows of a table; files that they name lie beside it."""
+    from unitf.data.sources.table import table_rows
+
+    rows = table_rows(path, Path())
+    known = [*rows.columns]
+    if not set(known) & set(columns):
         raise UserError(
-            f"{option} {path}: has the columns {', '.join(map(str, rows[0]))}, "
+            f"{option} {path}: has the columns {', '.join(known)}, "
             f"expected one of {', '.join(columns)}"
         )
-    return [{k: v for k, v in row.items() if k in columns and v is not None} for row in rows]
+    samples: list[dict[str, object]] = []
+    for index in range(len(rows)):
+        row = {k: v for k, v in rows[index].items() if k in columns and v is not None}
+        for column in row.keys() - set(texts):
+            if isinstance(value := row[column], str):
+                row[column] = rows.beside(index, value) or value
+        samples.append(row)
+    return samples

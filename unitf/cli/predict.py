@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
+from unitf.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,13 +21,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Prints the predictions."""
+    """Prints the predictions; the status is 1 if some samples cannot be read, 2 if none can."""
     arguments = parser().parse_args(argv)
     from unitf.loading import load
 
     model = load(arguments.checkpoint)
     samples = read_inputs(arguments.input, columns_of(model), texts=texts_of(model))
-    predictions = model.predict(samples, arguments.batch_size)
+    skipped: list[str] = []
+    predictions = model.predict(samples, arguments.batch_size, skipped)
+    if skipped and not predictions:
+        more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+        raise UserError(f"{skipped[0]}{more}")
     for prediction in predictions:
         number = int(prediction.pop("index"))
         prediction["sample"] = describe(samples[number])
@@ -34,7 +39,9 @@ def main(argv: list[str]) -> int:
         sys.stdout.write(json.dumps(predictions, ensure_ascii=False, indent=1) + "\n")
     else:
         _show(predictions, several_tasks=len(model.tasks) > 1)
-    return 0
+    for message in skipped:
+        sys.stderr.write(f"unitf: left out: {message}\n")
+    return 1 if skipped else 0
 
 
 def _show(predictions: Sequence[Mapping[str, object]], several_tasks: bool) -> None:
