@@ -55,6 +55,11 @@ class TelephoneTones(Source):
             raise UserError(
                 f"TelephoneTones(sizes): no split {unknown[0]!r}, expected {', '.join(SIZES)}"
             )
+        for split, number in self.sizes.items():
+            if number < 0:
+                raise UserError(
+                    f"TelephoneTones(sizes): {split}: expected 0 or more, found {number}"
+                )
         for name, limits in (("snr", snr), ("noisy_snr", noisy_snr)):
             if len(limits) != 2 or limits[0] > limits[1]:
                 raise UserError(

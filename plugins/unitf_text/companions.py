@@ -114,7 +114,9 @@ def _frame(source: str, num_segments: int) -> tuple[dict[str, Any], int]:
     """Returns which tokens a published tokenizer adds, and the length of its longest sequence."""
     from transformers import AutoTokenizer
 
-    published = AutoTokenizer.from_pretrained(str(Path(source).expanduser()), trust_remote_code=False)
+    published = AutoTokenizer.from_pretrained(
+        str(Path(source).expanduser()), trust_remote_code=False
+    )
     text = published("a", add_special_tokens=False)["input_ids"]
     single = published("a")["input_ids"]
     pair = published("a", "a", return_token_type_ids=True)

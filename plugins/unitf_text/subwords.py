@@ -245,7 +245,9 @@ def _published(name: str) -> tuple[str, dict[str, int | None]]:
     if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
         raise UserError(f"pretrained: no such folder: {name}")
     try:
-        published = AutoTokenizer.from_pretrained(str(Path(name).expanduser()), trust_remote_code=False)
+        published = AutoTokenizer.from_pretrained(
+            str(Path(name).expanduser()), trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"pretrained: no tokenizer {name!r} on the hub or as a folder: "

@@ -28,7 +28,7 @@ def hostile(tmp_path, monkeypatch):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "modeling_x.py").write_text(CODE.format(ran=str(tmp_path / "ran")))
-    names = {kind: "modeling_x.X" for kind in KINDS} | {"AutoConfig": "modeling_x.C"}
+    names = dict.fromkeys(KINDS, "modeling_x.X") | {"AutoConfig": "modeling_x.C"}
     names["AutoTokenizer"] = ["modeling_x.X", "modeling_x.X"]
     settings = {"model_type": "xxx", "architectures": ["BertModel"], "auto_map": names}
     for name in ("config", "tokenizer_config", "preprocessor_config", "processor_config"):

@@ -6,9 +6,10 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.accelerators import AcceleratorRegistry, CPUAccelerator
+from lightning.pytorch.strategies import StrategyRegistry
 
-from unitf.errors import UserError
+from unitf.errors import UserError, close_names, suggestion
 from unitf.training.freed_memory import keep_freed_memory
 
 
@@ -17,7 +18,17 @@ class TrainerSettings(Protocol):
     """The settings of a trainer that are read here, before it is made."""
 
     accelerator: object
+    strategy: object
     precision: object
+
+
+@runtime_checkable
+class TrainerLengths(Protocol):
+    """How long a trainer trains."""
+
+    max_epochs: object
+    max_steps: object
+    limit_train_batches: object
 
 
 def prepare_machine(trainer: Trainer, workers: int) -> None:
@@ -30,6 +41,28 @@ def prepare_machine(trainer: Trainer, workers: int) -> None:
     # Lightning divides the cores among several processes
     if trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() - workers))
+
+
+def check_trainer(settings: TrainerSettings) -> None:
+    """Raises a UserError if a trainer has no such accelerator or strategy, or precision."""
+    check_precision(settings.precision)
+    accelerators = [*AcceleratorRegistry.available_accelerators(), "auto", "gpu"]
+    strategies = [*StrategyRegistry.available_strategies(), "auto"]
+    named = {"accelerator": accelerators, "strategy": strategies}
+    for key, known in named.items():
+        value = getattr(settings, key)
+        if isinstance(value, str) and value.lower() not in known:
+            raise UserError(
+                f"trainer.{key}: found {value!r}, expected one of {', '.join(known)}"
+                + (f"; {suggestion(close)}" if (close := close_names(value, known)) else "")
+            )
+
+
+def check_lengths(settings: TrainerLengths) -> None:
+    """Raises a UserError if a training has no step."""
+    for key in ("max_epochs", "max_steps", "limit_train_batches"):
+        if (value := getattr(settings, key)) == 0:
+            raise UserError(f"trainer.{key}: found {value}, expected more than 0 to train")
 
 
 def check_precision(precision: object) -> None:

@@ -24,26 +24,30 @@ from unitf.registry.class_search import locate
 Owners = Mapping[str, type]  # first key of a recipe → the class that takes its arguments
 
 
+class OldNameError(UserError):
+    """A recipe or a command line has an old name; the message says the new one."""
+
+
 def refuse_old_words(argv: Sequence[str], owners: Owners) -> None:
     """Checks the recipes and the words of a command line for old names.
 
     Raises:
-        UserError: one of them has an old name; the message says the new one.
+        OldNameError: one of them has an old name.
     """
     words = Renamed(owners)
     for file in files_of(list(argv)):
         words.recipe(read_recipe(file))
         if words.lines:
-            raise UserError(f"{file}: {'; '.join(words.lines)}")
+            raise OldNameError(f"{file}: {'; '.join(words.lines)}")
     for number, word in enumerate(argv):
         option, equals, text = word.partition("=")
         keys = option.removeprefix("--").split(".")
         if not option.startswith("--") or keys[0] not in owners or len(keys) < 2:
             continue
         value = text if equals else "".join(argv[number + 1 : number + 2])
-        words.recipe(_nested(keys, _parsed(value)))
+        words.recipe(_nested(keys, parsed(value)))
         if words.lines:
-            raise UserError("; ".join(f"--{line}" for line in words.lines))
+            raise OldNameError("; ".join(f"--{line}" for line in words.lines))
 
 
 def update_file(file: Path, owners: Owners) -> list[str]:
@@ -135,7 +139,7 @@ class Renamed:
         if not classes:
             return path
         kinds = [kind for cls in classes if (kind := discovery.kind_of(cls)) is not None]
-        cls = _present(path, classes, kinds)
+        cls = present(path, classes, kinds)
         if cls is None and (cls := _moved(path, classes, kinds)) is not None:
             new_path = public_path(cls) if "." in path else cls.__name__
             self.lines.append(f"{'.'.join(keys)}: {path} is now {new_path}")
@@ -155,7 +159,7 @@ def public_path(cls: type) -> str:
     return discovery.class_path(cls)
 
 
-def _present(path: str, classes: list[type], kinds: list[str]) -> type | None:
+def present(path: str, classes: list[type], kinds: list[str]) -> type | None:
     """Returns the class that a name or a path means today; None: there is none."""
     if "." not in path:
         for kind in kinds:
@@ -216,7 +220,7 @@ def _nested(keys: Sequence[str], value: object) -> dict[str, object]:
     return nested
 
 
-def _parsed(text: str) -> object:
+def parsed(text: str) -> object:
     try:
         return get_loader("yaml")(text)
     except yaml.YAMLError:

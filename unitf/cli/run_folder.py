@@ -88,7 +88,7 @@ def _locked(folder: Path) -> int | None:
                 f"{folder}: found {owner} at work there, expected a folder that no run uses"
             ) from error
         return file  # a file system without locks
-    if not path.exists() or os.stat(path).st_ino != os.fstat(file).st_ino:
+    if not path.exists() or path.stat().st_ino != os.fstat(file).st_ino:
         os.close(file)
         return None
     os.truncate(file, 0)

@@ -1,7 +1,6 @@
 """The training verbs: a LightningCLI of one Learner and one DataModule."""
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +14,21 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
-from unitf.cli.machine import check_precision, prepare_machine, warn_of_emulation
+from unitf.cli.located import check_values, explained
+from unitf.cli.machine import check_lengths, check_trainer, prepare_machine, warn_of_emulation
+from unitf.cli.parser_messages import parser_line
 from unitf.cli.predictions import of_all_processes
-from unitf.cli.preparing import FOREIGN, prepare
+from unitf.cli.preparing import OWNERS, prepare
 from unitf.cli.pretrained import Inherited
 from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder, mark_finished
 from unitf.cli.writable import check_folder
-from unitf.errors import UserError, did_you_mean
+from unitf.errors import UserError
 from unitf.training import DataModule, RandomState
 from unitf.training.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunReport, Summary
 from unitf.training.callbacks.csv_logger import ContinuedCSVLogger
 from unitf.training.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.training.learner import Learner
+from unitf.training.optimization import check_optimizer
 from unitf.training.parallel.end_together import EndTogether, noticing_the_others
 
 VERBS: tuple[str, ...] = ("fit", "validate", "test", "predict")
@@ -85,7 +87,7 @@ class TrainingCLI(LightningCLI):
                 self.config = parser.parse_args(words)
                 self.inherits_tasks = not inherited.goes_on
         except ArgumentError as error:
-            raise UserError(_one_line(error)) from error
+            raise UserError(parser_line(error)) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the arguments of the verbs."""
@@ -119,13 +121,17 @@ class TrainingCLI(LightningCLI):
         if self.verb == "fit":
             self.folder.lock(Path(self.config.out))
         self.config.trainer.default_root_dir = self.config.out
-        check_precision(self.config.trainer.precision)
+        check_trainer(self.config.trainer)
+        if self.verb == "fit":
+            check_lengths(self.config.trainer)
         warn_of_emulation(self.config.trainer)
         if self.verb != "fit":
             self.config.trainer.logger = False
 
     def after_instantiate_classes(self) -> None:
         """Gives inherited tasks what they learned from their training samples."""
+        if self.verb == "fit":
+            check_optimizer(self.model.optimizer, self.model.schedule)
         if self.inherits_tasks:
             self.model.start.load_fitted_tasks(self.model.tasks)
 
@@ -246,29 +252,40 @@ _DESCRIPTIONS = {  # of the verbs, for `--help`
 }
 
 
-def _one_line(error: Exception) -> str:
-    """Returns a parser's error in one line.
+def ready(verb: str, argv: list[str]) -> None:
+    """Reads a command line as `main` does, up to where the verb would begin.
 
-    For a class that cannot be imported it says only that, not which types were tried.
+    Raises:
+        UserError: there is a mistake in the command line or in a recipe.
     """
-    line = " ".join(str(error).split())
-    key = re.match(r'Parser key "([\w.]+)": ', line)
-    if key and (denied := re.search(r"Importing '([^']+)' is not allowed", line)):
-        return (
-            f"{key[1]}: found {denied[1]}, expected a class of unitf, of a plugin, or of "
-            f"{', '.join(FOREIGN)}; a file of your own is loaded with --plugin FILE"
-        )
-    if key and (missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", line)):
-        known = vars(sys.modules[missing[1]]) if missing[1] in sys.modules else ()
-        return f"{key[1]}: {missing[1]} has no {missing[2]}{did_you_mean(missing[2], known)}"
-    return line
+    folder = RunFolder()
+    try:
+        _made(verb, argv, folder)
+    finally:
+        folder.release()
+
+
+def _made(verb: str, argv: list[str], folder: RunFolder) -> TrainingCLI:
+    """Reads a command line and makes the objects that it describes.
+
+    Raises:
+        UserError: there is a mistake; the message says where.
+    """
+    words = argv
+    try:
+        words = prepare(argv)
+        made = TrainingCLI(verb, words, folder)
+        check_values(words, argv, OWNERS)
+        return made
+    except Exception as error:
+        raise explained(error, words, argv, OWNERS) from error
 
 
 def main(verb: str, argv: list[str]) -> int:
     """Runs a training verb."""
     folder = RunFolder()
     try:
-        TrainingCLI(verb, prepare(argv), folder).run()
+        _made(verb, argv, folder).run()
     except RunInterrupted as interruption:
         sys.stderr.write(f"unitf: {interruption}\n")
         return interruption.exit_status

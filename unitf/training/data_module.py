@@ -1,6 +1,7 @@
 """DataModule: batches of the samples of all sources, for training, validation and test."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -76,6 +77,11 @@ class DataModule(LightningDataModule):
             )
         if not sources:
             raise UserError("data: there is no source")
+        if num_workers < 0:
+            raise UserError(f"data.num_workers: expected 0 or more processes, found {num_workers}")
+        for name, weight in (weights or {}).items():
+            if not 0 <= weight < math.inf:
+                raise UserError(f"data.weights.{name}: expected 0 or more, found {weight}")
         self.sources: dict[str, Source] = sources
         self.root: str = root
         self.batch_size: int | None = batch_size

@@ -198,6 +198,16 @@ class WarmupCosine(LRScheduler):
         super().load_state_dict({**state_dict, **kept})
 
 
+def check_optimizer(optimizer_factory: OptimizerFactory, schedule_factory: ScheduleFactory) -> None:
+    """Checks the settings of an optimizer and of a schedule before the data is read.
+
+    Raises:
+        ValueError: they refuse their settings; which, the error says.
+    """
+    optimizer = optimizer_factory([{"params": [nn.Parameter(torch.zeros(2, 2))]}])
+    schedule_factory(optimizer)
+
+
 def make_optimizer(
     groups: list[ParameterGroup],
     optimizer_factory: OptimizerFactory,
@@ -216,6 +226,14 @@ def make_optimizer(
     if hasattr(schedule, "set_total_steps"):
         steps = trainer.estimated_stepping_batches
         cast(WarmupCosine, schedule).set_total_steps(0 if math.isinf(steps) else int(steps))
+    if (
+        isinstance(schedule, OneCycleLR)
+        and schedule.total_steps < trainer.estimated_stepping_batches
+    ):
+        raise UserError(
+            f"model.schedule: OneCycleLR has {schedule.total_steps} steps, expected at least the "
+            f"{trainer.estimated_stepping_batches:.0f} of this training"
+        )
     settings: LRSchedulerConfigType = {
         "scheduler": schedule,
         "monitor": getattr(schedule, "monitor", None),

@@ -45,7 +45,9 @@ def test_training_stops_at_the_step_and_says_so_in_one_line(tmp_path, weight, to
     assert "\n" not in str(error.value)
     assert "learning rate 0.00" in str(error.value)
     # the batch has 8 samples, each with the name that it has in an epoch in that order
-    named = re.search(r"of the samples (toy/train\[\d+\](?:, toy/train\[\d+\]){7});", str(error.value))
+    named = re.search(
+        r"of the samples (toy/train\[\d+\](?:, toy/train\[\d+\]){7});", str(error.value)
+    )
     assert named and len(set(named[1].split(", "))) == 8
     assert torch.load(keeper.last_path, weights_only=True)["global_step"] == STEPS
 

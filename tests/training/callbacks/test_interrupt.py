@@ -1,4 +1,4 @@
-"""Interrupt: each signal that ends a run saves it first, in every phase with a line that says so."""
+"""Interrupt: each signal that ends a run saves it first, and a line says so in every phase."""
 
 import os
 import signal

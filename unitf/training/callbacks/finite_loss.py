@@ -88,8 +88,8 @@ class FiniteLoss(Callback):
             (measured[n].step, values[n].item(), measured[n].samples) for n in faulty
         )
         raise UserError(
-            f"loss is {value} at step {step} (epoch {trainer.current_epoch}, learning rate {rate}), "
-            f"of the samples {_shown(samples)}; training stops. "
+            f"loss is {value} at step {step} (epoch {trainer.current_epoch}, learning rate "
+            f"{rate}), of the samples {_shown(samples)}; training stops. "
             "A smaller learning rate, more warm-up or gradient clipping may help"
         )
 

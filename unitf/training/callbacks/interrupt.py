@@ -89,7 +89,7 @@ class Interrupt(Callback):
             self._listen(end)
 
     def _listen(self, handler: Callable[[int, FrameType | None], None]) -> None:
-        """Replaces Lightning's handlers, which end the process with exit status 0, or not at all."""
+        """Replaces Lightning's handlers, which end a process with status 0, or not at all."""
         if self._earlier_handlers or threading.current_thread() is not threading.main_thread():
             return  # Python handles signals in the main thread only
         for number in SIGNALS:
