@@ -36,17 +36,32 @@ def check_inputs(tokenizers: NamedParts[Tokenizer], tasks: NamedParts[Task]) -> 
     """Checks that every task has the tokenizers of its inputs.
 
     Raises:
-        UserError: a tokenizer is missing, or there is no task.
+        UserError: a tokenizer is missing, there is no task, or a constructor is not complete.
     """
     if not tasks:
         raise UserError("model.tasks: found none, expected at least one")
+    for tokenizer in tokenizers.values():
+        check_constructed(tokenizer)
     for name, task in tasks.items():
+        check_constructed(task)
         for column, tokenizer in task.tokenized:
             if tokenizer not in tokenizers:
                 raise UserError(
                     f"model.tasks.{name}: column {column!r} needs a tokenizer {tokenizer!r}, "
                     f"found {', '.join(tokenizers) or 'none'}"
                 )
+
+
+def check_constructed(component: _Fitted) -> None:
+    """Checks that the constructor of a subclass called that of its base class.
+
+    Raises:
+        UserError: it did not.
+    """
+    if "fitted" not in vars(component):
+        arguments = "inputs, target, weight" if isinstance(component, Task) else "dim"
+        cls = type(component).__name__
+        raise UserError(f"{cls}.__init__ does not call super().__init__({arguments})")
 
 
 def fit_components(

@@ -190,10 +190,17 @@ class Model(inference.InferenceModel):
         return (outputs, terms) if auxiliary else outputs
 
     def _losses(self, batch: Batch, outputs: Mapping[str, TaskData]) -> dict[str, Tensor]:
-        return {
+        losses = {
             name: self.tasks[name].losses(outputs[name], task_batch, self._tokenizers)
             for name, task_batch in batch.task_batches.items()
         }
+        for name, values in losses.items():
+            if values.ndim != 1:
+                raise UserError(
+                    f"model.tasks.{name}: {type(self.tasks[name]).__name__}.losses: found shape "
+                    f"{tuple(values.shape)}, expected (L,), one loss of each sample or token"
+                )
+        return losses
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Returns the loss to minimise for a batch of labelled samples; see `training_loss`."""

@@ -5,6 +5,7 @@ from torch import nn
 from torchmetrics import MeanMetric, MetricCollection
 
 import unitf
+from unitf.tasks import TaskMetrics
 
 SAMPLES = [
     {"text": "hello", "more": [0.1, 0.2, 0.3, 0.4], "value": 3.0},
@@ -207,3 +208,35 @@ class Private(Good):
         import os
 
         return super().encode_target(sample) + os.getpid() * 1e-6
+
+
+class NoTensor(Good):
+    def encode_target(self, sample):
+        super().encode_target(sample)
+        return int(sample[self.target])
+
+
+class Unconstructed(Good):
+    def __init__(self, inputs, target):
+        self.scale = 2.0
+
+
+class NoneTarget(Good):
+    def losses(self, output, batch, tokenizers):
+        return (output - batch.target).square()
+
+
+class DictMetrics(Good):
+    def metrics(self):
+        return {"error": MeanMetric()}
+
+
+class ByName(Good):
+    def metrics(self):
+        return TaskMetrics({"error": MeanMetric()})
+
+
+class ManyIdle(Good):
+    def make_parameters(self, dim):
+        super().make_parameters(dim)
+        self.idle = nn.ParameterList([nn.Parameter(torch.ones(1)) for _ in range(18)])

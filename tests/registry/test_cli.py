@@ -119,7 +119,7 @@ def test_predict_goes_to_training_unless_it_has_a_checkpoint(training, monkeypat
         (["ftt"], "there is no verb 'ftt'; did you mean fit?"),
         (["xyz"], "there is no verb 'xyz'; expected one of fit, validate, test, predict, "),
         (["--plugin", "gone.py", "fit"], "--plugin gone.py: there is no such file"),
-        (["plugins", "check", "Imagepatch"], "is called 'Imagepatch'; did you mean Image"),
+        (["plugins", "check", "Imagepatch"], "nothing is called 'Imagepatch'; did you mean Image"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_status_2(argv, message, capsys):

@@ -42,6 +42,7 @@ def test_a_good_source_passes_every_check_in_a_spawned_worker_too(cls, root):
         ("Dataset", "splits", "found _Dataset, expected a sequence of samples"),
         ("Endless", "splits", "read('no_such_split'): found 5 samples, expected an empty"),
         ("Nothing", "splits", "found no samples in any split, expected some"),
+        ("IgnoresSplit", "splits", "read('validation'): found the samples of train, expected oth"),
         ("Tuples", "columns of samples", "train[0]: found tuple, expected a dictionary"),
         ("Numbered", "columns of samples", "found the column [0], expected names of columns"),
         ("Ring", "index and length", "train[5]: found a sample, expected an IndexError"),

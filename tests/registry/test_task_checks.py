@@ -9,7 +9,11 @@ from task_subjects import SAMPLES, Good
 
 from unitf import registry, testing
 from unitf.cli import main
+from unitf.cli.as_json import as_json
+from unitf.cli.plugin_hint import add_hint
+from unitf.errors import UserError
 from unitf.features import Features
+from unitf.testing.spawned_worker import in_worker
 from unitf.tokenizer.tokenizer import Tokenizer
 
 INPUTS = ["text", "more"]
@@ -39,25 +43,31 @@ def test_a_good_task_passes_every_check_in_a_spawned_worker_too():
     ("name", "check", "message"),
     [
         ("Empty", "targets collate, also none", "RuntimeError: stack expects a non-empty"),
+        ("NoTensor", "targets collate, also none",
+         "NoTensor.encode_target: found int, expected a tensor"),
         ("Changes", "targets collate, also none", "found a changed sample, expected none"),
         ("Infinite", "losses finite", "found NaN or infinity, expected finite numbers"),
         ("Scalar", "losses finite", "found shape (), expected (L,)"),
         ("Fewer", "losses finite", "losses with loss_per_sample: found 4, expected 5, one each"),
         ("Detached", "losses finite", "found no gradient, expected one, to the core"),
         ("Idle", "gradients reach every parameter", "no gradient for forgotten"),
+        ("ManyIdle", "gradients reach every parameter", "idle.0, idle.1, idle.2 and 15 more, exp"),
         ("Blind", "gradients reach every parameter", "no gradient in the core"),
         ("Absent", "a batch without samples", "from no samples: found none for core.encoder"),
+        ("NoneTarget", "a batch without samples", "in which batch.target is None"),
         ("Padded", "a batch without samples", "losses of no samples: found 1, expected 0"),
-        ("Tensors", "predictions are plain data", "predict[0]: found Object of type Tensor"),
+        ("Tensors", "predictions are plain data", "predict[0]: found a Tensor, expected"),
         ("OneForAll", "predictions are plain data", "found 1 predictions, expected 5"),
         ("NeedsTarget", "predictions are plain data", "for *: 'int' and 'NoneType'"),
         ("Mixed", "batch of one = batch of many", "predict of samples[0] alone['value']: found"),
         ("Shared", "metrics, part by part", "found the same object, expected a fresh one"),
+        ("DictMetrics", "metrics, part by part", "DictMetrics.metrics: found dict, expected a"),
+        ("ByName", "metrics, part by part", "counts with metrics.update(prediction, target), not"),
         ("WholeView", "metrics, part by part", "metrics of two halves['error']: found"),
         ("Monitored", "metrics, part by part", "monitor: found 'accuracy', expected one of error"),
         ("TakesAll", "missing inputs and targets", "accepts without an input: found True"),
         ("TakesUntold", "missing inputs and targets", "accepts without a target: found True"),
-        ("Careless", "a strange target is refused", "found TypeError"),
+        ("Careless", "a strange target is refused", "UserError (catch TypeError too)"),
         ("Swallows", "a strange target is refused", "found nothing wrong with it"),
         ("Stubborn", "the loss falls", "loss after 60 steps: found 1.0000, expected below 0.9"),
         ("Forgetful", "configuration and state_dict restore it", "predict of the remade one[0]"),
@@ -147,3 +157,39 @@ def test_the_command_says_when_a_task_has_no_examples_or_broken_ones(capsys, mon
     monkeypatch.setattr(task_subjects.Mixed, "examples", lambda: 1 / 0, raising=False)
     assert main(["plugins", "check", "Mixed"]) == 1
     assert "has examples: ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_a_constructor_that_forgets_that_of_its_base_is_told():
+    outcome = outcomes_of(task_subjects.Unconstructed)[0]
+    expected = "__init__ does not call super().__init__(inputs, target, weight)"
+    assert outcome.detail == f"Unconstructed.{expected}"
+
+
+def test_an_error_in_the_code_of_a_plugin_says_how_to_test_it():
+    task = Good(INPUTS, "value")
+    task.fitted = {}
+    with pytest.raises(KeyError) as caught:
+        task.encode_target({"value": 1.0})
+    add_hint(caught.value)
+    assert caught.value.__notes__ == ["`unitf plugins check Good` tests what a task must do"]
+    with pytest.raises(UserError) as caught:
+        task.collate([1])
+    add_hint(caught.value)
+    assert not hasattr(caught.value, "__notes__")
+
+
+def _dies(parcel):
+    import os
+
+    os._exit(1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_says_what_a_script_must_have():
+    with pytest.raises(testing.CheckError, match="if __name__"):
+        in_worker(_dies, b"")
+
+
+def test_predictions_that_are_no_plain_data_are_one_line():
+    with pytest.raises(UserError, match="found a Tensor in a task's predictions, expected plain"):
+        as_json([{"value": torch.ones(2)}])

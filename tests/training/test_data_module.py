@@ -9,7 +9,11 @@ import pytest
 import torch
 from parts import Letters, Listed, Numbers, data, samples
 
+import unitf
 from unitf import SampleError, UserError
+from unitf.data.epoch_sampler import SampleIndex
+from unitf.data.read_samples import same_samples
+from unitf.data.sample_dataset import SampleDataset
 from unitf.fitting import fit_components
 from unitf.tasks import Classification, Regression
 from unitf.training import DataModule
@@ -228,3 +232,50 @@ def test_a_mistake_in_the_configuration_is_one_line(arguments, message):
         module = DataModule(**({"sources": {"made": Listed(train=samples(9))}} | arguments))
         module.connect({"numbers": Numbers(8)}, {"class": fitted_task()})
         module.train_dataloader()
+
+
+class Reads(unitf.Source):
+    """A source that gives what it is told to, for every split."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def read(self, split, root):
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(None, "None"), ({"text": ["a"]}, "dict"), ((s for s in ()), "generator"), ("ab", "str")],
+)
+def test_what_is_no_sequence_of_samples_is_refused_in_one_line(value, found):
+    with pytest.raises(UserError, match=rf"^read\('train'\) of Reads: found {found}, expected a"):
+        data(Reads(value)).train_dataloader()
+
+
+def test_a_sample_that_is_no_dictionary_is_refused_with_its_name():
+    class Tuples(list):
+        def at(self, index, seed, epoch):
+            return "a", 1
+
+    item = SampleDataset("train", {"set": Tuples([{}])}, train=True)[SampleIndex(0, 0, 0)]
+    assert (item.name, item.error) == (
+        "set/train[0]",
+        "found tuple, expected a dictionary of columns",
+    )
+
+
+def test_a_source_that_ignores_the_split_is_told(caplog):
+    module = DataModule({"set": Reads([{"text": "a"}, {"text": "b"}])}, batch_size=1)
+    assert module.samples("train") and not caplog.messages
+    module.samples("test")
+    assert caplog.messages == [
+        "source set: the splits train and test have the same samples: does Reads.read use `split`?"
+    ]
+
+
+def test_lists_of_equal_samples_are_the_same_samples_and_others_are_not():
+    rows = [{"text": text} for text in "abc"]
+    assert same_samples(rows, [{"text": text} for text in "abc"])
+    assert not same_samples(rows, [{"text": text} for text in "abd"])
+    assert not same_samples([], []) and not same_samples(rows, rows[:2])

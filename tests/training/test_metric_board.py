@@ -2,11 +2,13 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 from torchmetrics import MeanMetric, MetricCollection
 from toys import make_learner
 
 from unitf.batch import TaskBatch
+from unitf.errors import UserError
 from unitf.tasks import NextToken
 from unitf.training.metric_board import MetricBoard, flat_metrics
 
@@ -65,3 +67,10 @@ def test_samples_are_counted_whatever_metrics_a_task_has():
     counts = {m: figures["num_samples"] for m, figures in board.compute(ALONE)["task"].items()}
     assert counts == {"all": 4, "waves": 2, "beats": 2}
     assert board.compute(ALONE) == {}
+
+
+def test_metrics_that_are_no_collection_are_refused_in_one_line():
+    task = make_learner().tasks["speed"]
+    task.metrics = lambda: {"mean": MeanMetric()}
+    with pytest.raises(UserError, match=r"Classification.metrics: found dict, expected a torchm"):
+        MetricBoard({"task": task})

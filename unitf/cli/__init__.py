@@ -64,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"unitf: stopped: {error}", file=sys.stderr)  # noqa: T201
         return 141
+    except Exception as error:
+        from unitf.cli.plugin_hint import add_hint
+
+        add_hint(error)
+        raise
 
 
 def _run(options: argparse.Namespace, rest: list[str], parser: argparse.ArgumentParser) -> int:

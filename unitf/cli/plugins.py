@@ -19,7 +19,7 @@ from rich.table import Table
 
 from unitf import registry
 from unitf.cli.writable import check_folder
-from unitf.errors import UserError
+from unitf.errors import UserError, did_you_mean
 from unitf.registry.kinds import KINDS
 
 if TYPE_CHECKING:  # torch takes long to import
@@ -111,7 +111,8 @@ def _named(name: str) -> list[registry.Record]:
     """
     entries = [e for e in registry.records() if name in (e.name, e.path, e.plugin, e.package)]
     if not entries:
-        registry.find("tokenizers", name)  # raises, with near names
+        known = {e.name or e.plugin: None for e in registry.records()}
+        raise UserError(f"nothing is called {name!r}{did_you_mean(name, known, 'known:')}")
     return entries
 
 

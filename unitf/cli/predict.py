@@ -1,11 +1,11 @@
 """`unitf predict --checkpoint`: predicts for files, folders, texts or a table."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from unitf.cli.as_json import as_json
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
 from unitf.errors import UserError
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         number = int(prediction.pop("index"))
         prediction["sample"] = describe(samples[number])
     if arguments.json:
-        sys.stdout.write(json.dumps(predictions, ensure_ascii=False, indent=1) + "\n")
+        sys.stdout.write(as_json(predictions, indent=1) + "\n")
     else:
         _show(predictions, several_tasks=len(model.tasks) > 1)
     for message in skipped:

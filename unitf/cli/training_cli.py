@@ -1,6 +1,5 @@
 """The training verbs: a LightningCLI of one Learner and one DataModule."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.as_json import as_json
 from unitf.cli.located import check_values, explained
 from unitf.cli.machine import check_lengths, check_trainer, prepare_machine, warn_of_emulation
 from unitf.cli.parser_messages import parser_line
@@ -235,7 +235,7 @@ class TrainingCLI(LightningCLI):
         predictions = of_all_processes(self.trainer, results)
         if not self.trainer.is_global_zero:
             return
-        lines = [json.dumps(line, ensure_ascii=False) for line in predictions]
+        lines = [as_json(line) for line in predictions]
         file = Path(self.trainer.default_root_dir) / "predictions.jsonl"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,7 +1,8 @@
 """SampleDataset: the samples of one split of several sources, read one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import cast
 
 from torch.utils.data import Dataset
 
@@ -55,6 +56,8 @@ class SampleDataset(Dataset[Item]):
             if file is not None and (called := file(index)):
                 name = f"{name} ({called})"
             sample = sequence[index] if at is None else at(index, self.seed, epoch)
+            if not isinstance(cast(object, sample), Mapping):
+                error = f"found {type(sample).__name__}, expected a dictionary of columns"
         except (ValueError, OSError) as caught:
             error = str(caught) or type(caught).__name__
         finder = None if beside is None else partial(beside, index)

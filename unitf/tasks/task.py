@@ -134,7 +134,8 @@ class Task(Component, ABC):
         """Returns the target of one sample as a tensor, or as a dictionary of tensors.
 
         Raises:
-            ValueError: the task cannot use the raw value; the loader adds the sample's name.
+            UserError: the task cannot use the raw value; the loader adds the sample's name. (A
+                UserError is a ValueError; any ValueError is treated so.)
         """
 
     def sample_info(self, encoding: EncodedSample) -> SampleInfo:
@@ -150,7 +151,17 @@ class Task(Component, ABC):
         return features
 
     def collate(self, targets: Sequence[Target]) -> Target:
-        """Joins the targets of S samples; S may be 0."""
+        """Joins the targets of S samples; S may be 0.
+
+        Raises:
+            UserError: a target is no tensor.
+        """
+        for target in targets:
+            if not isinstance(target, Tensor):
+                raise UserError(
+                    f"{type(self).__name__}.encode_target: found {type(target).__name__}, "
+                    "expected a tensor (or override collate)"
+                )
         return torch.stack(list(targets)) if targets else None
 
     def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:

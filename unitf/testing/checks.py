@@ -4,16 +4,15 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import get_context
 
 import torch
 from torch import Tensor
 
 from unitf.errors import UserError
 from unitf.features import Features
+from unitf.testing.spawned_worker import in_worker
 from unitf.testing.subject import (
     DIM,
     Subject,
@@ -208,8 +207,7 @@ def state(subject: Subject) -> None:
 def spawned(subject: Subject) -> None:
     """A data worker with its own interpreter encodes the same as this process."""
     parcel = pickle.dumps((subject.tokenizer, subject.values))
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        features = pickle.loads(pool.submit(_encode_in_worker, parcel).result(timeout=300))
+    features = pickle.loads(in_worker(_encode_in_worker, parcel))
     subject.expect_same(features, "in a spawned worker")
 
 

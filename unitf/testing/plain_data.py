@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -38,7 +39,9 @@ def check_plain(value: object, location: str) -> None:
     try:
         again: object = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise CheckError(f"{location}: found {error}, expected plain data") from error
+        found = re.sub(r"^Object of type (\w+) is not JSON serializable$", r"a \1", str(error))
+        expected = "plain data (text, numbers, lists and dictionaries)"
+        raise CheckError(f"{location}: found {found}, expected {expected}") from error
     expect_alike(again, value, location)
 
 

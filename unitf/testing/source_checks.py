@@ -4,20 +4,20 @@ import json
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
-from multiprocessing import get_context
+from itertools import combinations, islice
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 
+from unitf.data.read_samples import same_samples
 from unitf.data.source import Source
 from unitf.data.stream import StreamSource
 from unitf.errors import UserError
 from unitf.registry.configurable import remade
 from unitf.testing.checks import Skip
+from unitf.testing.spawned_worker import in_worker
 from unitf.testing.subject import CheckError, expect, seeded
 
 MOST = 32  # samples of a split that are compared
@@ -87,6 +87,9 @@ def splits(subject: SourceSubject) -> str:
     expect(bool(subject.some), "read", "no samples in any split", "some")
     other = subject.source.read(NO_SPLIT, subject.root)
     expect(len(other) == 0, f"read({NO_SPLIT!r})", f"{len(other)} samples", "an empty sequence")
+    for one, two in combinations(subject.some, 2):
+        same = same_samples(subject.some[one], subject.some[two])
+        expect(not same, f"read({two!r})", f"the samples of {one}", "others, or an empty sequence")
     return ", ".join(f"{split} {len(samples):,}" for split, samples in subject.read.items())
 
 
@@ -200,8 +203,7 @@ def spawned(subject: SourceSubject) -> None:
     for split, samples in subject.some.items():
         chosen = _indices(samples)
         parcel = pickle.dumps((samples, chosen))
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            from_worker = pickle.loads(pool.submit(_read_in_worker, parcel).result(timeout=300))
+        from_worker = pickle.loads(in_worker(_read_in_worker, parcel))
         for index, sample in zip(chosen, from_worker, strict=True):
             expect_equal(sample, samples[index], f"{split}[{index}] in a spawned worker")
         return  # one process is enough: all splits are of the same classes

@@ -3,8 +3,6 @@
 import io
 import pickle
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import torch
 from torch import Tensor
@@ -18,7 +16,8 @@ from unitf.testing.plain_data import (
     expect_alike,
     expect_same_target,
 )
-from unitf.testing.subject import expect, gap_between, seeded
+from unitf.testing.spawned_worker import in_worker
+from unitf.testing.subject import CheckError, expect, gap_between, seeded
 from unitf.testing.task_measures import (
     Strange,
     computed_metrics,
@@ -81,7 +80,13 @@ def gradients(subject: TaskSubject) -> str:
 def nothing(subject: TaskSubject) -> None:
     """A batch without a sample of this task has no loss, but gradients for every parameter."""
     model = subject.fresh().train()
-    values, task_batch = subject.losses(model, subject.batch([], model=model))
+    try:
+        values, task_batch = subject.losses(model, subject.batch([], model=model))
+    except (AttributeError, TypeError) as error:
+        raise CheckError(
+            f"losses: found {type(error).__name__}: {error}, expected none of a batch without "
+            "samples, in which batch.target is None (`if not batch.num_samples: return output`)"
+        ) from error
     expect(len(values) == 0, "losses of no samples", len(values), "0")
     # else several processes wait for each other when one of them has no sample of the task
     some = gradients_of(subject, subject.fresh().train(), subject.samples)
@@ -168,7 +173,7 @@ def missing(subject: TaskSubject) -> str:
 
 
 def refused(subject: TaskSubject) -> None:
-    """A meaningless target raises a ValueError of one line."""
+    """A target that is an object of an unknown class raises a UserError of one line."""
     task = subject.task
     if task.target is None:
         raise Skip("it has no target column")
@@ -182,7 +187,8 @@ def refused(subject: TaskSubject) -> None:
         expect(bool(text) and "\n" not in text, "a strange target", repr(text), "one line")
     except Exception as error:
         kind = f"{type(error).__name__}: {error}"
-        expect(False, "a strange target", kind, "a unitf.UserError")
+        hint = " (catch TypeError too)" if isinstance(error, TypeError) else ""
+        expect(False, "a strange target", kind, f"a unitf.UserError{hint}")
     else:
         expect(False, "a strange target", "nothing wrong with it", "a unitf.UserError")
 
@@ -242,8 +248,7 @@ def generates(subject: TaskSubject) -> str:
 def spawned(subject: TaskSubject) -> None:
     """A data worker with its own interpreter encodes the same as this process."""
     parcel = pickle.dumps((subject.tokenizers, dict(subject.model.tasks.items()), subject.samples))
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        from_worker = pickle.loads(pool.submit(encode_in_worker, parcel).result(timeout=300))
+    from_worker = pickle.loads(in_worker(encode_in_worker, parcel))
     here = subject.batch(subject.samples).task_batches[NAME]
     for location, one, other in (
         ("target", from_worker.target, here.target),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unitf.batch import Sample, TaskBatch
 from unitf.model import Model
+from unitf.tasks.metrics.task_metrics import TaskMetrics, checked_metrics
 from unitf.tasks.task import Task
 from unitf.testing.subject import expect, seeded
 from unitf.testing.task_subject import NAME, TaskSubject
@@ -32,7 +33,9 @@ def encode_in_worker(parcel: bytes) -> bytes:
 
 
 def named(names: Sequence[str]) -> str:
-    return ", ".join(name.removeprefix(f"tasks.{NAME}.") for name in names)
+    """Returns three of the names, and how many more there are."""
+    shown = ", ".join(name.removeprefix(f"tasks.{NAME}.") for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def gradients_of(
@@ -52,7 +55,7 @@ def computed_metrics(subject: TaskSubject, parts: Sequence[Sequence[int]]) -> Me
     """Returns the metrics after updates with these parts of the samples."""
     task: Task = subject.task
     task_batch: TaskBatch = subject.batch(subject.samples).task_batches[NAME]
-    collection = task.metrics()
+    collection = checked_metrics(task.metrics(), type(task).__name__)
     outputs = subject.model(subject.batch(subject.samples))[NAME]
     outputs = task.evaluate(outputs, task_batch, subject.tokenizers, subject.model.core, True)
     with warnings.catch_warnings():
@@ -60,5 +63,9 @@ def computed_metrics(subject: TaskSubject, parts: Sequence[Sequence[int]]) -> Me
         for sequences in parts:
             task.update_metrics(collection, outputs, task_batch, subject.tokenizers, sequences)
         computed: Metrics = {name: value.tolist() for name, value in collection.compute().items()}
-    expect(bool(computed), "metrics", "no metric", "some")
+    if isinstance(collection, TaskMetrics):
+        hint = "some; a TaskMetrics counts with metrics.update(prediction, target), not by name"
+    else:
+        hint = "some"
+    expect(bool(computed), "metrics", "no metric", hint)
     return computed

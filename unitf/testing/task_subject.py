@@ -11,7 +11,7 @@ from torch import Tensor
 from unitf.batch import Batch, Sample, TaskBatch
 from unitf.core import TransformerConfig
 from unitf.data.encoder import Encoder, Item
-from unitf.fitting import build_components, fit_components
+from unitf.fitting import build_components, check_constructed, fit_components
 from unitf.model import Model, TokenizerFactory
 from unitf.registry.configurable import remade
 from unitf.tasks.task import Task
@@ -82,6 +82,7 @@ class TaskSubject:
     def _new_task(self) -> Task:
         task = self.make()
         expect(isinstance(task, Task), "the task", type(task).__name__, "a unitf.Task")
+        check_constructed(task)
         return task
 
     def fresh(self, task: Task | None = None) -> Model:

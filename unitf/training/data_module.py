@@ -18,6 +18,7 @@ from unitf.data.encoder import Encoder, Item, OnError
 from unitf.data.epoch_sampler import EpochSampler, EpochStart, SampleIndex
 from unitf.data.loader import Loader
 from unitf.data.mixing import BatchMixing, Mixing
+from unitf.data.read_samples import check_samples, shared_with
 from unitf.data.sample_dataset import SampleDataset
 from unitf.data.source import Source
 from unitf.data.step_counts import StepCounter
@@ -111,7 +112,12 @@ class DataModule(LightningDataModule):
 
     def _samples(self, split: str, name: str) -> Sequence[Sample]:
         if (split, name) not in self._read:
-            self._read[split, name] = self.sources[name].read(split, Path(self.root))
+            source = self.sources[name]
+            samples = check_samples(source, split, source.read(split, Path(self.root)))
+            others = {s: read for (s, n), read in self._read.items() if n == name}
+            if line := shared_with(source, split, samples, others):
+                _log.warning("source %s: %s", name, line)
+            self._read[split, name] = samples
         return self._read[split, name]
 
     def training_items(self) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from unitf.batch import TaskBatch
+from unitf.tasks.metrics.task_metrics import checked_metrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.training.results import MetricValue, ReducingStrategy, SplitResults, TaskResults
 
@@ -169,8 +170,9 @@ class MetricBoard(nn.Module):
 
 
 def _with_loss(task: Task) -> nn.ModuleDict:
+    metrics = checked_metrics(task.metrics(), type(task).__name__)
     # by default a mean would leave out NaN
-    return nn.ModuleDict({"task": task.metrics(), "loss": MeanMetric(nan_strategy="disable")})
+    return nn.ModuleDict({"task": metrics, "loss": MeanMetric(nan_strategy="disable")})
 
 
 def _updates(metrics: MetricCollection) -> int:

@@ -10,9 +10,15 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAUROC, MultilabelAUROC
 from torchmetrics.utilities import dim_zero_cat
 
+from unitf.errors import UserError
+
 
 class TaskMetrics(MetricCollection):
     """Metrics by name; `compute` returns the defined ones, and the number of samples.
+
+    Use it if every metric takes (prediction, target): call `metrics.update(prediction, target)`
+    once, for all of them. If your metrics take something else (a mean of numbers that the task
+    computes itself), use `torchmetrics.MetricCollection` and update each by its name.
 
     A metric without samples, an AUROC with one class and a correlation of constants are undefined.
     They are left out, so that there is no NaN and no warning in every epoch. Every process
@@ -33,6 +39,24 @@ class TaskMetrics(MetricCollection):
         if values["num_samples"] == 0:
             return {}
         return {name: value for name, value in values.items() if _is_defined(value)}
+
+
+def checked_metrics(metrics: object, owner: str) -> MetricCollection:
+    """Returns what `metrics` of a task gave.
+
+    Args:
+        metrics: what it gave.
+        owner: the name of the task's class, for the message.
+
+    Raises:
+        UserError: it is no MetricCollection.
+    """
+    if not isinstance(metrics, MetricCollection):
+        raise UserError(
+            f"{owner}.metrics: found {type(metrics).__name__}, expected a "
+            "torchmetrics.MetricCollection or a unitf.tasks.TaskMetrics"
+        )
+    return metrics
 
 
 class SampleCount(Metric):
