@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 _log = logging.getLogger("mkdocs.hooks.offline")
 _LOADED = re.compile(
@@ -12,6 +14,20 @@ _LOADED = re.compile(
     r"""|<link\b(?=[^>]*\brel=["']?(?:stylesheet|preload|preconnect|icon))[^>]*\bhref=["']?(https?:)?//"""
     r"""|url\(["']?(https?:)?//"""
 )
+
+
+_SHIM = "https://unpkg.com/iframe-worker/shim"  # search without a server
+_OUR_SHIM = "iframe_worker.js"
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Loads the helper of the search from the site itself."""
+    return output.replace(_SHIM, get_relative_url(_OUR_SHIM, page.url))
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """Does the same in the page for an address that is not there."""
+    return output_content.replace(_SHIM, f"/{_OUR_SHIM}")
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -9,6 +9,7 @@ import inspect
 import io
 import logging
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -35,7 +36,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Adds the public packages to the section "Reference" of the navigation."""
     for section in config.nav or []:
         if "Reference" in section:
-            section["Reference"] += [{package: f"reference/{package}.md"} for package in PUBLIC]
+            section["Reference"] += [
+                {
+                    f"{package} (package)"
+                    if package == "unitf"
+                    else package: f"reference/{package}.md"
+                }
+                for package in PUBLIC
+            ]
     return config
 
 
@@ -111,7 +119,11 @@ def package_page(package: str, seen: dict[str, str]) -> str:
             lines += [f"## {name}", f"The same as [`{seen[path]}.{name}`]({seen[path]}.md)."]
             continue
         seen[path] = package
-        options = {"heading_level": 2, "heading": name, "toc_label": name}
+        options: dict[str, object] = {"heading_level": 2, "heading": name, "toc_label": name}
+        value = getattr(import_module(package), name)
+        if inspect.isclass(value):
+            options["filters"] = ["!^_", *(f"!^{hidden}$" for hidden in foreign_members(value))]
+            options["inherited_members"] = inherited_members(value)
         lines += [
             f"::: {path}\n    options:\n"
             + "\n".join(f"      {key}: {value!r}" for key, value in options.items())
@@ -119,14 +131,41 @@ def package_page(package: str, seen: dict[str, str]) -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def foreign_members(cls: type) -> list[str]:
+    """The members of a class that Lightning calls: they are no part of our interface."""
+    lightning = [b for b in cls.__mro__ if b.__module__.startswith("lightning.")]
+    return [name for name in vars(cls) if any(name in vars(base) for base in lightning)]
+
+
+def inherited_members(cls: type) -> list[str]:
+    """The members that a reader of a class needs and that its private bases describe."""
+    return ["make_parameters", "fitted"] if cls.__name__ in ("Task", "Tokenizer") else []
+
+
+_METHOD = re.compile(r'(id="unitf[\w.]*\.([A-Z]\w*)\.\w+" class="doc doc-heading">\s*<span [^>]*>)')
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Writes the class before each method and attribute in the headings: Task.losses."""
+    return _METHOD.sub(r"\1\2.", html)
+
+
 def _list_of_packages() -> str:
+    described: dict[str, str] = {}  # by which page
+    for package in PUBLIC:
+        for name in public_names(package):
+            described.setdefault(home(package, name), package)
     lines = [
         "# API",
         "These packages are public. What stands in none of them may change without notice.",
         "| package | what it holds | names |\n|---|---|---|\n"
         + "\n".join(
             f"| [{package}]({package}.md) | {_summary(package)} | "
-            + ", ".join(f"`{name}`" for name in public_names(package))
+            + ", ".join(
+                f"[`{name}`]({described[path]}.md#{path})"
+                for name in public_names(package)
+                for path in [home(package, name)]
+            )
             + " |"
             for package in PUBLIC
         ),
@@ -150,9 +189,17 @@ def command_line() -> str:
         if verb in ("validate", "test"):  # as long as that of fit, and the same
             said = f"The arguments of `unitf {verb}` are those of [`unitf fit`](#unitf-fit)."
         else:
-            said = _block(said)
+            said = _block(_options_first(said))
         lines += [f"## unitf {verb}", said]
     return "\n\n".join(lines) + "\n"
+
+
+def _options_first(text: str) -> str:
+    """A help text with the usage after the options: the usage of `fit` fills a screen."""
+    usage, blank, rest = text.partition("\n\n")
+    if usage.count("\n") < 10:
+        return text
+    return f"{rest.rstrip()}\n\n{usage}\n"
 
 
 def _block(text: str) -> str:

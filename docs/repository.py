@@ -7,6 +7,7 @@ refuses it.
 
 import os
 import re
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -19,6 +20,8 @@ PAGES = {  # file of the repository → page of the site
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
 }
+_FILE_NAME = re.compile(r"\[`?[\w./-]+\.md`?\]\((?P<target>[\w./-]+\.md)(?P<anchor>#[\w-]+)?\)")
+_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
 
 
@@ -50,7 +53,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             files.append(File.generated(config, path, abs_src_path=str(target)))
         return Path(os.path.relpath(path, folder)).as_posix()
 
-    return _LINK.sub(in_site, markdown)
+    return _LINK.sub(in_site, _FILE_NAME.sub(partial(_titled, root / source), markdown))
+
+
+def _titled(source: Path, link: re.Match[str]) -> str:
+    """A link whose text is the name of a page, with the page's title as its text."""
+    target = source.parent / link["target"]
+    if target.is_file() and (title := _TITLE.search(target.read_text(encoding="utf-8"))):
+        return f"[{title[1]}]({link['target']}{link['anchor'] or ''})"
+    return link[0]
 
 
 def _root(config: MkDocsConfig) -> Path:

@@ -48,7 +48,8 @@ class Component(Configurable, nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fitted: PlainData = {}  # plain data and tensors only: it goes into checkpoints
+        self.fitted: PlainData = {}
+        """What `fit` learned: plain data and tensors only, because it goes into checkpoints."""
         self.built: PlainData | None = None
         self._has_loaded_fitted: bool = False
 

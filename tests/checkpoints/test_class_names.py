@@ -386,7 +386,7 @@ def test_a_class_of_a_file_that_is_not_given_is_one_line(file):
         unitf.load(path.parent.parent / "model.ckpt")
     assert str(caught.value) == (
         "the saved model needs the tokenizer Heart of the file heart.py, which was not given: "
-        "unitf --plugin heart.py …"
+        "unitf --plugin heart.py … (in Python: import heart; unitf.register(heart.Heart))"
     )
     assert "heart" not in sys.modules
 

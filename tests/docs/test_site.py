@@ -160,3 +160,39 @@ def test_a_page_may_link_to_pages_headings_and_files_of_the_repository(small_sit
 )
 def test_a_broken_link_or_something_from_the_network_fails_the_build(small_site, fault):
     assert not small_site(f"# Page\n\n{fault}\n")
+
+
+def test_inherited_arguments_are_described_where_a_reader_sees_them():
+    inherited = hook("inherited_arguments").inherited_arguments
+    from unitf.tasks import Classification, Regression
+
+    assert {"inputs", "target", "classes", "pooling", "dropout", "head"} <= set(
+        inherited(Classification)
+    )
+    assert inherited(Regression)["inputs"].startswith("the columns that the task reads")
+
+
+def test_the_reference_hides_what_lightning_calls_and_links_each_name():
+    from unitf import Learner
+
+    hidden = REFERENCE.foreign_members(Learner)
+    assert {"training_step", "configure_optimizers", "on_train_start"} <= set(hidden)
+    assert "of" not in hidden
+    assert "[`Task`](unitf.md#unitf.tasks.task.Task)" in REFERENCE._list_of_packages()
+
+
+def test_a_link_that_is_called_by_its_file_gets_the_title_of_the_page():
+    titled = hook("repository")
+    text = "see [docs/performance.md](docs/performance.md), or [this](docs/performance.md)"
+    said = titled._FILE_NAME.sub(lambda link: titled._titled(ROOT / "README.md", link), text)
+    assert said == "see [Performance](docs/performance.md), or [this](docs/performance.md)"
+
+
+def test_the_helper_of_the_search_is_loaded_from_the_site():
+    offline = hook("offline")
+    page = '<script src="https://unpkg.com/iframe-worker/shim"></script>'
+    assert (
+        offline.on_post_template(page, "404.html", None)
+        == '<script src="/iframe_worker.js"></script>'
+    )
+    assert (ROOT / "docs" / "iframe_worker.js").is_file()

@@ -13,6 +13,9 @@ class Source(Configurable, ABC):
 
     The usual splits are train, validation and test. A source may have further test splits, whose
     names begin with "test" (`test_noisy`); each is reported on its own.
+
+    A subclass may have the static method `examples(root)` for `unitf plugins check`. It writes a
+    few files into the folder `root`, and returns the arguments of the constructor.
     """
 
     @abstractmethod
@@ -21,6 +24,10 @@ class Source(Configurable, ABC):
 
         A sample is a dictionary of columns. A large value (an image, a sound) may be a path or
         the bytes of a file; the tokenizer reads it in a data worker.
+
+        The sequence may have two more methods. `name(index)` returns what a person calls a sample,
+        such as its file. `at(index, seed, epoch)` returns a training sample that is another one in
+        each epoch; it depends on these numbers alone.
 
         Args:
             split: "train", "validation", "test", …

@@ -227,7 +227,9 @@ def _missing(named: Named) -> str:
         return f"{what} of {module}, which no installed plugin has{hint}"
     if named.get("file"):
         file = named["file"]
-        return f"{what} of the file {file}, which was not given: unitf --plugin {file} …"
+        module = file.removesuffix(".py")
+        python = f"in Python: import {module}; unitf.register({module}.{named['class']})"
+        return f"{what} of the file {file}, which was not given: unitf --plugin {file} … ({python})"
     if "distribution" not in named:
         return f"{what} of a notebook: define it there, with @unitf.register, before it is loaded"
     return f"{what} of the package {_absent(named, what)}"

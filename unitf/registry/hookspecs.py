@@ -14,7 +14,7 @@ from unitf.registry.kinds import KINDS, Kind
 API_VERSION: int = 1  # a plugin with `unitf_api = 1` is refused by a unitf of another version
 hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker("unitf")
 hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("unitf")
-"""A decorator: it marks a function of a plugin as one of the hooks below."""
+"""A decorator: it marks a function of a plugin as one of the hooks (see the page Plugins)."""
 
 
 @runtime_checkable

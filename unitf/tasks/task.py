@@ -63,18 +63,27 @@ class Task(Component, ABC):
             (`{premise: text}`). A sample may lack some of the columns.
         target: the column that is predicted.
         weight: the factor of this task's loss in the sum over all tasks.
+
+    A subclass may have three more names. The static method `examples()` returns what
+    `unitf plugins check` needs: a dictionary of `init_args`, `samples` and, where they are needed,
+    `tokenizers` and `core`. The tuple `former_names` and the dictionary `former_arguments` say
+    what the class and its arguments were called before, for models that were saved then.
     """
 
-    causal: bool | None = None  # None: as the core is configured
-    monitor: str = "loss"  # the metric that says how good the task is …
-    mode: str = "min"  # … and whether a lower ("min") or a higher ("max") value is better
-    loss_per_sample: bool = False  # whether `losses` returns exactly one loss for each sample
-    compares_samples: bool = False  # whether the loss of a sample depends on others of its batch
-    # prefixes of the names of parameters that are useless after `fit` learned something else
+    causal: bool | None = None
+    """Whether the core sees only earlier tokens. None: as the core is configured."""
+    monitor: str = "loss"
+    """The name of the metric that says how good the task is."""
+    mode: str = "min"
+    """Whether a lower ("min") or a higher ("max") value of `monitor` is better."""
+    loss_per_sample: bool = False
+    """Whether `losses` returns exactly one loss for each sample."""
+    compares_samples: bool = False
+    """Whether the loss of a sample depends on the others of its batch."""
     fitted_parameters: tuple[str, ...] = ("",)
-    target_tokenizer: str | None = (
-        None  # the tokenizer's name, if the target is a sequence of tokens
-    )
+    """Prefixes of the names of parameters that are useless after `fit` learned something else."""
+    target_tokenizer: str | None = None
+    """The name of the tokenizer, if the target is a sequence of tokens."""
 
     def __init__(
         self,

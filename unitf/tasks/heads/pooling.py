@@ -13,7 +13,16 @@ from unitf.tokens import Tokens
 PoolingName = Literal[
     "mean", "class_token", "attention", "first", "last", "first_and_mean", "latent"
 ]
-"""The names of the poolings."""
+"""How the columns of a sequence become one vector.
+
+- `mean`: their mean
+- `class_token`: the column of a learned token that is put before the sequence
+- `attention`: their weighted mean, where learned queries attend to them
+- `latent`: attention with a learned query, and a feed-forward after it
+- `first`: the first column
+- `last`: the last column
+- `first_and_mean`: the first column, joined with the mean of the others
+"""
 
 
 def segments(columns: Tokens) -> Int[Tensor, " N"]:
