@@ -36,14 +36,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Adds the public packages to the section "Reference" of the navigation."""
     for section in config.nav or []:
         if "Reference" in section:
-            section["Reference"] += [
-                {
-                    f"{package} (package)"
-                    if package == "unitf"
-                    else package: f"reference/{package}.md"
-                }
-                for package in PUBLIC
-            ]
+            for package in PUBLIC:  # the page of the project is called unitf as well
+                label = f"{package} (package)" if package == "unitf" else package
+                section["Reference"].append({label: f"reference/{package}.md"})
     return config
 
 
@@ -196,7 +191,7 @@ def command_line() -> str:
 
 def _options_first(text: str) -> str:
     """A help text with the usage after the options: the usage of `fit` fills a screen."""
-    usage, blank, rest = text.partition("\n\n")
+    usage, _, rest = text.partition("\n\n")
     if usage.count("\n") < 10:
         return text
     return f"{rest.rstrip()}\n\n{usage}\n"
