@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -105,7 +106,7 @@ class RunReport(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
     ) -> None:
         """Adds what the other processes counted: another number of them may go on."""
-        states = cast("dict[str, dict[str, dict[str, float]]]", checkpoint["callbacks"])
+        states = cast("dict[str, dict[str, dict[str, int | float]]]", checkpoint["callbacks"])
         totals, meter = states[self.state_key]["totals"], states[self.state_key]["meter"]
         counts = _over_processes(trainer, [totals[n] + meter[n] for n in _COUNTED])
         totals |= {name: count - meter[name] for name, count in zip(_COUNTED, counts, strict=True)}
@@ -116,7 +117,7 @@ class RunReport(Callback):
             return
         self.history = copy.deepcopy(cast(list[dict[str, float]], state_dict["history"]))
         self.totals = dict(cast(dict[str, float], state_dict["totals"]))
-        if (meter := cast("dict[str, float] | None", state_dict.get("meter"))) is not None:
+        if (meter := cast("dict[str, int | float] | None", state_dict.get("meter"))) is not None:
             self._meter.load(meter)
             self._is_of_all = True
 
@@ -196,7 +197,7 @@ class RunReport(Callback):
         }
 
 
-def _over_processes(trainer: Trainer, counts: list[float]) -> list[int]:
+def _over_processes(trainer: Trainer, counts: Sequence[int | float]) -> list[int]:
     """Returns the sums of counts over all processes."""
     if trainer.world_size > 1:
         sums = torch.tensor(counts, dtype=torch.float64, device=trainer.strategy.root_device)

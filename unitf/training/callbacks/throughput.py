@@ -51,7 +51,7 @@ class Throughput:
                 self.steps += 1
                 self.losses, self._parts = self.losses + self._parts, 0.0
 
-    def state(self) -> dict[str, float]:
+    def state(self) -> dict[str, int | float]:
         """Returns the counts for a checkpoint; the clock is not in it."""
         return {
             "samples": self.samples,
@@ -60,7 +60,7 @@ class Throughput:
             "losses": float(self.losses),
         }
 
-    def load(self, state: Mapping[str, float]) -> None:
+    def load(self, state: Mapping[str, int | float]) -> None:
         """Goes on with counts that `state` returned."""
         self.samples, self.tokens = int(state["samples"]), int(state["tokens"])
         self.steps, self.losses = int(state["steps"]), state["losses"]
