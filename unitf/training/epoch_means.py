@@ -17,32 +17,39 @@ _SETTINGS = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "add_dat
 
 
 def epoch_means(results: _ResultCollection, trainer: Trainer) -> list[dict[str, object]]:
-    """Returns the sums and weights of the means so far, over all processes."""
+    """Returns the sums and weights of the means so far, of each process."""
     means: list[dict[str, object]] = []
     for metric in results.values():
         meta = metric.meta
         if metric.has_reset or not (metric.is_tensor and meta.on_epoch and meta.is_mean_reduction):
             continue
         sums = torch.stack([metric.value.double(), metric.cumulated_batch_size.double()])
-        if trainer.world_size > 1 and meta.sync.should:
-            sums = cast(Tensor, trainer.strategy.reduce(sums, reduce_op="sum"))
-        value, weight = sums.tolist()
+        sums = sums.view(1, 2)
+        if trainer.world_size > 1:
+            sums = cast(Tensor, trainer.strategy.all_gather(sums)).view(-1, 2)
         settings = {name: getattr(meta, name) for name in _SETTINGS}
-        means.append({**settings, "sync_dist": meta.sync.should, "value": value, "weight": weight})
+        means.append({**settings, "sync_dist": meta.sync.should, "sums": sums.tolist()})
     return means
 
 
 def restore_epoch_means(
     results: _ResultCollection, means: Sequence[dict[str, object]], trainer: Trainer
 ) -> None:
-    """Goes on with means that `epoch_means` returned; the first process takes the sums."""
+    """Goes on with means that `epoch_means` returned.
+
+    If the number of processes is another one, the first takes the sums of all.
+    """
     for mean in means:
         meta = _Metadata(**{name: mean[name] for name in _SETTINGS})  # type: ignore[arg-type]
         meta.sync = _Sync(_should=bool(mean["sync_dist"]), fn=trainer.strategy.reduce)
         metric = _ResultMetric(meta, is_tensor=True).to(trainer.strategy.root_device)
-        if trainer.is_global_zero:
-            metric.value = cast(Tensor, metric.value) + cast(float, mean["value"])
-            metric.cumulated_batch_size += int(cast(float, mean["weight"]))
+        sums = torch.tensor(cast("list[list[float]]", mean["sums"]), dtype=torch.float64)
+        if len(sums) != trainer.world_size:
+            total, sums = sums.sum(0), torch.zeros(trainer.world_size, 2).double()
+            sums[0] = total
+        value, weight = sums[trainer.global_rank].tolist()
+        metric.value = cast(Tensor, metric.value) + value
+        metric.cumulated_batch_size += int(weight)
         metric._update_count = 1  # else its value would be said to be of no step
         results[f"{meta.fx}.{meta.name}"] = metric
     if means:  # else the first batch would reset them, as it does in a new epoch
