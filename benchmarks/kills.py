@@ -6,8 +6,8 @@ Each recipe trains once to its end. Then it trains again and is killed (SIGKILL)
 each time at a random moment after its first checkpoint, and goes on with `--resume`. Compared are
 the samples and the loss of every batch, also of those that were trained on twice, the rows of
 metrics.csv, the history and totals of the report, the best checkpoint, and the last one: weights,
-averages, optimizer and schedule. Another set of cuts goes on with another number of processes and
-counts the samples of each epoch.
+averages, optimizer and schedule. At last, without a NAME, an epoch is trained by one, two and one
+process in turn, and by two, one and two, and its samples are counted.
 
 Everything runs in forks of one process, so that a run starts in a second.
 """
@@ -23,136 +23,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-MODALITIES: dict[str, tuple[str, Any, Any]] = {  # → column, tokenizer, source
-    "image": (
-        "image",
-        {"class_path": "ImagePatches", "init_args": {"patch": 4, "size": 8, "channels": 1}},
-        {"class_path": "ScannedDigits"},
-    ),
-    "sound": (
-        "sound",
-        {
-            "class_path": "SpectrogramFrames",
-            "init_args": {
-                "spectrogram": {"class_path": "Spectrogram", "init_args": {"sample_rate": 8000}}
-            },
-        },
-        {
-            "class_path": "TelephoneTones",
-            "init_args": {"sizes": {"train": 400, "validation": 60, "test": 10}},
-        },
-    ),
-    "text": (
-        "text",
-        {"class_path": "Characters", "init_args": {"noise": 0.05}},
-        {"class_path": "NumberWords"},
-    ),
-    "stream": ("text", {"class_path": "Characters"}, {"class_path": "Ticks"}),
-}
-STREAM = '''
-import unitf
-from unitf.data import StreamSource
-
-class Ticks(StreamSource):
-    """Numbers as texts, one after another."""
-
-    def stream(self, split, root, shard, num_shards):
-        for number in range(shard, {"train": 2000, "validation": 40}.get(split, 0), num_shards):
-            yield {"text": str(number * 7919), "digit": number % 10}
-
-    def splits(self):
-        return ["train", "validation"]
-
-@unitf.hookimpl
-def register_sources(register):
-    register(Ticks)
-'''
-EMA = {"class_path": "EMA", "init_args": {"decay": 0.9}}
-SAVING = {"class_path": "unitf.training.Checkpoint", "init_args": {"every_minutes": 0.003}}
-PLATEAU = {
-    "class_path": "lightning.pytorch.cli.ReduceLROnPlateau",
-    "init_args": {"monitor": "validation/loss", "patience": 0, "factor": 0.5},
-}
-
-
-class Case(NamedTuple):
-    """A recipe that is killed."""
-
-    modalities: tuple[str, ...]
-    trainer: Mapping[str, Any]
-    model: Mapping[str, Any] = {}
-    data: Mapping[str, Any] = {}
-    averaged: bool = False
-    processes: int = 1
-
-
-EPOCHS = {"max_epochs": 3, "limit_train_batches": 12}
-STEPS = {"max_steps": 31, "limit_train_batches": 12, "val_check_interval": 5}
-HALF = {"accumulate_grad_batches": 2}
-CASES: dict[str, Case] = {
-    "text-epochs": Case(("text",), EPOCHS),
-    "text-steps-average": Case(("text",), STEPS, averaged=True),
-    "text-plateau": Case(("text",), EPOCHS, {"schedule": PLATEAU}),
-    "text-tokens": Case(("text",), EPOCHS, data={"batch_size": None, "tokens_per_batch": 300}),
-    "image-steps": Case(("image",), STEPS),
-    "image-accumulated": Case(("image",), EPOCHS | HALF, data={"num_workers": 1}),
-    "image-thaw": Case(
-        ("image",), EPOCHS, {"freeze": {"parts": ["core"], "unfreeze_every": 1}}, averaged=True
-    ),
-    "sound-epochs-average": Case(("sound",), EPOCHS, averaged=True),
-    "sound-lora": Case(("sound",), STEPS, {"lora": {"rank": 2}}),
-    "mixed-steps": Case(
-        ("image", "sound", "text"),
-        STEPS | HALF,
-        data={"weights": {"image": 2, "sound": 1, "text": 4}},
-    ),
-    "mixed-plateau": Case(("image", "sound", "text"), EPOCHS, {"schedule": PLATEAU}, averaged=True),
-    "stream-epochs": Case(("stream",), EPOCHS, data={"steps_per_epoch": 12}),
-    "stream-steps": Case(("stream",), STEPS, data={"steps_per_epoch": 12, "num_workers": 2}),
-    "text-two": Case(("text",), STEPS | HALF, averaged=True, processes=2),
-    "mixed-two": Case(("image", "text"), EPOCHS, {"schedule": PLATEAU}, processes=2),
-}
-
-
-def recipe(case: Case, folder: Path) -> Path:
-    """Writes the recipe of a case."""
-    chosen = {name: MODALITIES[name] for name in case.modalities}
-    inputs = [column for column, *_ in chosen.values()]
-    task = {"class_path": "Classification", "init_args": {"inputs": inputs, "target": "digit"}}
-    data: dict[str, Any] = {"batch_size": 8, "num_workers": 0, **case.data}
-    if case.processes == 2:
-        data["batch_size"] = 4
-    callbacks = [SAVING, *([EMA] if case.averaged else [])]
-    plain = {
-        "model": {
-            "core": {"dim": 16, "depth": 2, "num_heads": 2, "dropout": 0.1},
-            "tokenizers": {column: tokenizer for column, tokenizer, _ in chosen.values()},
-            "tasks": {"digit": task},
-            **case.model,
-        },
-        "data": {"sources": {name: source for name, (*_, source) in chosen.items()}, **data},
-        "trainer": {
-            "accelerator": "cpu",
-            "devices": case.processes,
-            "strategy": "ddp" if case.processes > 1 else "auto",
-            "enable_progress_bar": False,
-            "log_every_n_steps": 1,
-            "limit_val_batches": 3,
-            "callbacks": callbacks,
-            **case.trainer,
-        },
-    }
-    file = folder / "recipe.yaml"
-    file.write_text(json.dumps(plain))  # which is YAML
-    return file
-
+from benchmarks.kill_cases import CASES, STREAM, Case, recipe
 
 # ---- processes -----------------------------------------------------------------------------
 
@@ -194,7 +72,7 @@ def _work(argv: list[str], folder: Path, rank: int) -> None:
         loss = step(self, batch, number)
         names = [name for part in batch.task_batches.values() for name in part.names]
         epoch = self.trainer.current_epoch
-        line = [batches_done(self.trainer), epoch, names, float(loss).hex()]
+        line = [batches_done(self.trainer), epoch, names, float(loss.detach()).hex()]
         batches.write(json.dumps(line) + "\n")
         return loss
 
@@ -332,6 +210,55 @@ def killed(name: str, folder: Path, kills: int, draw: random.Random) -> tuple[in
     return done, differences(outcome(whole, case.processes), outcome(cut, case.processes))
 
 
+def changed(worlds: list[int], folder: Path) -> list[str]:
+    """Trains an epoch with other numbers of processes in turn; returns what is wrong with it."""
+    case = Case(("text",), {"max_epochs": 1, "limit_val_batches": 0})
+    folder.mkdir(parents=True, exist_ok=True)
+    begin = ["fit", "--config", str(recipe(case, folder)), "--out", str(folder / "run")]
+    go_on = ["fit", "--resume", str(folder / "run")]
+    stretches: list[dict[tuple[int, int], list[str]]] = []
+    for number, world in enumerate(worlds):
+        own = folder / str(number)
+        own.mkdir()
+        more = [
+            "--trainer.devices",
+            str(world),
+            "--trainer.strategy",
+            "ddp" if world > 1 else "auto",
+        ]
+        words = [*(go_on if number else begin), "--test_after_fit", "false", *more]
+        children = start(words, own, world)
+        last = number == len(worlds) - 1
+        ended = wait(children, None if last else lambda: _num_batches(own) >= 5)  # noqa: B023
+        if ended is None:
+            os.kill(children[0], signal.SIGTERM)  # it saves after its step
+            ended = wait(children)
+            if ended is None or 143 not in ended:
+                return [(own / "log-0.txt").read_text()[-500:]]
+        elif any(ended) or not last:
+            return [f"exit status {ended}: {(own / 'log-0.txt').read_text()[-500:]}"]
+        found = batches_of(own, world)
+        stretches.append({key: json.loads(next(iter(v)))[1] for key, v in found.items()})
+    seen = Counter(name for batches in stretches for names in batches.values() for name in names)
+    twice = sum(count > 1 for count in seen.values())
+    expected = len(_samples_of(folder))
+    print(f"  {[len(batches) for batches in stretches]} batches, {len(seen)} of {expected} samples")
+    return [f"{twice} samples twice, {expected - len(seen)} never"] * bool(
+        twice or len(seen) != expected
+    )
+
+
+def _num_batches(folder: Path) -> int:
+    file = folder / "batches-0.jsonl"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def _samples_of(folder: Path) -> Sequence[object]:
+    from unitf import registry
+
+    return registry.find("sources", "NumberWords")().read("train", folder)
+
+
 def _saved(folder: Path) -> Callable[[], bool]:
     return (folder / "run" / "checkpoints" / "last.ckpt").exists
 
@@ -359,6 +286,11 @@ def main() -> int:
         bad.update(differs)
         print(f"{name:<22} {done:>3} kills   {'; '.join(differs) or 'the same'}", flush=True)
     print(f"{total} kills, {sum(bad.values())} differences")
+    for worlds in ([1, 2, 1], [2, 1, 2]) if options.names == list(CASES) else ():
+        with tempfile.TemporaryDirectory() as folder:
+            differs = changed(worlds, Path(folder))
+        bad.update(differs)
+        print(f"processes {worlds}: {'; '.join(differs) or 'every sample of the epoch once'}")
     return bool(bad)
 
 

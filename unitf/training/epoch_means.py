@@ -16,6 +16,20 @@ from torch import Tensor
 _SETTINGS = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "add_dataloader_idx")
 
 
+class _RestoredMetadata(_Metadata):
+    """The settings of a restored mean, until `log` is called for it and gives its own.
+
+    With another number of processes they are others: one process has nothing to synchronise.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        """Takes over the settings of `log`, which compares them with these."""
+        if not isinstance(other, _Metadata) or (other.fx, other.name) != (self.fx, self.name):
+            return False
+        self.__dict__.update(vars(other))
+        return True
+
+
 def epoch_means(results: _ResultCollection, trainer: Trainer) -> list[dict[str, object]]:
     """Returns the sums and weights of the means so far, of each process."""
     means: list[dict[str, object]] = []
@@ -23,10 +37,11 @@ def epoch_means(results: _ResultCollection, trainer: Trainer) -> list[dict[str, 
         meta = metric.meta
         if metric.has_reset or not (metric.is_tensor and meta.on_epoch and meta.is_mean_reduction):
             continue
-        sums = torch.stack([metric.value.double(), metric.cumulated_batch_size.double()])
-        sums = sums.view(1, 2)
+        sums = torch.zeros(trainer.world_size, 2, device=metric.value.device).double()
+        sums[trainer.global_rank, 0] = metric.value
+        sums[trainer.global_rank, 1] = metric.cumulated_batch_size
         if trainer.world_size > 1:
-            sums = cast(Tensor, trainer.strategy.all_gather(sums)).view(-1, 2)
+            sums = cast(Tensor, trainer.strategy.reduce(sums, reduce_op="sum"))
         settings = {name: getattr(meta, name) for name in _SETTINGS}
         means.append({**settings, "sync_dist": meta.sync.should, "sums": sums.tolist()})
     return means
@@ -40,8 +55,10 @@ def restore_epoch_means(
     If the number of processes is another one, the first takes the sums of all.
     """
     for mean in means:
-        meta = _Metadata(**{name: mean[name] for name in _SETTINGS})  # type: ignore[arg-type]
-        meta.sync = _Sync(_should=bool(mean["sync_dist"]), fn=trainer.strategy.reduce)
+        meta = _RestoredMetadata(**{name: mean[name] for name in _SETTINGS})  # type: ignore[arg-type]
+        synchronised = bool(mean["sync_dist"]) or len(cast(list[object], mean["sums"])) == 1
+        synchronised = synchronised and trainer.world_size > 1
+        meta.sync = _Sync(_should=synchronised, fn=trainer.strategy.reduce)
         metric = _ResultMetric(meta, is_tensor=True).to(trainer.strategy.root_device)
         sums = torch.tensor(cast("list[list[float]]", mean["sums"]), dtype=torch.float64)
         if len(sums) != trainer.world_size:

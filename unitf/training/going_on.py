@@ -199,7 +199,7 @@ def changes(saved: Standing, now: Stretch, identity: tuple[int, ...]) -> list[st
             f"trainer.accumulate_grad_batches {now.accumulation} (before: {before.accumulation})"
         )
     if now.world != before.world:
-        found.append(f"{now.world} processes (before: {before.world})")
+        found.append(f"{now.world} process{'es' * (now.world > 1)} (before: {before.world})")
     if identity != saved.identity:
         found.append("other training data, or another order of it")
     if not found and now.of != before.of:
