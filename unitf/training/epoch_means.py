@@ -16,17 +16,23 @@ from torch import Tensor
 _SETTINGS = ("fx", "name", "prog_bar", "logger", "on_step", "on_epoch", "add_dataloader_idx")
 
 
-class _RestoredMetadata(_Metadata):
+class _RestoredSettings:
     """The settings of a restored mean, until `log` is called for it and gives its own.
 
     With another number of processes they are others: one process has nothing to synchronise.
     """
 
+    def __init__(self, settings: _Metadata) -> None:
+        self._settings = settings
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._settings, name)
+
     def __eq__(self, other: object) -> bool:
         """Takes over the settings of `log`, which compares them with these."""
         if not isinstance(other, _Metadata) or (other.fx, other.name) != (self.fx, self.name):
             return False
-        self.__dict__.update(vars(other))
+        self._settings = other
         return True
 
 
@@ -55,7 +61,7 @@ def restore_epoch_means(
     If the number of processes is another one, the first takes the sums of all.
     """
     for mean in means:
-        meta = _RestoredMetadata(**{name: mean[name] for name in _SETTINGS})  # type: ignore[arg-type]
+        meta = _Metadata(**{name: mean[name] for name in _SETTINGS})  # type: ignore[arg-type]
         synchronised = bool(mean["sync_dist"]) or len(cast(list[object], mean["sums"])) == 1
         synchronised = synchronised and trainer.world_size > 1
         meta.sync = _Sync(_should=synchronised, fn=trainer.strategy.reduce)
@@ -67,6 +73,7 @@ def restore_epoch_means(
         value, weight = sums[trainer.global_rank].tolist()
         metric.value = cast(Tensor, metric.value) + value
         metric.cumulated_batch_size += int(weight)
+        metric.meta = cast(_Metadata, _RestoredSettings(meta))
         metric._update_count = 1  # else its value would be said to be of no step
         results[f"{meta.fx}.{meta.name}"] = metric
     if means:  # else the first batch would reset them, as it does in a new epoch
