@@ -1,7 +1,7 @@
 """Forecast: a task that predicts the next steps of every channel of a series."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ class Forecast(Task):
     """Predicts the next steps of each channel from the channel's columns (Nie et al., 2023).
 
     The loss is the squared error in units of the channel's scale, so that the unit of a channel
-    does not change its weight. Metrics and predictions are in the unit of the series. Unknown
-    future steps (NaN) count neither in the loss nor in the metrics.
+    does not change its weight. The unit is the deviation of the window that is read, but at least
+    the usual one of the channel's training windows: a window in which a channel hardly moves would
+    else outweigh all others. Metrics and predictions are in the unit of the series. Unknown future
+    steps (NaN) count neither in the loss nor in the metrics.
 
     Args:
         inputs: the data column of the series; its tokenizer is SeriesPatches.
@@ -60,6 +62,24 @@ class Forecast(Task):
         self.linear = nn.Linear(width, self.horizon)
         initialise(self.linear)
 
+    def fit(self, samples: Iterable[Sample]) -> None:
+        """Learns the usual deviation of each channel: the root mean square over the windows."""
+        [column] = self.inputs
+        sums, counts = np.zeros(0), np.zeros(0)
+        for sample in samples:
+            series = read_series(sample[column])
+            known = np.isfinite(series)
+            level = np.nan_to_num(series).sum(0) / known.sum(0).clip(1)
+            variance = np.square(series - level, where=known, out=np.zeros_like(series))
+            variance = variance.sum(0) / known.sum(0).clip(1)
+            added = (0, max(0, len(variance) - len(sums)))
+            sums, counts = np.pad(sums, added), np.pad(counts, added)
+            sums[: len(variance)] += variance
+            counts[: len(variance)] += 1
+        deviation = np.sqrt(sums / counts)
+        deviation[deviation == 0] = 1.0  # a channel that never moved
+        self.fitted = {"deviation": deviation.tolist()}
+
     def encode_target(self, sample: Sample) -> Float[Tensor, "C horizon"]:
         series = read_series(sample[self.target])  # type: ignore[index]
         if len(series) != self.horizon:
@@ -82,7 +102,8 @@ class Forecast(Task):
     def encode_token_target(self, encoding: EncodedSample, sample_info: int) -> dict[str, Tensor]:
         """Returns the future (C, horizon) in units of each channel's scale, and the scale (C, 1).
 
-        The level is subtracted in float64: beside a large level float32 would lose the future.
+        "factor" (C, 1) converts errors in units of the scale to those of the loss. The level is
+        subtracted in float64: beside a large level float32 would lose the future.
         """
         future = self.encode_target(encoding.sample)
         [(column, features)] = encoding.features.items()
@@ -91,14 +112,28 @@ class Forecast(Task):
                 f"target {self.target!r}: expected {sample_info} channels as in {column}, "
                 f"found {len(future)}"
             )
-        level, scale = self._levels(features, encoding.inputs[column])
-        return {"future": ((future - level) / scale).float(), "scale": scale}
+        tokenizer = _check(encoding.inputs[column])
+        level, scale = self._levels(features, tokenizer)
+        unit = scale
+        if tokenizer.scaling != "none":  # else errors are in the unit of the series
+            unit = torch.maximum(scale, self._usual(len(scale))[:, None])
+        future = ((future - level) / scale).float()
+        return {"future": future, "scale": scale, "factor": scale / unit}
+
+    def _usual(self, count: int) -> Float[Tensor, " C"]:
+        """Returns the usual deviations of the first channels; 0 where it was not learned.
+
+        More channels than the training data had get the mean of these.
+        """
+        usual = cast("list[float]", self.fitted.get("deviation", [0.0]))
+        more = [sum(usual) / len(usual)] * (count - len(usual))
+        return torch.tensor([*usual[:count], *more])
 
     def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor] | None:
         """Concatenates the K channels of all samples."""
         if not targets:
             return None
-        return {name: torch.cat([one[name] for one in targets]) for name in ("future", "scale")}
+        return {name: torch.cat([one[name] for one in targets]) for name in targets[0]}
 
     def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
         """Returns the number of channels."""
@@ -136,7 +171,7 @@ class Forecast(Task):
             return output.sum(1)
         future = batch.target["future"]
         known = ~future.isnan()
-        error = torch.where(known, output - future, 0.0)
+        error = torch.where(known, (output - future) * batch.target["factor"], 0.0)
         return error.square().sum(1) / known.sum(1).clamp(min=1)
 
     def metrics(self) -> "TaskMetrics":

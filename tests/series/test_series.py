@@ -257,6 +257,44 @@ def test_columns_beside_the_patches_are_told():
         model.predict([{"series": WALK}])
 
 
+def test_the_training_data_bounds_the_unit_of_the_loss():
+    """A window in which a channel stands still does not outweigh all others."""
+    model = learner()
+    task, still = model.tasks["next"], np.tile(WALK[:1], (len(WALK), 1))
+    gap = WALK.copy()
+    gap[3:9, 0] = np.nan
+    task.fit([{"series": WALK}, {"series": gap}, {"series": WALK[:, :1] * 3}])
+    first = np.sqrt((WALK[:, 0].var() * 10 + np.nanvar(gap[:, 0])) / 3)
+    np.testing.assert_allclose(task.fitted["deviation"], [first, WALK[:, 1].std()], rtol=1e-6)
+    samples = [{"series": still, "future": still[:3] + 5}, {"series": WALK * 9, "future": WALK[:3]}]
+    batch = view_of(model, samples)
+    output = reading_of(model, batch)
+    losses = task.losses(output, batch, parts_of(model)).detach()
+    made = [np.array(p["forecast"]) for p in model.predict(samples)]
+    errors = [(m - s["future"]).T for m, s in zip(made, samples, strict=True)]
+    # the fitted deviations, or those of the window where they are larger
+    units = [np.array(task.fitted["deviation"]), (WALK * 9).std(0)]
+    expected = [((e / unit[:, None]) ** 2).mean(1) for e, unit in zip(errors, units, strict=True)]
+    np.testing.assert_allclose(losses, np.concatenate(expected), rtol=1e-3)
+    task.fitted = {}  # as in a checkpoint from before, or in a published model
+    unbounded = view_of(model, samples)
+    assert task.losses(output, unbounded, parts_of(model))[0] > 1000 * losses[0]
+
+
+def test_more_channels_than_the_training_data_had_have_the_mean_bound():
+    task = learner().tasks["next"]
+    task.fitted = {"deviation": [1.0, 3.0]}
+    assert task._usual(3).tolist() == [1.0, 3.0, 2.0]
+    assert task._usual(1).tolist() == [1.0]
+
+
+def test_without_scaling_the_loss_is_in_the_unit_of_the_series():
+    model = learner(scaling="none")
+    model.tasks["next"].fitted = {"deviation": [100.0, 100.0]}
+    batch = view_of(model, [{"series": WALK, "future": WALK[:3]}])
+    assert batch.target["factor"].unique().tolist() == [1.0]
+
+
 def test_hidden_patches_are_normalised_without_their_level_and_scale():
     model = learner(task=MaskedTokens(["series"], mask_ratio=0.5, normalise=True))
     batch = view_of(model, [{"series": WALK + 1000}])
