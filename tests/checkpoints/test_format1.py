@@ -6,6 +6,9 @@
 Bits are compared where torch, the vector instructions and the vendor of the processor are those
 that the files were made with. Elsewhere kernels add in another order, so floats may differ there,
 by 1e-4 of their size; after training, by 1e-3.
+
+One record is younger: `interrupted/accumulation/after.json` was written when the loss of an
+accumulated step became the mean over all its samples, so the run goes on with other gradients.
 """
 
 import csv
