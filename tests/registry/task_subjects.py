@@ -84,6 +84,13 @@ class Fewer(Good):
         return super().losses(output, batch, tokenizers)[1:]
 
 
+class Unstated(Good):
+    loss_per_sample = False
+
+    def losses(self, output, batch, tokenizers):
+        return super().losses(output, batch, tokenizers).repeat(2)
+
+
 class Detached(Good):
     def losses(self, output, batch, tokenizers):
         return super().losses(output.detach(), batch, tokenizers)

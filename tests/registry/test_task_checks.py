@@ -49,6 +49,7 @@ def test_a_good_task_passes_every_check_in_a_spawned_worker_too():
         ("Infinite", "losses finite", "found NaN or infinity, expected finite numbers"),
         ("Scalar", "losses finite", "found shape (), expected (L,)"),
         ("Fewer", "losses finite", "losses with loss_per_sample: found 4, expected 5, one each"),
+        ("Unstated", "losses finite", "num_losses: found 5, expected 10, as losses returned"),
         ("Detached", "losses finite", "found no gradient, expected one, to the core"),
         ("Idle", "gradients reach every parameter", "no gradient for forgotten"),
         ("ManyIdle", "gradients reach every parameter", "idle.0, idle.1, idle.2 and 15 more, exp"),

@@ -57,12 +57,12 @@ def losses(subject: TaskSubject) -> str:
     expect(len(values) > 0, "losses", "none", "one or more")
     expect(bool(values.isfinite().all()), "losses", "NaN or infinity", "finite numbers")
     expect(values.requires_grad, "losses", "no gradient", "one, to the core")
-    stated = None if task_batch.counts is None else task_batch.counts.losses
-    expect(stated == len(values), "num_losses", stated, f"{len(values)}, as losses returned")
     if subject.task.loss_per_sample:
         count = task_batch.num_samples
         expected = f"{count}, one each"
         expect(len(values) == count, "losses with loss_per_sample", len(values), expected)
+    stated = None if task_batch.counts is None else task_batch.counts.losses
+    expect(stated == len(values), "num_losses", stated, f"{len(values)}, as losses returned")
     return f"{len(values)} of {task_batch.num_samples} samples, mean {values.mean().item():.3f}"
 
 
