@@ -7,6 +7,7 @@ import yaml
 from jsonargparse import get_loader
 
 from unitf.cli.recipe import files_of, read_recipe
+from unitf.cli.yaml_values import PlainDumper
 from unitf.errors import UserError
 
 
@@ -40,8 +41,12 @@ def spell_out(argv: list[str]) -> list[str]:
         if key_path[:2] == _CORE and keys == ["class_path"]:
             settings = {}  # another class has other arguments
         _put(settings, keys, _parsed(option, text if equals else rest.pop(0)), option)
-        whole = yaml.safe_dump(
-            settings, default_flow_style=True, width=float("inf"), allow_unicode=True
+        whole = yaml.dump(
+            settings,
+            Dumper=PlainDumper,
+            default_flow_style=True,
+            width=float("inf"),
+            allow_unicode=True,
         )
         option = f"--{'.'.join(key_path)}"
         if key_path[:2] == _CORE:

@@ -10,8 +10,9 @@ from lightning.pytorch import Trainer
 
 from unitf import registry
 from unitf.checkpoints.read import to_resume
+from unitf.cli.expected_values import read_by_expectation
 from unitf.cli.overrides import spell_out
-from unitf.cli.recipe import check_recipes, mentioned_names
+from unitf.cli.recipe import StrictLoader, check_recipes, mentioned_names
 from unitf.cli.renamed import refuse_old_words, update_file
 from unitf.cli.resume_auto import resolve_auto
 from unitf.errors import UserError
@@ -70,6 +71,7 @@ def prepare(argv: list[str]) -> list[str]:
     # a recipe may name only classes of unitf, of plugins and of FOREIGN: importing runs code
     allowed = sorted(registry.modules() | set(FOREIGN))
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
+    read_by_expectation(StrictLoader)
     argv = _resume(resolve_auto(argv))
     refuse_old_words(argv, OWNERS)
     check_recipes(argv)

@@ -9,6 +9,7 @@ from typing import cast
 import yaml
 
 from unitf import registry
+from unitf.cli.yaml_values import PlainLoader
 from unitf.errors import UserError, close_names, suggestion
 from unitf.registry.kinds import KINDS
 
@@ -16,7 +17,7 @@ _LARGEST = 1_000_000  # characters
 _MOST_ALIASES = 100
 
 
-class _Strict(yaml.SafeLoader):
+class StrictLoader(PlainLoader):
     """A safe YAML loader that refuses a key given twice, and aliases that multiply.
 
     An error in a value names the line.
@@ -49,7 +50,7 @@ class _Strict(yaml.SafeLoader):
     ) -> dict[Hashable, object]:
         seen: set[Hashable] = set()
         for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
+            name = self.key(key)
             if not isinstance(name, Hashable):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"found the key {name!r}, expected a word", key.start_mark
@@ -147,7 +148,7 @@ def read_recipe(file: Path) -> dict[str, object]:
     if len(text) > _LARGEST:
         raise UserError(f"--config {file}: {len(text):,} characters, expected a recipe")
     try:
-        recipe = yaml.load(text, Loader=_Strict)
+        recipe = yaml.load(text, Loader=StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""

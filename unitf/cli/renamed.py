@@ -15,6 +15,7 @@ from unitf.checkpoints.atomic import write_text
 from unitf.checkpoints.moved import moved_arguments, new_class_name
 from unitf.checkpoints.update import named_by_path
 from unitf.cli.recipe import files_of, read_recipe
+from unitf.cli.yaml_values import PlainDumper
 from unitf.errors import UserError
 from unitf.registry import discovery
 from unitf.registry.arguments import annotations, classes_of
@@ -59,7 +60,7 @@ def update_file(file: Path, owners: Owners) -> list[str]:
     words = Renamed(owners)
     recipe = words.recipe(read_recipe(file))
     if words.lines:
-        text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(recipe, Dumper=PlainDumper, sort_keys=False, allow_unicode=True)
         write_text(file, text)
     return words.lines
 

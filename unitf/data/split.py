@@ -13,7 +13,7 @@ from unitf.batch import Sample
 from unitf.errors import UserError, did_you_mean
 from unitf.spelling import composed
 
-Part: TypeAlias = int | float | str | list[int] | list[str]
+Part: TypeAlias = int | float | str | list[int | str]
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,9 @@ def plain(value: object, location: str, argument: tuple[type, str] | None = None
         TypeError: `value` holds something that a checkpoint cannot carry.
     """
     if isinstance(value, _PLAIN):
+        for kind in (int, float):  # a subclass of these is no plain data
+            if isinstance(value, kind) and not isinstance(value, bool):
+                return kind(value)
         return value
     if isinstance(value, Configurable):
         configuration = value.configuration()

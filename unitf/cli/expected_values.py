@@ -1,0 +1,85 @@
+"""Makes the parser read a value as what the setting wants: text, a number or a boolean."""
+
+import re
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from jsonargparse import _typehints, set_loader
+
+from unitf.cli.yaml_values import WrittenFloat, WrittenInt, plain_value, write_number, written
+
+_BOOLEANS = ("yes", "no", "on", "off", "true", "false")
+_WHOLE = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
+_parser: Any = _typehints
+
+
+def read_by_expectation(loader: type[yaml.SafeLoader]) -> None:
+    """Gives jsonargparse (4.53) our YAML loader and our way from a value to its type.
+
+    Its own takes the type from the value: `yes` is a boolean even where a text is wanted, and a
+    number is refused there.
+    """
+
+    def load(text: str) -> object:
+        value = yaml.load(text, Loader=loader)
+        if isinstance(value, dict) and value and all(item is None for item in value.values()):
+            return text  # "{a, b}" or "a:" is a text with a special character
+        return value
+
+    set_loader("yaml", load, (yaml.YAMLError,))
+    for kind in (WrittenInt, WrittenFloat):  # the parser also writes values, and reads them again
+        yaml.SafeDumper.add_representer(kind, write_number)
+    if not hasattr(_parser.adapt_typehints, "by_expectation"):
+        _parser.adapt_typehints = _by_expectation(_parser.adapt_typehints)
+
+
+def _by_expectation(adapt: Any) -> Any:
+    def adapt_by_expectation(val: Any, typehint: Any, *args: Any, **kwargs: Any) -> Any:
+        val, typehint = as_expected(val, typehint)
+        return adapt(val, typehint, *args, **kwargs)
+
+    setattr(adapt_by_expectation, "by_expectation", True)  # noqa: B010
+    return adapt_by_expectation
+
+
+def as_expected(value: Any, typehint: Any) -> tuple[Any, Any]:
+    """Returns a value as its type wants it, and the type; that of a union if it is decided."""
+    is_number = isinstance(value, bool | int | float)
+    if typehint is str:
+        return (written(value) if is_number else value), typehint
+    if typehint is int and isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value), typehint  # 0010 is ten
+    if get_origin(typehint) not in (Union, UnionType):
+        has_items = isinstance(value, list | dict) and typehint not in (Any, object, list, dict)
+        return value if has_items else plain_value(value), typehint
+    kinds = get_args(typehint)
+    if is_number and (kind := _kind(value, kinds)) is not None:
+        return plain_value(value), kind
+    if isinstance(value, str) and value.lower() in _BOOLEANS and _comes_first(bool, str, kinds):
+        return value, bool
+    if str in kinds and isinstance(value, str) and not _is_usual(value):
+        return value, str  # 0010 and yes are no numbers and no booleans, where text is wanted too
+    return value, typehint
+
+
+def _comes_first(one: type, other: type, kinds: tuple[Any, ...]) -> bool:
+    return one in kinds and (other not in kinds or kinds.index(one) < kinds.index(other))
+
+
+def _kind(value: bool | int | float, kinds: tuple[Any, ...]) -> type | None:
+    """Returns the type of a union that a boolean or a number has."""
+    wanted: tuple[type, ...] = (bool,) if isinstance(value, bool) else (int, float)
+    if isinstance(value, float):
+        wanted = (float,)
+    return next((kind for kind in wanted if kind in kinds), None)
+
+
+def _is_usual(text: str) -> bool:
+    """Returns whether a text is a number or a boolean that is written in the usual way."""
+    if text in ("true", "false", "null"):
+        return True
+    try:
+        return text in (str(float(text)), str(int(float(text))))
+    except (ValueError, OverflowError):
+        return bool(text) and text[0] in "[{"
