@@ -1,5 +1,6 @@
-"""One spelling for names that look the same: of files, of columns and of classes."""
+"""One spelling for names that look the same: of files, of columns and of classes; and paths."""
 
+import os
 import unicodedata
 
 
@@ -11,3 +12,8 @@ def composed(name: str) -> str:
 def tidied(name: str) -> str:
     """Returns a name in composed form, with single spaces in it and none around it."""
     return " ".join(composed(name).split())
+
+
+def expanded(path: str) -> str:
+    """Returns a path with the home folder for `~`, and with the values of variables (`$DATA`)."""
+    return os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111

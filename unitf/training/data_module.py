@@ -24,6 +24,7 @@ from unitf.data.source import Source
 from unitf.data.step_counts import StepCounter
 from unitf.data.stream import StreamSampler, StreamShards, StreamSource
 from unitf.errors import SampleError, UserError, did_you_mean
+from unitf.spelling import expanded
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.training.exact_loops import ExactFitLoop, use_exact_loops
@@ -84,7 +85,7 @@ class DataModule(LightningDataModule):
             if not 0 <= weight < math.inf:
                 raise UserError(f"data.weights.{name}: expected 0 or more, found {weight}")
         self.sources: dict[str, Source] = sources
-        self.root: str = root
+        self.root: str = expanded(root)
         self.batch_size: int | None = batch_size
         self.tokens_per_batch: int | None = tokens_per_batch
         self.num_workers: int = num_workers

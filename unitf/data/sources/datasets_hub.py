@@ -20,6 +20,7 @@ from unitf.data.sources.table_stream import stream_table
 from unitf.data.split import Split, check_names
 from unitf.data.stream import StreamSource
 from unitf.errors import UserError, did_you_mean
+from unitf.spelling import expanded
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -95,7 +96,7 @@ class Hub(FileSource):
     def _load_all(self, root: Path) -> Mapping[str, Dataset]:
         import datasets
 
-        folder = root / self.name
+        folder = root / expanded(self.name)
         with reading(self.location):
             if any((folder / f).exists() for f in ("dataset_dict.json", "dataset_info.json")):
                 loaded = datasets.load_from_disk(str(folder))
@@ -182,7 +183,7 @@ class HubStream(StreamSource):
 
     def _file_rows(self, pattern: str, root: Path, shard: int, num_shards: int) -> Iterator[Sample]:
         """Yields the rows of whole files, if these can be divided evenly, or else of all files."""
-        path = Path(pattern)
+        path = Path(expanded(pattern))
         base = Path(path.anchor) if path.is_absolute() else root
         paths = sorted(base.glob(str(path.relative_to(path.anchor)))) or [find(pattern, root)]
         self.beside = FilesBeside(paths[0], root)

@@ -15,6 +15,7 @@ from unitf.batch import Sample
 from unitf.data.source import Source
 from unitf.data.split import Split, Subset, check_names, checked_split
 from unitf.errors import UserError, did_you_mean
+from unitf.spelling import expanded
 
 # raised for a damaged or locked archive (RuntimeError: a password, or an unknown method)
 DAMAGE: tuple[type[Exception], ...] = (
@@ -170,9 +171,16 @@ class FileSource(Source):
         return f"{type(self).__name__} {self.path.get('train', '')}".strip()
 
     def _load(self, split: str, root: Path) -> Sequence[Sample]:
-        samples = self.load(self.path[split], root)
+        samples = self.load(_expanded(self.path[split]), root)
         if len(samples) == 0:
             raise UserError(f"{self.location}: the file of split {split} holds no samples")
         if self.limit is not None and len(samples) > self.limit:
             return Subset(samples, range(self.limit))
         return samples
+
+
+def _expanded(path: FilePath) -> FilePath:
+    """Returns the file of a split with `~` and variables replaced, or those of its columns."""
+    if isinstance(path, Mapping):
+        return {column: _expanded(file) for column, file in path.items()}
+    return expanded(path) if isinstance(path, str) else path
