@@ -12,6 +12,10 @@ class SampleError(UserError):
     """A sample could not be read or encoded; the message names the sample."""
 
 
+class TargetError(UserError):
+    """A target cannot be used, such as a class that no training sample has."""
+
+
 def close_names(name: str, known: Iterable[str]) -> list[str]:
     """Returns up to three known names that resemble `name`, best first; case is ignored."""
     names = {other.lower(): other for other in known}

@@ -10,7 +10,7 @@ from torch import nn
 from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
 from unitf.data.expected import Expected
 from unitf.data.seeding import kept_random_state, mix, seed_host
-from unitf.errors import SampleError, UserError, did_you_mean
+from unitf.errors import SampleError, TargetError, UserError, did_you_mean
 from unitf.features import Features
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
@@ -78,6 +78,18 @@ class _Encoded(NamedTuple):
     sequences: dict[str, Features]  # the targets that are sequences of tokens
 
 
+def _target(task: Task, encoding: EncodedSample, sample_info: object) -> object:
+    """Returns the target of a sample.
+
+    Raises:
+        TargetError: the task cannot use it.
+    """
+    try:
+        return task.encode_token_target(encoding, sample_info)
+    except ValueError as error:
+        raise TargetError(str(error)) from error
+
+
 class Encoder:
     """Turns a list of Items into a Batch. Loaders use it as `collate_fn`.
 
@@ -88,6 +100,8 @@ class Encoder:
         on_error: for a sample that cannot be read, "raise" a SampleError, or "skip" the sample: the
             batch then has the message instead.
         seed: seeds the augmentation of a training sample, together with its epoch and index.
+        skip_targets: whether a sample is skipped whose target cannot be used, whatever `on_error`
+            says: a test measures the others.
     """
 
     def __init__(
@@ -97,7 +111,9 @@ class Encoder:
         labelled: bool = True,
         on_error: OnError = "raise",
         seed: int = 0,
+        skip_targets: bool = False,
     ) -> None:
+        self.skip_targets: bool = skip_targets
         self.tokenizers: dict[str, Tokenizer] = cast(dict[str, Tokenizer], dict(tokenizers.items()))
         self.tasks: dict[str, Task] = cast(dict[str, Task], dict(tasks.items()))
         self.labelled: bool = labelled
@@ -157,7 +173,8 @@ class Encoder:
 
     def _fail(self, item: Item, error: ValueError) -> str:
         message = f"{item.name}: {error}"
-        if self.on_error == "raise":
+        skips = self.skip_targets and isinstance(error, TargetError)
+        if self.on_error == "raise" and not skips:
             raise SampleError(message) from error
         return message
 
@@ -190,7 +207,7 @@ class Encoder:
             )
             sample_infos[task_name] = task.sample_info(encoding)
             if self.labelled:
-                targets[task_name] = task.encode_token_target(encoding, sample_infos[task_name])
+                targets[task_name] = _target(task, encoding, sample_infos[task_name])
         if not sample_infos:
             raise UserError(self._why_unaccepted(sample))
         return _Encoded(item, features, sample_infos, targets, sequences)

@@ -28,6 +28,7 @@ class SampleDataset(Dataset[Item]):
     def __init__(
         self, split: str, sources: dict[str, Sequence[Sample]], seed: int = 0, train: bool = False
     ) -> None:
+        self.split: str = split
         self.train: bool = train
         self.seed: int = seed
         self.counts: list[int] = [len(sequence) for sequence in sources.values()]

@@ -121,6 +121,14 @@ class DataModule(LightningDataModule):
             self._read[split, name] = samples
         return self._read[split, name]
 
+    def lasting_samples(self, split: str) -> dict[str, Sequence[Sample]]:
+        """Returns the samples of a split without those of streams, which are read only once."""
+        return {
+            name: samples
+            for name, source in self.sources.items()
+            if not isinstance(source, StreamSource) and len(samples := self._samples(split, name))
+        }
+
     def training_items(self) -> Iterator[Item]:
         """Yields all raw training samples with their names, in the order of the sources.
 
@@ -222,8 +230,9 @@ class DataModule(LightningDataModule):
             lines = [f"  {message}" for message in list(self.skipped)[:20]]
             if more := len(self.skipped) - len(lines):
                 lines.append(f"  … and {more} more")
-            text = "%d samples were left out (on_error: skip), %d times in all:\n%s"
-            _log.warning(text, len(self.skipped), self.skipped.total(), "\n".join(lines))
+            reason = "on_error: skip" if self.on_error == "skip" else "targets of a test"
+            text = "%d samples were left out (%s), %d times in all:\n%s"
+            _log.warning(text, len(self.skipped), reason, self.skipped.total(), "\n".join(lines))
             self.skipped.clear()
 
     def _loader(self, split: str, samples: dict[str, _Samples]) -> Loader:
@@ -276,7 +285,7 @@ class DataModule(LightningDataModule):
         return Loader(
             order,
             dataset,
-            self._encoder(self.on_error),
+            self._encoder(self.on_error, skip_targets=self._is_test(dataset)),
             mixing=self._mixing() if train else None,
             num_workers=self.num_workers,
             position=self._position if train else EpochStart,
@@ -294,6 +303,10 @@ class DataModule(LightningDataModule):
             counter = replace(counter, over_processes=HostSum(), rank=self._rank, world=self._world)
         return counter
 
+    @staticmethod
+    def _is_test(dataset: SampleDataset | StreamShards) -> bool:
+        return isinstance(dataset, SampleDataset) and dataset.split.startswith("test")
+
     @property
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer else 0
@@ -306,9 +319,10 @@ class DataModule(LightningDataModule):
         assert self._connected is not None
         return None if self.mix is None else BatchMixing(self.mix, self._connected[1], self.seed)
 
-    def _encoder(self, on_error: OnError) -> Encoder:
+    def _encoder(self, on_error: OnError, skip_targets: bool = False) -> Encoder:
         assert self._connected is not None, "connect() must be called before the loaders"
-        return Encoder(*self._connected, on_error=on_error, seed=self.seed)
+        tokenizers, tasks = self._connected
+        return Encoder(tokenizers, tasks, True, on_error, self.seed, skip_targets)
 
     def _probabilities(self, samples: Mapping[str, object]) -> list[float] | None:
         if self.weights is None:

@@ -39,6 +39,7 @@ from unitf.training.parallel.step_length import (
     set_accumulation,
 )
 from unitf.training.results import Results
+from unitf.training.survey import look_ahead
 
 # the default of `core`: an instance without values, so that the parser knows its fields
 NO_CORE: TransformerConfig = object.__new__(TransformerConfig)
@@ -181,6 +182,8 @@ class Learner(Model, L.LightningModule):
             check_accumulation(dict(self.tasks.items()), longest_step(self.trainer))
         self._fit_components(data)
         data.connect(self.tokenizers, self.tasks)
+        if stage == "fit":
+            look_ahead(getattr(self.trainer, "callbacks", ()), data, self.tasks)
         if self.freeze_settings is not None and self.freezer is None and stage == "fit":
             self.freezer = Freezer(self, self.freeze_settings)
             self.freezer.prepare(self)  # before the processes are joined
