@@ -18,6 +18,7 @@ from unitf.data import HubStream, Lines, Records, Split, Table
 from unitf.data.encoder import Encoder
 from unitf.data.epoch_sampler import SampleIndex
 from unitf.data.sample_dataset import SampleDataset
+from unitf.data.sources.shards import Shard
 from unitf.tasks import Classification, Regression
 
 CSV = "text,label\n2024,007\n1984,120\n"
@@ -232,12 +233,12 @@ def test_every_damage_of_a_shard_is_one_line_or_costs_one_sample(tmp_path):
         ):
             (tmp_path / "s.tar").write_bytes(damaged)
             try:
-                samples = Table("s.tar", {"text": "txt"}).read("train", tmp_path)
+                shard = Shard(tmp_path / "s.tar")
             except UserError:
                 continue
-            for index in range(len(samples)):
+            for index in range(len(shard)):
                 try:
-                    assert samples[index].keys() == {"text"}
+                    assert shard[index].keys() >= {"__key__"}
                 except UserError:
                     continue
 

@@ -102,7 +102,7 @@ class NamingFiles(Sequence[Sample]):
         return self.finder(name)
 
 
-class Joined(Sequence[Sample]):
+class ConsecutiveFiles(Sequence[Sample]):
     """The samples of several files, one after the other."""
 
     def __init__(self, parts: Sequence[Sequence[Sample]]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unitf.batch import Sample
-from unitf.data.sources.beside import FilesBeside, Joined, NamingFiles
+from unitf.data.sources.beside import ConsecutiveFiles, FilesBeside, NamingFiles
 from unitf.data.sources.file_source import FileSource, find, read_text
 from unitf.data.sources.patterns import is_pattern, matching_files
 from unitf.data.split import Split
@@ -47,7 +47,7 @@ class Lines(FileSource):
             NamingFiles(self._samples(file, fields), FilesBeside(file, root))
             for file, fields in files
         ]
-        return parts[0] if len(parts) == 1 else Joined(parts)
+        return parts[0] if len(parts) == 1 else ConsecutiveFiles(parts)
 
     def _samples(self, file: Path, fields: dict[str, str]) -> list[Sample]:
         samples: list[Sample] = []

@@ -7,7 +7,7 @@ from typing import overload
 
 from unitf.batch import Sample
 from unitf.data.sources.archive import ArchivePath
-from unitf.data.sources.beside import FilesBeside, Joined
+from unitf.data.sources.beside import ConsecutiveFiles, FilesBeside
 from unitf.data.sources.cells import Cells
 from unitf.data.sources.dataset_rows import DatasetRows, choose_columns, nested, reading
 from unitf.data.sources.file_source import FileSource, find
@@ -90,7 +90,7 @@ class Table(FileSource):
             table_rows(file, root, self.columns, self.format, fields)
             for file, fields in matching_files(path, root)
         ]
-        return Joined(parts)
+        return ConsecutiveFiles(parts)
 
 
 class TableRows(Sequence[Sample]):
