@@ -3,6 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
+from unitf.checkpoints.bounded import BoundedModel
 from unitf.checkpoints.read import read_checkpoint, remake, tokenizer_factory
 from unitf.component import PlainData
 from unitf.core import TransformerConfig
@@ -36,21 +37,29 @@ def make(checkpoint: PlainData, name: str) -> Model:
     Raises:
         UserError: the weights do not fit the configuration, or a plugin is not installed.
     """
-    configuration = checkpoint["unitf"]["configuration"]
-    with without_initialisation():
-        model = Model(
-            core=TransformerConfig(**configuration["core"]),
-            tokenizers={n: tokenizer_factory(t) for n, t in configuration["tokenizers"].items()},
-            tasks={name: remake(task, "tasks") for name, task in configuration["tasks"].items()},
-            lora=LoRA(**configuration["lora"]) if "lora" in configuration else None,
-        )
-        try:
+    try:
+        with without_initialisation(), BoundedModel(checkpoint["state_dict"]):
+            model = _described(checkpoint["unitf"]["configuration"])
             model.load_state_dict(checkpoint["state_dict"])
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"checkpoint {name}: {reason}") from error
+    except (RuntimeError, MemoryError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"checkpoint {name}: {reason}") from error
+    except (TypeError, LookupError, AttributeError) as error:
+        raise UserError(
+            f"checkpoint {name}: its configuration describes no model ({error})"
+        ) from error
     model.origin = checkpoint["unitf"].get("origin")
     return model.eval()
+
+
+def _described(configuration: PlainData) -> Model:
+    """Returns the model of a configuration, without its weights."""
+    return Model(
+        core=TransformerConfig(**configuration["core"]),
+        tokenizers={n: tokenizer_factory(t) for n, t in configuration["tokenizers"].items()},
+        tasks={name: remake(task, "tasks") for name, task in configuration["tasks"].items()},
+        lora=LoRA(**configuration["lora"]) if "lora" in configuration else None,
+    )
 
 
 def from_pretrained(source: str) -> Model:

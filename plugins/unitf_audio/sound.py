@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import UserError
+from unitf.data import check_cost
 from unitf_audio.joined_mp3 import warn_of_joined
 
 SLOWEST, FASTEST = 100, 1_000_000  # Hz, the range of accepted sample rates
@@ -116,6 +117,8 @@ def _read_file(
     import soundfile
 
     try:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
         with stream, soundfile.SoundFile(stream) as file:
             rate = _checked_rate(file.samplerate, location)
             if file.format == "MP3":
@@ -126,6 +129,9 @@ def _read_file(
                     f"{location}: {count / rate:,.0f} seconds of sound, "
                     f"expected at most {LONGEST:,}; max_seconds reads a part"
                 )
+            numbers = count * file.channels
+            what = f"{location}, samples"
+            check_cost(numbers, size, "sound_samples", "samples_per_byte", what)
             samples = _read_blocks(file, start, count)
             # a file can end with padding, which decoders count differently
             if len(samples) < count - 2_304 or _CUT_OFF.search(file.extra_info):

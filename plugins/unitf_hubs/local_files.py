@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unitf import UserError
+from unitf.interop import check_header
 
 
 def check_folder(folder: Path) -> None:
@@ -36,6 +37,7 @@ def _check_tensors(file: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_header(file)
         with safe_open(file, "pt") as opened:
             opened.keys()
     except (SafetensorError, OSError) as error:

@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 from PIL import Image, ImageOps
 
 from unitf import UserError
+from unitf.data import check_cost
 from unitf.tokenizer import is_reference_mode
 
 Pixels = Shaped[np.ndarray, "_ _ _"]  # C×H×W
@@ -105,6 +106,10 @@ def _from_file(value: object) -> Pixels:
         raise UserError(f"{name}: empty, expected an image")
     try:
         image = Image.open(BytesIO(content), formats=_formats())
+        pixels = image.width * image.height
+        check_cost(pixels, len(content), "image_pixels", "pixels_per_byte", f"{name}, pixels")
+    except UserError:
+        raise
     except Image.UnidentifiedImageError:
         raise UserError(f"{name}: not an image, or of a format that is not read") from None
     except Exception as error:  # PIL's readers raise whatever a broken file makes them raise

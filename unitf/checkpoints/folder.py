@@ -13,6 +13,7 @@ from torch import Tensor
 from unitf.checkpoints.atomic import is_full
 from unitf.checkpoints.checksum import check_sums, write_sums
 from unitf.errors import UserError
+from unitf.limits import check_header
 from unitf.registry.class_names import PlainData
 
 CONFIG: str = "unitf.json"
@@ -80,11 +81,16 @@ def read_folder(folder: Path) -> Checkpoint:
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror or error}") from error
     try:
+        check_header(folder / WEIGHTS)
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
         saved_states = settings.pop("states")
         states = {name: _with_tensors(value, tensors) for name, value in saved_states.items()}
-    except (SafetensorError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+    except UserError:
+        raise
+    except (
+        SafetensorError, OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError
+    ) as error:  # fmt: skip
         raise UserError(f"{folder}: damaged, or not a folder that unitf saved ({error})") from error
     return {"unitf": settings, "state_dict": {**tensors, **states}}
 

@@ -13,6 +13,7 @@ from unitf.checkpoints.checksum import check_file, warn_unchecked
 from unitf.checkpoints.folder import Checkpoint, is_saved, read_folder
 from unitf.checkpoints.update import updated
 from unitf.errors import UserError
+from unitf.limits import check_members
 from unitf.registry.class_names import PlainData
 from unitf.registry.configurable import class_of, is_object, remade
 from unitf.registry.discovery import class_path
@@ -54,6 +55,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     file = find_checkpoint(path)
     try:
         has_checksum = check_file(file)
+        check_members(file)
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         name = re.search(r"GLOBAL (\S+)", str(error))  # the rest advises to run the code

@@ -1,20 +1,20 @@
 """Checks a recipe (YAML) before the parser reads it: its syntax, and the names of classes."""
 
+import math
 import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import cast
 
 import yaml
 
 from unitf import registry
 from unitf.cli.yaml_values import PlainLoader
 from unitf.errors import UserError, close_names, suggestion
+from unitf.limits import limits
 from unitf.registry.kinds import KINDS
 
 _LARGEST = 1_000_000  # characters
-_MOST_ALIASES = 100
 
 
 class StrictLoader(PlainLoader):
@@ -23,18 +23,12 @@ class StrictLoader(PlainLoader):
     An error in a value names the line.
     """
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.num_aliases = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):
-            self.num_aliases += 1
-            if self.num_aliases > _MOST_ALIASES:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"more than {_MOST_ALIASES} aliases", self.peek_event().start_mark
-                )
-        return super().compose_node(parent, cast(int, index))  # None for a root
+    def get_single_node(self) -> yaml.Node | None:
+        root = super().get_single_node()
+        if root is not None and _num_values(root, {}) > (most := limits().recipe_values):
+            problem = f"aliases (*name) make more than {most:,.0f} values, expected a recipe"
+            raise yaml.constructor.ConstructorError(None, None, problem, root.start_mark)
+        return root
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
@@ -61,6 +55,19 @@ class StrictLoader(PlainLoader):
                 )
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+def _num_values(node: yaml.Node, counted: dict[int, int | float]) -> int | float:
+    """Returns the number of values of a node, each alias counted as what it stands for."""
+    if id(node) not in counted:
+        counted[id(node)] = math.inf  # of an alias within what it stands for
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        counted[id(node)] = 1 + sum(_num_values(part, counted) for part in parts)
+    return counted[id(node)]
 
 
 def check_recipes(argv: list[str]) -> None:

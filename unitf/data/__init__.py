@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from unitf.public import lazily
 
 _HOMES = {
+    "check_cost": "unitf.limits",
     "ComposedRecords": "unitf.data.sources.composed",
     "Encoder": "unitf.data.encoder",
     "FileSource": "unitf.data.sources.file_source",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from unitf.data.sources.table import Table, read_table
     from unitf.data.split import Split
     from unitf.data.stream import StreamSource
+    from unitf.limits import check_cost
 
 __all__ = [
     "ComposedRecords",
@@ -69,6 +71,7 @@ __all__ = [
     "Split",
     "StreamSource",
     "Table",
+    "check_cost",
     "find",
     "lines_of",
     "mix",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from unitf.public import lazily
 
 _HOMES = {
+    "check_header": "unitf.limits",
     "ACTIVATIONS": "unitf.interop.published_activations",
     "Architecture": "unitf.interop.architecture",
     "DummyInputs": "unitf.interop.architecture",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         map_joined,
         map_weight,
     )
+    from unitf.limits import check_header
 
 __all__ = [
     "ACTIVATIONS",
@@ -77,6 +79,7 @@ __all__ = [
     "Transposed",
     "WeightMapping",
     "activation_of",
+    "check_header",
     "ignore_weights",
     "label_task",
     "map_blocks",

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from unitf.data.sources.file_source import DAMAGE, decompressed, find, read_bytes
 from unitf.data.sources.listing import member_name
 from unitf.errors import UserError, did_you_mean
+from unitf.limits import check_unpacked
 
 
 class ArchivePath:
@@ -65,7 +66,9 @@ class ArchivePath:
     def _member(self, member: PurePosixPath) -> bytes:
         assert self.archive is not None
         try:
-            return self.archive.read(self.entries[member_name(str(member))])
+            entry = self.entries[member_name(str(member))]
+            check_unpacked(entry.file_size, entry.compress_size, f"{self.path}, {member}")
+            return self.archive.read(entry)
         except KeyError:
             names = self.archive.namelist()
             raise UserError(

@@ -1,15 +1,20 @@
 """The files of a .zip or a .tar(.gz, .bz2, .xz), by plain names and without links."""
 
+import bz2
+import gzip
+import lzma
 import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from unitf.data.sources.checked_tar import CheckedMember
 from unitf.data.sources.file_source import DAMAGE
 from unitf.data.sources.listing import is_left_out, link_target, linked_names, member_name
 from unitf.errors import UserError
+from unitf.limits import check_unpacked
 
 Wanted = Callable[[str], bool]
 """Says for the plain name of a file whether its content is wanted."""
@@ -60,7 +65,10 @@ def _read_zip(path: Path, wanted: Wanted) -> _Read:
                 entries[name] = entry
         sources = linked_names(list(entries), links)
         contents: dict[str, bytes] = {}
+        total = 0
         for source in dict.fromkeys(s for name, s in sources.items() if wanted(name)):
+            total += entries[source].file_size  # no more than these bytes are read
+            check_unpacked(total, path.stat().st_size, path)
             if entries[source].flag_bits & 1:
                 raise UserError(f"{path}: {entries[source].filename} has a password")
             contents[source] = archive.read(entries[source])
@@ -79,13 +87,34 @@ def _read_tar(path: Path, wanted: Wanted) -> _Read:
     return contents, sources
 
 
+def _opened(path: Path) -> Any:
+    """Opens a file, decompressed; `tarfile` would decompress a few bytes to gigabytes at once."""
+    with path.open("rb") as file:
+        begin = file.read(6)
+    for mark, opener in _PACKED.items():
+        if begin.startswith(mark):
+            return opener(path)
+    return path.open("rb")
+
+
+_PACKED: dict[bytes, Callable[[Path], object]] = {
+    b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open,
+}  # fmt: skip
+
+
 def _stream_tar(
     path: Path, wanted: Wanted, contents: dict[str, bytes], links: dict[str, str]
 ) -> list[str]:
     """Puts the wanted contents and all links where they are collected; returns the files' names."""
     names: dict[str, None] = {}
-    with tarfile.open(path, "r|*", tarinfo=CheckedMember) as archive:
+    with (
+        _opened(path) as file,
+        tarfile.open(str(path), "r|", file, tarinfo=CheckedMember) as archive,
+    ):
+        total, packed = 0, path.stat().st_size
         for member in archive:
+            total += member.size
+            check_unpacked(total, packed, path)
             name = member_name(member.name)
             if member.islnk():
                 links[name] = member_name(member.linkname)
@@ -93,6 +122,6 @@ def _stream_tar(
                 links[name] = link_target(name, member.linkname)
             elif member.isfile() and name:
                 names[name] = None
-                if wanted(name) and (file := archive.extractfile(member)) is not None:
-                    contents[name] = file.read()
+                if wanted(name) and (content := archive.extractfile(member)) is not None:
+                    contents[name] = content.read()
     return list(names)

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import zipfile
@@ -15,6 +16,7 @@ from unitf.batch import Sample
 from unitf.data.source import Source
 from unitf.data.split import Split, Subset, check_names, checked_split
 from unitf.errors import UserError, did_you_mean
+from unitf.limits import read_unpacked
 from unitf.spelling import expanded
 
 # raised for a damaged or locked archive (RuntimeError: a password, or an unknown method)
@@ -58,31 +60,35 @@ def read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f"{path} is a folder, expected a file")
     try:
-        return decompressed(path.read_bytes())
+        return decompressed(path.read_bytes(), path)
     except DAMAGE as error:
         raise UserError(f"{path} cannot be read, or is damaged: {error}") from error
 
 
-def decompressed(data: bytes) -> bytes:
-    """Returns the content of a .gz, .bz2, .xz or .zst; other bytes as they are."""
-    for magic, decompress in _COMPRESSIONS.items():
+def decompressed(data: bytes, file: object = "a compressed file") -> bytes:
+    """Returns the content of a .gz, .bz2, .xz or .zst; other bytes as they are.
+
+    Raises:
+        UserError: it is much larger than the compressed bytes (see `unitf.limits`).
+    """
+    for magic, opened in _COMPRESSIONS.items():
         if data.startswith(magic):
-            return decompress(data)
+            with opened(io.BytesIO(data)) as stream:
+                return read_unpacked(stream.read, len(data), file)
     return data
 
 
-def _unzstd(data: bytes) -> bytes:
+def _unzstd(stream: io.BytesIO) -> Any:
     import pyarrow
 
-    with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
-        return stream.read()
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(stream), "zstd")
 
 
-# the first bytes of a file → what decompresses it
-_COMPRESSIONS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ\0": lzma.decompress,
+# the first bytes of a file → what opens it
+_COMPRESSIONS: dict[bytes, Callable[[io.BytesIO], Any]] = {
+    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
     b"\x28\xb5\x2f\xfd": _unzstd,
 }
 

@@ -10,6 +10,7 @@ from unitf.data.sources.file_source import FileSource, find, read_text
 from unitf.data.sources.patterns import is_pattern, matching_files
 from unitf.data.split import Split
 from unitf.errors import UserError
+from unitf.limits import limited_patterns
 
 
 class Lines(FileSource):
@@ -52,15 +53,18 @@ class Lines(FileSource):
     def _samples(self, file: Path, fields: dict[str, str]) -> list[Sample]:
         samples: list[Sample] = []
         # not splitlines(): a text may hold U+0085 or a form feed
-        for number, line in enumerate(read_text(file, self.encoding).split("\n"), start=1):
-            line = line.removesuffix("\r")
-            if not line.strip():
-                continue
-            if (match := self.pattern.fullmatch(line)) is None:
-                raise UserError(
-                    f"{file}, line {number}: {line[:60]!r} does not match {self.pattern.pattern!r}"
-                )
-            samples.append({**match.groupdict(), **fields})
-            if len(samples) == self.limit:
-                break
+        lines = read_text(file, self.encoding).split("\n")
+        with limited_patterns(file):
+            for number, line in enumerate(lines, start=1):
+                line = line.removesuffix("\r")
+                if not line.strip():
+                    continue
+                if (match := self.pattern.fullmatch(line)) is None:
+                    raise UserError(
+                        f"{file}, line {number}: {line[:60]!r} does not match "
+                        f"{self.pattern.pattern!r}"
+                    )
+                samples.append({**match.groupdict(), **fields})
+                if len(samples) == self.limit:
+                    break
         return samples

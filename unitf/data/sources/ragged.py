@@ -11,6 +11,7 @@ from unitf.data.sources.file_source import DAMAGE, FileSource, find
 from unitf.data.sources.table import table_rows
 from unitf.data.split import Split
 from unitf.errors import UserError, did_you_mean
+from unitf.limits import check_members
 
 
 class RaggedArrays(FileSource):
@@ -68,6 +69,7 @@ class RaggedArrays(FileSource):
 
     def _read(self, location: Path) -> list[np.ndarray]:
         try:
+            check_members(location)
             with np.load(location, allow_pickle=False) as archive:
                 names = (self.values, self.offsets)
                 for name in names:

@@ -1,6 +1,5 @@
 """WebDataset shards: tar files in which the members of a sample follow one another."""
 
-import gzip
 import io
 import json
 import tarfile
@@ -12,7 +11,7 @@ import numpy as np
 
 from unitf.batch import Sample
 from unitf.data.sources.checked_tar import CheckedMember
-from unitf.data.sources.file_source import DAMAGE, read_bytes
+from unitf.data.sources.file_source import DAMAGE, decompressed, read_bytes
 from unitf.data.sources.listing import is_left_out, member_name
 from unitf.errors import UserError
 
@@ -141,6 +140,6 @@ def _decoded(content: bytes, column: str, location: str) -> object:
     ending = column.removesuffix(".gz").rpartition(".")[2]
     decode = _DECODERS.get(ending, bytes)
     try:
-        return decode(gzip.decompress(content) if column.endswith(".gz") else content)
+        return decode(decompressed(content, location) if column.endswith(".gz") else content)
     except (*DAMAGE, ValueError) as error:
         raise UserError(f"{location} cannot be read as {ending}: {error}") from error

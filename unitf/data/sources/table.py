@@ -14,6 +14,7 @@ from unitf.data.sources.file_source import FileSource, find
 from unitf.data.sources.json_rows import json_rows
 from unitf.data.sources.patterns import is_pattern, matching_files
 from unitf.data.sources.shards import Shard
+from unitf.data.sources.table_size import check_table
 from unitf.data.split import Split
 from unitf.errors import UserError, did_you_mean
 
@@ -224,6 +225,7 @@ def _names(rows: Sequence[Sample]) -> list[str]:
 def _dataset_rows(path: Path, kind: str) -> DatasetRows:
     import datasets
 
+    check_table(path)
     with reading(str(path)):
         dataset = datasets.load_dataset(kind, data_files=[str(path)], split="train")
     return DatasetRows(dataset, None, str(path))
