@@ -1,6 +1,7 @@
 """The command line: a light dispatcher, which imports torch only for the verbs that need it."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         lines = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
         print(f"unitf: error: {lines}", file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if options.traceback or not full:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"unitf: error: {where}no space left on the disk", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         if options.traceback:
