@@ -19,7 +19,7 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 def largest(one, other):
     names = [name for name in one if not name.startswith(equality.VALIDATION)]
-    return max(float((one[name] - other[name]).abs().max()) for name in names)
+    return max(float((one[name] - other[name]).detach().abs().max()) for name in names)
 
 
 @pytest.mark.parametrize("name", ["NextToken", "Detection", "several tasks, absent modalities"])
@@ -91,6 +91,16 @@ def test_a_scheduled_accumulation_trains_what_its_steps_are(tmp_path):
     parts, *_ = trained(tmp_path, 5, [schedule])
     assert parts.meter.steps == 20 + 5
     assert parts.logged[-1] < 0.8  # of two classes
+
+
+def test_the_schedule_has_the_steps_of_a_scheduled_accumulation(tmp_path):
+    learner, data = make_learner(), make_data(batch_size=5)
+    schedule = GradientAccumulationScheduler({0: 1, 1: 4})
+    for most, expected in ((-1, 20 + 5 + 5), (12, 12)):
+        trainer = make_trainer(tmp_path, callbacks=[schedule], max_epochs=3, max_steps=most)
+        trainer.fit(learner, datamodule=data)
+        [config] = trainer.lr_scheduler_configs
+        assert config.scheduler.total_steps == trainer.global_step == expected
 
 
 @pytest.mark.parametrize("scheduled", [True, False])

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from unitf.errors import UserError, did_you_mean
+from unitf.training.parallel.step_length import steps_of_run
 
 # what torch's optimizers take: "params", and settings that differ from the optimizer's own
 ParameterGroup: TypeAlias = dict[str, object]
@@ -224,15 +225,12 @@ def make_optimizer(
     schedule = schedule_factory(optimizer)
     check_scaled(optimizer, schedule, rates)
     if hasattr(schedule, "set_total_steps"):
-        steps = trainer.estimated_stepping_batches
+        steps = steps_of_run(trainer)
         cast(WarmupCosine, schedule).set_total_steps(0 if math.isinf(steps) else int(steps))
-    if (
-        isinstance(schedule, OneCycleLR)
-        and schedule.total_steps < trainer.estimated_stepping_batches
-    ):
+    if isinstance(schedule, OneCycleLR) and schedule.total_steps < steps_of_run(trainer):
         raise UserError(
             f"model.schedule: OneCycleLR has {schedule.total_steps} steps, expected at least the "
-            f"{trainer.estimated_stepping_batches:.0f} of this training"
+            f"{steps_of_run(trainer):.0f} of this training"
         )
     settings: LRSchedulerConfigType = {
         "scheduler": schedule,

@@ -1,5 +1,6 @@
 """How many micro-batches an optimizer step has, as Lightning counts them."""
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -27,6 +28,20 @@ def longest_step(trainer: Trainer) -> int:
     for callback in _schedulers(trainer):
         lengths += callback.scheduling.values()
     return max(lengths)
+
+
+def steps_of_run(trainer: Trainer) -> float:
+    """Returns the number of optimizer steps of the run, of a scheduled accumulation too.
+
+    Lightning's estimate takes the accumulation of the first epoch for all of them.
+    """
+    steps, batches = trainer.estimated_stepping_batches, trainer.num_training_batches
+    schedulers, epochs = _schedulers(trainer), trainer.max_epochs
+    if not schedulers or math.isinf(batches) or epochs is None or epochs < 0:
+        return float(steps)
+    lengths = map(schedulers[-1].get_accumulate_grad_batches, range(max(epochs, 1)))
+    steps = sum(math.ceil(batches / length) for length in lengths)
+    return float(steps if trainer.max_steps == -1 else min(steps, trainer.max_steps))
 
 
 def set_accumulation(trainer: Trainer) -> None:
