@@ -8,6 +8,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from unitf import UserError
+from unitf.cli.expected import fits
 from unitf.cli.expected_values import read_by_expectation
 from unitf.cli.overrides import spell_out
 from unitf.cli.recipe import StrictLoader, read_recipe
@@ -132,3 +133,12 @@ def test_what_is_written_is_read_again(word):
     again = yaml.load(text, Loader=StrictLoader)
     assert again == value
     assert getattr(again[0], "written", None) == getattr(value[0], "written", None)
+
+
+def test_the_check_of_a_recipe_knows_what_the_parser_reads():
+    for word in ("yes", "Off", "true", True):
+        assert fits(bool, word)
+    for option, word in ((bool, "maybe"), (int, "1:30"), (float, True), (int, "yes")):
+        assert not fits(option, word)
+    for option, word in ((str, 2024), (str, True), (int, "0010"), (int, "1_000"), (float, "1e-3")):
+        assert fits(option, word)

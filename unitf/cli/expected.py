@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from jsonargparse._parameter_resolvers import get_signature_parameters
 
+from unitf.cli.yaml_values import BOOLEANS
 from unitf.errors import close_names, suggestion
 
 _ANY = (Any, Parameter.empty, object)
@@ -96,8 +97,10 @@ def fits(option: object, value: object) -> bool:
         return isinstance(value, list) and _fits_tuple(parts, value)
     if origin in (dict, Mapping):
         return isinstance(value, dict) and all(_any_fits(parts[1:], v) for v in value.values())
-    if isinstance(value, bool) or option is bool:
-        return (isinstance(value, bool) and option in (bool, str)) or value in ("true", "false")
+    if option is bool:
+        return isinstance(value, bool) or str(value).lower() in BOOLEANS
+    if isinstance(value, bool):
+        return option is str
     if option is float:
         return _is_number(value) and not math.isnan(float(str(value)))
     if option is int:

@@ -7,9 +7,15 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from jsonargparse import _typehints, set_loader
 
-from unitf.cli.yaml_values import WrittenFloat, WrittenInt, plain_value, write_number, written
+from unitf.cli.yaml_values import (
+    BOOLEANS,
+    WrittenFloat,
+    WrittenInt,
+    plain_value,
+    write_number,
+    written,
+)
 
-_BOOLEANS = ("yes", "no", "on", "off", "true", "false")
 _WHOLE = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
 _parser: Any = _typehints
 
@@ -56,7 +62,7 @@ def as_expected(value: Any, typehint: Any) -> tuple[Any, Any]:
     kinds = get_args(typehint)
     if is_number and (kind := _kind(value, kinds)) is not None:
         return plain_value(value), kind
-    if isinstance(value, str) and value.lower() in _BOOLEANS and _comes_first(bool, str, kinds):
+    if isinstance(value, str) and value.lower() in BOOLEANS and _comes_first(bool, str, kinds):
         return value, bool
     if str in kinds and isinstance(value, str) and not _is_usual(value):
         return value, str  # 0010 and yes are no numbers and no booleans, where text is wanted too

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+BOOLEANS = ("yes", "no", "on", "off", "true", "false")  # as a person may write them
 _TAGS = {  # of a plain scalar → how it looks
     "merge": re.compile("<<"),
     "null": re.compile(r"~|null|Null|NULL|"),
