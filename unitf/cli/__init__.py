@@ -54,13 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
         print(f"unitf: error: {lines}", file=sys.stderr)  # noqa: T201
         return 2
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if options.traceback or not full:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"unitf: error: {where}no space left on the disk", file=sys.stderr)  # noqa: T201
-        return 2
     except KeyboardInterrupt:
         if options.traceback:
             raise
@@ -73,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"unitf: stopped: {error}", file=sys.stderr)  # noqa: T201
         return 141
     except Exception as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full and not options.traceback:
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"unitf: error: {where}no space left on the disk", file=sys.stderr)  # noqa: T201
+            return 2
         from unitf.cli.plugin_hint import add_hint
 
         add_hint(error)
