@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"unitf: stopped: {error}", file=sys.stderr)  # noqa: T201
         return 141
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full and not options.traceback:
+        full = (errno.ENOSPC, errno.EDQUOT)
+        if isinstance(error, OSError) and error.errno in full and not options.traceback:
             where = f"{error.filename}: " if error.filename else ""
             print(f"unitf: error: {where}no space left on the disk", file=sys.stderr)  # noqa: T201
             return 2
