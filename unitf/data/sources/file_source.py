@@ -81,7 +81,7 @@ def decompressed(data: bytes, file: object = "a compressed file") -> bytes:
 def _unzstd(stream: io.BytesIO) -> Any:
     import pyarrow
 
-    return pyarrow.CompressedInputStream(pyarrow.PythonFile(stream), "zstd")
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(stream, "r"), "zstd")
 
 
 # the first bytes of a file → what opens it
