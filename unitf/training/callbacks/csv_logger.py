@@ -1,12 +1,13 @@
 """ContinuedCSVLogger: `metrics.csv` of a run that resumes in the same folder."""
 
 import csv
-import warnings
 from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from unitf.checkpoints.atomic import replacing
 
 
 class ContinuedCSVLogger(CSVLogger):
@@ -28,13 +29,13 @@ class ContinuedCSVLogger(CSVLogger):
         if self._experiment is None:
             file = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
             header, rows = self._earlier(file)
-            with warnings.catch_warnings():  # of the file, which Lightning deletes
-                warnings.simplefilter("ignore", UserWarning)
-                writer = super().experiment
+            writer = _WholeWriter(self.log_dir)
             if rows:
                 writer.metrics_keys = header
-                writer.metrics = rows
-                writer.save()
+                _write(file, header, rows)
+            else:
+                file.unlink(missing_ok=True)
+            self._experiment = writer
         return super().experiment
 
     def _earlier(self, file: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -43,5 +44,26 @@ class ContinuedCSVLogger(CSVLogger):
             return [], []
         with file.open(newline="") as lines:
             reader = csv.DictReader(lines)
-            rows = [row for row in reader if (row.get("step") or "").isdigit()]
+            # a row that lacks cells was being written when the run was killed
+            rows = [r for r in reader if None not in r.values() and r.get("step", "").isdigit()]
             return list(reader.fieldnames or []), [r for r in rows if int(r["step"]) < self.step]
+
+
+class _WholeWriter(ExperimentWriter):
+    """A writer that keeps what a file holds, also if it is killed while it adds a column."""
+
+    def _check_log_dir_exists(self) -> None:
+        """Leaves out that Lightning deletes an earlier file."""
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        file = Path(self.metrics_file_path)
+        with file.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        _write(file, fieldnames, rows)
+
+
+def _write(file: Path, header: list[str], rows: list[dict[str, str]]) -> None:
+    with replacing(file) as part, part.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, header)
+        writer.writeheader()
+        writer.writerows(rows)
