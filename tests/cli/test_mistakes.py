@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.recipe_mutants import answer, chosen
 from unitf import UserError
-from unitf.cli.expected import in_words
+from unitf.cli.argument_types import in_words
 from unitf.cli.training_cli import ready
 
 REPLACED = [  # what stands in the recipe, what stands there instead, and what is said

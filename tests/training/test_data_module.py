@@ -217,7 +217,10 @@ def test_without_test_and_validation_samples_there_is_nothing_to_predict():
         ({"batch_size": 0}, "at least 1; found batch_size 0"),
         ({"batch_size": 4, "weights": {"mad": 1.0}}, "source 'mad'; did you mean made?"),
         ({"batch_size": 4, "weights": {}}, "weights lack the source made"),
-        ({"batch_size": 4, "weights": {"made": -1.0}}, "made has weight -1.0"),
+        (
+            {"batch_size": 4, "weights": {"made": -1.0}},
+            "data.weights.made: expected 0 or more, found -1.0",
+        ),
         ({"batch_size": 4, "weights": {"made": 0.0}}, "no source has a weight above 0"),
         ({"tokens_per_batch": 4}, "a sample has 5 tokens, more than tokens_per_batch 4"),
         ({"batch_size": 4, "sources": {}}, "there is no source"),

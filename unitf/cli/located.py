@@ -24,7 +24,7 @@ _SYNTAX = re.compile(r", line \d+: ")
 
 
 @dataclass
-class Given:
+class RecipeInputs:
     """What a person gave: the recipes, and the options of the command line.
 
     Args:
@@ -87,7 +87,7 @@ def explained(
     return UserError(line) if isinstance(error, MisconfigurationException) else error
 
 
-def _first(faults: RecipeFaults, given: Given) -> Fault | None:
+def _first(faults: RecipeFaults, given: RecipeInputs) -> Fault | None:
     """Returns the first mistake of a file, else of an option."""
     for _, recipe in given.files:
         inherits = _node(recipe, ("model", "pretrained")) is not None
@@ -106,7 +106,7 @@ def _first(faults: RecipeFaults, given: Given) -> Fault | None:
     return None
 
 
-def _given(words: Sequence[str], argv: Sequence[str]) -> Given:
+def _given(words: Sequence[str], argv: Sequence[str]) -> RecipeInputs:
     files = [(file, read_recipe(file)) for file in files_of(list(words))]
     options: list[tuple[Keys, object]] = []
     for number, word in enumerate(argv):
@@ -116,7 +116,7 @@ def _given(words: Sequence[str], argv: Sequence[str]) -> Given:
         following = "".join(argv[number + 1 : number + 2])
         value = text if equals else "" if following.startswith("--") else following
         options.append((tuple(option[2:].split(".")), parsed(value)))
-    return Given(files, options)
+    return RecipeInputs(files, options)
 
 
 def check_values(words: Sequence[str], argv: Sequence[str], owners: Owners) -> None:
@@ -202,13 +202,13 @@ def _is_said(value: str, text: str) -> bool:
     return re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", text) is not None
 
 
-def _with_source(given: Given, keys: Keys, line: str) -> str:
+def _with_source(given: RecipeInputs, keys: Keys, line: str) -> str:
     value = shown(_node(given.merged, keys))
     found = "" if _is_said(value, line) or isinstance(_node(given.merged, keys), dict) else value
     return f"{given.source(keys)}: {line}" + (f" (found {found})" if found else "")
 
 
-def _with_file(error: UserError, given: Given, line: str) -> UserError:
+def _with_file(error: UserError, given: RecipeInputs, line: str) -> UserError:
     """Returns an error with the file whose key it names first, if it does not name the file."""
     if any(str(file) in line for file, _ in given.files) or not given.files:
         return error

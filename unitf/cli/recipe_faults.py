@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Union, get_args, get_origin
 
 from unitf import registry
-from unitf.cli.expected import (
+from unitf.cli.argument_types import (
     Argument,
     arguments_of,
     factory,
