@@ -11,13 +11,13 @@ from unitf.nn.batch_norm import sum_over_processes
 
 if TYPE_CHECKING:
 
-    class _Context(FunctionCtx):
+    class _GatherContext(FunctionCtx):
         """What `forward` keeps for `backward`."""
 
         first: int
         count: int
 else:
-    _Context = FunctionCtx
+    _GatherContext = FunctionCtx
 
 
 def gather_rows(
@@ -42,7 +42,7 @@ class _Gathered(Function):
     """A sum over processes, each of which has zeros where the rows of the others are."""
 
     @staticmethod
-    def forward(ctx: _Context, own: Tensor, total: int, first: int) -> Tensor:
+    def forward(ctx: _GatherContext, own: Tensor, total: int, first: int) -> Tensor:
         ctx.first, ctx.count = first, len(own)
         rows = own.new_zeros(total, *own.shape[1:])
         rows[first : first + len(own)] = own
@@ -50,6 +50,6 @@ class _Gathered(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: _Context, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _GatherContext, upstream: Tensor) -> tuple[Tensor | None, ...]:
         rows = sum_over_processes(upstream.clone())  # the sum is made in place
         return rows[ctx.first : ctx.first + ctx.count], None, None
