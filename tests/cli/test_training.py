@@ -169,7 +169,7 @@ def test_a_signal_ends_a_run_cleanly_and_resume_goes_on(recipe, tmp_path, number
         _, told = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     [line] = told.splitlines()  # what it was told, and nothing of Lightning's
-    assert f"unitf fit --resume {out}" in line
+    assert f" fit --resume {out}" in line
     go_on = [*command, "--resume", str(out), "--trainer.max_steps", "1"]
     assert subprocess.run(go_on, capture_output=True, timeout=120).returncode == 0
 
@@ -307,7 +307,7 @@ def test_a_run_is_not_trained_over_another(recipe, tmp_path, capsys):
     assert main(begin) == 0
     before = (out / "checkpoints" / "best.ckpt").read_bytes()
     capsys.readouterr()
-    assert f"unitf fit --resume {out}" in error_of(begin, capsys)
+    assert f" fit --resume {out}" in error_of(begin, capsys)
     assert (out / "checkpoints" / "best.ckpt").read_bytes() == before
 
 
@@ -398,7 +398,7 @@ def test_a_signal_after_the_last_step_is_no_clean_end(recipe, tmp_path, capsys, 
     begin = ["fit", "--config", str(recipe), "--out", str(out), "--trainer.max_epochs", "1"]
     begin += ["--trainer.limit_val_batches", "1"]
     assert main(begin) == 128 + signal.SIGTERM
-    assert f"unitf fit --resume {out}" in capsys.readouterr().err
+    assert f" fit --resume {out}" in capsys.readouterr().err
     assert "test" not in json.loads((out / "metrics.json").read_text())["results"]
     monkeypatch.setattr(Learner, "validation_step", step)
     assert main(["fit", "--resume", str(out)]) == 0

@@ -183,7 +183,8 @@ class Learner(Model, L.LightningModule):
         self._fit_components(data)
         data.connect(self.tokenizers, self.tasks)
         if stage == "fit":
-            look_ahead(getattr(self.trainer, "callbacks", ()), data, self.tasks)
+            tasks = dict(self.tasks.items())
+            look_ahead(getattr(self.trainer, "callbacks", ()), data, tasks)
         if self.freeze_settings is not None and self.freezer is None and stage == "fit":
             self.freezer = Freezer(self, self.freeze_settings)
             self.freezer.prepare(self)  # before the processes are joined
