@@ -13,6 +13,7 @@ from unitf.batch import Batch, Counts, Sample, TaskData
 from unitf.component import PlainData
 from unitf.core import Transformer, TransformerConfig
 from unitf.core.auxiliary import BlockAuxiliary
+from unitf.core.auxiliary_terms import weighted_terms
 from unitf.core.lora import LoRA, add_adapters
 from unitf.core.named import saved
 from unitf.errors import UserError
@@ -215,41 +216,8 @@ class Model(inference.InferenceModel):
         """
         outputs, auxiliary = self(batch, auxiliary=True)
         loss = self.total_loss(batch, self._losses(batch, outputs))
-        terms, means = self._terms(auxiliary, batch.step_fraction)
+        terms, means = weighted_terms(auxiliary, self.over_processes, batch.step_fraction)
         return TrainingLoss(loss if terms is None else loss + terms, loss, means, auxiliary)
-
-    def _terms(
-        self, auxiliary: Sequence[BlockAuxiliary], step_fraction: float = 1.0
-    ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Returns the weighted sum of all terms (None without terms), and the mean of each by name.
-
-        A pass counts by its fraction of all tokens that its block reads in all passes and
-        processes. A micro-batch counts by its fraction of the tokens of its optimizer step.
-
-        Args:
-            auxiliary: the auxiliary outputs of all passes.
-            step_fraction: this micro-batch's fraction of its step.
-        """
-        if not any(block.losses() for block in auxiliary):
-            return None, {}
-        blocks = list(dict.fromkeys((block.stack, block.block) for block in auxiliary))
-        tokens = torch.zeros(len(blocks))
-        for block in auxiliary:
-            tokens[blocks.index((block.stack, block.block))] += block.num_tokens
-        counts, processes = self.over_processes(tokens)
-        total_tokens = dict(zip(blocks, counts.tolist(), strict=True))
-        total = torch.zeros((), device=self.device)
-        sums: dict[str, Tensor] = {}
-        blocks_with: dict[str, set[tuple[str, int]]] = {}
-        for block in auxiliary:
-            key = block.stack, block.block
-            fraction = block.num_tokens / max(total_tokens[key], 1) * processes * step_fraction
-            for name, term in block.losses().items():
-                value = term.value.float() * fraction
-                total = total + value * term.weight
-                sums[name] = sums.get(name, torch.zeros_like(total)) + value.detach()
-                blocks_with.setdefault(name, set()).add(key)
-        return total, {name: value / len(blocks_with[name]) for name, value in sums.items()}
 
     def total_loss(self, batch: Batch, losses: Mapping[str, Tensor]) -> Tensor:
         """Returns the mean loss; a task counts by its weight and its fraction of the samples.
