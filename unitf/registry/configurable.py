@@ -153,11 +153,15 @@ def comparable(settings: PlainData) -> PlainData:
 
 
 def differences(one: PlainData, other: PlainData, location: str = "") -> list[str]:
-    """Returns the differences of two configurations, each as "core.dim: 96, not 128"."""
+    """Returns the differences of two configurations, each as "core.dim: 96, not 128".
+
+    None and a key that is absent are equal: an older checkpoint lacks arguments that came later.
+    """
     if isinstance(one, dict) and isinstance(other, dict):
         return [
             line
             for key in dict.fromkeys([*one, *other])
+            if not (one.get(key) is None and other.get(key) is None)
             for line in differences(
                 one.get(key, _ABSENT),
                 other.get(key, _ABSENT),
