@@ -113,10 +113,12 @@ def cell_rows(file: io.BufferedIOBase, location: str, separator: str) -> Iterato
         data = file.read()
         file, arguments = io.BytesIO(data), _arguments(data, separator)
     try:
-        for frame in _frames(io.TextIOWrapper(cast(Any, file), "utf-8-sig", newline=""), arguments):
-            for row in frame.itertuples(index=False, name=None):
-                cells = (cell if isinstance(cell, str) else None for cell in row)
-                yield dict(zip(map(str, frame.columns), cells, strict=True))
+        # closed also when the reader has seen enough: a stream of tables opens many files
+        with io.TextIOWrapper(cast(Any, file), "utf-8-sig", newline="") as text:
+            for frame in _frames(text, arguments):
+                for row in frame.itertuples(index=False, name=None):
+                    cells = (cell if isinstance(cell, str) else None for cell in row)
+                    yield dict(zip(map(str, frame.columns), cells, strict=True))
     except (ValueError, OSError, Warning) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{location}: {reason}") from error
