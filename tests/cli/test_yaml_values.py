@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 from jsonargparse import ArgumentParser
-from unitf.cli.expected_values import read_by_expectation
 
 from unitf import UserError
 from unitf.cli.argument_types import fits
+from unitf.cli.expected_values import read_by_expectation
 from unitf.cli.overrides import spell_out
 from unitf.cli.recipe import StrictLoader, read_recipe
 from unitf.cli.yaml_values import PlainDumper
