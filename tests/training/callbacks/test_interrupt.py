@@ -17,6 +17,14 @@ from unitf.training.callbacks.interrupt import SIGNALS, Interrupt, RunInterrupte
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
 
 
+@pytest.fixture(autouse=True)
+def not_under_nohup():
+    """A test run that was begun with `nohup` ignores SIGHUP, and Interrupt respects that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 class Signalled(Callback):
     """Sends signals to this process in the third step, or in a batch of an evaluation."""
 
