@@ -1,6 +1,6 @@
 // Search in a page that is read from a file: browsers start no worker from `file:`, so its script
-// runs in a hidden frame. It stands in for https://unpkg.com/iframe-worker/shim, which Material
-// for MkDocs would load from the network.
+// runs in a hidden frame. It stands in for the package iframe-worker, which Material for
+// MkDocs would load from the network.
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
     constructor(url) {

@@ -16,18 +16,18 @@ _LOADED = re.compile(
 )
 
 
-_SHIM = "https://unpkg.com/iframe-worker/shim"  # search without a server
+_SHIM = re.compile(r"https://[\w.-]+/iframe-worker/shim")  # search without a server
 _OUR_SHIM = "iframe_worker.js"
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     """Loads the helper of the search from the site itself."""
-    return output.replace(_SHIM, get_relative_url(_OUR_SHIM, page.url))
+    return _SHIM.sub(get_relative_url(_OUR_SHIM, page.url), output)
 
 
 def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
     """Does the same in the page for an address that is not there."""
-    return output_content.replace(_SHIM, f"/{_OUR_SHIM}")
+    return _SHIM.sub(f"/{_OUR_SHIM}", output_content)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
