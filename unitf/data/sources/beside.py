@@ -3,8 +3,10 @@
 import os
 import unicodedata
 import zipfile
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
@@ -107,9 +109,10 @@ class ConsecutiveFiles(Sequence[Sample]):
 
     def __init__(self, parts: Sequence[Sequence[Sample]]) -> None:
         self.parts: Sequence[Sequence[Sample]] = parts
+        self.ends: list[int] = list(accumulate(map(len, parts)))
 
     def __len__(self) -> int:
-        return sum(map(len, self.parts))
+        return self.ends[-1] if self.ends else 0
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -135,8 +138,5 @@ class ConsecutiveFiles(Sequence[Sample]):
 
     def _find(self, index: int) -> tuple[Sequence[Sample], int]:
         index = range(len(self))[index]
-        for part in self.parts:
-            if index < len(part):
-                return part, index
-            index -= len(part)
-        raise IndexError(index)
+        number = bisect_right(self.ends, index)
+        return self.parts[number], index - (self.ends[number - 1] if number else 0)
