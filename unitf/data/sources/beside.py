@@ -13,6 +13,7 @@ from typing import overload
 from unitf.batch import Sample
 from unitf.data.encoder import FileFinder
 from unitf.data.sources.file_source import DAMAGE
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.listing import member_name
 from unitf.errors import UserError
 
@@ -104,7 +105,7 @@ class NamingFiles(Sequence[Sample]):
         return self.finder(name)
 
 
-class ConsecutiveFiles(Sequence[Sample]):
+class ConsecutiveFiles(IndexedSamples):
     """The samples of several files, one after the other."""
 
     def __init__(self, parts: Sequence[Sequence[Sample]]) -> None:
@@ -114,13 +115,7 @@ class ConsecutiveFiles(Sequence[Sample]):
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
+    def sample_at(self, index: int) -> Sample:
         part, number = self._find(index)
         return part[number]
 

@@ -5,10 +5,11 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from unitf.batch import Sample
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _is_even(data: bytes) -> bool:
     return len({line.count(b"\t") for line in data.splitlines() if line}) <= 1
 
 
-class Cells(Sequence[Sample]):
+class Cells(IndexedSamples):
     """The rows of a .csv or .tsv: each cell is text, or None where it is empty.
 
     What a column holds depends on what reads it: a task that needs numbers reads the texts as
@@ -90,16 +91,9 @@ class Cells(Sequence[Sample]):
     def __len__(self) -> int:
         return self.table.num_rows
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
-        number = range(len(self))[index]
+    def sample_at(self, index: int) -> Sample:
         columns = zip(self.names, self.table.columns, strict=True)
-        return {name: column[number].as_py() for name, column in columns}
+        return {name: column[index].as_py() for name, column in columns}
 
 
 def cell_rows(file: io.BufferedIOBase, location: str, separator: str) -> Iterator[Sample]:

@@ -4,9 +4,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from unitf.batch import Sample
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def reading(location: str) -> Iterator[None]:
             enable_progress_bars()
 
 
-class DatasetRows(Sequence[Sample]):
+class DatasetRows(IndexedSamples):
     """The rows of a `datasets.Dataset` as samples: media are files, classes are names.
 
     Args:
@@ -68,13 +69,7 @@ class DatasetRows(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
+    def sample_at(self, index: int) -> Sample:
         return to_sample(self.dataset[index], self.columns, self.decoders)
 
 

@@ -4,11 +4,12 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from unitf.batch import Sample
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.errors import UserError, did_you_mean
 
 Json: TypeAlias = Any  # what json.loads returns
@@ -101,7 +102,7 @@ def _rows_of_columns(columns: dict[str, Json], location: str) -> list[Json]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
-class JsonLines(Sequence[Sample]):
+class JsonLines(IndexedSamples):
     """The records of a file with a JSON object in each line; a line is read when it is asked for.
 
     Args:
@@ -127,14 +128,8 @@ class JsonLines(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
-        start, end = (int(self.starts[n]) for n in (range(len(self))[index], index % len(self) + 1))
+    def sample_at(self, index: int) -> Sample:
+        start, end = (int(self.starts[n]) for n in (index, index + 1))
         if self.data is not None:
             return json.loads(self.data[start:end])
         with self.path.open("rb") as file:

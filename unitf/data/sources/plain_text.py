@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
 from unitf.batch import Sample
 from unitf.data.seeding import mix
 from unitf.data.source import Source
 from unitf.data.sources.file_source import find, read_text
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.split import check_names, overlapping
 from unitf.errors import UserError
 
@@ -68,7 +68,7 @@ class PlainText(Source):
         return list(self.parts)
 
 
-class Windows(Sequence[Sample]):
+class Windows(IndexedSamples):
     """A text cut into consecutive windows; the last one may be shorter."""
 
     def __init__(self, text: str, length: int, column: str) -> None:
@@ -79,15 +79,7 @@ class Windows(Sequence[Sample]):
     def __len__(self) -> int:
         return -(-len(self.text) // self.length)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
+    def sample_at(self, index: int) -> Sample:
         first = index * self.length
         return {self.column: self.text[first : first + self.length]}
 

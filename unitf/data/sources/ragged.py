@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
 from unitf.batch import Sample
 from unitf.data.sources.file_source import DAMAGE, FileSource, find
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.table import table_rows
 from unitf.data.split import Split
 from unitf.errors import UserError, did_you_mean
@@ -84,7 +84,7 @@ class RaggedArrays(FileSource):
             raise UserError(f"{location}: not an .npz of arrays, or damaged: {error}") from error
 
 
-class Slices(Sequence[Sample]):
+class Slices(IndexedSamples):
     """The parts of an array as samples, each with the columns of its row.
 
     Args:
@@ -105,13 +105,6 @@ class Slices(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
-        index = range(len(self))[index]
+    def sample_at(self, index: int) -> Sample:
         part = self.values[self.offsets[index] : self.offsets[index + 1]]
         return {**(self.rows[index] if self.rows is not None else {}), self.column: part}

@@ -3,15 +3,16 @@
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 
 from unitf.batch import Sample
 from unitf.data.sources.checked_tar import CheckedMember
 from unitf.data.sources.file_source import DAMAGE, decompressed, read_bytes
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.listing import is_left_out, member_name
 from unitf.errors import UserError
 
@@ -24,7 +25,7 @@ class _Member(NamedTuple):
     size: int
 
 
-class Shard(Sequence[Sample]):
+class Shard(IndexedSamples):
     """The samples of a WebDataset shard; a member is read when its sample is asked for.
 
     A column is the ending of a member, in small letters; a sample may lack some. Texts, numbers,
@@ -76,13 +77,7 @@ class Shard(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
+    def sample_at(self, index: int) -> Sample:
         key, members = self.samples[index]
         sample = {column: self._value(column, member) for column, member in members.items()}
         return {**sample, "__key__": key, "__url__": str(self.path)}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 from unitf.batch import Sample
 from unitf.data.sources.archive import ArchivePath
@@ -11,6 +10,7 @@ from unitf.data.sources.beside import ConsecutiveFiles, FilesBeside
 from unitf.data.sources.cells import Cells
 from unitf.data.sources.dataset_rows import DatasetRows, choose_columns, nested, reading
 from unitf.data.sources.file_source import FileSource, find
+from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.json_rows import json_rows
 from unitf.data.sources.patterns import is_pattern, matching_files
 from unitf.data.sources.shards import Shard
@@ -94,7 +94,7 @@ class Table(FileSource):
         return ConsecutiveFiles(parts)
 
 
-class TableRows(Sequence[Sample]):
+class TableRows(IndexedSamples):
     """The rows of a table, as samples with the chosen columns.
 
     Args:
@@ -119,13 +119,7 @@ class TableRows(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
+    def sample_at(self, index: int) -> Sample:
         row = self.rows[index]
         chosen = {column: nested(row, name) for column, name in self.columns.items()}
         return {**chosen, **self.constants}
