@@ -62,3 +62,17 @@ def test_a_metric_that_nothing_logs_is_refused():
     for monitor in ("validation/class/acuracy", "validation/clas/accuracy"):
         with pytest.raises(UserError, match="did you mean validation/class/accuracy"):
             check_monitors({"EarlyStopping": monitor}, tasks)
+
+
+def test_a_target_of_training_that_cannot_be_used_ends_the_run_before_it_begins():
+    module, tasks = prepared(train=labelled(6, NEW))
+    with pytest.raises(SampleError, match=r"^made/train\[6\]: .*unknown class 'new'"):
+        survey_targets(module, tasks)
+
+
+def test_a_look_that_takes_too_long_ends_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr("unitf.training.survey.SECONDS", 0.0)
+    module, tasks = prepared(train=labelled(6, NEW))
+    with caplog.at_level(logging.WARNING):
+        survey_targets(module, tasks)
+    assert "train: only 0 targets were looked at in advance" in caplog.text

@@ -16,6 +16,7 @@ from unitf.cli.recipe import StrictLoader, check_recipes, mentioned_names
 from unitf.cli.renamed import refuse_old_words, update_file
 from unitf.cli.resume_auto import resolve_auto
 from unitf.errors import UserError
+from unitf.spelling import expanded
 from unitf.training import DataModule
 from unitf.training.learner import Learner
 
@@ -60,6 +61,19 @@ def _resume(argv: list[str]) -> list[str]:
     return [*recipe, *others, "--out", str(folder), "--ckpt_path", str(last)]
 
 
+def _expand_paths(argv: list[str]) -> list[str]:
+    """Replaces `~` and variables in the options that name folders, as in paths of a recipe."""
+    words: list[str] = []
+    for word in argv:
+        option, equals, path = word.partition("=")
+        if words and words[-1] in _PATHS:
+            words.append(expanded(word))
+        else:
+            words.append(f"{option}={expanded(path)}" if equals and option in _PATHS else word)
+    return words
+
+
+_PATHS = ("--out", "--resume", "--ckpt_path")
 _BY_NAME = ("augmentations", "callbacks", "loggers", "optimizers", "schedules")
 
 
@@ -72,7 +86,7 @@ def prepare(argv: list[str]) -> list[str]:
     allowed = sorted(registry.modules() | set(FOREIGN))
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
     read_by_expectation(StrictLoader)
-    argv = _resume(resolve_auto(argv))
+    argv = _resume(resolve_auto(_expand_paths(argv)))
     refuse_old_words(argv, OWNERS)
     check_recipes(argv)
     # the parser finds a class by its short name only once it is imported

@@ -23,8 +23,17 @@ from unitf.cli.pretrained import Inherited
 from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder, mark_finished
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError
+from unitf.spelling import expanded
 from unitf.training import DataModule, RandomState
-from unitf.training.callbacks import Adapters, Checkpoint, FiniteLoss, Progress, RunReport, Summary
+from unitf.training.callbacks import (
+    Adapters,
+    Checkpoint,
+    FiniteLoss,
+    Progress,
+    RunReport,
+    Summary,
+    Watchdog,
+)
 from unitf.training.callbacks.csv_logger import ContinuedCSVLogger
 from unitf.training.callbacks.interrupt import Interrupt, RunInterrupted
 from unitf.training.learner import Learner
@@ -70,6 +79,7 @@ class TrainingCLI(LightningCLI):
                 "prog": f"unitf {verb}",
                 "description": _DESCRIPTIONS[verb],
                 "exit_on_error": False,
+                "allow_abbrev": False,  # `--model.core.dept` is a mistake
             },
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
@@ -117,6 +127,7 @@ class TrainingCLI(LightningCLI):
             recipe = Path("runs") / Path(str((self.config.config or ["run"])[0])).stem
             check_folder("--out", recipe)
             self.config.out = str(self.folder.new(recipe))
+        self.config.out = expanded(self.config.out)  # of a recipe
         check_folder("--out", Path(self.config.out))
         if self.verb == "fit":
             self.folder.lock(Path(self.config.out))
@@ -170,7 +181,7 @@ class TrainingCLI(LightningCLI):
         elif self.verb == "fit":
             configured += [FiniteLoss(), RandomState()]
         configured.append(Interrupt(saves=self.verb == "fit" and self.keeps))
-        return [EndTogether(), SharedFolder(), *configured]
+        return [EndTogether(), Watchdog(), SharedFolder(), *configured]
 
     @property
     def keeps(self) -> bool:

@@ -20,6 +20,7 @@ _HOMES = {
     "RunReport": "unitf.training.callbacks.run_report",
     "Summary": "unitf.training.callbacks.summary",
     "WarmupCosine": "unitf.training.optimization",
+    "Watchdog": "unitf.training.parallel.watchdog",
 }
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from unitf.training.finetuning.freeze import Freeze
     from unitf.training.learner import Learner
     from unitf.training.optimization import WarmupCosine
+    from unitf.training.parallel.watchdog import Watchdog
     from unitf.training.random_state import RandomState
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "RunReport",
     "Summary",
     "WarmupCosine",
+    "Watchdog",
 ]
 
 __getattr__: Callable[[str], object]

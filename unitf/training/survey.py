@@ -22,14 +22,16 @@ SECONDS: float = 3.0  # that a survey may take
 def survey_targets(data: DataModule, tasks: Mapping[str, Task]) -> None:
     """Looks at the targets of all splits; says what a test has that training does not know.
 
-    A test measures its other samples. It stops after some seconds, in each split in turn.
+    A test measures its other samples. It stops after some seconds, in each split in turn, and
+    says so.
 
     Args:
         data: the samples.
         tasks: the fitted tasks.
 
     Raises:
-        SampleError: a target of the validation split cannot be used, which is not to be skipped.
+        SampleError: a target of the training or validation split cannot be used, and is not to be
+            skipped.
     """
     known = {name: task for name, task in tasks.items() if _is_plain(task)}
     spellings: dict[str, set[str]] = {}
@@ -37,12 +39,13 @@ def survey_targets(data: DataModule, tasks: Mapping[str, Task]) -> None:
     for split in splits if known else ():
         end = time.monotonic() + SECONDS / len(splits)
         faults: Counter[str] = Counter()
-        for item in _items(data, split):
+        for number, item in enumerate(_items(data, split)):
             if time.monotonic() > end:
+                _log.warning("%s: only %d targets were looked at in advance", split, number)
                 break
             _collect_spellings(item, known, spellings)
             if fault := _fault(item, known):
-                if split == "validation" and data.on_error == "raise":
+                if not split.startswith("test") and data.on_error == "raise":
                     raise SampleError(f"{item.name}: {fault}")
                 faults[fault] += 1
         if split.startswith("test") and faults:

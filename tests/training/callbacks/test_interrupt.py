@@ -1,5 +1,6 @@
 """Interrupt: each signal that ends a run saves it first, and a line says so in every phase."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from small_runs import small_data
 from toys import make_learner, make_trainer
 
 from unitf.training.callbacks import Checkpoint
+from unitf.training.callbacks.csv_logger import ContinuedCSVLogger
 from unitf.training.callbacks.interrupt import SIGNALS, Interrupt, RunInterrupted, _requeue
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
@@ -62,6 +64,17 @@ def test_a_signal_saves_and_ends_a_run_between_two_steps(tmp_path, number):
     last = tmp_path / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 3
     assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def test_the_step_after_which_a_signal_ends_a_run_is_logged(tmp_path):
+    trainer = trainer_of(tmp_path, Checkpoint(), Signalled(signal.SIGTERM), Interrupt())
+    trainer.log_every_n_steps = 1
+    trainer.loggers = [ContinuedCSVLogger(str(tmp_path))]
+    with pytest.raises(RunInterrupted, match="after step 3"):
+        trainer.fit(make_learner(), datamodule=small_data())
+    with (tmp_path / "metrics.csv").open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row.get("train/loss_step")]
+    assert [row["step"] for row in rows] == ["0", "1", "2"]
 
 
 def test_a_scheduler_may_send_a_signal_twice(tmp_path):

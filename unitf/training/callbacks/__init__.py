@@ -7,6 +7,7 @@ from unitf.training.callbacks.progress import Progress
 from unitf.training.callbacks.run_report import RunReport
 from unitf.training.callbacks.save_adapters import Adapters
 from unitf.training.callbacks.summary import Summary
+from unitf.training.parallel.watchdog import Watchdog
 
 __all__ = [
     "EMA",
@@ -17,4 +18,5 @@ __all__ = [
     "Progress",
     "RunReport",
     "Summary",
+    "Watchdog",
 ]
