@@ -14,7 +14,7 @@ from unitf_audio.sound import resample
 
 
 class SoundAugmentation(Augmentation, ABC):
-    """Base of waveform augmentations in plugins: `perturb: {class_path: NAME}`."""
+    """Base of waveform augmentations in plugins: `perturb: NAME`."""
 
     @abstractmethod
     def __call__(self, samples: Float[Tensor, " T"], sample_rate: int) -> Float[Tensor, " _"]:
@@ -22,7 +22,7 @@ class SoundAugmentation(Augmentation, ABC):
 
 
 class SpectrumAugmentation(Augmentation, ABC):
-    """Base of spectrogram augmentations in plugins: `mask: {class_path: NAME}`."""
+    """Base of spectrogram augmentations in plugins: `mask: NAME`."""
 
     @abstractmethod
     def __call__(self, spectrum: Float[Tensor, "M T"], mean: float = 0.0) -> Float[Tensor, "M T"]:

@@ -126,5 +126,5 @@ def test_the_command_line_takes_it(capsys):
         main(["fit", *words, f"{AUGMENT}.erase.probability", "0.125"])
     assert ended.value.code == 0
     printed = yaml.safe_load(capsys.readouterr().out)
-    augment = printed["model"]["tokenizers"]["image"]["init_args"]["augment"]
+    augment = printed["model"]["tokenizers"]["image"]["ImagePatches"]["augment"]
     assert augment == {"flip": True, "erase": {"probability": 0.125}}

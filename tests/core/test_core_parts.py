@@ -78,7 +78,7 @@ def test_a_setting_without_arguments_is_the_short_name():
             {"class_path": "MixtureOfExperts", "init_args": {"num_expert": 2}},
             "argument of MixtureOfExperts: unknown 'num_expert'; did you mean 'num_experts'?",
         ),
-        ("norm", {"init_args": {}}, "expected a name, or class_path and init_args, found"),
+        ("norm", {"init_args": {}}, "expected a name, or a name and its arguments, found"),
         ("norm", "unitf.core.experts.MixtureOfExperts", "expected a subclass of unitf.core.norms"),
         ("norm", "pickle.loads", "norm: pickle.loads: expected a subclass"),
         ("norm", "no_such_package.Norm", "no norm is called 'no_such_package.Norm'"),

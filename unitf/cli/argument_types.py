@@ -1,5 +1,6 @@
 """What an argument of a class expects, in words, and whether a value of a recipe is that."""
 
+import inspect
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +13,10 @@ from jsonargparse._parameter_resolvers import get_signature_parameters
 
 from unitf.cli.yaml_values import BOOLEANS
 from unitf.errors import close_names, suggestion
+from unitf.registry import discovery
 
+OBJECT: tuple[str, ...] = ("class_path", "init_args", "dict_kwargs")  # keys of an object
+Keys = tuple[str, ...]
 _ANY = (Any, Parameter.empty, object)
 _WORDS = {
     int: "a whole number",
@@ -80,6 +84,37 @@ def is_class(option: object) -> TypeGuard[type]:
     return option.__module__ not in ("builtins", "typing", "pathlib", "os") and not is_typeddict(
         option
     )
+
+
+def classes_in(annotation: object) -> list[type]:
+    """Returns the classes whose arguments a recipe gives, also those that a factory makes."""
+    made = [each for option in options(annotation) for each in (factory(option) or ((), 0))[0]]
+    return [option for option in (*options(annotation), *made) if is_class(option)]
+
+
+def is_settings(option: object) -> TypeGuard[type]:
+    """Returns whether a recipe gives the arguments of this class without its name."""
+    if not is_class(option) or inspect.isabstract(option):
+        return False
+    return discovery.kind_of(option) is None
+
+
+def is_map(option: object) -> bool:
+    """Returns whether an alternative is a dictionary whose keys a person chooses."""
+    origin = get_origin(option) or option
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def items_of(option: object, value: object, keys: Keys) -> list[tuple[object, object, Keys]] | None:
+    """Returns the items of a list or dictionary, each with its annotation; None: it is none."""
+    parts = get_args(option)
+    origin = get_origin(option)
+    is_list = isinstance(origin, type) and issubclass(origin, Iterable)
+    if isinstance(value, dict) and is_map(option) and len(parts) == 2:
+        return [(parts[1], item, (*keys, str(key))) for key, item in value.items()]
+    if isinstance(value, list) and is_list and len(parts) == 1:
+        return [(parts[0], item, (*keys, str(n))) for n, item in enumerate(value)]
+    return None
 
 
 def fits(option: object, value: object) -> bool:

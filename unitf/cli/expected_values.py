@@ -5,8 +5,9 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import yaml
-from jsonargparse import _typehints, set_loader
+from jsonargparse import Namespace, _typehints, set_dumper, set_loader
 
+from unitf.cli.notation import as_object, is_recipe, long_form, short_form
 from unitf.cli.yaml_values import (
     BOOLEANS,
     WrittenFloat,
@@ -27,26 +28,43 @@ def read_by_expectation(loader: type[yaml.SafeLoader]) -> None:
     number is refused there.
     """
 
-    def load(text: str) -> object:
+    def load(text: str, path: str | None = None) -> object:
         value = yaml.load(text, Loader=loader)
+        if path is not None and isinstance(value, dict):
+            return long_form(value)  # the parser gives the path of a recipe
         if isinstance(value, dict) and value and all(item is None for item in value.values()):
             return text  # "{a, b}" or "a:" is a text with a special character
         return value
 
     set_loader("yaml", load, (yaml.YAMLError,))
+    set_dumper("yaml", _dumped)
     for kind in (WrittenInt, WrittenFloat):  # the parser also writes values, and reads them again
         yaml.SafeDumper.add_representer(kind, write_number)
     if not hasattr(_parser.adapt_typehints, "by_expectation"):
         _parser.adapt_typehints = _by_expectation(_parser.adapt_typehints)
 
 
+def _dumped(value: Any) -> str:
+    """Returns YAML as the parser writes it; a recipe is in the short notation."""
+    value = short_form(value) if is_recipe(value) else value
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False)
+
+
 def _by_expectation(adapt: Any) -> Any:
     def adapt_by_expectation(val: Any, typehint: Any, *args: Any, **kwargs: Any) -> Any:
-        val, typehint = as_expected(val, typehint)
+        val, typehint = as_expected(_as_object(val, typehint), typehint)
         return adapt(val, typehint, *args, **kwargs)
 
     setattr(adapt_by_expectation, "by_expectation", True)  # noqa: B010
     return adapt_by_expectation
+
+
+def _as_object(val: Any, typehint: Any) -> Any:
+    """Returns what a file of its own says of an object (`tokenizers: mine.yaml`), as long form."""
+    if isinstance(val, Namespace) and len(vars(val)) == 1:
+        spelled = as_object(typehint, vars(val), only_known=True)
+        return val if spelled is vars(val) else spelled
+    return as_object(typehint, val, only_known=True)
 
 
 def as_expected(value: Any, typehint: Any) -> tuple[Any, Any]:

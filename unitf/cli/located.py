@@ -1,57 +1,20 @@
 """Says where in the recipes and on the command line a mistake is, once something has failed."""
 
-import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
-from typing import cast
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from unitf.cli.owners import OTHERS
 from unitf.cli.parser_messages import parser_line
-from unitf.cli.recipe import files_of, read_recipe
 from unitf.cli.recipe_faults import Fault, Keys, RecipeFaults, shown
-from unitf.cli.renamed import OldNameError, Owners, parsed
+from unitf.cli.recipe_inputs import RecipeInputs, given_inputs, node_at
+from unitf.cli.renamed import OldNameError, Owners
 from unitf.errors import UserError, close_names, suggestion
 
-OTHERS: tuple[str, ...] = (  # keys of a recipe beside its parts
-    "out", "ckpt_path", "test_after_fit", "seed_everything", "print_config",
-)  # fmt: skip
 _COMMAND_LINE: tuple[str, ...] = ("config", "data-root", "resume", "help")
 _SYNTAX = re.compile(r", line \d+: ")
-
-
-@dataclass
-class RecipeInputs:
-    """What a person gave: the recipes, and the options of the command line.
-
-    Args:
-        files: the recipes, in their order.
-        options: the keys and the value of each option.
-    """
-
-    files: list[tuple[Path, dict[str, object]]] = field(default_factory=list)
-    options: list[tuple[Keys, object]] = field(default_factory=list)
-
-    @property
-    def merged(self) -> dict[str, object]:
-        """One recipe of all; the last value of a key counts."""
-        merged: dict[str, object] = {}
-        for _, recipe in self.files:
-            _merge(merged, copy.deepcopy(recipe))
-        for keys, value in self.options:
-            _put(merged, keys, value)
-        return merged
-
-    def source(self, keys: Keys) -> str:
-        """Returns how a message names a key: with its file, or as an option."""
-        if any(option == keys[: len(option)] for option, _ in self.options):
-            return f"--{'.'.join(keys)}"
-        depth = [(_depth(recipe, keys), n) for n, (_, recipe) in enumerate(self.files)]
-        key = ".".join(keys)
-        return f"{self.files[max(depth)[1]][0]}: {key}" if depth and max(depth)[0] else key
 
 
 def explained(
@@ -72,10 +35,11 @@ def explained(
     if isinstance(error, OldNameError) or (isinstance(error, UserError) and _SYNTAX.search(line)):
         return error
     try:
-        given = _given(words, argv)
+        given = given_inputs(words, argv)
     except UserError:
         return error
     faults = RecipeFaults(owners, OTHERS)
+    faults.written = given.written
     if (fault := _first(faults, given)) is not None:
         return UserError(f"{given.source(fault.keys)}: {fault.text}")
     if (quoted := _quoted(line, faults.classes, given.merged)) is not None:
@@ -90,33 +54,20 @@ def explained(
 def _first(faults: RecipeFaults, given: RecipeInputs) -> Fault | None:
     """Returns the first mistake of a file, else of an option."""
     for _, recipe in given.files:
-        inherits = _node(recipe, ("model", "pretrained")) is not None
+        inherits = node_at(recipe, ("model", "pretrained")) is not None
         partial = len(given.files) > 1 or inherits or bool(given.options)
         if (fault := next(faults.of(recipe, partial), None)) is not None:
             return fault
     top = [*faults.owners, *faults.others, *_COMMAND_LINE]
-    for keys, _ in given.options:
+    for keys in given.options:
         if keys[0] not in top:
             close = close_names(keys[0], top)
             hint = suggestion([f"--{close[0]}"]) if close else f"expected one of {', '.join(top)}"
             return Fault(keys, f"there is no such option; {hint}")
     for fault in faults.of(given.merged, True):
-        if any(keys == fault.keys[: len(keys)] for keys, _ in given.options):
+        if any(keys == fault.keys[: len(keys)] for keys in given.options):
             return fault
     return None
-
-
-def _given(words: Sequence[str], argv: Sequence[str]) -> RecipeInputs:
-    files = [(file, read_recipe(file)) for file in files_of(list(words))]
-    options: list[tuple[Keys, object]] = []
-    for number, word in enumerate(argv):
-        option, equals, text = word.partition("=")
-        if not option.startswith("--") or option in ("--config", "--resume"):
-            continue
-        following = "".join(argv[number + 1 : number + 2])
-        value = text if equals else "" if following.startswith("--") else following
-        options.append((tuple(option[2:].split(".")), parsed(value)))
-    return RecipeInputs(files, options)
 
 
 def check_values(words: Sequence[str], argv: Sequence[str], owners: Owners) -> None:
@@ -125,7 +76,8 @@ def check_values(words: Sequence[str], argv: Sequence[str], owners: Owners) -> N
     Raises:
         UserError: there is such a value.
     """
-    given, faults = _given(words, argv), RecipeFaults(owners, OTHERS)
+    given, faults = given_inputs(words, argv), RecipeFaults(owners, OTHERS)
+    faults.written = given.written
     for fault in faults.of(given.merged, True):
         if fault.accepted:
             raise UserError(f"{given.source(fault.keys)}: {fault.text}")
@@ -138,7 +90,7 @@ def _quoted(
     for keys, cls in classes.items():
         if (found := re.search(rf"- ({cls.__name__}: .+?)(?= - |\s+Given value|$)", line)) is None:
             continue
-        argument = _argument(found[1], _node(recipe, keys))
+        argument = _argument(found[1], node_at(recipe, keys))
         return (keys if argument is None else (*keys, *argument)), found[1]
     return None
 
@@ -152,7 +104,7 @@ def _raised_at(
         cls = type(frame.f_locals.get("self"))
         locations = [keys for keys, known in classes.items() if known is cls]
         for keys in sorted(locations, key=len, reverse=True):
-            if (argument := _argument(text, _node(recipe, keys))) is not None:
+            if (argument := _argument(text, node_at(recipe, keys))) is not None:
                 return (*keys, *argument)
         if locations:
             return locations[0]
@@ -203,8 +155,8 @@ def _is_said(value: str, text: str) -> bool:
 
 
 def _with_source(given: RecipeInputs, keys: Keys, line: str) -> str:
-    value = shown(_node(given.merged, keys))
-    found = "" if _is_said(value, line) or isinstance(_node(given.merged, keys), dict) else value
+    value = shown(node_at(given.merged, keys))
+    found = "" if _is_said(value, line) or isinstance(node_at(given.merged, keys), dict) else value
     return f"{given.source(keys)}: {line}" + (f" (found {found})" if found else "")
 
 
@@ -214,51 +166,8 @@ def _with_file(error: UserError, given: RecipeInputs, line: str) -> UserError:
         return error
     named = re.search(r"--?[\w.-]+|[\w-]+(\.[\w-]+)+", line)
     keys = tuple(named[0].lstrip("-").split(".")) if named else ()
-    source = given.source(keys) if _node(given.merged, keys) is not None else ""
+    source = given.source(keys) if node_at(given.merged, keys) is not None else ""
     if not keys or source.startswith("--"):
         return error
     file = source.partition(": ")[0] or given.files[-1][0]
     return UserError(f"{file}: {line}")
-
-
-def _node(value: object, keys: Keys) -> object:
-    """Returns what is at a key of a recipe; None: nothing."""
-    for key in keys:
-        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        elif isinstance(value, dict):
-            value = value.get(key)
-        else:
-            return None
-    return value
-
-
-def _depth(recipe: object, keys: Keys) -> int:
-    """Returns how many of the keys a recipe has, one within the other."""
-    for number in range(len(keys), 0, -1):
-        parent = _node(recipe, keys[: number - 1])
-        if (isinstance(parent, dict) and keys[number - 1] in parent) or isinstance(parent, list):
-            return number
-    return 0
-
-
-def _merge(target: dict[str, object], recipe: Mapping[str, object]) -> None:
-    for key, value in recipe.items():
-        earlier = target.get(key)
-        if isinstance(earlier, dict) and isinstance(value, dict) and "class_path" not in value:
-            _merge(cast(dict[str, object], earlier), value)
-        else:
-            target[key] = value
-
-
-def _put(recipe: dict[str, object], keys: Keys, value: object) -> None:
-    """Puts the value of an option into a recipe; `init_args` may be left out."""
-    for key in keys[:-1]:
-        if isinstance(recipe.get(key), str):  # the name of a class
-            recipe[key] = {"class_path": recipe[key]}
-        if not isinstance(recipe.get(key), dict):
-            recipe[key] = {}
-        recipe = cast(dict[str, object], recipe[key])
-        if "class_path" in recipe and not {*keys} & {"init_args", "class_path", "dict_kwargs"}:
-            recipe = cast(dict[str, object], recipe.setdefault("init_args", {}))
-    recipe[keys[-1]] = value

@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 from jsonargparse import get_loader
 
+from unitf.cli.long_words import in_one_line
 from unitf.cli.recipe import files_of, read_recipe
-from unitf.cli.yaml_values import PlainDumper
 from unitf.errors import UserError
 
 
@@ -41,18 +41,11 @@ def spell_out(argv: list[str]) -> list[str]:
         if key_path[:2] == _CORE and keys == ["class_path"]:
             settings = {}  # another class has other arguments
         _put(settings, keys, _parsed(option, text if equals else rest.pop(0)), option)
-        whole = yaml.dump(
-            settings,
-            Dumper=PlainDumper,
-            default_flow_style=True,
-            width=float("inf"),
-            allow_unicode=True,
-        )
-        option = f"--{'.'.join(key_path)}"
+        option, whole = f"--{'.'.join(key_path)}", in_one_line(settings)
         if key_path[:2] == _CORE:
-            words += _part_words(option, whole.strip())
+            words += _part_words(option, whole)
         else:
-            words.append(f"{option}={whole.strip()}")
+            words.append(f"{option}={whole}")
     return words
 
 

@@ -3,7 +3,7 @@
 import re
 import sys
 
-from unitf.cli.preparing import FOREIGN
+from unitf.cli.owners import FOREIGN
 from unitf.errors import did_you_mean
 
 

@@ -6,24 +6,18 @@ import warnings
 from pathlib import Path
 
 from jsonargparse import set_parsing_settings
-from lightning.pytorch import Trainer
 
 from unitf import registry
 from unitf.checkpoints.read import to_resume
 from unitf.cli.expected_values import read_by_expectation
+from unitf.cli.long_words import explicit_words, long_words
 from unitf.cli.overrides import spell_out
+from unitf.cli.owners import FOREIGN, OWNERS
 from unitf.cli.recipe import StrictLoader, check_recipes, mentioned_names
 from unitf.cli.renamed import refuse_old_words, update_file
 from unitf.cli.resume_auto import resolve_auto
 from unitf.errors import UserError
 from unitf.spelling import expanded
-from unitf.training import DataModule
-from unitf.training.learner import Learner
-
-OWNERS: dict[str, type] = {"model": Learner, "data": DataModule, "trainer": Trainer}
-
-
-FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a recipe names
 
 
 def _quieten() -> None:
@@ -86,12 +80,12 @@ def prepare(argv: list[str]) -> list[str]:
     allowed = sorted(registry.modules() | set(FOREIGN))
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=allowed)
     read_by_expectation(StrictLoader)
-    argv = _resume(resolve_auto(_expand_paths(argv)))
+    argv = long_words(_resume(resolve_auto(_expand_paths(argv))))
     refuse_old_words(argv, OWNERS)
     check_recipes(argv)
     # the parser finds a class by its short name only once it is imported
     registry.resolve_named(_BY_NAME, mentioned_names(argv))
-    argv = spell_out(argv)
+    argv = spell_out(explicit_words(argv))
     argv = ["--data.root" if word == "--data-root" else word for word in argv]
     return [
         f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word

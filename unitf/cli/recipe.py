@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 import yaml
 
 from unitf import registry
+from unitf.cli.notation import long_form
 from unitf.cli.yaml_values import PlainLoader
 from unitf.errors import UserError, close_names, suggestion
 from unitf.limits import limits
@@ -141,7 +142,20 @@ def _subclasses(base: type) -> Iterator[type]:
 
 
 def read_recipe(file: Path) -> dict[str, object]:
-    """Reads a recipe from a YAML file.
+    """Reads a recipe from a YAML file, in any notation; returns it in the long one.
+
+    Raises:
+        UserError: the file cannot be read, is not YAML, or is not a recipe.
+    """
+    recipe = load_recipe(file)
+    try:
+        return long_form(recipe)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def load_recipe(file: Path) -> dict[str, object]:
+    """Reads a recipe from a YAML file, and returns it in the notation in which it is written.
 
     Raises:
         UserError: the file cannot be read, is not YAML, or is not a recipe.

@@ -7,12 +7,13 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Union, get_args, get_origin
+from typing import Union
 
 from unitf import registry
 from unitf.cli.argument_types import (
+    OBJECT,
     Argument,
     arguments_of,
     factory,
@@ -20,19 +21,19 @@ from unitf.cli.argument_types import (
     in_words,
     is_class,
     is_open,
+    is_settings,
+    items_of,
     near,
     options,
 )
-from unitf.cli.preparing import FOREIGN
-from unitf.cli.renamed import present
+from unitf.cli.class_lookup import kinds_of, present
+from unitf.cli.owners import FOREIGN
 from unitf.errors import close_names, did_you_mean, suggestion
-from unitf.registry import discovery
 from unitf.registry.class_names import distribution_of, with_subclasses
 
 Keys = tuple[str, ...]
 # no class takes such an argument in another sense
 _PROBABILITY = re.compile(r"(^|_)(dropout|probability|label_smoothing|mask_ratio)$")
-_OBJECT = ("class_path", "init_args", "dict_kwargs")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class RecipeFaults:
         self.owners: Mapping[str, type] = owners
         self.others: Sequence[str] = others
         self.classes: dict[Keys, type] = {}  # location of arguments → the class that takes them
+        self.written: Callable[[Keys], Keys] = tuple  # keys as the file has them, for messages
         self._known: dict[str, list[Keys]] = {}  # name of a key → where such keys are
 
     def of(self, recipe: Mapping[str, object], partial: bool = False) -> Iterator[Fault]:
@@ -111,7 +113,7 @@ class RecipeFaults:
         for name, argument in accepted.items():
             self._know((*keys, name))
             for option in options(argument.annotation):
-                nested = arguments_of(option) if _is_settings(option) else None
+                nested = arguments_of(option) if is_settings(option) else None
                 for inner in nested or ():
                     self._know((*keys, name, inner))
 
@@ -126,13 +128,14 @@ class RecipeFaults:
         """Returns what is wrong with a key that is not accepted below `keys`."""
         elsewhere = [each for each in self._known.get(name, ()) if each != (*keys, name)]
         if elsewhere:
-            names = [".".join(each) for each in elsewhere[:3]]
+            names = [".".join(self.written(each)) for each in elsewhere[:3]]
             return f"there is no such key; {suggestion(names)}"
         if close := close_names(name, accepted):
             return f"there is no such key; {suggestion(close)}"
         others = [key for key in self._known if key != name]
         if close := difflib.get_close_matches(name, others, n=1, cutoff=0.75):
-            return f"there is no such key; {suggestion(['.'.join(self._known[close[0]][0])])}"
+            nearest = ".".join(self.written(self._known[close[0]][0]))
+            return f"there is no such key; {suggestion([nearest])}"
         known = [*accepted]
         shown_names = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         return f"there is no such key; expected one of {shown_names or 'none'}"
@@ -158,17 +161,21 @@ class RecipeFaults:
         for option in alternatives:
             if (made := factory(option)) is not None:
                 objects += [(each, made[1]) for each in made[0] if is_class(each)]
-        settings = [cls for cls, _ in objects if _is_settings(cls)]
-        takes_keys = settings or any(_items(o, {}, ()) is not None for o in alternatives)
-        is_named = isinstance(value, dict) and (bool({*_OBJECT} & {*value}) or not takes_keys)
+        settings = [cls for cls, _ in objects if is_settings(cls)]
+        takes_keys = settings or any(items_of(o, {}, ()) is not None for o in alternatives)
+        is_named = isinstance(value, dict) and (bool({*OBJECT} & {*value}) or not takes_keys)
         if objects and (is_named or (isinstance(value, str) and str not in alternatives)):
             yield from self._object(objects, value, keys)
             return
         if isinstance(value, dict) and settings:
-            yield from self._arguments(settings[0], value, keys, 0, False)
+            classes = [cls for cls, _ in objects]
+            if (line := _misspelt(value, settings[0], classes)) is not None:
+                yield Fault(keys, line)
+            else:
+                yield from self._arguments(settings[0], value, keys, 0, False)
             return
         for option in alternatives:
-            if (items := _items(option, value, keys)) is not None:
+            if (items := items_of(option, value, keys)) is not None:
                 for inner, item, location in items:
                     argument = Argument("", inner, inspect.Parameter.empty)
                     yield from self._argument(argument, item, location)
@@ -185,25 +192,39 @@ class RecipeFaults:
         settings = value if isinstance(value, dict) else {"class_path": value}
         named = (*keys, "class_path") if isinstance(value, dict) else keys
         classes = [each for each, _ in objects]
-        for key in settings:
-            if key not in _OBJECT:
-                yield Fault((*keys, str(key)), self._unknown(str(key), _OBJECT[:2], keys))
-                return
         kind = in_words(Union[tuple(classes)])  # noqa: UP007
+        if (fault := self._no_object(settings, classes, keys)) is not None:
+            yield fault
+            return
         path = settings.get("class_path")
         if not isinstance(path, str):
             found = f"found {shown(path)}" if "class_path" in settings else "is missing"
+            found, named = (found, named) if settings else ("is empty", keys)
             yield Fault(named, f"{found}, expected the name of {kind}")
             return
-        kinds = [name for each in classes if (name := discovery.kind_of(each)) is not None]
-        if (cls := present(path, classes, kinds)) is None:
-            yield Fault(keys, _no_class(path, classes, kinds))
+        if (cls := present(path, classes, kinds_of(classes))) is None:
+            yield Fault(keys, _no_class(path, classes, kinds_of(classes)))
         elif not issubclass(cls, tuple(classes)):
             yield Fault(keys, f"found {path}, expected {kind}")
         else:
             taken = next(number for base, number in objects if issubclass(cls, base))
             arguments = settings.get("init_args", {})
             yield from self._arguments(cls, arguments, (*keys, "init_args"), taken, False)
+
+    def _no_object(
+        self, settings: Mapping[str, object], classes: list[type], keys: Keys
+    ) -> Fault | None:
+        """Returns what is wrong with the keys of an object; None: they are those of one."""
+        others = [str(key) for key in settings if key not in OBJECT]
+        if not others:
+            return None
+        if len(others) < len(settings) or close_names(others[0], OBJECT):
+            return Fault((*keys, others[0]), self._unknown(others[0], OBJECT[:2], keys))
+        if len(others) == 1:
+            return Fault(keys, _no_class(others[0], classes, kinds_of(classes)))
+        found = ", ".join(others[:4]) + (", …" if len(others) > 4 else "")
+        expected = "the name of one class, with its arguments below it"
+        return Fault(keys, f"found the keys {found}, expected {expected}")
 
 
 def _has_nan(value: object) -> bool:
@@ -229,22 +250,13 @@ def _keys_of(value: object, keys: Keys = ()) -> Iterator[Keys]:
             yield from _keys_of(item, (*keys, str(number)))
 
 
-def _items(option: object, value: object, keys: Keys) -> list[tuple[object, object, Keys]] | None:
-    """Returns the items of a list or dictionary, each with its annotation; None: it is none."""
-    parts = get_args(option)
-    origin = get_origin(option)
-    is_dictionary = isinstance(origin, type) and issubclass(origin, Mapping)
-    is_list = isinstance(origin, type) and issubclass(origin, Sequence) and origin is not tuple
-    if isinstance(value, dict) and is_dictionary and len(parts) == 2:
-        return [(parts[1], item, (*keys, str(key))) for key, item in value.items()]
-    if isinstance(value, list) and is_list and parts:
-        return [(parts[0], item, (*keys, str(n))) for n, item in enumerate(value)]
-    return None
-
-
-def _is_settings(option: object) -> bool:
-    """Returns whether a recipe gives the arguments of this class without its name."""
-    return is_class(option) and not inspect.isabstract(option) and discovery.kind_of(option) is None  # pyright: ignore[reportArgumentType]
+def _misspelt(value: Mapping[str, object], settings: type, classes: list[type]) -> str | None:
+    """Returns what is wrong with the only key of settings, if it resembles the name of a class."""
+    name = str(next(iter(value), ""))
+    if len(value) != 1 or name in (arguments_of(settings) or {name: None}):
+        return None
+    close = close_names(name, [cls.__name__ for cls in with_subclasses(classes)])
+    return _no_class(name, classes, kinds_of(classes)) if close else None
 
 
 def _no_class(path: str, classes: list[type], kinds: list[str]) -> str:

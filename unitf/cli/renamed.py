@@ -1,25 +1,25 @@
 """Finds old names in a recipe or on a command line, and says the new ones."""
 
 import inspect
-import pkgutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args, get_origin
 
 import yaml
-from jsonargparse import get_loader
 
 from unitf import registry
 from unitf.checkpoints.atomic import write_text
 from unitf.checkpoints.moved import moved_arguments, new_class_name
 from unitf.checkpoints.update import named_by_path
+from unitf.cli.class_lookup import kinds_of, present
+from unitf.cli.long_words import nested_value, parsed
+from unitf.cli.notation import short_form
 from unitf.cli.recipe import files_of, read_recipe
 from unitf.cli.yaml_values import PlainDumper
 from unitf.errors import UserError
 from unitf.registry import discovery
 from unitf.registry.arguments import annotations, classes_of
-from unitf.registry.class_names import distribution_of, with_subclasses
 from unitf.registry.class_search import locate
 
 Owners = Mapping[str, type]  # first key of a recipe → the class that takes its arguments
@@ -46,7 +46,7 @@ def refuse_old_words(argv: Sequence[str], owners: Owners) -> None:
         if not option.startswith("--") or keys[0] not in owners or len(keys) < 2:
             continue
         value = text if equals else "".join(argv[number + 1 : number + 2])
-        words.recipe(_nested(keys, parsed(value)))
+        words.recipe(nested_value(keys, parsed(value)))
         if words.lines:
             raise OldNameError("; ".join(f"--{line}" for line in words.lines))
 
@@ -60,7 +60,9 @@ def update_file(file: Path, owners: Owners) -> list[str]:
     words = Renamed(owners)
     recipe = words.recipe(read_recipe(file))
     if words.lines:
-        text = yaml.dump(recipe, Dumper=PlainDumper, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(
+            short_form(recipe), Dumper=PlainDumper, sort_keys=False, allow_unicode=True
+        )
         write_text(file, text)
     return words.lines
 
@@ -139,7 +141,7 @@ class Renamed:
         """Returns the name or path that a class has now."""
         if not classes:
             return path
-        kinds = [kind for cls in classes if (kind := discovery.kind_of(cls)) is not None]
+        kinds = kinds_of(classes)
         cls = present(path, classes, kinds)
         if cls is None and (cls := _moved(path, classes, kinds)) is not None:
             new_path = public_path(cls) if "." in path else cls.__name__
@@ -158,24 +160,6 @@ def public_path(cls: type) -> str:
         if getattr(sys.modules.get(module), cls.__name__, None) is cls:
             return f"{module}.{cls.__name__}"
     return discovery.class_path(cls)
-
-
-def present(path: str, classes: list[type], kinds: list[str]) -> type | None:
-    """Returns the class that a name or a path means today; None: there is none."""
-    if "." not in path:
-        for kind in kinds:
-            for entry in registry.entries_of(kind):
-                if entry.name == path and (cls := registry.resolve(entry)) is not None:
-                    return cls
-        return next((cls for cls in with_subclasses(classes) if cls.__name__ == path), None)
-    module = path.rpartition(".")[0]
-    if distribution_of(module) is None and module not in sys.modules:
-        return None
-    try:
-        cls = pkgutil.resolve_name(path)
-    except (ImportError, AttributeError, ValueError):
-        return None
-    return cls if isinstance(cls, type) else None
 
 
 def _moved(path: str, classes: list[type], kinds: list[str]) -> type | None:
@@ -210,19 +194,3 @@ def _is_mapping(annotation: object) -> bool:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return True
     return any(_is_mapping(part) for part in get_args(annotation))
-
-
-def _nested(keys: Sequence[str], value: object) -> dict[str, object]:
-    """Returns a dictionary in which one or more keys lead to a value."""
-    *groups, last = keys
-    nested: dict[str, object] = {last: value}
-    for key in reversed(groups):
-        nested = {key: nested}
-    return nested
-
-
-def parsed(text: str) -> object:
-    try:
-        return get_loader("yaml")(text)
-    except yaml.YAMLError:
-        return text

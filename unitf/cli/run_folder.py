@@ -13,6 +13,7 @@ from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
+from unitf.cli.notation import long_form
 from unitf.errors import UserError
 
 LOCK: str = ".lock"
@@ -137,7 +138,7 @@ _OF_THE_COMMAND = ("ckpt_path", "config", "out")  # not of what is trained
 
 def _settings(file: Path) -> dict[str, object]:
     """Returns what a configuration says of the training."""
-    settings: dict[str, object] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    settings = long_form(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     return {key: value for key, value in settings.items() if key not in _OF_THE_COMMAND}
 
 

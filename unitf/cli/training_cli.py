@@ -16,9 +16,10 @@ from unitf.checkpoints import find_checkpoint, read_checkpoint
 from unitf.cli.as_json import as_json
 from unitf.cli.located import check_values, explained
 from unitf.cli.machine import check_lengths, check_trainer, prepare_machine, warn_of_emulation
+from unitf.cli.owners import OWNERS
 from unitf.cli.parser_messages import parser_line
 from unitf.cli.predictions import of_all_processes
-from unitf.cli.preparing import OWNERS, prepare
+from unitf.cli.preparing import prepare
 from unitf.cli.pretrained import Inherited
 from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder, mark_finished
 from unitf.cli.writable import check_folder

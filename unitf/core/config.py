@@ -42,7 +42,7 @@ class TransformerConfig:
     """The configuration of a Transformer. Values that are None follow from the others.
 
     `norm`, `activation`, `feedforward` and `relative_positions` name registered classes, of unitf
-    or of a plugin: `rms`, or `{class_path: DynamicTanh, init_args: {alpha: 0.8}}`.
+    or of a plugin: `rms`, or `{DynamicTanh: {alpha: 0.8}}`.
 
     Args:
         size: a published name for dim, depth and num_heads; each of them may be set as well.

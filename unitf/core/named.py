@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part", bound=nn.Module)
 
-# "rms", or {"class_path": "DynamicTanh", "init_args": {"alpha": 0.8}}
+# "rms", {"DynamicTanh": {"alpha": 0.8}}, or the same as {"class_path": …, "init_args": {…}}
 Named: TypeAlias = str | dict[str, Any]
 
 # the fields of TransformerConfig that name a class, and the kind of this class
@@ -106,13 +106,16 @@ def _parts(location: str, value: object) -> tuple[str, Mapping[str, Any]]:
         return value, {}
     if isinstance(value, Mapping):
         setting = cast(Mapping[str, object], value)
+        if len(setting) == 1 and not setting.keys() & {"class_path", "init_args"}:
+            ((key, values),) = setting.items()
+            setting = {"class_path": key, "init_args": values}
         name = setting.get("class_path")
         arguments: object = setting.get("init_args") or {}
         known = set(setting) <= {"class_path", "init_args", "package"}
         if known and isinstance(name, str) and isinstance(arguments, Mapping):
             return name, cast(Mapping[str, Any], arguments)
     text = str(cast(object, value))[:60]
-    raise UserError(f"{location}: expected a name, or class_path and init_args, found {text}")
+    raise UserError(f"{location}: expected a name, or a name and its arguments, found {text}")
 
 
 def _check_installed(location: str, kind: str, name: str) -> None:

@@ -1,0 +1,103 @@
+"""What a person gave: recipes, and the options of a command line."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from unitf.cli.argument_types import Keys
+from unitf.cli.long_words import long_words, options_of, parsed
+from unitf.cli.merging import merge, put, with_init_args
+from unitf.cli.notation import as_written
+from unitf.cli.recipe import files_of, load_recipe, read_recipe
+
+
+@dataclass
+class RecipeInputs:
+    """What a person gave: the recipes, and the options of the command line.
+
+    Args:
+        files: the recipes in the long notation, in their order.
+        options: the value of each option by its keys in the long notation.
+        typed: the keys as they were typed, where they are others.
+    """
+
+    files: list[tuple[Path, dict[str, object]]] = field(default_factory=list)
+    options: dict[Keys, object] = field(default_factory=dict)
+    typed: dict[Keys, Keys] = field(default_factory=dict)
+
+    @cached_property
+    def merged(self) -> dict[str, object]:
+        """One recipe of all; the last value of a key counts."""
+        merged = _merged(self.files)
+        for keys, value in self.options.items():
+            put(merged, keys, value)
+        return merged
+
+    def source(self, keys: Keys) -> str:
+        """Returns how a message names a key: with its file, or as an option."""
+        for option in self.options:
+            if option == keys[: len(option)]:
+                typed = self.typed.get(option, option)
+                return f"--{'.'.join((*typed, *keys[len(option) :]))}"
+        key = ".".join(self.written(keys))
+        file = self.file_of(keys)
+        return key if file is None else f"{file}: {key}"
+
+    def written(self, keys: Keys) -> Keys:
+        """Returns keys in the notation of the file that has them."""
+        file = self.file_of(keys)
+        return keys if file is None else as_written(load_recipe(file), keys)
+
+    def file_of(self, keys: Keys) -> Path | None:
+        """Returns the file that has the most of some keys; None: no file has any of them."""
+        depth = [(_depth(recipe, keys), n) for n, (_, recipe) in enumerate(self.files)]
+        return self.files[max(depth)[1]][0] if depth and max(depth)[0] else None
+
+
+def given_inputs(words: Sequence[str], argv: Sequence[str]) -> RecipeInputs:
+    """Returns what a person gave.
+
+    Args:
+        words: the command line as the parser got it.
+        argv: the command line as it was typed.
+    """
+    given = RecipeInputs([(file, read_recipe(file)) for file in files_of(list(words))])
+    merged = _merged(given.files)
+    for word, keys, text in options_of(long_words(argv)):
+        if word[0].partition("=")[0] in ("--config", "--resume") or keys == ():
+            continue
+        explicit = with_init_args(keys, merged)
+        given.options[explicit] = parsed(text)
+        put(merged, explicit, parsed(text))
+        given.typed[explicit] = keys
+    return given
+
+
+def _merged(files: Sequence[tuple[Path, dict[str, object]]]) -> dict[str, object]:
+    merged: dict[str, object] = {}
+    for _, recipe in files:
+        merge(merged, copy.deepcopy(recipe))
+    return merged
+
+
+def node_at(value: object, keys: Keys) -> object:
+    """Returns what is at a key of a recipe; None: nothing."""
+    for key in keys:
+        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, dict):
+            value = value.get(key)
+        else:
+            return None
+    return value
+
+
+def _depth(recipe: object, keys: Keys) -> int:
+    """Returns how many of the keys a recipe has, one within the other."""
+    for number in range(len(keys), 0, -1):
+        parent = node_at(recipe, keys[: number - 1])
+        if (isinstance(parent, dict) and keys[number - 1] in parent) or isinstance(parent, list):
+            return number
+    return 0
