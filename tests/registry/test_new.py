@@ -53,9 +53,9 @@ def test_the_recipe_names_what_the_package_registers(written, site, monkeypatch)
     install(site, "unitf-tide", {}, "tide = unitf_tide_gauge")
     monkeypatch.syspath_prepend(written)
     recipe = yaml.safe_load((written / "train.yaml").read_text())
-    source = recipe["data"]["sources"]["toy"]["class_path"]
-    tokenizer = recipe["model"]["tokenizers"]["tide_gauge"]["class_path"]
-    task = recipe["model"]["tasks"]["rhythm"]["init_args"]
+    source = recipe["data"]["sources"]["toy"]
+    tokenizer = recipe["model"]["tokenizers"]["tide_gauge"]
+    task = recipe["model"]["tasks"]["rhythm"]["Classification"]
     sample = registry.find("sources", source)(size=1).read("train", Path())[0]
     assert set(sample) == {*task["inputs"], task["target"]}
     registry.find("tokenizers", tokenizer)(8).encode(sample[task["inputs"][0]])

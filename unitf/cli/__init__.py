@@ -27,6 +27,7 @@ OTHERS: dict[
     "attend": ("draw what a model looks at in a sample", "unitf.cli.attend"),
     "inspect": ("what a packed batch of a recipe looks like", "unitf.cli.inspect"),
     "bench": ("time a recipe's training steps, and find its limits", "unitf.cli.bench"),
+    "describe": ("what a class is and takes, or all classes by kind", "unitf.cli.describe"),
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
     "merge": ("a model with adapters as one without (LoRA)", "unitf.cli.merge"),
 }

@@ -10,7 +10,7 @@ from unitf.cli.merging import merge, put, with_init_args
 from unitf.cli.notation import long_form
 from unitf.cli.owners import OWNERS
 from unitf.cli.recipe import files_of, read_recipe
-from unitf.cli.yaml_values import PlainDumper
+from unitf.cli.yaml_values import in_one_line
 from unitf.errors import UserError
 
 
@@ -108,11 +108,3 @@ def nested_value(keys: Sequence[str], value: object) -> dict[str, object]:
     for key in reversed(groups):
         nested = {key: nested}
     return nested
-
-
-def in_one_line(value: object) -> str:
-    """Returns a value as YAML in one line."""
-    text = yaml.dump(
-        value, Dumper=PlainDumper, default_flow_style=True, width=float("inf"), allow_unicode=True
-    )
-    return text.strip().removesuffix("\n...").strip()

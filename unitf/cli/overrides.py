@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 from jsonargparse import get_loader
 
-from unitf.cli.long_words import in_one_line
 from unitf.cli.recipe import files_of, read_recipe
+from unitf.cli.yaml_values import in_one_line
 from unitf.errors import UserError
 
 

@@ -106,3 +106,11 @@ def plain_value(value: object) -> object:
     if isinstance(value, dict):
         return {key: plain_value(item) for key, item in value.items()}
     return [plain_value(item) for item in value] if isinstance(value, list) else value
+
+
+def in_one_line(value: object) -> str:
+    """Returns a value as YAML in one line."""
+    text = yaml.dump(
+        value, Dumper=PlainDumper, default_flow_style=True, width=float("inf"), allow_unicode=True
+    )
+    return text.strip().removesuffix("\n...").strip()

@@ -45,3 +45,17 @@ def register_sources(register: Register) -> None:
     """Registers the sources of unitf."""
     for target in _SOURCES:
         register(f"unitf.data.sources.{target}")
+
+
+# what a recipe may also name, found without being registered: kind → "module:Class"
+UNREGISTERED: dict[str, tuple[str, ...]] = {
+    "callbacks": (
+        "unitf.training.callbacks.averaging:EMA",
+        "unitf.training.callbacks.checkpoint:Checkpoint",
+        "unitf.training.callbacks.finite_loss:FiniteLoss",
+        "unitf.training.callbacks.progress:Progress",
+        "unitf.training.callbacks.run_report:RunReport",
+        "unitf.training.callbacks.summary:Summary",
+    ),
+    "schedules": ("unitf.training.optimization:WarmupCosine",),
+}

@@ -3,10 +3,11 @@
 import ast
 import hashlib
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import ModuleType
 
@@ -64,6 +65,28 @@ def absence(module: str, name: str) -> str:
         if bound in names or (isinstance(node, ast.Name) and node.id in names):
             return ""
     return f"module {module} has no {name}"
+
+
+def first_paragraph(module: str, name: str) -> str:
+    """Returns the first paragraph of a class's docstring, in one line; "" if it has none.
+
+    The source is parsed and not imported. A module that takes the class from another one of its
+    package, as an `__init__.py` does, is followed.
+    """
+    with suppress(Exception):
+        spec = _specification(module)
+        origin = "" if spec is None else str(spec.origin)
+        if not origin.endswith(".py"):
+            return ""
+        tree = ast.parse(Path(origin).read_bytes(), origin)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+            if isinstance(node, ast.ImportFrom) and name in [each.name for each in node.names]:
+                package = module if origin.endswith("__init__.py") else module.rpartition(".")[0]
+                source = resolve_name("." * node.level + (node.module or ""), package)
+                return first_paragraph(source, name)
+    return ""
 
 
 def _specification(module: str) -> ModuleSpec | None:
