@@ -10,12 +10,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Augmentation": "unitf.tokenizer.augmentation",
     "Batch": "unitf.batch",
+    "Column": "unitf.proposal",
     "Command": "unitf.registry.command",
     "Configurable": "unitf.registry.configurable",
     "EncodedSample": "unitf.batch",
     "Features": "unitf.features",
     "Learner": "unitf.training.learner",
     "Model": "unitf.model",
+    "Proposal": "unitf.proposal",
     "Register": "unitf.registry.hookspecs",
     "Sample": "unitf.batch",
     "SampleError": "unitf.errors",
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from unitf.features import Features
     from unitf.loading import from_pretrained, load
     from unitf.model import Model
+    from unitf.proposal import Column, Proposal
     from unitf.registry.command import Command
     from unitf.registry.configurable import Configurable
     from unitf.registry.hookspecs import Register, hookimpl
@@ -58,12 +61,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Augmentation",
     "Batch",
+    "Column",
     "Command",
     "Configurable",
     "EncodedSample",
     "Features",
     "Learner",
     "Model",
+    "Proposal",
     "Register",
     "Sample",
     "SampleError",

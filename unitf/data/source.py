@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unitf.batch import Sample
+from unitf.proposal import Proposal
 from unitf.registry.configurable import Configurable
 
 
@@ -17,6 +18,22 @@ class Source(Configurable, ABC):
     A subclass may have the static method `examples(root)` for `unitf plugins check`. It writes a
     few files into the folder `root`, and returns the arguments of the constructor.
     """
+
+    @classmethod
+    def recognise(cls, path: Path) -> Proposal | None:
+        """Says whether this source can read what a person gives to `unitf fit PATH`.
+
+        It looks at names and at the beginning of files; it should take no more than a second. The
+        columns are those of the samples that the proposed source then reads.
+
+        Args:
+            path: an existing file or folder. Paths in the settings are relative to its parent, as
+                `path.name` is.
+
+        Returns:
+            The arguments of the constructor; None: this is nothing for this source.
+        """
+        return None
 
     @abstractmethod
     def read(self, split: str, root: Path) -> Sequence[Sample]:

@@ -13,6 +13,7 @@ from unitf.component import Component
 from unitf.errors import UserError
 from unitf.features import Features
 from unitf.generation import Prompt
+from unitf.proposal import Column, Proposal
 from unitf.tasks.heads.pooling import MeanPooling
 from unitf.tasks.metrics.metric_types import MetricCollection
 from unitf.tokenizer.tokenizer import Tokenizer
@@ -120,6 +121,19 @@ class Task(Component, ABC):
         return None
 
     # ---- before training, and in data workers ------------------------------------------
+
+    @classmethod
+    def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
+        """Says whether this task can learn a target from these inputs, and how it would.
+
+        Args:
+            target: some values of the column that is predicted; None: there is no such column.
+            inputs: the columns that have a tokenizer.
+
+        Returns:
+            The arguments of the constructor without `inputs` and `target`; None: it cannot.
+        """
+        return None
 
     def fit(self, samples: Iterable[Sample]) -> None:
         """Learns from the training samples what `encode_target` needs, such as class names."""

@@ -16,6 +16,7 @@ from unitf.features import Features, RawValue
 from unitf.nn.cross_entropy import cross_entropy
 from unitf.nn.initialisation import initialise
 from unitf.nn.projection import Projection, project
+from unitf.proposal import Column, Proposal
 from unitf.tokenizer.canvas import Canvas, plain_canvas
 from unitf.tokenizer.position_embedding import GRIDS, PositionEmbeddingName, SinusoidalPositions
 from unitf.tokenizer.token_embedding import (
@@ -105,6 +106,18 @@ class Tokenizer(Component, ABC):
         self.unembedding: nn.Module | None = None
 
     # ---- host: raw values and features ------------------------------------------------
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Says whether this tokenizer can encode the values of a column, and how it would.
+
+        Args:
+            column: some values of the column.
+
+        Returns:
+            The arguments of the constructor without `dim`; None: these values are not for it.
+        """
+        return None
 
     def fit(self, values: Iterable[RawValue]) -> None:
         """Learns what `encode` needs from the raw training values, and keeps it in `fitted`."""
