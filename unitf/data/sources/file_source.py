@@ -99,7 +99,15 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     Raises:
         UserError: it cannot be read, or has another encoding.
     """
-    data = read_bytes(path)
+    return text_of(read_bytes(path), path, encoding)
+
+
+def text_of(data: bytes, path: Path, encoding: str) -> str:
+    """Returns the bytes of a file as text, with unchanged line ends and without a BOM.
+
+    Raises:
+        UserError: it has another encoding; the message names `path`.
+    """
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:

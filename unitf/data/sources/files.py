@@ -8,11 +8,13 @@ from typing import overload
 
 from unitf.batch import Sample
 from unitf.data.sources.archive_files import archive_files
-from unitf.data.sources.file_source import FileSource, find
+from unitf.data.sources.class_folders import propose_files
+from unitf.data.sources.file_source import FileSource, find, read_text, text_of
 from unitf.data.sources.listing import walk_folder
 from unitf.data.sources.patterns import compile_pattern
 from unitf.data.split import Split
 from unitf.errors import UserError
+from unitf.proposal import Proposal
 from unitf.spelling import composed
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ class Files(FileSource):
             Hidden files, and those that a system leaves (`__MACOSX`, `@eaDir`), are left out,
             unless the pattern names a hidden one.
         column: the column of the file itself.
+        encoding: of files of text, whose column then holds the text; None: it holds the path, or
+            the bytes.
         path, split, limit: as for every source of files.
     """
 
@@ -41,11 +45,18 @@ class Files(FileSource):
         column: str = "file",
         split: Split | None = None,
         limit: int | None = None,
+        encoding: str | None = None,
     ) -> None:
         super().__init__(path, split, limit)
         self.pattern: str = pattern
         self.column: str = column
+        self.encoding: str | None = encoding
         self._expression = compile_pattern(pattern)
+
+    @classmethod
+    def recognise(cls, path: Path) -> Proposal | None:
+        """Recognises a folder of files for each class, perhaps within one for each split."""
+        return propose_files(path)
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         location = find(path, root)
@@ -61,6 +72,8 @@ class Files(FileSource):
             raise UserError(f"{location}: no file matches {self.pattern!r}; {shown}")
         if self.limit is None and (lines := listing.remarks(self.pattern)):
             _log.warning("%s: %s", location, "; ".join(lines))
+        if self.encoding is not None:
+            return NamedTexts(samples, self.column, self.encoding)
         return NamedSamples(samples)
 
 
@@ -165,3 +178,33 @@ class NamedSamples(Sequence[Sample]):
     def name(self, index: int) -> str:
         """Returns the name of a sample."""
         return self.samples[index][0]
+
+
+class NamedTexts(NamedSamples):
+    """Samples with names, and a column of files that are read as text.
+
+    Args:
+        samples: pairs (name, sample); the column holds the path or the bytes of a file.
+        column: the name of the column.
+        encoding: of the files.
+    """
+
+    def __init__(self, samples: Sequence[tuple[str, Sample]], column: str, encoding: str) -> None:
+        super().__init__(samples)
+        self.column: str = column
+        self.encoding: str = encoding
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return NamedTexts(self.samples[index], self.column, self.encoding)
+        name, sample = self.samples[index]
+        file = sample[self.column]
+        if isinstance(file, bytes):
+            text = text_of(file, Path(name), self.encoding)
+        else:
+            text = read_text(Path(file), self.encoding)
+        return {**sample, self.column: text}

@@ -6,17 +6,21 @@ from pathlib import Path
 from unitf.batch import Sample
 from unitf.data.seeding import mix
 from unitf.data.source import Source
+from unitf.data.sources.class_folders import file_names, kind_of_file
 from unitf.data.sources.file_source import find, read_text
 from unitf.data.sources.indexed import IndexedSamples
+from unitf.data.sources.table import is_table
 from unitf.data.split import check_names, overlapping
 from unitf.errors import UserError
+from unitf.proposal import Proposal
 
 
 class PlainText(Source):
     """Windows of a text. The training windows begin at other characters in each epoch.
 
     Args:
-        path: the file.
+        path: the file; or a folder, whose files of text (at any depth) are read as one text, in
+            the order of their names.
         length: of a window, in characters.
         parts: for each split its beginning and its end in the text, as fractions; by default the
             first nine tenths are for training, the rest is for validation.
@@ -53,22 +57,61 @@ class PlainText(Source):
             if begin < last and first < end:
                 raise UserError(f"PlainText {path}: parts {one} and {other} overlap")
 
+    @classmethod
+    def recognise(cls, path: Path) -> Proposal | None:
+        """Recognises a text, or a folder of texts, that is not in class folders."""
+        files = text_files(path)
+        if not files:
+            return None
+        size = sum(file.stat().st_size for file in files)
+        settings = {"path": path.name, "length": _LENGTH, "parts": dict(_PARTS)}
+        what = "a text" if path.is_file() else f"{len(files)} texts"
+        return Proposal(settings, 0.6, f"{what} of {size:,} bytes, to write on")
+
     def read(self, split: str, root: Path) -> Sequence[Sample]:
         if split not in self.parts:
             return []
         path = find(self.path, root)
-        text = read_text(path, self.encoding)
+        text = joined_texts(path, self.encoding)
         begin, end = (int(fraction * len(text)) for fraction in self.parts[split])
         if begin == end:
             raise UserError(f"{path}: no character is left for split {split}")
-        kind = ShiftingWindows if split == "train" else Windows
+        kind = ShiftingWindows if split == "train" else TextWindows
         return kind(text[begin:end], self.length, self.column)
 
     def splits(self) -> list[str]:
         return list(self.parts)
 
 
-class Windows(IndexedSamples):
+# what `recognise` proposes: about a hundred subwords, and the last fifth is held out
+_LENGTH = 320
+_PARTS = {"train": [0.0, 0.8], "validation": [0.8, 0.9], "test": [0.9, 1.0]}
+
+
+def text_files(path: Path) -> list[Path]:
+    """Returns a file of text, or those of a folder; none if most files are something else."""
+    if path.is_file():
+        return [path] if kind_of_file(path.name) == "text" and not is_table(path) else []
+    names = file_names(path)
+    texts = [n for n in names if kind_of_file(n) == "text" and not is_table(Path(n))]
+    return [path / name for name in texts] if len(texts) * 2 > len(names) else []
+
+
+def joined_texts(path: Path, encoding: str) -> str:
+    """Returns the text of a file, or of all files of text in a folder with a blank line between.
+
+    Raises:
+        UserError: a file cannot be read, or there is none.
+    """
+    if not path.is_dir():
+        return read_text(path, encoding)
+    files = text_files(path)
+    if not files:
+        raise UserError(f"{path}: found no file of text, expected some")
+    return "\n\n".join(read_text(file, encoding) for file in files)
+
+
+class TextWindows(IndexedSamples):
     """A text cut into consecutive windows; the last one may be shorter."""
 
     def __init__(self, text: str, length: int, column: str) -> None:
@@ -84,16 +127,16 @@ class Windows(IndexedSamples):
         return {self.column: self.text[first : first + self.length]}
 
 
-class ShiftingWindows(Windows):
+class ShiftingWindows(TextWindows):
     """Consecutive windows of equal length that begin at another character in each epoch."""
 
     def __len__(self) -> int:
         return max(1, (len(self.text) - self.length + 1) // self.length)
 
     @property
-    def all_windows(self) -> Windows:
+    def all_windows(self) -> TextWindows:
         """The windows of the whole text, so that a tokenizer is fitted on every character."""
-        return Windows(self.text, self.length, self.column)
+        return TextWindows(self.text, self.length, self.column)
 
     def at(self, index: int, seed: int, epoch: int) -> Sample:
         """Returns window `index` of an epoch."""

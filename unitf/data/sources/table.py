@@ -1,4 +1,4 @@
-"""Table: CSV, TSV, JSON, Parquet, Arrow and WebDataset files."""
+"""Table: CSV, TSV, JSON, Parquet, Arrow, Excel and WebDataset files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,13 @@ from unitf.data.sources.file_source import FileSource, find
 from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.json_rows import json_rows
 from unitf.data.sources.patterns import is_pattern, matching_files
+from unitf.data.sources.recognised_tables import propose_table
 from unitf.data.sources.shards import Shard
+from unitf.data.sources.sheets import sheet_as_csv
 from unitf.data.sources.table_size import check_table
 from unitf.data.split import Split
 from unitf.errors import UserError, did_you_mean
+from unitf.proposal import Proposal
 
 # suffix → the name of the format in `datasets`
 _FORMATS: dict[str, str] = {
@@ -28,6 +31,10 @@ _FORMATS: dict[str, str] = {
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".tar": "webdataset",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
 }
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 
@@ -48,11 +55,14 @@ class TableFormat:
 
 
 class Table(FileSource):
-    """Makes one sample of each row of a .csv, .tsv, .json(l), .parquet, .arrow or WebDataset .tar.
+    """Makes one sample of each row of a table.
 
-    Each cell of a .csv or .tsv is text, and an empty one is a missing value; a task that needs a
-    number reads the text as a number. A quote in a .tsv is an ordinary character, unless all
-    quotes of the file enclose whole cells.
+    A table is a .csv, .tsv, .json(l), .parquet, .arrow, a WebDataset .tar, or the first sheet of
+    an .xlsx, .xls or .ods (`pip install 'unitf[excel]'`).
+
+    Each cell of a .csv, .tsv or of a sheet is text, and an empty one is a missing value; a task
+    that needs a number reads the text as a number. A quote in a .tsv is an ordinary character,
+    unless all quotes of the file enclose whole cells.
 
     A file may be compressed (.gz, .bz2, .xz, .zst) or lie in a .zip (`photos.zip/labels.csv`). A
     path may be a pattern: `reviews/{label}.csv` reads several files, and the column `label` is the
@@ -83,6 +93,11 @@ class Table(FileSource):
         super().__init__(path, split, limit)
         self.columns: dict[str, str] | None = columns
         self.format: TableFormat = TableFormat(separator, encoding, part)
+
+    @classmethod
+    def recognise(cls, path: Path) -> Proposal | None:
+        """Recognises a table, also in a folder or a .zip with the files that it names."""
+        return propose_table(path, _is_plain_table, read_table)
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         if not is_pattern(path):
@@ -189,10 +204,13 @@ def table_rows(
 def _all_rows(path: Path, format: TableFormat) -> tuple[Sequence[Sample], list[str]]:
     """Returns the rows of a table with all columns, and the names of the columns."""
     kind = format_of(path)
-    if kind in ("csv", "json"):
+    if kind in ("csv", "json", "excel"):
         source = ArchivePath(str(path.absolute()), Path())
         data = source.read()
         source.close()
+        if kind == "excel":
+            cells = Cells(sheet_as_csv(data, path), str(path), ",", "utf-8")
+            return cells, cells.names
         if kind == "csv":
             usual = "\t" if suffix_of(path) == ".tsv" else ","
             cells = Cells(data, str(path), format.separator or usual, format.encoding)
@@ -223,6 +241,11 @@ def _dataset_rows(path: Path, kind: str) -> DatasetRows:
     with reading(str(path)):
         dataset = datasets.load_dataset(kind, data_files=[str(path)], split="train")
     return DatasetRows(dataset, None, str(path))
+
+
+def _is_plain_table(path: Path) -> bool:
+    """Returns whether a name is that of a table; a .tar may be anything."""
+    return is_table(path) and format_of(path) != "webdataset"
 
 
 def read_table(path: str | Path) -> Sequence[Sample]:

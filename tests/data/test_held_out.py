@@ -1,0 +1,101 @@
+"""Samples that are drawn for validation and test: by a hash, and within each class."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from parts import Listed
+
+from unitf.data.held_out import held_out
+from unitf.data.source_samples import SourceSamples
+
+TENTHS = {"validation": 0.1, "test": 0.1}
+
+
+def rows(count: int, classes: str = "ab", first: int = 0) -> list[dict[str, str]]:
+    return [
+        {"text": f"text {number}", "label": classes[number % len(classes)]}
+        for number in range(first, first + count)
+    ]
+
+
+def texts(samples, indices) -> set[str]:
+    return {samples[index]["text"] for index in indices}
+
+
+def test_every_sample_is_in_one_split():
+    drawn = held_out(rows(101), TENTHS, ["label"])
+    assert sorted(np.concatenate(list(drawn.values())).tolist()) == list(range(101))
+    assert len(drawn["validation"]) == len(drawn["test"]) == 10
+
+
+@pytest.mark.parametrize("classes", ["ab", "aaaaaaab", "abcdefghij"])
+def test_each_class_is_drawn_by_its_share(classes):
+    samples = rows(400, classes)
+    drawn = held_out(samples, TENTHS, ["label"])
+    counts = Counter(row["label"] for row in samples)
+    for split in TENTHS:
+        found = Counter(samples[index]["label"] for index in drawn[split])
+        assert all(abs(found[label] - count / 10) <= 1 for label, count in counts.items())
+
+
+def test_the_order_of_the_samples_does_not_count():
+    samples = rows(200)
+    again = samples[::-1]
+    first, second = (held_out(each, TENTHS, ["label"]) for each in (samples, again))
+    for split in TENTHS:
+        assert texts(samples, first[split]) == texts(again, second[split])
+
+
+def test_more_samples_move_few_others():
+    fewer, more = rows(400), rows(440)
+    before, after = (held_out(each, TENTHS, ["label"]) for each in (fewer, more))
+    trained = texts(fewer, before["train"])
+    assert len(trained & texts(more, after["test"])) <= 8
+
+
+def test_equal_samples_stay_together():
+    samples = [{"text": f"text {number // 7}"} for number in range(210)]
+    drawn = held_out(samples, TENTHS)
+    parts = [texts(samples, indices) for indices in drawn.values()]
+    assert sum(map(len, parts)) == len(set.union(*parts))
+
+
+def test_the_folder_of_the_data_does_not_count(tmp_path):
+    def files(root):
+        return [{"image": f"{root}/{number}.png"} for number in range(50)]
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert all(
+        np.array_equal(one, other)
+        for one, other in zip(
+            held_out(files(here), TENTHS, root=here).values(),
+            held_out(files(there), TENTHS, root=there).values(),
+            strict=True,
+        )
+    )
+
+
+def counts(source, held_out=None, tmp_path="."):
+    samples = SourceSamples({"made": source}, tmp_path, held_out)
+    return {s: len(samples.of(s, "made")) for s in ("train", "validation", "test")}
+
+
+def test_a_source_with_neither_split_has_both_drawn_and_says_so(tmp_path, caplog):
+    found = counts(Listed(train=rows(50)), tmp_path=tmp_path)
+    assert found == {"train": 40, "validation": 5, "test": 5}
+    assert "5 samples for validation and 5 samples for test are drawn" in caplog.text
+
+
+def test_beside_a_test_only_validation_is_drawn(tmp_path):
+    found = counts(Listed(train=rows(50), test=rows(9)), 0.2, tmp_path)
+    assert found == {"train": 40, "validation": 10, "test": 9}
+
+
+def test_a_source_with_validation_is_left_as_it_is(tmp_path, caplog):
+    found = counts(Listed(train=rows(50), validation=rows(3)), tmp_path=tmp_path)
+    assert found == {"train": 50, "validation": 3, "test": 0} and not caplog.text
+
+
+def test_nothing_is_drawn_where_nothing_is_asked_for(tmp_path):
+    assert counts(Listed(train=rows(50)), 0.0, tmp_path)["train"] == 50

@@ -1,0 +1,78 @@
+"""SourceSamples: the samples of all sources by split, each read once."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from unitf.batch import Sample
+from unitf.data.drawn_splits import DrawnSplits
+from unitf.data.read_samples import check_samples, shared_with
+from unitf.data.source import Source
+from unitf.data.stream import StreamSource
+from unitf.errors import UserError
+
+_log: logging.Logger = logging.getLogger(__name__)
+USUAL: float = 0.1  # the fraction that is drawn, if nothing is said
+
+
+class SourceSamples:
+    """The samples of all sources by split; a source that lacks splits has some drawn.
+
+    Args:
+        sources: the sources by name.
+        root: the folder to which the sources' paths are relative.
+        held_out: the fraction of the training samples that is drawn for validation, and for a
+            test; None: `USUAL`, which a line says.
+
+    Raises:
+        UserError: the fraction is below 0 or too large.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], root: Path, held_out: float | None) -> None:
+        if held_out is not None and not 0 <= held_out < 0.5:
+            raise UserError(f"data.held_out: expected 0 or more, below 0.5, found {held_out}")
+        self.sources: Mapping[str, Source] = sources
+        self.root: Path = root
+        self.held_out: float | None = held_out
+        self.targets: Sequence[str] = ()  # columns that may hold the class of a sample
+        self._given: dict[tuple[str, str], Sequence[Sample]] = {}  # as the sources have them
+        self._drawn: dict[str, DrawnSplits] = {}  # by source
+        self._samples: dict[tuple[str, str], Sequence[Sample]] = {}
+
+    def of(self, split: str, name: str) -> Sequence[Sample]:
+        """Returns the samples of a split of a source; empty if there are none."""
+        if (split, name) not in self._samples:
+            samples, drawn = self._of_source(split, name), self._draws(name)
+            if split in drawn.parts:
+                samples = drawn.of(split, self._of_source("train", name))
+            self._samples[split, name] = samples
+        return self._samples[split, name]
+
+    def splits(self) -> list[str]:
+        """Returns the names of the splits that a source can have, and those that are drawn."""
+        names = dict.fromkeys(n for source in self.sources.values() for n in source.splits())
+        return list(dict.fromkeys([*names, "validation", "test"]))
+
+    def _of_source(self, split: str, name: str) -> Sequence[Sample]:
+        if (split, name) not in self._given:
+            source = self.sources[name]
+            samples = check_samples(source, split, source.read(split, self.root))
+            others = {s: read for (s, n), read in self._given.items() if n == name}
+            if line := shared_with(source, split, samples, others):
+                _log.warning("source %s: %s", name, line)
+            self._given[split, name] = samples
+        return self._given[split, name]
+
+    def _draws(self, name: str) -> DrawnSplits:
+        """Returns what is drawn from the training samples of a source for its other splits."""
+        if name not in self._drawn:
+            fraction = USUAL if self.held_out is None else self.held_out
+            drawn, source = DrawnSplits(), self.sources[name]
+            if fraction and not isinstance(source, StreamSource):
+                splits = dict.fromkeys(["train", "validation", *source.splits()])
+                given = {split: self._of_source(split, name) for split in splits}
+                drawn = DrawnSplits.of_source(given, fraction, self.targets, self.root)
+            if self.held_out is None and drawn.parts:
+                _log.warning("source %s: %s (data.held_out: %g)", name, drawn, fraction)
+            self._drawn[name] = drawn
+        return self._drawn[name]
