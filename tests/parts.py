@@ -81,7 +81,7 @@ def data(source=None, tokenizers=None, **arguments):
     """A DataModule, connected."""
     arguments = {"num_workers": 0, "batch_size": 4} | arguments
     sources = source if isinstance(source, dict) else {"made": source or Listed(train=samples(22))}
-    module = DataModule(sources, **arguments)
+    module = DataModule(sources, **{"held_out": 0.0, **arguments})
     tokenizers = tokenizers or {"numbers": Numbers(8)}
     module.connect(tokenizers, {"class": fitted_task(tokenizers)})
     return module

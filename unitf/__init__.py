@@ -31,6 +31,7 @@ _HOMES = {
     "TransformerConfig": "unitf.core",
     "UserError": "unitf.errors",
     "find": "unitf.registry.registry",
+    "fit": "unitf.cli.fit_data",
     "from_pretrained": "unitf.loading",
     "hookimpl": "unitf.registry.hookspecs",
     "load": "unitf.loading",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
+    from unitf.cli.fit_data import fit
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
     from unitf.errors import SampleError, UserError
@@ -83,6 +85,7 @@ __all__ = [
     "UserError",
     "__version__",
     "find",
+    "fit",
     "from_pretrained",
     "hookimpl",
     "load",

@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from unitf import Features, Tokenizer, UserError
+from unitf import Column, Features, Proposal, Tokenizer, UserError
 from unitf.tokenizer import Canvas, PositionEmbeddingName
 from unitf_audio.moments import fit_moments
+from unitf_audio.recognised_sounds import propose_frames
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.sound_augmentation import (
     Perturbation,
@@ -154,6 +155,11 @@ class SpectrogramFrames(SpectralTokenizer):
         self.expect_frames(frames_per_token)
         self.frames_per_token = frames_per_token
         self.num_features = self.spectrogram.num_rows * frames_per_token
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises a column of sounds."""
+        return propose_frames(column)
 
     def encode(self, value: object, train: bool = False) -> Features:
         numbers = self.spectrum(value, self.frames_per_token, self.frames_per_token, train)

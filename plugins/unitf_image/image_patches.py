@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf import Features, Tokenizer, UserError
+from unitf import Column, Features, Proposal, Tokenizer, UserError
 from unitf.tokenizer import Canvas, PositionEmbeddingName
 from unitf_image.augment import Settings, make_steps
 from unitf_image.ground import Ground, on_ground
 from unitf_image.image_files import Pixels, read_image
 from unitf_image.patch_grid import Coordinates, grid_positions, patch_canvas, to_grid, whole_patches
+from unitf_image.recognised_images import propose_patches
 from unitf_image.resizing import Resizing, Size, fit_to
 from unitf_image.rows import from_rows, to_rows
 from unitf_image.settings import Pair, pair, per_channel, whole_number
@@ -113,6 +114,11 @@ class ImagePatches(Tokenizer):
         self.window = (self.patch[0] + 2 * overlap, self.patch[1] + 2 * overlap)
         self.num_features = channels * math.prod(self.window)
         self._constants: tuple[Any, np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises a column of images."""
+        return propose_patches(column)
 
     # ---- learned before training -------------------------------------------------------
 

@@ -11,8 +11,9 @@ import numpy as np
 import tokenizers
 import torch
 
-from unitf import UserError
+from unitf import Column, Proposal, UserError
 from unitf_text.bpe_dropout import merge_ranks, segment_with_dropout
+from unitf_text.recognised_texts import propose_subwords, propose_words
 from unitf_text.subword_training import add_words, learn
 from unitf_text.text import SPECIAL, TextTokenizer, check_probability
 from unitf_text.vectors import WordVectors
@@ -104,6 +105,11 @@ class Words(Pieces):
         self.limit = vocabulary_size
         self.min_count = min_count
         self.vectors = vectors
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises a column of texts of words."""
+        return propose_words(column)
 
     def fit(self, values: Iterable[object]) -> None:
         self.keep(*learn("words", self.readable(values), self.limit, min_count=self.min_count))
@@ -198,6 +204,11 @@ class Subwords(Pieces):
         self.pretrained = pretrained
         self.read_special = read_special
         self.dropout = dropout
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises a column of texts, above all one that a model must write."""
+        return propose_subwords(column)
 
     def fit(self, values: Iterable[object]) -> None:
         if self.pretrained is not None:

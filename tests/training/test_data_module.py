@@ -212,7 +212,7 @@ def test_without_test_and_validation_samples_there_is_nothing_to_predict():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "give either batch_size or tokens_per_batch"),
+        ({"held_out": 0.5}, "data.held_out: expected 0 or more, below 0.5, found 0.5"),
         ({"batch_size": 4, "tokens_per_batch": 9}, "give either batch_size or tokens_per_batch"),
         ({"batch_size": 0}, "at least 1; found batch_size 0"),
         ({"batch_size": 4, "weights": {"mad": 1.0}}, "source 'mad'; did you mean made?"),
@@ -270,10 +270,11 @@ def test_a_sample_that_is_no_dictionary_is_refused_with_its_name():
 
 def test_a_source_that_ignores_the_split_is_told(caplog):
     module = DataModule({"set": Reads([{"text": "a"}, {"text": "b"}])}, batch_size=1)
-    assert module.samples("train") and not caplog.messages
-    module.samples("test")
+    assert module.samples("train") and module.samples("test")
     assert caplog.messages == [
-        "source set: the splits train and test have the same samples: does Reads.read use `split`?"
+        f"source set: the splits train and {split} have the same samples: "
+        "does Reads.read use `split`?"
+        for split in ("validation", "test")
     ]
 
 

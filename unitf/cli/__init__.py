@@ -13,7 +13,7 @@ from unitf.nn.reference_mode import reference_mode
 from unitf.registry.command import Command
 
 TRAINING: dict[str, str] = {  # verb → what it does
-    "fit": "train a model from a YAML file",
+    "fit": "train a model from data (fit PATH) or from a recipe (fit --config FILE)",
     "validate": "measure a model on the validation split",
     "test": "measure a model on the test splits",
     "predict": "print predictions (--checkpoint DIR|FILE --input image=cat.png …)",
@@ -21,6 +21,7 @@ TRAINING: dict[str, str] = {  # verb → what it does
 OTHERS: dict[
     str, tuple[str, str]
 ] = {  # verb → what it does, and the module whose main(argv) does it
+    "recipe": ("write a recipe for your data: recipe PATH > mine.yaml", "unitf.cli.fit_data"),
     "generate": ("write: --checkpoint DIR --text …, or any input", "unitf.cli.generate"),
     "chat": ("talk with a language model at the terminal", "unitf.cli.chat"),
     "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
@@ -106,6 +107,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         return _call(OTHERS[verb][1], arguments)
     if (broken := registry.broken_summary()) is not None:
         print(f"unitf: warning: {broken}", file=sys.stderr)  # noqa: T201
+    if verb == "fit" and (data := _data_path(arguments)) is not None:
+        return _call("unitf.cli.fit_data", data, "fit")
     if verb in OTHERS:
         return _call(OTHERS[verb][1], arguments)
     if verb in EXCHANGE:
@@ -115,6 +118,22 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     if verb in TRAINING:
         return _call("unitf.cli.training_cli", verb, arguments)
     return _run_command(verb, arguments)
+
+
+def _data_path(arguments: list[str]) -> list[str] | None:
+    """Returns the arguments of `fit PATH` with the path in front; None: there is no path.
+
+    Every option of `fit` takes a value, so a word after an option is none.
+    """
+    options = {word.partition("=")[0] for word in arguments}
+    if options & {"--config", "-c", "--resume", "--help", "-h"}:
+        return None
+    before = ["", *arguments]
+    for number, word in enumerate(arguments):
+        follows = before[number].startswith("-") and "=" not in before[number]
+        if not word.startswith("-") and not follows:
+            return [word, *arguments[:number], *arguments[number + 1 :]]
+    return None
 
 
 def _run_command(verb: str, arguments: list[str]) -> int:

@@ -1,7 +1,6 @@
 """The training verbs: a LightningCLI of one Learner and one DataModule."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,15 +12,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
-from unitf.cli.as_json import as_json
+from unitf.cli.kept_recipe import KeptRecipe
 from unitf.cli.located import check_values, explained
 from unitf.cli.machine import check_lengths, check_trainer, prepare_machine, warn_of_emulation
 from unitf.cli.owners import OWNERS
 from unitf.cli.parser_messages import parser_line
-from unitf.cli.predictions import of_all_processes
+from unitf.cli.predictions import write_predictions
 from unitf.cli.preparing import prepare
 from unitf.cli.pretrained import Inherited
 from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder, mark_finished
+from unitf.cli.run_length import process_seconds, set_length, set_time
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError
 from unitf.spelling import expanded
@@ -51,6 +51,7 @@ class TrainingCLI(LightningCLI):
         verb: one of `VERBS`.
         argv: the words after the verb, as `prepare` returns them.
         folder: reserves the folder of the run; the caller releases it.
+        seconds_before: how long the command runs already; `--time` counts from there.
     """
 
     config: Namespace
@@ -59,10 +60,17 @@ class TrainingCLI(LightningCLI):
     datamodule: DataModule
     trainer: Trainer
 
-    def __init__(self, verb: str, argv: list[str], folder: RunFolder | None = None) -> None:
+    def __init__(
+        self,
+        verb: str,
+        argv: list[str],
+        folder: RunFolder | None = None,
+        seconds_before: float = 0.0,
+    ) -> None:
         self.verb: str = verb
         self.folder: RunFolder = folder or RunFolder()
         self.inherits_tasks: bool = False
+        self.seconds_before: float = seconds_before
         super().__init__(
             model_class=Learner,
             datamodule_class=DataModule,
@@ -109,6 +117,12 @@ class TrainingCLI(LightningCLI):
             help="Folder of the run (default: runs/<recipe>/<time>).",
         )
         parser.add_argument(
+            "--time",
+            type=str | None,
+            default=None,
+            help="How long `fit` may take, as 10m; the number of steps is set by it.",
+        )
+        parser.add_argument(
             "--ckpt_path",
             type=str | None,
             default=None,
@@ -133,6 +147,8 @@ class TrainingCLI(LightningCLI):
         if self.verb == "fit":
             self.folder.lock(Path(self.config.out))
         self.config.trainer.default_root_dir = self.config.out
+        if self.verb == "fit":
+            set_length(self.config.trainer, self.config.time)
         check_trainer(self.config.trainer)
         if self.verb == "fit":
             check_lengths(self.config.trainer)
@@ -150,6 +166,9 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """Makes the trainer, with the usual loggers and callbacks."""
         out = self.config.out
+        self.datamodule.set_targets(dict(self.model.tasks.items()))
+        if self.verb == "fit":
+            set_time(self.config_init.trainer, self.config.time, self.seconds_before)
         configured = [type(callback) for callback in self.config_init.trainer.callbacks or []]
         callbacks = [c for c in self._usual_callbacks() if type(c) not in configured]
         if self.config_init.trainer.logger in (None, True):
@@ -183,6 +202,11 @@ class TrainingCLI(LightningCLI):
             configured += [FiniteLoss(), RandomState()]
         configured.append(Interrupt(saves=self.verb == "fit" and self.keeps))
         return [EndTogether(), Watchdog(), SharedFolder(), *configured]
+
+    def keep(self, recipe: str) -> None:
+        """Lets the run keep a recipe in its folder, with the length that came out."""
+        callbacks: list[Callback] = vars(self.trainer)["callbacks"]  # Lightning declares it not
+        callbacks.append(KeptRecipe(recipe))
 
     @property
     def keeps(self) -> bool:
@@ -223,7 +247,7 @@ class TrainingCLI(LightningCLI):
             path = str(Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt")
         self._start_from(path)
         if self.verb == "predict":
-            self._predict()
+            write_predictions(self.trainer, self.model, self.datamodule)
             return
         function = trainer.validate if self.verb == "validate" else trainer.test
         function(self.model, datamodule=self.datamodule, verbose=False, weights_only=True)
@@ -231,27 +255,6 @@ class TrainingCLI(LightningCLI):
     def _start_from(self, path: str | None) -> None:
         """Sets the checkpoint before the model is set up, because fitted parts are read from it."""
         self.trainer.ckpt_path = path
-
-    def _predict(self) -> None:
-        """Writes a line of JSON for each sample and task."""
-        results = cast(
-            Sequence[object] | None,
-            self.trainer.predict(self.model, datamodule=self.datamodule, weights_only=True),
-        )
-        if results is None:
-            raise UserError(
-                f"predict: found no predictions with strategy {self.config.trainer.strategy} and "
-                f"limit_predict_batches {self.config.trainer.limit_predict_batches}, expected a "
-                "strategy that gives them back (ddp) and a batch or more"
-            )
-        predictions = of_all_processes(self.trainer, results)
-        if not self.trainer.is_global_zero:
-            return
-        lines = [as_json(line) for line in predictions]
-        file = Path(self.trainer.default_root_dir) / "predictions.jsonl"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        sys.stdout.write(f"{len(lines)} predictions: {file}\n")
 
 
 _DESCRIPTIONS = {  # of the verbs, for `--help`
@@ -277,7 +280,9 @@ def ready(verb: str, argv: list[str]) -> None:
         folder.release()
 
 
-def _made(verb: str, argv: list[str], folder: RunFolder) -> TrainingCLI:
+def _made(
+    verb: str, argv: list[str], folder: RunFolder, seconds_before: float = 0.0
+) -> TrainingCLI:
     """Reads a command line and makes the objects that it describes.
 
     Raises:
@@ -286,7 +291,7 @@ def _made(verb: str, argv: list[str], folder: RunFolder) -> TrainingCLI:
     words = argv
     try:
         words = prepare(argv)
-        made = TrainingCLI(verb, words, folder)
+        made = TrainingCLI(verb, words, folder, seconds_before)
         check_values(words, argv, OWNERS)
         return made
     except Exception as error:
@@ -295,12 +300,29 @@ def _made(verb: str, argv: list[str], folder: RunFolder) -> TrainingCLI:
 
 def main(verb: str, argv: list[str]) -> int:
     """Runs a training verb."""
-    folder = RunFolder()
+    return run(verb, argv, process_seconds())[0]
+
+
+def run(
+    verb: str, argv: list[str], seconds_before: float = 0.0, recipe: str | None = None
+) -> tuple[int, str]:
+    """Runs a training verb; returns the exit status and the folder of the run.
+
+    Args:
+        argv: the words after the verb.
+        seconds_before: how long the command runs already.
+        recipe: the text of a recipe that was made for the run, which keeps it.
+    """
+    folder, out = RunFolder(), ""
     try:
-        _made(verb, argv, folder).run()
+        cli = _made(verb, argv, folder, seconds_before)
+        out = str(cli.config.out)
+        if recipe is not None:
+            cli.keep(recipe)
+        cli.run()
     except RunInterrupted as interruption:
         sys.stderr.write(f"unitf: {interruption}\n")
-        return interruption.exit_status
+        return interruption.exit_status, out
     finally:
         folder.release()
-    return 0
+    return 0, out

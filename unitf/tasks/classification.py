@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf.batch import Sample, TaskBatch
+from unitf.proposal import Column, Proposal
 from unitf.spelling import tidied
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.pooled import Pooled
+from unitf.tasks.common.recognised_targets import propose_classes, propose_label_sets
 from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
@@ -103,6 +105,11 @@ class Classification(LabelledTask):
         super().__init__(inputs, target, classes, pooling, dropout, weight, head)
         self.label_smoothing: float = label_smoothing
 
+    @classmethod
+    def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
+        """Recognises a target of few values that return again and again."""
+        return None if target is None else propose_classes(target)
+
     def labels(self, value: object) -> list[Label]:
         """Returns the class that a raw target names, in a list."""
         return [as_label(value)]
@@ -186,6 +193,11 @@ class MultiLabelClassification(LabelledTask):
     ) -> None:
         super().__init__(inputs, target, classes, pooling, dropout, weight, head)
         self.separator: str = separator
+
+    @classmethod
+    def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
+        """Recognises a target of lists of labels, or of texts with labels between separators."""
+        return None if target is None else propose_label_sets(target)
 
     def labels(self, value: object) -> list[Label]:
         """Returns the classes that a raw target names."""

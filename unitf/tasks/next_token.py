@@ -13,6 +13,7 @@ from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
 from unitf.features import Features
 from unitf.generation import Prompt
+from unitf.proposal import Column, Proposal
 from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of, without_end
 from unitf.tasks.common.selection import loss_of_sequence, take
 from unitf.tasks.common.token_offsets import lengths_of, runs, sums
@@ -43,6 +44,16 @@ class NextToken(Task):
         super().__init__(inputs, None, weight)
         self.starts: bool = start
         self.start: LearnedToken | None = None
+
+    @classmethod
+    def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
+        """Recognises a single column of texts without a target."""
+        if target is not None or len(inputs) != 1:
+            return None
+        if not all(isinstance(value, str) for value in inputs[0].values):
+            return None
+        recipe = {"model.core.kind": "decoder", "trainer.max_epochs": 12}
+        return Proposal({}, 0.6, "nothing is to be predicted but the text itself", recipe)
 
     @property
     def unembeds(self) -> frozenset[str]:

@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
+from unitf.proposal import Column, Proposal
 from unitf.tasks.common.pooled import Pooled
+from unitf.tasks.common.recognised_targets import propose_numbers
 from unitf.tasks.common.selection import take
 from unitf.tasks.heads.head import Head, PooledHead
 from unitf.tasks.heads.pooling import PoolingName
@@ -53,6 +55,11 @@ class Regression(Pooled):
         self.pooling: PoolingName = pooling
         self.dropout: float = dropout
         self.head_settings: Head | None = head
+
+    @classmethod
+    def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
+        """Recognises a target of numbers of many different values."""
+        return None if target is None else propose_numbers(target)
 
     @property
     def _mean(self) -> list[float]:

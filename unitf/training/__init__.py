@@ -19,6 +19,7 @@ _HOMES = {
     "RandomState": "unitf.training.random_state",
     "RunReport": "unitf.training.callbacks.run_report",
     "Summary": "unitf.training.callbacks.summary",
+    "TimeBudget": "unitf.training.callbacks.time_budget",
     "WarmupCosine": "unitf.training.optimization",
     "Watchdog": "unitf.training.parallel.watchdog",
 }
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from unitf.training.callbacks.run_report import RunReport
     from unitf.training.callbacks.save_adapters import Adapters
     from unitf.training.callbacks.summary import Summary
+    from unitf.training.callbacks.time_budget import TimeBudget
     from unitf.training.data_module import DataModule
     from unitf.training.finetuning.freeze import Freeze
     from unitf.training.learner import Learner
@@ -53,6 +55,7 @@ __all__ = [
     "RandomState",
     "RunReport",
     "Summary",
+    "TimeBudget",
     "WarmupCosine",
     "Watchdog",
 ]

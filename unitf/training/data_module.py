@@ -18,12 +18,13 @@ from unitf.data.encoder import Encoder, Item, OnError
 from unitf.data.epoch_sampler import EpochSampler, EpochStart, SampleIndex
 from unitf.data.loader import Loader
 from unitf.data.mixing import BatchMixing, Mixing
-from unitf.data.read_samples import check_samples, shared_with
 from unitf.data.sample_dataset import SampleDataset
 from unitf.data.source import Source
+from unitf.data.source_samples import SourceSamples
 from unitf.data.step_counts import StepCounter
 from unitf.data.stream import StreamSampler, StreamShards, StreamSource
 from unitf.errors import SampleError, UserError, did_you_mean
+from unitf.recognition.sizes import batch_tokens
 from unitf.spelling import expanded
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
@@ -44,7 +45,8 @@ class DataModule(LightningDataModule):
         root: the folder to which the sources' paths are relative.
         batch_size: the number of samples in a batch of each process.
         tokens_per_batch: instead of `batch_size`, the largest number of tokens in a batch of each
-            process; tokens are counted once, without augmentation.
+            process; tokens are counted once, without augmentation. With neither, it is chosen by
+            the number of samples and their tokens.
         num_workers: the number of processes that read and encode samples; with 0 the main process
             does so.
         weights: how often each source is drawn in a training epoch, relative to the others; by
@@ -55,6 +57,10 @@ class DataModule(LightningDataModule):
         steps_per_epoch: the number of steps of an epoch; needed if a source is a stream, which
             has no length.
         mix: how samples of a training batch are blended (mixup, cutmix).
+        held_out: the fraction of the training samples that is drawn for validation, and the same
+            for a test, from a source that has neither; of one that has a test alone, validation
+            is drawn. It is drawn by a hash of each sample, within each class. None: 0.1, which a
+            line says.
     """
 
     def __init__(
@@ -69,10 +75,11 @@ class DataModule(LightningDataModule):
         seed: int = 0,
         steps_per_epoch: int | None = None,
         mix: Mixing | None = None,
+        held_out: float | None = None,
     ) -> None:
         super().__init__()
         sizes = [size for size in (batch_size, tokens_per_batch) if size is not None]
-        if len(sizes) != 1 or sizes[0] < 1:
+        if len(sizes) > 1 or min(sizes, default=1) < 1:
             raise UserError(
                 "data: give either batch_size or tokens_per_batch, at least 1; found "
                 f"batch_size {batch_size} and tokens_per_batch {tokens_per_batch}"
@@ -95,7 +102,7 @@ class DataModule(LightningDataModule):
         self.steps_per_epoch: int | None = steps_per_epoch
         self.mix: Mixing | None = mix
         self.skipped: Counter[str] = Counter()  # error message → how often
-        self._read: dict[tuple[str, str], _Samples] = {}
+        self._read: SourceSamples = SourceSamples(sources, Path(self.root), held_out)
         self._lengths: dict[str, list[np.ndarray]] = {}
         self._connected: tuple[Mapping[str, Tokenizer], Mapping[str, Task]] | None = None
         for name in weights or {}:
@@ -112,14 +119,11 @@ class DataModule(LightningDataModule):
         return {name: samples for name, samples in read.items() if len(samples)}
 
     def _samples(self, split: str, name: str) -> Sequence[Sample]:
-        if (split, name) not in self._read:
-            source = self.sources[name]
-            samples = check_samples(source, split, source.read(split, Path(self.root)))
-            others = {s: read for (s, n), read in self._read.items() if n == name}
-            if line := shared_with(source, split, samples, others):
-                _log.warning("source %s: %s", name, line)
-            self._read[split, name] = samples
-        return self._read[split, name]
+        return self._read.of(split, name)
+
+    def set_targets(self, tasks: Mapping[str, Task]) -> None:
+        """Sets the tasks by whose classes samples are drawn for the splits that a source lacks."""
+        self._read.targets = [task.target for task in tasks.values() if task.target is not None]
 
     def lasting_samples(self, split: str) -> dict[str, Sequence[Sample]]:
         """Returns the samples of a split without those of streams, which are read only once."""
@@ -159,7 +163,7 @@ class DataModule(LightningDataModule):
     @property
     def test_splits(self) -> list[str]:
         """The names of the test splits that have samples, in the order of `test_dataloader`."""
-        names = dict.fromkeys(n for source in self.sources.values() for n in source.splits())
+        names = self._read.splits()
         return [name for name in names if name.startswith("test") and self.samples(name)]
 
     def _training(self) -> dict[str, _Samples | StreamSource]:
@@ -235,8 +239,20 @@ class DataModule(LightningDataModule):
             _log.warning(text, len(self.skipped), reason, self.skipped.total(), "\n".join(lines))
             self.skipped.clear()
 
+    def _choose_size(self) -> None:
+        """Chooses the number of tokens of a batch by the training samples, and says it."""
+        samples = self.samples("train")
+        counts = np.concatenate(self._token_counts("train", samples) or [np.ones(1)])
+        self.tokens_per_batch = batch_tokens(len(counts), float(counts.mean()), int(counts.max()))
+        _log.warning(
+            "a batch has at most %s tokens (data.tokens_per_batch, or data.batch_size)",
+            f"{self.tokens_per_batch:,}",
+        )
+
     def _loader(self, split: str, samples: dict[str, _Samples]) -> Loader:
         train = split == "train"
+        if self.batch_size is None and self.tokens_per_batch is None:
+            self._choose_size()
         dataset = SampleDataset(split, samples, self.seed, train)
         order = EpochSampler(
             dataset.counts,
@@ -253,6 +269,8 @@ class DataModule(LightningDataModule):
     def _stream_loader(self, samples: Mapping[str, _Samples | StreamSource]) -> Loader:
         if self.steps_per_epoch is None:
             raise UserError("data: a streamed source has no length, give steps_per_epoch")
+        if self.batch_size is None and self.tokens_per_batch is None:
+            raise UserError("data: a streamed source has no length, give batch_size")
         weights = self._probabilities(samples) or [1.0]
         if len(weights) != len(samples):
             raise UserError(

@@ -178,6 +178,7 @@ class Learner(Model, L.LightningModule):
     def setup(self, stage: str) -> None:
         """Fits and builds tokenizers and tasks, freezes parts, and compiles the core."""
         data = self._data
+        data.set_targets(dict(self.tasks.items()))
         if stage == "fit":
             check_accumulation(dict(self.tasks.items()), longest_step(self.trainer))
         self._fit_components(data)

@@ -7,6 +7,7 @@ from unitf.training.callbacks.progress import Progress
 from unitf.training.callbacks.run_report import RunReport
 from unitf.training.callbacks.save_adapters import Adapters
 from unitf.training.callbacks.summary import Summary
+from unitf.training.callbacks.time_budget import TimeBudget
 from unitf.training.parallel.watchdog import Watchdog
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Progress",
     "RunReport",
     "Summary",
+    "TimeBudget",
     "Watchdog",
 ]
