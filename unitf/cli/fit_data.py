@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import NAME
 from unitf.cli.run_length import process_seconds
 from unitf.cli.training_cli import run
@@ -24,10 +25,10 @@ def main(argv: list[str], verb: str = "recipe") -> int:
     The decisions are written to stderr.
     """
     if verb == "recipe":
-        options = _parser(verb).parse_args(argv)
+        options = data_parser(verb).parse_args(argv)
         sys.stdout.write(_text(options.path, _made(Path(options.path), _wishes(options))))
         return 0
-    options, rest = _parser(verb).parse_known_args(argv)
+    options, rest = data_parser(verb).parse_known_args(argv)
     return fitted(Path(options.path), _wishes(options), rest, process_seconds())[0]
 
 
@@ -108,17 +109,3 @@ def _wishes(options: argparse.Namespace) -> Wishes:
     if options.pretrained is not None:
         names = tuple(read_source(options.pretrained)["configuration"]["tokenizers"])
     return Wishes(options.target, test, options.time, options.pretrained, names)
-
-
-def _parser(verb: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"unitf {verb}",
-        description="Makes a recipe of your data. All options of `unitf fit` may follow.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("path", help="a file or folder: tables, class folders, texts, archives")
-    parser.add_argument("--target", help="the column to predict")
-    parser.add_argument("--test", help="a file or folder of test samples")
-    parser.add_argument("--time", help="how long the training may take, as 10m (the default)")
-    parser.add_argument("--pretrained", help="a model to fine-tune, as hf:NAME or a run's folder")
-    return parser

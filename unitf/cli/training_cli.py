@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import KeptRecipe
 from unitf.cli.located import check_values, explained
 from unitf.cli.machine import check_lengths, check_trainer, prepare_machine, warn_of_emulation
@@ -300,6 +301,8 @@ def _made(
 
 def main(verb: str, argv: list[str]) -> int:
     """Runs a training verb."""
+    if verb == "fit" and {"--help", "-h"} & set(argv):
+        sys.stdout.write(f"{data_parser(verb).format_help()}\nOr, with a recipe:\n\n")
     return run(verb, argv, process_seconds())[0]
 
 
