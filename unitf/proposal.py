@@ -41,12 +41,14 @@ class Proposal:
         recipe: further keys of the recipe that go with it, as `{"model.core.dropout": 0.1}`. A
             recipe that others propose for too takes the value of the first: source, tokenizers in
             the order of their columns, task.
+        target: of a source: the column that its samples are made to predict, if it is sure of it.
     """
 
     settings: Mapping[str, object]
     confidence: float
     reason: str
     recipe: Mapping[str, object] = field(default_factory=dict)
+    target: str | None = None
 
 
 def checked_proposal(answer: object, question: str) -> Proposal | None:
@@ -70,6 +72,8 @@ def checked_proposal(answer: object, question: str) -> Proposal | None:
         raise UserError(f"{question} gave the confidence {confidence!r}, expected 0 to 1")
     if not isinstance(answer.reason, str) or not answer.reason.strip():
         raise UserError(f"{question} gave the reason {answer.reason!r}, expected words")
+    if answer.target is not None and not isinstance(answer.target, str):
+        raise UserError(f"{question} gave the target {answer.target!r}, expected a column or None")
     for name, settings in (("settings", answer.settings), ("recipe", answer.recipe)):
         if not isinstance(settings, Mapping):
             kind = type(settings).__name__

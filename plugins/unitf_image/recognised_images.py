@@ -33,7 +33,10 @@ def propose_patches(column: Column) -> Proposal | None:
     if is_grey:
         settings["channels"] = 1
     settings["augment"] = {"crop": max(1, side // 8), **({} if is_grey else {"flip": True})}
-    return Proposal(settings, 0.9, _reason(sizes, side, is_grey), _RECIPE)
+    # an array of real numbers may be anything
+    are_real = any(isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in chosen)
+    confidence = 0.4 if are_real else 0.9
+    return Proposal(settings, confidence, _reason(sizes, side, is_grey), _RECIPE)
 
 
 _RECIPE = {

@@ -8,7 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf import EncodedSample, Features, Sample, Task, TaskBatch, Tokenizer, Tokens, UserError
+from unitf import (
+    Column,
+    EncodedSample,
+    Features,
+    Proposal,
+    Sample,
+    Task,
+    TaskBatch,
+    Tokenizer,
+    Tokens,
+    UserError,
+)
 from unitf.tasks import Tokenizers, take
 from unitf.tokenizer import initialise
 from unitf_series.series_patches import SeriesPatches, read_series
@@ -56,6 +67,21 @@ class Forecast(Task):
         self.num_patches = num_patches
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
+
+    @classmethod
+    def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
+        """Recognises a target of arrays with as many channels as those of the only input."""
+        if target is None or len(inputs) != 1:
+            return None
+        read, wanted = SeriesPatches.recognise(inputs[0]), SeriesPatches.recognise(target)
+        if read is None or wanted is None:
+            return None
+        if read.settings["channels"] != wanted.settings["channels"]:
+            return None
+        horizon, patches = wanted.settings["steps"], read.recipe["model.core.chunk"]
+        settings = {"horizon": horizon, "num_patches": patches, "dropout": 0.2}
+        reason = f"the next {horizon} steps of each of {read.settings['channels']} channels"
+        return Proposal(settings, 0.9, reason, {"trainer.max_epochs": 10})
 
     def make_parameters(self, dim: int) -> None:
         width = dim * (self.num_patches if self.pooling == "flat" else 1)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf import Features, Tokenizer, UserError
+from unitf import Column, Features, Proposal, Tokenizer, UserError
 from unitf.tokenizer import PositionEmbeddingName, initialise
 
 Series = Float[np.ndarray, "T C"]
@@ -70,6 +70,28 @@ class SeriesPatches(Tokenizer):
         self.learn_positions = learn_positions
         self.num_features = patch + 3
         self.content = slice(patch)
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises arrays (T, C) of numbers, all of one shape."""
+        shapes = {value.shape for value in column.values if isinstance(value, np.ndarray)}
+        if len(shapes) != 1 or any(not isinstance(v, np.ndarray) for v in column.values):
+            return None
+        [shape] = shapes
+        is_real = all(value.dtype.kind == "f" for value in column.values)
+        if len(shape) != 2 or not is_real or shape[0] < 2:
+            return None
+        patch = min(16, max(1, shape[0] // 8))
+        settings = {"patch": patch, "channels": shape[1], "steps": shape[0]}
+        recipe = {
+            "model.core.chunk": (shape[0] - patch) // patch + 1,
+            "model.core.dim": 64,
+            "model.core.depth": 2,
+            "model.core.num_heads": 4,
+            "model.core.dropout": 0.2,
+        }
+        reason = f"series of {shape[0]} steps and {shape[1]} channels, each read alone"
+        return Proposal(settings, 0.7, reason, recipe)
 
     @property
     def num_patches(self) -> int:

@@ -110,6 +110,24 @@ def test_texts_alone_are_written_on(tmp_path):
     assert model["core"]["kind"] == "decoder"
 
 
+def test_a_table_of_times_is_forecast(tmp_path):
+    rows = [
+        {"day": f"2020-{1 + n // 28:02d}-{1 + n % 28:02d}", "up": n, "down": 1 / (n + 1)}
+        for n in range(336)
+    ]
+    table(tmp_path / "days.csv", rows)
+    recipe = make_recipe(tmp_path / "days.csv", Wishes()).recipe
+    task = recipe["model"]["tasks"]["future"]
+    assert class_of(task) == "Forecast" and task["init_args"]["horizon"] == 8
+    assert class_of(recipe["model"]["tokenizers"]["series"]) == "SeriesPatches"
+    assert recipe["model"]["core"]["chunk"] == task["init_args"]["num_patches"]
+    file = tmp_path / "days.yaml"
+    file.write_text(as_yaml(recipe))
+    ready("fit", ["--config", str(file), "--out", str(tmp_path / "run")])
+    wishes = Wishes(target="up")  # a column of the table itself
+    assert class_of(make_recipe(tmp_path / "days.csv", wishes).recipe["model"]["tasks"]["up"])
+
+
 def test_a_test_of_its_own(tmp_path):
     test = tickets(tmp_path / "else" / "later.csv", 30)
     wishes = Wishes(test=test)

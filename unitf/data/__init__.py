@@ -25,6 +25,7 @@ _HOMES = {
     "Split": "unitf.data.split",
     "StreamSource": "unitf.data.stream",
     "Table": "unitf.data.sources.table",
+    "Windows": "unitf.data.sources.windows",
     "find": "unitf.data.sources.file_source",
     "lines_of": "unitf.data.sources.file_source",
     "mix": "unitf.data.seeding",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from unitf.data.sources.ragged import RaggedArrays
     from unitf.data.sources.records import Records
     from unitf.data.sources.table import Table, read_table
+    from unitf.data.sources.windows import Windows
     from unitf.data.split import Split
     from unitf.data.stream import StreamSource
     from unitf.limits import check_cost
@@ -71,6 +73,7 @@ __all__ = [
     "Split",
     "StreamSource",
     "Table",
+    "Windows",
     "check_cost",
     "find",
     "lines_of",

@@ -52,7 +52,7 @@ def make_recipe(path: Path, wishes: Wishes) -> Made:
     source, look = _source(path, wishes, decisions)
     split = cast(Mapping[str, object], source.proposal.settings.get("split") or {})
     columns = [column for column in look.columns if column.name != split.get("column")]
-    chosen = choose(columns, wishes.target, decisions)
+    chosen = choose(columns, wishes.target or source.proposal.target, decisions)
     decisions.add_answer("model.tasks", chosen.tasks)
     return Made(_Recipe(path, wishes, decisions, source, look, chosen).make(), decisions.lines)
 
@@ -68,7 +68,8 @@ def _source(path: Path, wishes: Wishes, decisions: Decisions) -> tuple[Answer, L
         except ValueError as error:
             problems.append(f"{answer.name}: {error}")
             continue
-        if look.samples:
+        is_known = wishes.target in (None, *(column.name for column in look.columns))
+        if look.samples and (is_known or number + 1 == len(ranked)):
             decisions.add_answer("data.sources", [answer, *ranked[number + 1 :]])
             return answer, look
     found = "; ".join(problems) or _found(path)

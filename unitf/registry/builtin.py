@@ -30,6 +30,7 @@ _SOURCES = (
     "ragged:RaggedArrays",
     "records:Records",
     "table:Table",
+    "windows:Windows",
 )
 
 

@@ -1,0 +1,93 @@
+"""Recognises a table of numbers with a column of times, which rise in even steps."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unitf.batch import Sample
+from unitf.proposal import Proposal
+
+if TYPE_CHECKING:  # slow to import
+    from pandas import DatetimeIndex
+
+_FIRST = 200  # rows that are looked at
+_LEAST = 200  # rows of a table that can be cut into windows
+_FUTURE, _PAST = 96, 3.5  # rows that are predicted at most, and how many times more are read
+_PATCH = 16  # the past is a multiple of it
+# the usual parts of a series: fractions of its rows
+PARTS: Mapping[str, Sequence[float]] = {
+    "train": (0.0, 0.7),
+    "validation": (0.7, 0.8),
+    "test": (0.8, 1.0),
+}
+
+
+def propose_windows(name: str, rows: Sequence[Sample]) -> Proposal | None:
+    """Returns how Windows reads a table; None: it has no times, or other columns than numbers.
+
+    Args:
+        name: of the file.
+        rows: of the table.
+    """
+    if len(rows) < _LEAST:
+        return None
+    first = [rows[index] for index in range(_FIRST)]
+    columns = list(first[0])
+    times = [column for column in columns if _rises([row.get(column) for row in first])]
+    numbers = [column for column in columns if column not in times]
+    if len(times) != 1 or not numbers or not all(_is_number(first, c) for c in numbers):
+        return None
+    future = max(1, min(_FUTURE, len(rows) // 40))
+    past = max(_PATCH, round(_PAST * future / _PATCH) * _PATCH)
+    settings: dict[str, object] = {"path": name, "time": times[0], "past": past, "future": future}
+    settings |= {"parts": {s: list(part) for s, part in PARTS.items()}, "standardise": True}
+    reason = (
+        f"{len(rows):,} rows of {len(numbers)} numbers in the order of {times[0]}; {past} rows are "
+        f"read and {future} predicted, in deviations of each column"
+    )
+    return Proposal(settings, 0.85, reason, target="future")
+
+
+def read_times(cells: Sequence[object]) -> "DatetimeIndex | None":
+    """Returns cells as times; None: one of them is none, or a plain number."""
+    import pandas
+
+    if any(cell is None or _is_plain(cell) for cell in cells):
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that the format is guessed
+            return pandas.DatetimeIndex(pandas.to_datetime(list(cells)))
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _is_plain(cell: object) -> bool:
+    """Returns whether a cell is a number, also one that is written as text."""
+    try:
+        return isinstance(cell, str | int | float) and float(cell) is not None
+    except ValueError:
+        return False
+
+
+def _rises(cells: Sequence[object]) -> bool:
+    """Returns whether cells are times that rise in (nearly) even steps."""
+    times = read_times(cells)
+    if times is None or times.hasnans:
+        return False
+    steps = np.diff(times.to_numpy()).astype("int64")
+    if len(steps) == 0 or (steps <= 0).any():
+        return False
+    usual = np.median(steps)
+    return bool(np.mean(np.abs(steps - usual) <= 0.15 * usual) >= 0.9)  # months differ in length
+
+
+def _is_number(rows: Sequence[Sample], column: str) -> bool:
+    cells = [cell for row in rows if (cell := row.get(column)) is not None]
+    if not cells:
+        return False
+    try:
+        return all(np.isfinite(float(cell)) for cell in cells)
+    except (TypeError, ValueError):
+        return False
