@@ -3,7 +3,10 @@
     python -m benchmarks.recipe_mutants configs/quickstart.yaml --count 200
 
 Each mutant has one mistake of a kind that people make. A right answer is one line that names the
-file, the key (or the line, where the file is no YAML), and what was meant or expected.
+file, the key (or the line, where the file is no YAML), and what was meant or expected. A key or a
+value that is left out may be right, because a default holds: such a mutant that is accepted is
+counted as "a default". A recipe that is not accepted itself (it needs a run, or another recipe
+before it) is left out, and named.
 """
 
 import argparse
@@ -25,6 +28,7 @@ import yaml
 from unitf.errors import UserError
 
 FREE = ("model.tokenizers", "model.tasks", "data.sources")  # whose keys a person chooses
+LEFT_OUT = ("key is missing", "value is missing")  # of mutants that a default may complete
 Keys = tuple[str | int, ...]
 
 
@@ -194,7 +198,7 @@ class Answer:
 
     mutant: Mutant
     said: str
-    outcome: str  # "right", "no file", "no key", "no suggestion", "traceback", "accepted"
+    outcome: str  # "right", "no file", "no key", "no suggestion", "traceback", "accepted", …
 
 
 def answer(mutant: Mutant, file: Path) -> Answer:
@@ -213,7 +217,7 @@ def answer(mutant: Mutant, file: Path) -> Answer:
         return Answer(mutant, f"exit {error.code}: {quiet.getvalue()[-300:]}", "traceback")
     except Exception as error:
         return Answer(mutant, f"{type(error).__name__}: {error}", "traceback")
-    return Answer(mutant, "", "accepted")
+    return Answer(mutant, "", "a default" if mutant.kind in LEFT_OUT else "accepted")
 
 
 def judged(mutant: Mutant, said: str, file: Path) -> str:
@@ -230,6 +234,17 @@ def judged(mutant: Mutant, said: str, file: Path) -> str:
         meant = (mutant.meant.rpartition(".")[2],)
     has_meant = any(word in said for word in meant)
     return "right" if has_meant else "no suggestion"
+
+
+def accepted(paths: list[Path], file: Path) -> Iterator[dict[str, object]]:
+    """Yields the recipes that are accepted as they are; the others are named."""
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        found = answer(Mutant("none", text, "", ""), file)
+        if found.outcome == "accepted":
+            yield yaml.safe_load(text)
+        else:
+            print(f"{path} is left out: {found.said[:200]}")
 
 
 def chosen(recipe: dict[str, object], count: int, seed: int) -> list[Mutant]:
@@ -257,13 +272,14 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     answers: list[Answer] = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, path in enumerate(options.recipes):
-            recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-            count = options.count // len(options.recipes)
-            for mutant in chosen(recipe, count, options.seed + number):
-                answers.append(answer(mutant, Path(folder) / "mutant.yaml"))
+        file = Path(folder) / "mutant.yaml"
+        recipes = list(accepted(options.recipes, file))
+        for number, recipe in enumerate(recipes):
+            share = len(range(number, options.count, len(recipes)))
+            for mutant in chosen(recipe, share, options.seed + number):
+                answers.append(answer(mutant, file))
     for each in answers:
-        if each.outcome != "right":
+        if each.outcome not in ("right", "a default"):
             what = f"{each.mutant.kind} ({each.mutant.key})"
             print(f"{each.outcome:>14}  {what}: {each.said[:300]!r}")
     report(answers)
@@ -274,9 +290,9 @@ def main() -> None:
 
 def report(answers: list[Answer]) -> None:
     counts = Counter(each.outcome for each in answers)
-    answered = len(answers) - counts["accepted"]
+    answered = len(answers) - counts["a default"]
     print(f"\n{len(answers)} mutants: {dict(counts)}")
-    print(f"share of right answers, of those not accepted: {counts['right'] / answered:.3f}")
+    print(f"share of right answers, where no default holds: {counts['right'] / answered:.3f}")
     print(f"tracebacks: {counts['traceback']}; accepted: {counts['accepted']}")
 
 

@@ -74,11 +74,12 @@ class SeriesPatches(Tokenizer):
     @classmethod
     def recognise(cls, column: Column) -> Proposal | None:
         """Recognises arrays (T, C) of numbers, all of one shape."""
-        shapes = {value.shape for value in column.values if isinstance(value, np.ndarray)}
-        if len(shapes) != 1 or any(not isinstance(v, np.ndarray) for v in column.values):
+        arrays = [value for value in column.values if isinstance(value, np.ndarray)]
+        shapes = {value.shape for value in arrays}
+        if len(shapes) != 1 or len(arrays) < len(column.values):
             return None
         [shape] = shapes
-        is_real = all(value.dtype.kind == "f" for value in column.values)
+        is_real = all(value.dtype.kind == "f" for value in arrays)
         if len(shape) != 2 or not is_real or shape[0] < 2:
             return None
         patch = min(16, max(1, shape[0] // 8))
