@@ -75,11 +75,11 @@ class SeriesPatches(Tokenizer):
     def recognise(cls, column: Column) -> Proposal | None:
         """Recognises arrays (T, C) of numbers, all of one shape."""
         arrays = [value for value in column.values if isinstance(value, np.ndarray)]
-        shapes = {value.shape for value in arrays}
+        shapes = {array.shape for array in arrays}
         if len(shapes) != 1 or len(arrays) < len(column.values):
             return None
         [shape] = shapes
-        is_real = all(value.dtype.kind == "f" for value in arrays)
+        is_real = all(array.dtype.kind == "f" for array in arrays)
         if len(shape) != 2 or not is_real or shape[0] < 2:
             return None
         patch = min(16, max(1, shape[0] // 8))

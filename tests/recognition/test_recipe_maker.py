@@ -163,6 +163,16 @@ def test_what_cannot_be_decided_is_refused_in_one_line(tmp_path, rows, target, m
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_test_without_the_target_is_left_out_and_said(tmp_path):
+    tickets(tmp_path / "tickets" / "train.csv")
+    rows = [{"text": sentence(n)} for n in range(20)]
+    table(tmp_path / "tickets" / "test.csv", rows)
+    made = make_recipe(tmp_path / "tickets", Wishes())
+    [source] = made.recipe["data"]["sources"].values()
+    assert source["init_args"]["path"] == {"train": "tickets/train.csv"}
+    assert any("test.csv is left out: it has no queue to measure by" in x for x in made.lines)
+
+
 def test_what_no_source_reads_is_said_with_what_is_there(tmp_path):
     (tmp_path / "things").mkdir()
     (tmp_path / "things" / "one.xyz").write_text("?")

@@ -26,12 +26,14 @@ class Look:
         counts: the number of samples of each split that has some.
         samples: some training samples; what they name beside them are the paths of files.
         num_samples: the number of all training samples.
+        firsts: the first sample of each split that has some.
     """
 
     source: Source
     counts: Mapping[str, int]
     samples: Sequence[Sample]
     num_samples: int
+    firsts: Mapping[str, Sample]
 
     @property
     def columns(self) -> list[Column]:
@@ -59,7 +61,8 @@ def look_at(cls: type, settings: Mapping[str, object], root: Path) -> Look:
     step = max(1, len(train) // SHOWN)
     samples = [_with_files(train, index) for index in range(0, len(train), step)][:SHOWN]
     counts = {split: len(samples) for split, samples in read.items() if len(samples)}
-    return Look(source, counts, samples, len(train))
+    firsts = {split: samples[0] for split, samples in read.items() if len(samples)}
+    return Look(source, counts, samples, len(train), firsts)
 
 
 def _splits(source: Source) -> list[str]:

@@ -6,12 +6,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from unitf.data.sources.file_source import FileSource
 from unitf.errors import UserError
-from unitf.recognition.asking import Answer, answers
+from unitf.recognition.asking import Answer
 from unitf.recognition.columns import Chosen, choose
 from unitf.recognition.decisions import Decisions
-from unitf.recognition.looking import Look, look_at, made_tokenizer
+from unitf.recognition.looking import Look, made_tokenizer
 from unitf.recognition.notation import named
 from unitf.recognition.sizes import (
     average_decay,
@@ -20,7 +19,9 @@ from unitf.recognition.sizes import (
     core_size,
     num_epochs,
     num_tokens,
+    precision,
 )
+from unitf.recognition.source_finder import find_source, without_unlabelled
 from unitf.recognition.wishes import Wishes
 
 Settings: TypeAlias = dict[str, Any]  # a recipe as plain data, or a part of one
@@ -49,69 +50,14 @@ def make_recipe(path: Path, wishes: Wishes) -> Made:
     if not path.exists():
         raise UserError(f"{path} is not there, expected a file or a folder of data")
     decisions = Decisions()
-    source, look = _source(path, wishes, decisions)
+    source, look = find_source(path, wishes, decisions)
     split = cast(Mapping[str, object], source.proposal.settings.get("split") or {})
     columns = [column for column in look.columns if column.name != split.get("column")]
     chosen = choose(columns, wishes.target or source.proposal.target, decisions)
     decisions.add_answer("model.tasks", chosen.tasks)
+    if chosen.target is not None:
+        source = without_unlabelled(source, look, chosen.target.name, decisions)
     return Made(_Recipe(path, wishes, decisions, source, look, chosen).make(), decisions.lines)
-
-
-def _source(path: Path, wishes: Wishes, decisions: Decisions) -> tuple[Answer, Look]:
-    """Returns the first source that reads the path, and what is seen with it."""
-    root, problems = path.parent, []
-    ranked = answers("sources", path.absolute())
-    for number, answer in enumerate(ranked):
-        answer = _with_test(answer, path, wishes.test)
-        try:
-            look = look_at(answer.cls, answer.proposal.settings, root)
-        except ValueError as error:
-            problems.append(f"{answer.name}: {error}")
-            continue
-        is_known = wishes.target in (None, *(column.name for column in look.columns))
-        if look.samples and (is_known or number + 1 == len(ranked)):
-            decisions.add_answer("data.sources", [answer, *ranked[number + 1 :]])
-            return answer, look
-    found = "; ".join(problems) or _found(path)
-    raise UserError(f"{path}: no source reads it: {found}")
-
-
-def _found(path: Path) -> str:
-    if path.is_file():
-        return f"found a file {path.name}, expected a table, an archive or a text"
-    names = sorted(entry.name for entry in path.iterdir())
-    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-    return f"found {shown or 'nothing'} in it, expected a folder for each class, a table or texts"
-
-
-def _with_test(answer: Answer, path: Path, test: Path | None) -> Answer:
-    """Returns the answer with a file of test samples, which a person gave with `--test`."""
-    if test is None:
-        return answer
-    if not issubclass(answer.cls, FileSource):
-        raise UserError(
-            f"--test {test}: {answer.name} reads no files, so it has no file for a test"
-        )
-    others = {other.name: other for other in answers("sources", test.absolute())}
-    if answer.name not in others:
-        raise UserError(f"--test {test}: found nothing that {answer.name} reads like {path}")
-    settings, path_of_test = dict(answer.proposal.settings), _first_path(others[answer.name])
-    known = settings["path"]
-    files = dict(known) if isinstance(known, dict) else {"train": known}
-    folder = test.absolute().parent
-    settings["path"] = {**files, "test": str(folder / path_of_test)}
-    return answer._replace(proposal=_replaced(answer, settings))
-
-
-def _first_path(answer: Answer) -> str:
-    path = answer.proposal.settings["path"]
-    return str(next(iter(path.values())) if isinstance(path, dict) else path)
-
-
-def _replaced(answer: Answer, settings: Settings) -> Any:
-    from dataclasses import replace
-
-    return replace(answer.proposal, settings=settings)
 
 
 class _Recipe:
@@ -164,7 +110,7 @@ class _Recipe:
                 ),
             },
             "data": self._data(tokens, longest),
-            "trainer": {"max_epochs": self._epochs(), "callbacks": []},
+            "trainer": {"max_epochs": self._epochs(), **self._precision(tokens), "callbacks": []},
         }
         self._further(recipe)
         if self.wishes.pretrained is not None:
@@ -212,6 +158,10 @@ class _Recipe:
             return {"batch_size": batch_samples(self.count)}
         # a sample that was not looked at may be longer still
         return {"tokens_per_batch": batch_tokens(self.count, tokens, 2 * longest)}
+
+    def _precision(self, tokens: float) -> Settings:
+        wanted = precision(self.count, tokens)
+        return {} if wanted is None else {"precision": wanted}
 
     def _epochs(self) -> int:
         values = [] if self.chosen.target is None else self.chosen.target.values
@@ -285,6 +235,9 @@ class _Recipe:
             "trainer.max_epochs",
             f"{recipe['trainer']['max_epochs']}, or what {self.wishes.time or TIME} allow (--time)",
         )
+
+        if (wanted := recipe["trainer"].get("precision")) is not None:
+            self.decisions.add("trainer.precision", f"{wanted}, which this machine computes faster")
 
     def _held_out(self) -> str:
         counts = self.look.counts

@@ -9,6 +9,7 @@ from unitf.errors import UserError
 from unitf.tokenizer.tokenizer import Tokenizer
 
 _COUNTED = 200  # samples whose tokens are counted
+_MANY_TOKENS = 100_000  # of an epoch
 Core = dict[str, int]
 
 
@@ -73,3 +74,19 @@ def num_epochs(num_classes: int) -> int:
 def average_decay(steps_per_epoch: int) -> float:
     """Returns the decay of an average of the weights over the last two epochs."""
     return round(1 - 1 / min(1_000, max(20, 2 * steps_per_epoch)), 4)
+
+
+def precision(num_samples: int, tokens: float) -> str | None:
+    """Returns the precision that this machine computes faster; None: the usual one.
+
+    Few samples are over soon, and every digit of theirs counts.
+    """
+    on_cuda = torch.cuda.is_available()
+    has_bf16 = torch.cuda.is_bf16_supported(False) if on_cuda else _cpu_has_bf16()
+    return "bf16-mixed" if has_bf16 and num_samples * tokens >= _MANY_TOKENS else None
+
+
+def _cpu_has_bf16() -> bool:
+    """Returns whether the processor multiplies bfloat16; an older torch does not say."""
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known is not None and known())
