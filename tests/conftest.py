@@ -24,6 +24,7 @@ _hook = install_import_hook(
         "unitf_audio",
         "unitf_video",
         "unitf_series",
+        "unitf_table",
         "unitf_hubs",
     ],
     "beartype.beartype",

@@ -9,6 +9,7 @@ import torch
 
 from unitf.component import Component, ComponentState, NamedParts
 from unitf.data.encoder import Item
+from unitf.data.joined_columns import JoinedColumns
 from unitf.errors import SampleError, UserError
 from unitf.features import RawValue
 from unitf.tasks.task import Task
@@ -81,26 +82,32 @@ def fit_components(
             columns = dict.fromkeys(
                 column for task in tasks.values() for column, used in task.tokenized if used == name
             )
-            _fit(tokenizer, partial(_values, data, {name: tokenizer}, columns), skip)
+            join = JoinedColumns(tokenizers, tasks)
+            _fit(tokenizer, partial(_values, data, {name: tokenizer}, columns, join), skip)
+    join = JoinedColumns(tokenizers, tasks)
     for task in tasks.values():
         if type(task).fit is not Task.fit and not task.is_fitted:
-            _fit(task, partial(_accepted, data, task), skip)
+            _fit(task, partial(_accepted, data, task, join), skip)
 
 
 def _values(
-    data: TrainingData, tokenizer: Mapping[str, Tokenizer], columns: Iterable[str]
+    data: TrainingData,
+    tokenizer: Mapping[str, Tokenizer],
+    columns: Iterable[str],
+    join: JoinedColumns,
 ) -> Iterator[_NamedValue]:
     (name,) = tokenizer
     pairs = [(column, name) for column in columns]
     for item in data.training_items():
-        sample = item.with_files(tokenizer, pairs)
+        sample = join(item.with_files(tokenizer, pairs))
         for column in columns:
             if (value := sample.get(column)) is not None:
                 yield item.name, value
 
 
-def _accepted(data: TrainingData, task: Task) -> Iterator[_NamedValue]:
-    return ((item.name, item.sample) for item in data.training_items() if task.accepts(item.sample))
+def _accepted(data: TrainingData, task: Task, join: JoinedColumns) -> Iterator[_NamedValue]:
+    samples = ((item.name, join(item.sample)) for item in data.training_items())
+    return ((name, sample) for name, sample in samples if task.accepts(sample))
 
 
 class _TrackedValues:

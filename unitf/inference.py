@@ -14,6 +14,7 @@ from unitf.batch import Batch, Sample, TaskBatch
 from unitf.component import PlainData
 from unitf.core import Transformer, TransformerConfig
 from unitf.data.encoder import Encoder
+from unitf.data.joined_columns import JoinedColumns
 from unitf.errors import UserError
 from unitf.features import Features
 from unitf.generation import Generation, Prompt, Reader, Rules, StreamedText, write
@@ -190,6 +191,8 @@ def _prompt(model: InferenceModel, name: str, samples: Sequence[Sample], first: 
         first: the number of the first sample, for error messages.
     """
     task = model.tasks[name]
+    join = JoinedColumns(model.tokenizers, {name: task})
+    samples = [join(sample) for sample in samples]
     samples = [{c: s[c] for c in task.inputs if not _is_empty(s.get(c))} for s in samples]
     encode = Encoder(model.tokenizers, {name: task}, labelled=False)
     filled = [number for number, sample in enumerate(samples) if sample]
@@ -202,7 +205,7 @@ def _prompt(model: InferenceModel, name: str, samples: Sequence[Sample], first: 
 def _by_task(model: InferenceModel, samples: Sequence[Sample]) -> dict[str | None, list[int]]:
     """Groups the numbers of the samples by the first task that accepts them; None: no task."""
     groups: dict[str | None, list[int]] = {}
-    for number, sample in enumerate(samples):
+    for number, sample in enumerate(map(JoinedColumns(model.tokenizers, model.tasks), samples)):
         accepting = (n for n, task in model.tasks.items() if task.accepts(sample, labelled=False))
         groups.setdefault(next(accepting, None), []).append(number)
     return groups

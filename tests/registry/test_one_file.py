@@ -505,7 +505,8 @@ def test_listing_imports_no_torch_and_no_class_even_of_a_package_that_is_heavy(s
         "found = [m for m in sys.modules if m.split('.')[0] in "
         "('torch', 'numpy', 'lightning', 'heavy_package')]\n"
         "assert not found, found\n"
-        "own = ('unitf_text.', 'unitf_image.', 'unitf_audio.', 'unitf_video.', 'unitf_series.')\n"
+        "own = ('unitf_text.', 'unitf_image.', 'unitf_audio.', 'unitf_video.', 'unitf_series.',"
+        " 'unitf_table.')\n"
         "assert not [m for m in sys.modules if m.startswith(own)]\n"
     )
     environment = {"PYTHONPATH": ":".join([str(site), *sys.path])}

@@ -37,16 +37,21 @@ def add_list(
 
 def columns_of(model: "Model") -> list[str]:
     """Returns the columns that a model's tasks read."""
-    return list(dict.fromkeys(c for task in model.tasks.values() for c, _ in task.tokenized))
+    from unitf.data.joined_columns import JoinedColumns
+
+    join = JoinedColumns(model.tokenizers, model.tasks)
+    named = [column for task in model.tasks.values() for column, _ in task.tokenized]
+    return list(dict.fromkeys(column for name in named for column in join.columns(name)))
 
 
 def texts_of(model: "Model") -> set[str]:
-    """Returns the columns that are read as ids; their values are texts, not names of files."""
+    """Returns the columns of ids and of cells; their values are texts, not names of files."""
     return {
-        column
+        text
         for task in model.tasks.values()
         for column, name in task.tokenized
-        if model.tokenizers[name].vocabulary_size
+        if (tokenizer := model.tokenizers[name]).vocabulary_size or tokenizer.joins_columns
+        for text in (tokenizer.joined_columns or [column])
     }
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
 from unitf.data.expected import Expected
+from unitf.data.joined_columns import JoinedColumns
 from unitf.data.seeding import kept_random_state, mix, seed_host
 from unitf.errors import SampleError, TargetError, UserError, did_you_mean
 from unitf.features import Features
@@ -129,6 +130,7 @@ class Encoder:
         self._inputs = {name: list(task.inputs.items()) for name, task in self.tasks.items()}
         self._pairs = list(dict.fromkeys(p for t in self.tasks.values() for p in t.tokenized))
         self._expected = {name: Expected.of(t) for name, t in self.tokenizers.items()}
+        self._join = JoinedColumns(self.tokenizers, self.tasks)
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         """Encodes and packs the items.
@@ -183,7 +185,7 @@ class Encoder:
             raise UserError(item.error)
         if item.train:
             seed_host(mix(self.seed, item.epoch, item.index))
-        sample = item.with_files(self.tokenizers, self._pairs)
+        sample = self._join(item.with_files(self.tokenizers, self._pairs))
         features: dict[tuple[str, str], Features] = {}
         sample_infos: dict[str, object] = {}
         targets: dict[str, object] = {}
@@ -231,7 +233,8 @@ class Encoder:
         return features
 
     def _why_unaccepted(self, sample: Sample) -> str:
-        inputs = list(dict.fromkeys(c for task in self.tasks.values() for c in task.inputs))
+        named = dict.fromkeys(c for task in self.tasks.values() for c in task.inputs)
+        inputs = [column for name in named for column in self._join.columns(name)]
         present = [column for column, value in sample.items() if value is not None]
         if self.labelled and any(column in present for column in inputs):
             targets = dict.fromkeys(task.target for task in self.tasks.values())

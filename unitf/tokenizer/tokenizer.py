@@ -61,6 +61,7 @@ class Tokenizer(Component, ABC):
     content: slice = slice(None)  # the rows of F×N without those that describe the scaling
     moves: bool = False  # whether augmentation moves objects in a value, or cuts them off
     truncate: bool = False  # whether sequences are cut after `max_tokens`; else that is an error
+    joins_columns: bool = False  # whether it reads several columns of a sample as one value
     # the special ids of the vocabulary; None: it has no such id
     unknown_id: int | None = None
     start_id: int | None = None
@@ -106,6 +107,14 @@ class Tokenizer(Component, ABC):
         self.unembedding: nn.Module | None = None
 
     # ---- host: raw values and features ------------------------------------------------
+
+    @property
+    def joined_columns(self) -> Sequence[str] | None:
+        """The columns that are read as one value, if `joins_columns`: a dictionary of them.
+
+        None: all columns of a sample that no task names.
+        """
+        return None
 
     @classmethod
     def recognise(cls, column: Column) -> Proposal | None:

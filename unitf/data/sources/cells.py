@@ -85,6 +85,7 @@ class Cells(IndexedSamples):
             raise UserError(f"{location}: {reason}") from error
         if not sum(map(len, frames)):
             raise UserError(f"{location}: it holds no samples")
+        self.location: str = location
         self.names: list[str] = header
         self.table: ArrowTable = pyarrow.concat_tables(frames).combine_chunks()
 
@@ -94,6 +95,10 @@ class Cells(IndexedSamples):
     def sample_at(self, index: int) -> Sample:
         columns = zip(self.names, self.table.columns, strict=True)
         return {name: column[index].as_py() for name, column in columns}
+
+    def name(self, index: int) -> str:
+        """Returns the file and the row of a sample; the header is row 1, as in spreadsheets."""
+        return f"{self.location}, row {index + 2}"
 
 
 def cell_rows(file: io.BufferedIOBase, location: str, separator: str) -> Iterator[Sample]:
