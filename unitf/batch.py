@@ -40,12 +40,19 @@ class Counts(NamedTuple):
         losses: the number of losses that the task returns for them.
         tokens: the number of their tokens.
         objects: what else the task divides its losses by, as the number of objects to detect.
+        weights: the sum of the weights of the losses; 0 if they have none.
     """
 
     samples: int
     losses: int
     tokens: int = 0
     objects: int = 0
+    weights: float = 0.0
+
+    @property
+    def divisor(self) -> float:
+        """What the sum of the losses is divided by: their weights, or else their number."""
+        return float(self.weights or self.losses or 1)
 
     @classmethod
     def sum(cls, parts: Iterable["Counts"]) -> "Counts":

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf import inference
-from unitf.batch import Batch, Counts, Sample, TaskData
+from unitf.batch import Batch, Counts, Sample, TaskBatch, TaskData
 from unitf.component import PlainData
 from unitf.core import Transformer, TransformerConfig
 from unitf.core.auxiliary import BlockAuxiliary
@@ -233,8 +233,9 @@ class Model(inference.InferenceModel):
         samples = max(sum(count.samples for count in counts.values()), 1)
         total = torch.zeros((), device=self.device)
         for name, count in counts.items():
-            sample_weight = count.samples / samples / max(count.losses, 1)
-            total = total + losses[name].float().sum() * (sample_weight * self.tasks[name].weight)
+            sample_weight = count.samples / samples / count.divisor
+            own = weighted(losses[name].float(), self.tasks[name], batch.task_batches[name])
+            total = total + own.sum() * (sample_weight * self.tasks[name].weight)
         return total * processes
 
     def _counts(self, batch: Batch, losses: Mapping[str, Tensor]) -> tuple[dict[str, Counts], int]:
@@ -250,10 +251,11 @@ class Model(inference.InferenceModel):
                 self._check_count(name, step.own.losses, len(losses[name]))
             processes = len(next(iter(known.values())).processes)
             return {name: step.total for name, step in known.items()}, processes
-        own = [(batch.task_batches[n].num_samples, len(losses[n])) for n in losses]
+        own = [_own_counts(batch.task_batches[n], len(losses[n])) for n in losses]
         total, processes = self.over_processes(torch.tensor(own, dtype=torch.float32))
         rows = cast("list[list[float]]", total.tolist())
-        return {n: Counts(*map(int, row)) for n, row in zip(losses, rows, strict=True)}, processes
+        counts = [Counts(int(row[0]), int(row[1]), weights=row[2]) for row in rows]
+        return dict(zip(losses, counts, strict=True)), processes
 
     def _check_count(self, name: str, stated: int, found: int) -> None:
         if stated != found:
@@ -344,6 +346,17 @@ class Model(inference.InferenceModel):
         vector of its own. No token is hidden, even for a task that hides tokens in training.
         """
         return inference.embed(self, samples, batch_size)
+
+
+def weighted(losses: Float[Tensor, " L"], task: Task, batch: TaskBatch) -> Float[Tensor, " L"]:
+    """Returns the losses of a task times their weights, if they have weights."""
+    weights = task.loss_weights(batch)
+    return losses if weights is None or not len(losses) else losses * weights.to(losses)
+
+
+def _own_counts(batch: TaskBatch, num_losses: int) -> tuple[int, int, float]:
+    weights = 0.0 if batch.counts is None else batch.counts.weights
+    return batch.num_samples, num_losses, weights
 
 
 def _settings(settings: Generation | None, options: PlainData) -> Generation:

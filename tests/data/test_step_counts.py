@@ -46,7 +46,7 @@ def test_counts_are_summed_over_processes_once_in_a_step():
     def over_processes(counts):
         sums.append(counts.clone())
         other = torch.zeros_like(counts)
-        other[0, 0] = torch.tensor([[4, 6, 30, 2]])  # the other process has no second batch
+        other[0, 0] = torch.tensor([[4, 6, 30, 2, 0]])  # the other process has no second batch
         return counts + other
 
     counter = StepCounter(lambda: 2, over_processes, rank=1, world=2)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from unitf.public import lazily
 
 _HOMES = {
+    "Balance": "unitf.data.balance",
     "check_cost": "unitf.limits",
     "ComposedRecords": "unitf.data.sources.composed",
     "Encoder": "unitf.data.encoder",
@@ -34,6 +35,7 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from unitf.data.balance import Balance
     from unitf.data.encoder import Encoder, Item
     from unitf.data.mixing import Mixing
     from unitf.data.seeding import mix
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from unitf.limits import check_cost
 
 __all__ = [
+    "Balance",
     "ComposedRecords",
     "Encoder",
     "FileSource",

@@ -10,6 +10,7 @@ from torch import nn
 from unitf.batch import Batch, EncodedSample, Sample, TaskBatch
 from unitf.data.expected import Expected
 from unitf.data.joined_columns import JoinedColumns
+from unitf.data.modality_dropout import ModalityDropout
 from unitf.data.seeding import kept_random_state, mix, seed_host
 from unitf.errors import SampleError, TargetError, UserError, did_you_mean
 from unitf.features import Features
@@ -79,8 +80,10 @@ class _Encoded(NamedTuple):
     sequences: dict[str, Features]  # the targets that are sequences of tokens
 
 
-def _target(task: Task, encoding: EncodedSample, sample_info: object) -> object:
-    """Returns the target of a sample.
+def _target(
+    task: Task, encoding: EncodedSample, sample_info: object, is_test: bool = False
+) -> object:
+    """Returns the target of a sample; in a test that of a sample out of scope, if it has one.
 
     Raises:
         TargetError: the task cannot use it.
@@ -88,6 +91,8 @@ def _target(task: Task, encoding: EncodedSample, sample_info: object) -> object:
     try:
         return task.encode_token_target(encoding, sample_info)
     except ValueError as error:
+        if is_test and (target := task.out_of_scope_target(encoding.sample)) is not None:
+            return target
         raise TargetError(str(error)) from error
 
 
@@ -103,6 +108,7 @@ class Encoder:
         seed: seeds the augmentation of a training sample, together with its epoch and index.
         skip_targets: whether a sample is skipped whose target cannot be used, whatever `on_error`
             says: a test measures the others.
+        modality_dropout: for each input, the probability that a training sample is read without it.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Encoder:
         on_error: OnError = "raise",
         seed: int = 0,
         skip_targets: bool = False,
+        modality_dropout: Mapping[str, float] | None = None,
     ) -> None:
         self.skip_targets: bool = skip_targets
         self.tokenizers: dict[str, Tokenizer] = cast(dict[str, Tokenizer], dict(tokenizers.items()))
@@ -131,6 +138,9 @@ class Encoder:
         self._pairs = list(dict.fromkeys(p for t in self.tasks.values() for p in t.tokenized))
         self._expected = {name: Expected.of(t) for name, t in self.tokenizers.items()}
         self._join = JoinedColumns(self.tokenizers, self.tasks)
+        self._dropout: ModalityDropout | None = None
+        if modality_dropout is not None:
+            self._dropout = ModalityDropout(modality_dropout, self.tasks, seed)
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         """Encodes and packs the items.
@@ -186,6 +196,8 @@ class Encoder:
         if item.train:
             seed_host(mix(self.seed, item.epoch, item.index))
         sample = self._join(item.with_files(self.tokenizers, self._pairs))
+        if item.train and self._dropout is not None:
+            sample = self._dropout(sample, item.epoch, item.index)
         features: dict[tuple[str, str], Features] = {}
         sample_infos: dict[str, object] = {}
         targets: dict[str, object] = {}
@@ -209,7 +221,8 @@ class Encoder:
             )
             sample_infos[task_name] = task.sample_info(encoding)
             if self.labelled:
-                targets[task_name] = _target(task, encoding, sample_infos[task_name])
+                info = sample_infos[task_name]
+                targets[task_name] = _target(task, encoding, info, self.skip_targets)
         if not sample_infos:
             raise UserError(self._why_unaccepted(sample))
         return _Encoded(item, features, sample_infos, targets, sequences)

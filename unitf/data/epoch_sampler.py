@@ -89,6 +89,10 @@ class EpochSampler:
         self.drawn: list[int] = [round(total * ratio / sum(ratios)) for ratio in ratios]
         self.num_steps: int = self._count_steps()
 
+    def set_token_counts(self, count_tokens: Callable[[], _Lengths]) -> None:
+        """Sets what counts the tokens of an earlier stretch of batches by tokens."""
+        self.count_tokens = count_tokens
+
     def __len__(self) -> int:
         return self.num_steps
 

@@ -14,7 +14,8 @@ from unitf.data.encoder import Item
 from unitf.data.seeding import mix
 from unitf.errors import UserError, did_you_mean
 from unitf.features import Features
-from unitf.tasks.classification import Classification, MultiLabelClassification
+from unitf.tasks.classification import Classification
+from unitf.tasks.multi_label import MultiLabelClassification
 from unitf.tasks.task import Task
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import cast
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import Tensor
 
 from unitf.batch import Batch, Counts, StepCounts, TaskBatch
@@ -55,8 +55,10 @@ class StepCounter:
             return step
         names = list(step[0].task_batches)
         own = [[_counts(batch.task_batches[name]) for name in names] for batch in step]
-        counts = torch.zeros(len(step), self.world, len(names), len(Counts._fields)).long()
-        counts[:, self.rank] = torch.tensor(own).view(len(step), len(names), -1)
+        counts = torch.zeros(len(step), self.world, len(names), len(Counts._fields)).double()
+        counts[:, self.rank] = torch.tensor(own, dtype=torch.float64).view(
+            len(step), len(names), -1
+        )
         table = _table(self.over_processes(counts))
         totals = {
             name: Counts.sum(process[task] for batch in table for process in batch)
@@ -91,7 +93,12 @@ def _counts(batch: TaskBatch) -> Counts:
     return batch.counts or Counts(batch.num_samples, batch.num_samples, batch.num_tokens)
 
 
-def _table(counts: Int[Tensor, "B W T 4"]) -> list[list[list[Counts]]]:
+def _table(counts: Float[Tensor, "B W T 5"]) -> list[list[list[Counts]]]:
     """Returns the counts by batch, process and task."""
-    rows = cast("list[list[list[list[int]]]]", counts.tolist())
-    return [[[Counts(*task) for task in process] for process in batch] for batch in rows]
+    rows = cast("list[list[list[list[float]]]]", counts.tolist())
+    return [[[_from_row(task) for task in process] for process in batch] for batch in rows]
+
+
+def _from_row(row: Sequence[float]) -> Counts:
+    samples, losses, tokens, objects, weights = row
+    return Counts(int(samples), int(losses), int(tokens), int(objects), weights)

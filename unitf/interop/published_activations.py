@@ -3,9 +3,10 @@
 from typing import Any
 
 from unitf.errors import UserError
-from unitf.tasks.classification import Classification, MultiLabelClassification
+from unitf.tasks.classification import Classification
 from unitf.tasks.heads.head import Head
 from unitf.tasks.heads.pooling import PoolingName
+from unitf.tasks.multi_label import MultiLabelClassification
 from unitf.tasks.task import Task
 
 ACTIVATIONS: dict[str, Any] = {

@@ -11,7 +11,7 @@ _HOMES = {
     "Embedding": "unitf.tasks.embedding",
     "Head": "unitf.tasks.heads.head",
     "MaskedTokens": "unitf.tasks.masked_tokens",
-    "MultiLabelClassification": "unitf.tasks.classification",
+    "MultiLabelClassification": "unitf.tasks.multi_label",
     "NextToken": "unitf.tasks.next_token",
     "PoolingName": "unitf.tasks.heads.pooling",
     "Regression": "unitf.tasks.regression",
@@ -27,7 +27,7 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
-    from unitf.tasks.classification import Classification, MultiLabelClassification
+    from unitf.tasks.classification import Classification
     from unitf.tasks.common.selection import take
     from unitf.tasks.common.target_sequence import TargetPositions
     from unitf.tasks.detection import Detection
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from unitf.tasks.heads.pooling import PoolingName
     from unitf.tasks.masked_tokens import MaskedTokens
     from unitf.tasks.metrics.metric_types import TaskMetrics
+    from unitf.tasks.multi_label import MultiLabelClassification
     from unitf.tasks.next_token import NextToken
     from unitf.tasks.regression import Regression
     from unitf.tasks.sequence_to_sequence import SequenceToSequence

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from unitf.batch import Counts, EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.tasks.classification import Label, LabelledTask, as_label
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
+from unitf.tasks.common.label_names import Label, as_label
+from unitf.tasks.common.labelled_task import LabelledTask
 from unitf.tasks.heads.layers import Layers
 from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Prediction, SampleInfo, Tokenizers

@@ -81,6 +81,8 @@ class Task(Component, ABC):
     """Whether `losses` returns exactly one loss for each sample."""
     compares_samples: bool = False
     """Whether the loss of a sample depends on the others of its batch."""
+    calibrating: bool = False
+    """Whether what is measured is a validation in training, from which `calibrate` may learn."""
     fitted_parameters: tuple[str, ...] = ("",)
     """Prefixes of the names of parameters that are useless after `fit` learned something else."""
     target_tokenizer: str | None = None
@@ -161,6 +163,14 @@ class Task(Component, ABC):
                 UserError is a ValueError; any ValueError is treated so.)
         """
 
+    def out_of_scope_target(self, sample: Sample) -> Target | None:
+        """Returns a target for a sample of a test whose own is unknown; None: it is left out.
+
+        It is called where `encode_target` raised an error. `losses` and the metrics must then know
+        such a target.
+        """
+        return None
+
     def sample_info(self, encoding: EncodedSample) -> SampleInfo:
         """Returns what `predict` needs to know of a raw sample beside its tokens."""
         return None
@@ -195,10 +205,20 @@ class Task(Component, ABC):
         """
         return batch.num_samples
 
+    def loss_weights(self, batch: TaskBatch) -> Float[Tensor, " L"] | None:
+        """Returns the weight of each loss that `losses` returns; None: all weigh the same.
+
+        The loss of an optimizer step is the sum of its losses times their weights, divided by the
+        sum of the weights. This method is called in data workers too, where `batch` has its target
+        and its features alone.
+        """
+        return None
+
     def counts(self, batch: TaskBatch, tokenizers: Tokenizers) -> Counts:
         """Returns what is summed over an optimizer step; `TaskBatch.step` then has the sums."""
-        losses = self.num_losses(batch, tokenizers)
-        return Counts(batch.num_samples, losses, batch.num_tokens)
+        losses, weights = self.num_losses(batch, tokenizers), self.loss_weights(batch)
+        total = 0.0 if weights is None else weights.double().sum().item()
+        return Counts(batch.num_samples, losses, batch.num_tokens, weights=total)
 
     def requirements(self, tokenizers: Tokenizers) -> dict[str, object]:
         """Returns what `make_parameters` needs to know of the tokenizers, as plain data."""
@@ -293,6 +313,13 @@ class Task(Component, ABC):
 
         Args:
             sequences: the indices of these samples in the batch.
+        """
+
+    def calibrate(self, results: Mapping[str, object]) -> None:
+        """Learns from the results of a validation in training what only predictions need.
+
+        Args:
+            results: the metrics over all samples, by name.
         """
 
     @abstractmethod

@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -14,6 +15,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch import nn
 
 from unitf.batch import Sample
+from unitf.data.balance import Balance, BalancedSampler
 from unitf.data.encoder import Encoder, Item, OnError
 from unitf.data.epoch_sampler import EpochSampler, EpochStart, SampleIndex
 from unitf.data.loader import Loader
@@ -61,6 +63,9 @@ class DataModule(LightningDataModule):
             for a test, from a source that has neither; of one that has a test alone, validation
             is drawn. It is drawn by a hash of each sample, within each class. None: 0.1, which a
             line says.
+        balance: draws training samples so that rare classes come more often.
+        modality_dropout: for each input, the probability that a training sample is read without
+            it; a sample keeps at least one input of each task.
     """
 
     def __init__(
@@ -76,6 +81,8 @@ class DataModule(LightningDataModule):
         steps_per_epoch: int | None = None,
         mix: Mixing | None = None,
         held_out: float | None = None,
+        balance: Balance | None = None,
+        modality_dropout: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         sizes = [size for size in (batch_size, tokens_per_batch) if size is not None]
@@ -101,6 +108,8 @@ class DataModule(LightningDataModule):
         self.seed: int = seed
         self.steps_per_epoch: int | None = steps_per_epoch
         self.mix: Mixing | None = mix
+        self.balance: Balance | None = balance
+        self.modality_dropout: dict[str, float] | None = modality_dropout
         self.skipped: Counter[str] = Counter()  # error message → how often
         self._read: SourceSamples = SourceSamples(sources, Path(self.root), held_out)
         self._lengths: dict[str, list[np.ndarray]] = {}
@@ -254,8 +263,10 @@ class DataModule(LightningDataModule):
         if self.batch_size is None and self.tokens_per_batch is None:
             self._choose_size()
         dataset = SampleDataset(split, samples, self.seed, train)
-        order = EpochSampler(
-            dataset.counts,
+        make = partial(EpochSampler, dataset.counts)
+        if train and self.balance is not None:
+            make = partial(BalancedSampler, self.balance, samples)
+        order = make(
             size=self.batch_size or self.tokens_per_batch or 1,
             lengths=self._token_counts(split, samples) if self.tokens_per_batch else None,
             weights=self._probabilities(samples) if train else None,
@@ -263,10 +274,12 @@ class DataModule(LightningDataModule):
             rank=self._rank,
             world=self._world,
         )
-        order.count_tokens = lambda: self._token_counts(split, samples)
+        order.set_token_counts(lambda: self._token_counts(split, samples))
         return self._make_loader(order, dataset, train)
 
     def _stream_loader(self, samples: Mapping[str, _Samples | StreamSource]) -> Loader:
+        if self.balance is not None:
+            raise UserError("data.balance: found a streamed source, expected sources with a length")
         if self.steps_per_epoch is None:
             raise UserError("data: a streamed source has no length, give steps_per_epoch")
         if self.batch_size is None and self.tokens_per_batch is None:
@@ -340,7 +353,8 @@ class DataModule(LightningDataModule):
     def _encoder(self, on_error: OnError, skip_targets: bool = False) -> Encoder:
         assert self._connected is not None, "connect() must be called before the loaders"
         tokenizers, tasks = self._connected
-        return Encoder(tokenizers, tasks, True, on_error, self.seed, skip_targets)
+        dropout = self.modality_dropout
+        return Encoder(tokenizers, tasks, True, on_error, self.seed, skip_targets, dropout)
 
     def _probabilities(self, samples: Mapping[str, object]) -> list[float] | None:
         if self.weights is None:

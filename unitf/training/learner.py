@@ -25,7 +25,7 @@ from unitf.training.finetuning import Freeze
 from unitf.training.finetuning.freeze import Freezer
 from unitf.training.finetuning.initial_weights import InitialWeights
 from unitf.training.loss_logging import LossLog
-from unitf.training.metric_board import MetricBoard, flat_metrics
+from unitf.training.metric_board import ALL, MetricBoard, flat_metrics
 from unitf.training.optimization import (
     OptimizerFactory,
     ScheduleFactory,
@@ -276,7 +276,7 @@ class Learner(Model, L.LightningModule):
     def _measure(self, split: str, batch: Batch) -> None:
         board = self._metric_boards.get(split)
         if board is None:
-            board = self._metric_boards[split] = self._new_board()
+            board = self._metric_boards[split] = self._new_board(split)
         outputs = self(batch)
         losses = self._losses(batch, outputs)
         tokenizers, testing = self._tokenizers, self.trainer.testing
@@ -285,7 +285,13 @@ class Learner(Model, L.LightningModule):
             output = task.evaluate(outputs[name], task_batch, tokenizers, self.core, testing)
             board.update(name, task, output, task_batch, tokenizers, losses[name])
 
-    def _new_board(self) -> MetricBoard:
+    @property
+    def _is_in_fit(self) -> bool:
+        return self.trainer.state.fn == "fit" and not self.trainer.sanity_checking
+
+    def _new_board(self, split: str) -> MetricBoard:
+        for task in self.tasks.values():
+            task.calibrating = split == "validation" and self._is_in_fit
         return MetricBoard(dict(self.tasks.items())).to(self.device)
 
     def on_validation_epoch_end(self) -> None:
@@ -299,9 +305,12 @@ class Learner(Model, L.LightningModule):
 
     def _finish_split(self, split: str) -> None:
         # a process without a batch of the split must also take part in the sum
-        board = self._metric_boards.pop(split, None) or self._new_board()
+        board = self._metric_boards.pop(split, None) or self._new_board(split)
         results = board.compute(self.trainer.strategy)
         self.results[split] = results
+        for name, by_modality in results.items():
+            if self.tasks[name].calibrating and ALL in by_modality:
+                self.tasks[name].calibrate(by_modality[ALL])
         weights = {name: task.weight for name, task in self.tasks.items()}
         self.log_dict(flat_metrics(split, results, weights), rank_zero_only=False)
 

@@ -102,15 +102,17 @@ class MetricBoard(nn.Module):
         self._counts[name, ALL] += len(all_samples)
         task.update_metrics(boards[ALL], output, batch, tokenizers, all_samples)
         values, means = losses.detach().float(), self._losses(name)
-        if len(values):  # else nothing of the batch is to be predicted
-            means[ALL].update(values)
+        weights = task.loss_weights(batch)
+        weights = torch.ones_like(values) if weights is None else weights.to(values)
+        if weights.any():  # else nothing of the batch is to be predicted
+            means[ALL].update(values, weights)
         for modality, numbers in groups.items():
             self._counts[name, modality] += len(numbers)
             task.update_metrics(boards[modality], output, batch, tokenizers, numbers)
             if task.loss_per_sample:
-                means[modality].update(values[numbers])
+                means[modality].update(values[numbers], weights[numbers])
             elif len(boards) == 2 and len(values):  # there is one modality
-                means[modality].update(values)
+                means[modality].update(values, weights)
 
     def compute(self, strategy: ReducingStrategy) -> SplitResults:
         """Returns the results over all processes, and resets the metrics.

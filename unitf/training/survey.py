@@ -86,7 +86,10 @@ def check_monitors(monitors: Mapping[str, str], tasks: Mapping[str, Task]) -> No
 def _metrics(task: Task) -> list[str]:
     """Returns the names of the metrics of a task; none if only its results will show them."""
     metrics = task.metrics()
-    names = ["loss", *metrics.keys()] if isinstance(metrics, nn.ModuleDict) else []
+    if not isinstance(metrics, nn.ModuleDict):
+        return []
+    named = [getattr(metric, "names", (name,)) for name, metric in metrics.items()]
+    names = ["loss", *(name for several in named for name in several)]
     return names if task.monitor in names else []
 
 
