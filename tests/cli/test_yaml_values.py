@@ -142,3 +142,12 @@ def test_the_check_of_a_recipe_knows_what_the_parser_reads():
         assert not fits(option, word)
     for option, word in ((str, 2024), (str, True), (int, "0010"), (int, "1_000"), (float, "1e-3")):
         assert fits(option, word)
+
+
+def test_what_the_parser_writes_of_empty_settings_is_read_again():
+    """A class whose only arguments are None is in a run's config.yaml, which a resume reads."""
+    read_by_expectation(StrictLoader)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--either", type=dict[str, int | None] | str)
+    assert parser.parse_args(["--either", "limit: null\n"]).either == {"limit": None}
+    assert parser.parse_args(["--either", "limit:"]).either == "limit:"

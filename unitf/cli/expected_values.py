@@ -32,7 +32,8 @@ def read_by_expectation(loader: type[yaml.SafeLoader]) -> None:
         value = yaml.load(text, Loader=loader)
         if path is not None and isinstance(value, dict):
             return long_form(value)  # the parser gives the path of a recipe
-        if isinstance(value, dict) and value and all(item is None for item in value.values()):
+        empty = isinstance(value, dict) and value and all(v is None for v in value.values())
+        if empty and "null" not in text:  # the parser writes null, and reads it again
             return text  # "{a, b}" or "a:" is a text with a special character
         return value
 
