@@ -1,6 +1,9 @@
 """What the words of `--input` mean: texts stay texts, and what is no text may be files."""
 
+import contextlib
+import csv
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +14,8 @@ from unitf_image import ImagePatches
 from unitf_text import Bytes
 
 from unitf import Learner, TransformerConfig, UserError
-from unitf.cli import generate, predict
+from unitf.cli import generate, main, predict
+from unitf.cli.checkpoint_option import resolve_run, with_checkpoint
 from unitf.cli.inputs import read_inputs, texts_of
 from unitf.tasks import Classification
 
@@ -116,6 +120,101 @@ def test_one_file_that_cannot_be_read_costs_no_other_prediction(model, tmp_path,
         (tmp_path / f"{number}.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"0\.png: empty, expected an image \(and 2 more\)"):
         predict.main(command)
+
+
+@pytest.fixture
+def class_folders(tmp_path):
+    for name in ("cat/0.png", "cat/1.png", "dog/0.png", "cow/0.png"):
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "pets" / name)
+    return tmp_path / "pets"
+
+
+def test_class_folders_say_how_many_are_right(model, class_folders, capsys):
+    assert predict.main(["--checkpoint", "o", "--input", str(class_folders), "--json"]) == 0
+    out, err = capsys.readouterr()
+    labels = {Path(line["sample"]["image"]).parent.name: line["label"] for line in json.loads(out)}
+    right = {"cat": 2, "dog": 1}[labels["cat"]]  # all images are the same
+    expected = f"unitf: {right} of 3 are right ({right / 3:.3f}), by the names of their folders"
+    assert err.strip() == f"{expected}; 1 lie in folders of no class"
+    # a file alone, or a folder without class folders, says nothing
+    for word in (f"image={class_folders / 'cat' / '0.png'}", str(class_folders / "cat")):
+        assert predict.main(["--checkpoint", "o", "--input", word, "--json"]) == 0
+        assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_predictions_are_written_as_a_table(model, class_folders, tmp_path, capsys, ending):
+    file = tmp_path / "new" / f"out.{ending}"
+    command = ["--checkpoint", "o", "--input", str(class_folders), "--out", str(file)]
+    assert predict.main(command) == 0
+    assert capsys.readouterr().out == f"4 predictions: {file}\n"
+    if ending == "csv":
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+        assert {row["label"] for row in rows} <= {"cat", "dog"}
+        assert {*json.loads(rows[0]["probabilities"])} == {"cat", "dog"}
+        assert [Path(row["image"]).parent.name for row in rows] == ["cat", "cat", "cow", "dog"]
+    else:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert [Path(row["sample"]["image"]).name for row in rows] == ["0.png", "1.png"] + 2 * [
+            "0.png"
+        ]
+
+
+def test_a_table_of_another_kind_is_refused_before_the_work(tmp_path):
+    with pytest.raises(UserError, match=r"--out o\.txt: expected a file that ends with \.csv or"):
+        predict.main(["--checkpoint", "o", "--input", "x", "--out", "o.txt"])
+
+
+def test_the_help_of_predict_is_its_own(capsys):
+    for verb, words in {"predict": "--input", "test": "--config", "validate": "--out"}.items():
+        with contextlib.suppress(SystemExit):
+            assert main([verb, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert "--checkpoint RUN" in text and words in text
+        assert "--trainer" not in text and len(text.splitlines()) < 50
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for time, name in enumerate(("pets/a", "pets/b", "birds/c", "pets/empty")):
+        folder = tmp_path / "runs" / name / "checkpoints"
+        folder.mkdir(parents=True)
+        if "empty" not in name:
+            (folder / "last.ckpt").touch()
+            os.utime(folder / "last.ckpt", (time, time + 1))
+    return tmp_path / "runs"
+
+
+def test_a_run_is_found_by_the_words_that_a_person_has(runs, capsys):
+    assert resolve_run("latest") == "runs/birds/c"
+    assert resolve_run("runs/pets") == resolve_run("pets") == "runs/pets/b"
+    assert "unitf: --checkpoint pets: runs/pets/b\n" in capsys.readouterr().err
+    for word in ("runs/pets/a", "runs/pets/a/checkpoints", "a.ckpt", "runs/pets/empty", "hf:x/y"):
+        assert resolve_run(word) == word
+    assert capsys.readouterr().err == ""
+    (runs / "birds/c/checkpoints/last.ckpt").unlink()
+    assert resolve_run("latest") == "runs/pets/b"
+
+
+def test_no_run_at_all_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--checkpoint latest: found no run with a checkpoint in"):
+        predict.main(["--checkpoint", "latest", "--input", "x"])
+
+
+def test_verbs_that_measure_take_the_recipe_of_the_run(runs):
+    (runs / "pets/a/config.yaml").touch()
+    options = ["--config", "runs/pets/a/config.yaml", "--ckpt_path", "runs/pets/a"]
+    assert with_checkpoint("test", ["--checkpoint", "runs/pets/a"]) == options
+    words = ["--checkpoint=runs/pets/a", "--config", "other.yaml"]
+    assert with_checkpoint("test", words) == ["--config", "other.yaml", *options[2:]]
+    assert with_checkpoint("test", ["--config", "x"]) == ["--config", "x"]
+    with pytest.raises(UserError, match=r"test --checkpoint runs/pets/b: found no runs/pets/b/con"):
+        with_checkpoint("test", ["--checkpoint", "runs/pets/b"])
+    with pytest.raises(UserError, match="fit --checkpoint: expected --resume RUN"):
+        with_checkpoint("fit", ["--checkpoint", "runs/pets/a"])
 
 
 def test_what_a_text_begins_with_may_be_a_number():

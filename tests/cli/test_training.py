@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -38,11 +39,15 @@ def test_a_run_keeps_everything_in_its_folder(recipe, tmp_path, capsys):
     figures = json.loads((out / "metrics.json").read_text())["results"]
     assert set(figures["test"]["speed"]) == {"all", "waves", "beats", "waves+beats"}
     shown = capsys.readouterr().out
-    assert "unitf predict --checkpoint" in shown
     # the resolved configuration is itself a recipe
     again = ["--config", str(out / "config.yaml"), "--ckpt_path", str(out)]
     assert main(["test", *again]) == 0
-    assert main(["predict", *again]) == 0
+    # what is shown can be pasted; `tmp_path` is the folder of the recipe's runs
+    (pasted,) = [line for line in shown.splitlines() if "unitf predict" in line]
+    words = shlex.split(pasted[pasted.index("unitf predict") :], comments=True)
+    assert words == ["unitf", "predict", "--checkpoint", str(out)]
+    assert main(["predict", "--checkpoint", str(tmp_path)]) == 0
+    assert f"--checkpoint {tmp_path}: {out}" in capsys.readouterr().err
     lines = (out / "predictions.jsonl").read_text().splitlines()
     assert len(lines) == 96
     right = [json.loads(line)["label"] in ("fast", "slow") for line in lines]
@@ -122,7 +127,7 @@ def test_a_foreign_class_is_not_imported(recipe, tmp_path, capsys):
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])
 def test_a_model_that_has_learned_nothing_is_not_measured(recipe, tmp_path, capsys, verb):
     line = error_of([verb, "--config", str(recipe), "--out", str(tmp_path / "run")], capsys)
-    assert "--ckpt_path" in line
+    assert "--checkpoint" in line
 
 
 def test_resume_without_a_run_says_what_is_missing(tmp_path, capsys):

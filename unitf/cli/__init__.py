@@ -16,7 +16,7 @@ TRAINING: dict[str, str] = {  # verb → what it does
     "fit": "train a model from data (fit PATH) or from a recipe (fit --config FILE)",
     "validate": "measure a model on the validation split",
     "test": "measure a model on the test splits",
-    "predict": "print predictions (--checkpoint DIR|FILE --input image=cat.png …)",
+    "predict": "print predictions (--checkpoint RUN --input image=cat.png …)",
 }
 OTHERS: dict[
     str, tuple[str, str]
@@ -113,8 +113,12 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         return _call(OTHERS[verb][1], arguments)
     if verb in EXCHANGE:
         return _call("unitf.cli.import_export", verb, arguments)
-    if verb == "predict" and any(a.partition("=")[0] == "--checkpoint" for a in arguments):
+    given = {word.partition("=")[0] for word in arguments}
+    own_samples = "--checkpoint" in given and not given & {"--input", "-h", "--help"}
+    if verb == "predict" and not given & {"--config", "-c"} and not own_samples:
         return _call("unitf.cli.predict", arguments)
+    if verb in ("validate", "test") and given & {"-h", "--help"} and not given & {"--config", "-c"}:
+        return _call("unitf.cli.measuring_help", verb)
     if verb in TRAINING:
         return _call("unitf.cli.training_cli", verb, arguments)
     return _run_command(verb, arguments)

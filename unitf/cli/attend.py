@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
 from unitf.cli.writable import check_folder
 
@@ -11,7 +12,7 @@ from unitf.cli.writable import check_folder
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of `unitf attend`."""
     parser = argparse.ArgumentParser(prog="unitf attend", description=__doc__)
-    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_checkpoint(parser)
     add_list(parser, "--input", HELP, "COLUMN=VALUE|TABLE")
     parser.add_argument(
         "--task", metavar="NAME", help="the task that reads the sample, if several can"

@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.generate import read_settings, settings
 from unitf.errors import UserError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:  # torch takes long to import
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of `unitf chat`."""
     parser = argparse.ArgumentParser(prog="unitf chat", description=__doc__)
-    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_checkpoint(parser)
     parser.add_argument("--task", help="the task that writes, where several can")
     parser.add_argument("--stop", nargs="+", default=["\n"], help="what ends an answer")
     settings(parser)

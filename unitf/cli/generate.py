@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.inputs import HELP, add_list, describe, read_inputs, texts_of
 from unitf.errors import UserError
 
@@ -33,7 +34,7 @@ _OPTIONS = {
 def parser() -> argparse.ArgumentParser:
     """Returns the parser; `--COLUMN value` is short for `--input COLUMN=value`."""
     parser = argparse.ArgumentParser(prog="unitf generate", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_checkpoint(parser)
     add_list(parser, "--input", HELP, "COLUMN=VALUE|TABLE")
     parser.add_argument("--text", help="the first input that is a text; also --image, --audio, …")
     parser.add_argument("--prompts", metavar="FILE", help="texts, a line each, many at once")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError
 
@@ -11,7 +12,7 @@ from unitf.errors import UserError
 def main(argv: list[str]) -> int:
     """Writes the merged checkpoint."""
     parser = argparse.ArgumentParser(prog="unitf merge", description=__doc__)
-    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_checkpoint(parser)
     parser.add_argument("--out", required=True, help="the folder of the merged model")
     options = parser.parse_args(argv)
     check_folder("--out", Path(options.out))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
 from unitf.errors import UserError
 
@@ -34,7 +35,7 @@ class Neighbours(TypedDict):
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of `unitf nearest`."""
     parser = argparse.ArgumentParser(prog="unitf nearest", description=__doc__)
-    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    add_checkpoint(parser)
     add_list(parser, "--query", "tokens of the vocabulary", "TOKEN")
     parser.add_argument(
         "--tokenizer", metavar="NAME", help="whose vocabulary, if there are several"

@@ -3,18 +3,30 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 from unitf.cli.as_json import as_json
+from unitf.cli.checkpoint_option import add_checkpoint
+from unitf.cli.class_folders import folders_of, right_by_folders
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
+from unitf.cli.written_table import check_table, write_table
 from unitf.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of `unitf predict --checkpoint`."""
-    parser = argparse.ArgumentParser(prog="unitf predict", description=__doc__)
-    parser.add_argument("--checkpoint", required=True, help="a run's folder or a checkpoint file")
+    parser = argparse.ArgumentParser(
+        prog="unitf predict",
+        description=__doc__,
+        epilog="Without --input, the test samples of the run's own recipe are predicted, and "
+        "written to predictions.jsonl in the run's folder.",
+    )
+    add_checkpoint(parser)
     add_list(parser, "--input", HELP, "COLUMN=VALUE|TABLE")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a .csv or .jsonl file for the predictions"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--batch-size", type=int, default=64, help="samples at once")
     return parser
@@ -23,6 +35,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Prints the predictions; the status is 1 if some samples cannot be read, 2 if none can."""
     arguments = parser().parse_args(argv)
+    if arguments.out is not None:
+        check_table("--out", arguments.out)
     from unitf.loading import load
 
     model = load(arguments.checkpoint)
@@ -35,10 +49,15 @@ def main(argv: list[str]) -> int:
     for prediction in predictions:
         number = int(prediction.pop("index"))
         prediction["sample"] = describe(samples[number])
-    if arguments.json:
+    if arguments.out is not None:
+        write_table(arguments.out, predictions)
+        sys.stdout.write(f"{len(predictions)} predictions: {arguments.out}\n")
+    elif arguments.json:
         sys.stdout.write(as_json(predictions, indent=1) + "\n")
     else:
         _show(predictions, several_tasks=len(model.tasks) > 1)
+    for line in right_by_folders(predictions, folders_of(arguments.input), model):
+        sys.stderr.write(f"unitf: {line}\n")
     for message in skipped:
         sys.stderr.write(f"unitf: left out: {message}\n")
     return 1 if skipped else 0

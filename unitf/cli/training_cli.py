@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.cli.checkpoint_option import with_checkpoint
 from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import KeptRecipe
 from unitf.cli.located import check_values, explained
@@ -227,7 +228,7 @@ class TrainingCLI(LightningCLI):
         if path is not None:
             path = str(find_checkpoint(path))
         elif self.verb != "fit":  # an untrained model is not worth measuring
-            raise UserError(f"{self.verb}: expected --ckpt_path with a run's folder or a file")
+            raise UserError(f"{self.verb}: expected --checkpoint with a run's folder or `latest`")
         elif trainer.is_global_zero and any(Path(self.config.out, "checkpoints").glob("*.ckpt")):
             raise UserError(
                 f"--out {self.config.out}: found a run there, expected a folder without one "
@@ -289,7 +290,7 @@ def _made(
     Raises:
         UserError: there is a mistake; the message says where.
     """
-    words = argv
+    argv = words = with_checkpoint(verb, argv)
     try:
         words = prepare(argv)
         made = TrainingCLI(verb, words, folder, seconds_before)

@@ -183,7 +183,7 @@ def test_the_summary_tells_the_figures_the_files_and_how_to_predict(run, capsys)
     assert str(int(learner.results["test"]["speed"]["waves"]["num_samples"])) in line
     for name in ("checkpoints/best.ckpt", "metrics.json", "curves.png"):
         assert str(folder / name) in told
-    assert f"unitf predict --checkpoint {folder} --input waves=…" in told
+    assert f"unitf predict --checkpoint {folder}  # its test samples; --input waves=…" in told
     assert "unitf generate" not in told
 
 

@@ -1,5 +1,6 @@
 """Summary: the metrics and the files of a run, printed at its end."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,7 +108,10 @@ def _next_steps(folder: Path, inputs: list[str], verbs: Sequence[str]) -> dict[s
     next_steps = {what: ", ".join(map(str, paths)) for what, paths in files.items() if paths}
     if "model" in next_steps and inputs:
         words, unitf = " ".join(f"{column}=…" for column in inputs), registry.invocation()
-        next_steps |= {v: f"{unitf} {v} --checkpoint {folder} --input {words}" for v in verbs}
+        call = f"{unitf} {{}} --checkpoint {shlex.quote(str(folder))}"
+        next_steps |= {v: f"{call.format(v)} --input {words}" for v in verbs}
+        if "predict" in next_steps:  # it can be pasted as it is
+            next_steps["predict"] = f"{call.format('predict')}  # its test samples; --input {words}"
     return next_steps
 
 
