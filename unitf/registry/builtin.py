@@ -7,7 +7,7 @@ from unitf.registry.hookspecs import Register, hookimpl
 
 _TASKS = (
     "classification:Classification",
-    "classification:MultiLabelClassification",
+    "multi_label:MultiLabelClassification",
     "regression:Regression",
     "next_token:NextToken",
     "sequence_to_sequence:SequenceToSequence",
