@@ -128,10 +128,10 @@ def _with_written(chosen: Chosen) -> Chosen:
     names = [column.name for column in chosen.inputs]
     target = None if chosen.target is None else chosen.target.name
     task = made_task(best.cls, best.proposal.settings, names, target)
+    inputs = [replace(column, written=column.name in task.unembeds) for column in chosen.inputs]
     again = {
         column.name: ranked
-        for column in chosen.inputs
-        if column.name in task.unembeds
-        and (ranked := answers("tokenizers", replace(column, written=True)))
+        for column in inputs
+        if column.written and (ranked := answers("tokenizers", column))
     }
-    return chosen._replace(tokenizers={**chosen.tokenizers, **again})
+    return chosen._replace(inputs=inputs, tokenizers={**chosen.tokenizers, **again})

@@ -154,10 +154,13 @@ class _Recipe:
 
     def _batch(self, tokens: float, longest: int) -> Settings:
         """Returns the size of a batch: of samples, if all have as many tokens; else of tokens."""
+        # every token of a written sample is a target, so that fewer samples are as many
+        is_written = any(column.written for column in self.chosen.inputs)
+        count = self.count // 4 if is_written else self.count
         if tokens == longest:
-            return {"batch_size": batch_samples(self.count)}
+            return {"batch_size": batch_samples(count)}
         # a sample that was not looked at may be longer still
-        return {"tokens_per_batch": batch_tokens(self.count, tokens, 2 * longest)}
+        return {"tokens_per_batch": batch_tokens(count, tokens, 2 * longest)}
 
     def _precision(self, tokens: float) -> Settings:
         wanted = precision(self.count, tokens)

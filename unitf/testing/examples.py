@@ -169,6 +169,12 @@ def _hub_stream(root: Path) -> dict[str, object]:
     return {"files": {"train": "rows.csv", "test": "test.csv"}}
 
 
+def _windows(root: Path) -> dict[str, object]:
+    rows = "".join(f"2020-01-{1 + n:02d},{n},{n * n}\n" for n in range(30))
+    _write(root / "days.csv", f"day,one,two\n{rows}")
+    return {"path": "days.csv", "past": 2, "future": 1, "time": "day"}
+
+
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
@@ -186,4 +192,5 @@ SOURCES: Mapping[str, Callable[[Path], dict[str, object]]] = {
     "RaggedArrays": _arrays,
     "Records": _records,
     "Table": _table,
+    "Windows": _windows,
 }
