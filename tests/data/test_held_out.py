@@ -99,3 +99,12 @@ def test_a_source_with_validation_is_left_as_it_is(tmp_path, caplog):
 
 def test_nothing_is_drawn_where_nothing_is_asked_for(tmp_path):
     assert counts(Listed(train=rows(50)), 0.0, tmp_path)["train"] == 50
+
+
+def test_where_one_source_has_validation_nothing_is_drawn_from_the_others(tmp_path):
+    sources = {
+        "one": Listed(train=rows(50), validation=rows(5)),
+        "other": Listed(train=rows(50)),
+    }
+    samples = SourceSamples(sources, tmp_path, None)
+    assert len(samples.of("train", "other")) == 50 and not samples.of("validation", "other")

@@ -18,29 +18,27 @@ class DrawnSplits:
     parts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of_source(
+    def of_samples(
         cls,
-        given: Mapping[str, Sequence[Sample]],
-        fraction: float,
+        train: Sequence[Sample],
+        fractions: Mapping[str, float],
         targets: Sequence[str],
         root: Path,
     ) -> "DrawnSplits":
-        """Draws the splits that a source lacks.
+        """Draws splits from training samples.
 
-        Nothing is drawn from samples that differ in each epoch, because they may overlap.
+        Nothing is drawn from samples that differ in each epoch, because they may overlap, nor from
+        so few that a split would be empty.
 
         Args:
-            given: the samples that the source has for each split.
-            fraction: of the training samples, for each split.
+            train: the training samples of a source.
+            fractions: the fraction of each split.
             targets: columns that may hold the class of a sample.
             root: the folder of the data.
         """
-        train = given["train"]
-        has_test = any(len(samples) for split, samples in given.items() if split.startswith("test"))
-        if len(given["validation"]) or len(train) * fraction < 1 or hasattr(train, "at"):
+        if len(train) * min(fractions.values()) < 1 or hasattr(train, "at"):
             return cls()
-        wanted = ["validation"] if has_test else ["validation", "test"]
-        return cls(held_out(train, dict.fromkeys(wanted, fraction), targets, root))
+        return cls(held_out(train, fractions, targets, root))
 
     def of(self, split: str, train: Sequence[Sample]) -> Sequence[Sample]:
         """Returns the samples of a drawn split; `train` are the training samples of the source."""

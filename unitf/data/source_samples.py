@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from unitf.batch import Sample
@@ -16,7 +17,7 @@ USUAL: float = 0.1  # the fraction that is drawn, if nothing is said
 
 
 class SourceSamples:
-    """The samples of all sources by split; a source that lacks splits has some drawn.
+    """The samples of all sources by split; if all of them lack a split, some are drawn for it.
 
     Args:
         sources: the sources by name.
@@ -64,15 +65,30 @@ class SourceSamples:
         return self._given[split, name]
 
     def _draws(self, name: str) -> DrawnSplits:
-        """Returns what is drawn from the training samples of a source for its other splits."""
+        """Returns what is drawn from the training samples of a source for the splits that lack."""
         if name not in self._drawn:
             fraction = USUAL if self.held_out is None else self.held_out
-            drawn, source = DrawnSplits(), self.sources[name]
-            if fraction and not isinstance(source, StreamSource):
-                splits = dict.fromkeys(["train", "validation", *source.splits()])
-                given = {split: self._of_source(split, name) for split in splits}
-                drawn = DrawnSplits.of_source(given, fraction, self.targets, self.root)
+            drawn = DrawnSplits()
+            if fraction and self._lacking and not isinstance(self.sources[name], StreamSource):
+                fractions = dict.fromkeys(self._lacking, fraction)
+                train = self._of_source("train", name)
+                drawn = DrawnSplits.of_samples(train, fractions, self.targets, self.root)
             if self.held_out is None and drawn.parts:
                 _log.warning("source %s: %s (data.held_out: %g)", name, drawn, fraction)
             self._drawn[name] = drawn
         return self._drawn[name]
+
+    @cached_property
+    def _lacking(self) -> list[str]:
+        """The splits to draw: none if a source has validation; no test if one has a test."""
+        given = {
+            split
+            for name, source in self.sources.items()
+            if not isinstance(source, StreamSource)
+            for split in dict.fromkeys(["validation", *source.splits()])
+            if len(self._of_source(split, name))
+        }
+        if "validation" in given:
+            return []
+        has_test = any(split.startswith("test") for split in given)
+        return ["validation"] if has_test else ["validation", "test"]

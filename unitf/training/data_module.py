@@ -60,9 +60,8 @@ class DataModule(LightningDataModule):
             has no length.
         mix: how samples of a training batch are blended (mixup, cutmix).
         held_out: the fraction of the training samples that is drawn for validation, and the same
-            for a test, from a source that has neither; of one that has a test alone, validation
-            is drawn. It is drawn by a hash of each sample, within each class. None: 0.1, which a
-            line says.
+            for a test, if no source has either; if one has a test, only validation is drawn. It is
+            drawn by a hash of each sample, within each class. None: 0.1, which a line says.
         balance: draws training samples so that rare classes come more often.
         modality_dropout: for each input, the probability that a training sample is read without
             it; a sample keeps at least one input of each task.
