@@ -3,7 +3,11 @@
 import csv
 
 import pytest
+from lightning.pytorch.callbacks import Callback
+from small_runs import small_data
+from toys import make_learner, make_trainer
 
+from unitf.training.callbacks import Checkpoint
 from unitf.training.callbacks.csv_logger import ContinuedCSVLogger
 
 
@@ -49,3 +53,37 @@ def test_a_kill_while_the_file_is_rewritten_costs_nothing(folder, monkeypatch, o
         log(logger, [6], **others)
     monkeypatch.undo()
     assert rows_of(folder) == [(step, str(step / 2)) for step in range(6)]
+
+
+class RowsAtSaving(Callback):
+    """Remembers the last step that is logged whenever a checkpoint is written."""
+
+    def __init__(self, folder):
+        self.folder, self.steps = folder, []
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        with (self.folder / "metrics.csv").open(newline="") as lines:
+            steps = [int(r["step"]) for r in csv.DictReader(lines) if r.get("train/loss_step")]
+        self.steps.append((trainer.global_step, steps[-1], len(steps) - len(set(steps))))
+
+
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
+def test_a_step_is_logged_once_and_before_the_checkpoint_that_holds_it(tmp_path):
+    """A run that is killed right after the checkpoint goes on with the next step."""
+    watch = RowsAtSaving(tmp_path)
+    trainer = make_trainer(
+        tmp_path,
+        callbacks=[Checkpoint(every_minutes=0.0), watch],
+        max_epochs=1,
+        enable_checkpointing=True,
+        log_every_n_steps=1,
+        logger=ContinuedCSVLogger(str(tmp_path)),
+    )
+    trainer.fit(make_learner(), datamodule=small_data())
+    assert {(step, step - 1, 0) for step in range(1, 7)} == set(watch.steps)
+
+
+def test_a_validation_that_follows_a_checkpoint_once_more_is_one_row(folder):
+    log(ContinuedCSVLogger(str(folder), 6), [5], validation=1.0)  # the step of the checkpoint
+    log(ContinuedCSVLogger(str(folder), 6), [5], validation=1.0)
+    assert [step for step, _ in rows_of(folder)] == [0, 1, 2, 3, 4, 5, 5]

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from unitf.checkpoints.atomic import remove_parts, replacing
 from unitf.checkpoints.checksum import check_file, save_checkpoint
 from unitf.errors import UserError
+from unitf.training.callbacks.csv_logger import log_step
 from unitf.training.exact_loops import ExactFitLoop
 from unitf.training.results import SplitResults, measured_results, tasks_of
 
@@ -135,6 +136,7 @@ class Checkpoint(callbacks.Checkpoint):
             return  # the processes must agree, which costs time
         due = time.monotonic() - self._saved_at >= self.every_minutes * 60
         if trainer.strategy.reduce_boolean_decision(due, all=False):
+            log_step(trainer)
             self._save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

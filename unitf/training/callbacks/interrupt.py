@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from unitf import registry
+from unitf.training.callbacks.csv_logger import log_step
 
 _Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 # Ctrl-C; a scheduler, a lost terminal, and what clusters send some time before they end a job
@@ -122,7 +123,7 @@ class Interrupt(Callback):
         # a signal may reach one process only, but all must stop together
         if not trainer.strategy.reduce_boolean_decision(self._received > 0, all=False):
             return
-        _log_metrics(trainer)
+        log_step(trainer)
         if self.saves:
             last = self._run_folder(trainer) / "checkpoints" / "last.ckpt"
             trainer.save_checkpoint(last, weights_only=False)
@@ -150,12 +151,6 @@ class Interrupt(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restores the earlier signal handlers."""
         self._restore()
-
-
-def _log_metrics(trainer: Trainer) -> None:
-    """Writes the metrics of the step, which Lightning does after all callbacks."""
-    trainer._logger_connector.on_batch_end()
-    trainer._logger_connector.update_train_step_metrics()
 
 
 def _forget_terminal(number: int) -> None:
