@@ -266,6 +266,7 @@ _DESCRIPTIONS = {  # of the verbs, for `--help`
     "predict": "Predict the samples of the data module with a checkpoint.",
     "inspect": "Show what a packed batch of a recipe looks like.",
     "bench": "Time the training steps of a recipe.",
+    "ablate": "Show what each input and column is worth.",
 }
 
 
