@@ -11,8 +11,8 @@ from PIL import Image
 
 from unitf import UserError
 from unitf.cli.training_cli import ready
-from unitf.recognition.notation import as_yaml
 from unitf.recognition.recipe_maker import make_recipe
+from unitf.recognition.recipe_text import as_yaml
 from unitf.recognition.sizes import batch_samples, batch_tokens, core_size
 from unitf.recognition.wishes import Wishes
 

@@ -13,8 +13,8 @@ from unitf.cli.training_cli import run
 from unitf.errors import UserError
 from unitf.loading import load, read_source
 from unitf.model import Model
-from unitf.recognition.notation import as_yaml
 from unitf.recognition.recipe_maker import Made, make_recipe
+from unitf.recognition.recipe_text import as_yaml
 from unitf.recognition.wishes import Wishes
 from unitf.training.durations import seconds_of
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from unitf.recognition.notation import as_yaml
+from unitf.recognition.recipe_text import as_yaml
 from unitf.training.callbacks import TimeBudget
 
 NAME: str = "recipe.yaml"

@@ -11,7 +11,7 @@ from unitf.recognition.asking import Answer
 from unitf.recognition.columns import Chosen, choose
 from unitf.recognition.decisions import Decisions
 from unitf.recognition.looking import Look, made_tokenizer
-from unitf.recognition.notation import named
+from unitf.recognition.recipe_text import named
 from unitf.recognition.sizes import (
     average_decay,
     batch_samples,
