@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import NAME
+from unitf.cli.notation import short_form
 from unitf.cli.run_length import process_seconds
 from unitf.cli.training_cli import run
 from unitf.errors import UserError
@@ -94,9 +95,8 @@ def _made(path: Path, wishes: Wishes) -> Made:
 
 
 def _text(path: str, made: Made) -> str:
-    return as_yaml(
-        made.recipe, (f"Made by `unitf recipe {path}`; `unitf fit --config` trains it.",)
-    )
+    comment = f"Made by `unitf recipe {path}`; `unitf fit --config` trains it."
+    return as_yaml(short_form(made.recipe), (comment,))
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:
