@@ -8,8 +8,8 @@ from typing import overload
 
 from unitf.batch import Sample
 from unitf.data.sources.archive_files import archive_files
-from unitf.data.sources.class_folders import propose_files
 from unitf.data.sources.file_source import FileSource, find, read_text, text_of
+from unitf.data.sources.folder_layout import propose_files
 from unitf.data.sources.listing import walk_folder
 from unitf.data.sources.patterns import compile_pattern
 from unitf.data.split import Split

@@ -6,8 +6,8 @@ from pathlib import Path
 from unitf.batch import Sample
 from unitf.data.seeding import mix
 from unitf.data.source import Source
-from unitf.data.sources.class_folders import file_names, kind_of_file
 from unitf.data.sources.file_source import find, read_text
+from unitf.data.sources.folder_layout import file_names, kind_of_file
 from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.table import is_table
 from unitf.data.split import check_names, overlapping

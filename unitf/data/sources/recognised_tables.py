@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from unitf.batch import Sample
-from unitf.data.sources.class_folders import file_names
+from unitf.data.sources.folder_layout import file_names
 from unitf.data.split_words import split_in, split_of
 from unitf.proposal import Proposal
 
