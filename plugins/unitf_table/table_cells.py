@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf import Features, Tokenizer, UserError
+from unitf import Column, Features, Proposal, Tokenizer, UserError
 from unitf.tokenizer import PositionEmbeddingName
 from unitf_table.cell_columns import CellColumn, CellReader, ColumnFitter, Kind, Scaling
 from unitf_table.cell_embedding import CellEmbedding, NumberEmbedding
 from unitf_table.cell_values import is_empty
+from unitf_table.recognised_cells import propose_cells
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ _log = logging.getLogger(__name__)
 class TableCells(Tokenizer):
     """Reads many columns of a table: each cell that is not empty is one token.
 
-    The value is a row: a dictionary of cells by column. An input of a task that is no column of
+    The value is a row: a dictionary of cells by column; or the cell itself, if one column is
+    named and an input of a task is that column. An input of a task that is no column of
     the samples, as `cells`, gets the columns that are named here. If none is named, it gets all
     columns that no task names. What is learned of a column (its kind, mean and deviation,
     quantiles, categories) comes from the training samples alone. A column's identity is a learned
@@ -108,13 +110,18 @@ class TableCells(Tokenizer):
             return [column.name for column in self.columns]
         return list(self.kinds) or None
 
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises a column of numbers, of categories or of dates."""
+        return propose_cells(column)
+
     # ---- raw values and features -------------------------------------------------------
 
     def fit(self, values: Iterable[object]) -> None:
         """Learns the kind, the scaling and the categories of each column."""
         fitters: dict[str, ColumnFitter] = {}
         for value in values:
-            for name, cell in _row(value).items():
+            for name, cell in self._row(value).items():
                 if is_empty(cell) or (self.kinds and name not in self.kinds):
                     continue
                 if name not in fitters:
@@ -157,7 +164,7 @@ class TableCells(Tokenizer):
         """Encodes the cells of a row that are not empty, in the order of the columns."""
         if self._reader is None:
             self._reader = CellReader(self.columns, self.date_format)
-        rows, unknown = self._reader.rows(_row(value))
+        rows, unknown = self._reader.rows(self._row(value))
         for column, category in unknown:
             self._say_unknown(column, category)
         if train and self.cell_dropout:
@@ -174,6 +181,16 @@ class TableCells(Tokenizer):
                 column,
                 category[:60],
             )
+
+    def _row(self, value: object) -> Mapping[str, object]:
+        """Returns a row; a cell alone is a row if one column is named."""
+        if isinstance(value, Mapping):
+            return value
+        if len(self.kinds) == 1:
+            return dict.fromkeys(self.kinds, value)
+        raise UserError(
+            f"found {type(value).__name__} {str(value)[:60]!r}, expected a dictionary of cells"
+        )
 
     def _some(self, rows: list[list[float]]) -> list[list[float]]:
         kept = [row for row in rows if random.random() >= self.cell_dropout]
@@ -217,11 +234,3 @@ class TableCells(Tokenizer):
             {"age": 5, "town": None, "since": None, "dose": float("nan")},
             {"age": "18", "town": "Łódź", "since": "2020-01-01 00:00:00", "dose": "3e-2"},
         ]
-
-
-def _row(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise UserError(
-            f"found {type(value).__name__} {str(value)[:60]!r}, expected a dictionary of cells"
-        )
-    return value

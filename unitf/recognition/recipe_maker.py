@@ -10,6 +10,7 @@ from unitf.errors import UserError
 from unitf.recognition.asking import Answer
 from unitf.recognition.columns import Chosen, choose
 from unitf.recognition.decisions import Decisions
+from unitf.recognition.joining import joined
 from unitf.recognition.looking import Look, made_tokenizer
 from unitf.recognition.recipe_text import named
 from unitf.recognition.sizes import (
@@ -88,9 +89,10 @@ class _Recipe:
         self.look: Look = look
         self.chosen: Chosen = chosen
         self.task: Answer = chosen.tasks[0]
-        self.encoders: dict[str, Answer] = {
+        self.by_column: dict[str, Answer] = {
             column.name: chosen.tokenizers[column.name][0] for column in chosen.inputs
         }
+        self.encoders: dict[str, Answer] = joined(chosen.inputs, self.by_column)
         self.count: int = look.num_samples
 
     def make(self) -> Settings:
@@ -125,7 +127,7 @@ class _Recipe:
         """Returns the mean and the largest number of tokens of a sample."""
         usual, longest = 0.0, 0
         for column in self.chosen.inputs:
-            answer = self.encoders[column.name]
+            answer = self.by_column[column.name]
             present = len(column.values) / (len(column.values) + column.num_missing)
             tokenizer = made_tokenizer(answer.cls, answer.proposal.settings, 64)
             counts = num_tokens(tokenizer, column.values)
@@ -139,7 +141,7 @@ class _Recipe:
         return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
 
     def _task(self) -> Settings:
-        inputs = [column.name for column in self.chosen.inputs]
+        inputs = list(self.encoders)
         target = {} if self.chosen.target is None else {"target": self.chosen.target.name}
         return named(self.task.name, {"inputs": inputs, **target, **self.task.proposal.settings})
 
@@ -190,7 +192,7 @@ class _Recipe:
             **model,
         }
         names = self.wishes.pretrained_tokenizers
-        inputs = [column.name for column in self.chosen.inputs]
+        inputs = list(self.encoders)
         used = {column: column if column in names else names[0] for column in inputs}
         if len(names) > 1 and set(inputs) - set(names):
             raise UserError(
