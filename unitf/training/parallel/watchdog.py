@@ -108,7 +108,7 @@ class Watchdog(Callback):
         self._ended.clear()
         self._hook = _core(module).register_forward_pre_hook(self._count_forward)
         self._watching = True
-        _Watch(self, trainer, threading.get_ident()).start()
+        _HangDetector(self, trainer, threading.get_ident()).start()
 
     def _count_forward(self, module: nn.Module, inputs: object) -> None:
         self._beats += 1  # so a process that writes a long text is at work
@@ -130,7 +130,7 @@ class Watchdog(Callback):
         return heartbeat(main_thread, self._beats, self._batch, self._phase)
 
 
-class _Watch:
+class _HangDetector:
     """The threads of a Watchdog: one talks to the store, which may not answer; one looks at both.
 
     Args:
