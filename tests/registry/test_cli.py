@@ -104,13 +104,18 @@ def test_a_plugin_file_is_loaded_wherever_the_option_stands(tmp_path, training, 
     assert capsys.readouterr().err == ""
 
 
-def test_predict_goes_to_training_unless_it_has_a_checkpoint(training, monkeypatch):
+def test_predict_goes_to_training_unless_it_has_a_checkpoint_and_inputs(training, monkeypatch):
     predicting = ModuleType("unitf.cli.predict")
     predicting.main = lambda argv: training.calls.append(argv) or 7
     monkeypatch.setitem(sys.modules, "unitf.cli.predict", predicting)
     assert main(["predict", "--config", "a.yaml"]) == 0
-    assert main(["predict", "--checkpoint=runs/a"]) == 7
-    assert training.calls == [("predict", ["--config", "a.yaml"]), ["--checkpoint=runs/a"]]
+    assert main(["predict", "--checkpoint=runs/a"]) == 0  # the test samples of the run
+    assert main(["predict", "--checkpoint=runs/a", "--input=b.png"]) == 7
+    assert training.calls == [
+        ("predict", ["--config", "a.yaml"]),
+        ("predict", ["--checkpoint=runs/a"]),
+        ["--checkpoint=runs/a", "--input=b.png"],
+    ]
 
 
 @pytest.mark.parametrize(
