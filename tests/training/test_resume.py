@@ -10,9 +10,10 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from lightning.pytorch.cli import ReduceLROnPlateau
 from parts import Listed, Regressor, data, samples, trainer
 from torch.optim.lr_scheduler import OneCycleLR
+from toys import Swings, make_learner, make_trainer
 
 from unitf.errors import UserError
-from unitf.training import RandomState, WarmupCosine
+from unitf.training import DataModule, RandomState, WarmupCosine
 
 # Lightning 2.6 uses what torch 2.12 calls old
 pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec.*:FutureWarning")
@@ -218,6 +219,44 @@ def test_all_that_happens_after_a_resume_is_what_would_have_happened(tmp_path, a
         again = Events()
         fit(tmp_path, [again], checkpoint, model=Logged(), **arguments)
         assert again.happened == events.happened[again.before :], checkpoint.name
+
+
+class Means(Callback):
+    """The mean training loss of each epoch."""
+
+    def __init__(self):
+        self.means = []
+
+    def on_train_epoch_end(self, trainer, module):
+        self.means.append(float(trainer.callback_metrics["train/loss_epoch"]))
+
+
+def test_the_mean_of_an_epoch_is_whole_after_a_resume_within_a_step(tmp_path):
+    """A validation may come between two batches of a step; then the step is done again."""
+    settings = {"max_epochs": 1, "accumulate_grad_batches": 2, "val_check_interval": 3}
+
+    def run(*callbacks, checkpoint=None):
+        means = Means()
+        saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
+        runner = make_trainer(
+            tmp_path,
+            callbacks=[RandomState(), means, *callbacks],
+            enable_checkpointing=saves,
+            num_sanity_val_steps=0,
+            **settings,
+        )
+        model = make_learner(dropout=0.0)
+        data = DataModule({"toy": Swings(48)}, batch_size=8, num_workers=0)
+        runner.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        return means.means
+
+    class InHalfAStep(EverySave):
+        def save(self, trainer, where):
+            if trainer.fit_loop._should_accumulate():
+                trainer.save_checkpoint(self.folder / "half.ckpt")
+
+    whole = run(InHalfAStep(tmp_path))
+    assert run(checkpoint=tmp_path / "half.ckpt") == whole and len(whole) == 1
 
 
 def test_a_run_that_was_told_to_stop_stays_at_its_end(tmp_path):

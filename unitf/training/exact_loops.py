@@ -205,7 +205,7 @@ class ExactFitLoop(_FitLoop):
             self.trainer.should_stop = True
         self._set_counters(goes_on, saved)
         described = go_on_with_schedule(self.trainer, *self._steps(goes_on, now))
-        if goes_on.within and saved.means and not goes_on.half:
+        if goes_on.within and saved.means:  # a Learner logs whole steps alone, also of half a step
             restore_epoch_means(self.epoch_loop._results, saved.means, self.trainer)
         self.trainer._logger_connector._callback_metrics.update(
             {name: torch.tensor(value) for name, value in saved.metrics.items()}
