@@ -3,8 +3,6 @@
 import io
 from statistics import median
 
-import soundfile
-
 from unitf import Column, Proposal
 
 _LOOKED_AT = 32  # sounds
@@ -68,6 +66,8 @@ def _rate_and_seconds(value: object) -> tuple[int, float] | None:
         value = value.get("bytes") or value.get("path")
     if not isinstance(value, str | bytes):
         return None
+    import soundfile
+
     try:
         file = soundfile.info(io.BytesIO(value) if isinstance(value, bytes) else value)
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError):

@@ -16,6 +16,7 @@ model:
 data:
   sources: {written: {class_path: NumberWords, init_args: {sizes: {train: 60}}}}
   batch_size: 40
+  held_out: 0
   num_workers: 0
 trainer: {max_epochs: 1, accelerator: cpu}
 """

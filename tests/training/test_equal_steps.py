@@ -126,8 +126,9 @@ class Mistaken(Classification):
 def test_a_task_that_states_a_wrong_number_of_losses_is_named(tmp_path):
     learner = make_learner()
     learner.tasks["speed"] = Mistaken(["waves", "beats"], "speed")
-    make_trainer(tmp_path, fast_dev_run=1).fit(learner, make_data())  # one batch: it is known
-    trainer = make_trainer(tmp_path, max_steps=1, accumulate_grad_batches=2)
+    settings = {"max_steps": 1, "limit_val_batches": 0}
+    make_trainer(tmp_path, **settings).fit(learner, make_data())  # one batch: it is known
+    trainer = make_trainer(tmp_path, accumulate_grad_batches=2, **settings | {"max_steps": 2})
     with pytest.raises(UserError, match=r"returned 16 losses, but Mistaken\.num_losses said 8"):
         trainer.fit(learner, make_data())
 

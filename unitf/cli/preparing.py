@@ -51,6 +51,8 @@ def _resume(argv: list[str]) -> list[str]:
     if lines := update_file(folder / "config.yaml", OWNERS):
         sys.stderr.write(f"unitf: {folder / 'config.yaml'}: {'; '.join(lines)}\n")
     recipe = ["--config", str(folder / "config.yaml")]
+    if "held_out" not in (folder / "config.yaml").read_text(encoding="utf-8"):
+        recipe += ["--data.held_out", "0"]  # a run of a version that drew no splits
     others = [*argv[:index], *argv[index + 2 :]]
     return [*recipe, *others, "--out", str(folder), "--ckpt_path", str(last)]
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import jsonargparse
 
+from unitf import registry
 from unitf.batch import Sample
 from unitf.data.read_samples import check_samples
 from unitf.data.source import Source
@@ -94,6 +95,9 @@ def made(cls: type, settings: Mapping[str, object], expected: object) -> object:
     Raises:
         UserError: the class refuses its settings.
     """
+    jsonargparse.set_parsing_settings(  # as for a recipe, whose classes are those registered
+        import_path_denylist=["*"], import_path_allowlist=sorted(registry.modules())
+    )
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--made", type=expected)
     path = f"{cls.__module__}.{cls.__qualname__}"

@@ -52,6 +52,8 @@ class Classification(LabelledTask):
     monitor = "accuracy"
     mode = "max"
 
+    calibrated = ("temperature",)
+
     def __init__(
         self,
         inputs: list[str] | dict[str, str],
@@ -102,10 +104,11 @@ class Classification(LabelledTask):
 
     def set_extra_state(self, state: ComponentState) -> None:
         """Restores what was learned; the temperature also if the parameters exist already."""
+        temperature = state["fitted"].get("temperature")
         super().set_extra_state(state)
         self.fitted.pop("temperature", None)
-        if "temperature" in state["fitted"]:
-            self.fitted["temperature"] = state["fitted"]["temperature"]
+        if temperature is not None:
+            self.fitted["temperature"] = temperature
 
     @classmethod
     def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:

@@ -85,6 +85,8 @@ class Task(Component, ABC):
     """Whether what is measured is a validation in training, from which `calibrate` may learn."""
     fitted_parameters: tuple[str, ...] = ("",)
     """Prefixes of the names of parameters that are useless after `fit` learned something else."""
+    calibrated: tuple[str, ...] = ()
+    """The names in `fitted` that a validation sets, not the training samples."""
     target_tokenizer: str | None = None
     """The name of the tokenizer, if the target is a sequence of tokens."""
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from unitf.batch import TaskBatch
+from unitf.errors import UserError
+from unitf.tasks.metrics.confidence import Calibration
 from unitf.tasks.metrics.task_metrics import checked_metrics
 from unitf.tasks.task import Task, Tokenizers
 from unitf.training.results import MetricValue, ReducingStrategy, SplitResults, TaskResults
@@ -104,6 +106,11 @@ class MetricBoard(nn.Module):
         values, means = losses.detach().float(), self._losses(name)
         weights = task.loss_weights(batch)
         weights = torch.ones_like(values) if weights is None else weights.to(values)
+        if len(weights) != len(values):
+            raise UserError(
+                f"task {name} ({type(task).__name__}): found {len(values)} losses, expected "
+                f"{len(weights)}, one for each of its loss_weights"
+            )
         if weights.any():  # else nothing of the batch is to be predicted
             means[ALL].update(values, weights)
         for modality, numbers in groups.items():
@@ -142,6 +149,8 @@ class MetricBoard(nn.Module):
                             key: value.tolist() if value.numel() > 1 else value.item()
                             for key, value in metrics.compute().items()
                         }
+                if modality == ALL:  # the first
+                    self._share_temperature(name, values.get("temperature"))
                 if values:
                     values.setdefault("num_samples", count)  # a plain MetricCollection has none
                     results.setdefault(name, {})[modality] = values
@@ -154,6 +163,15 @@ class MetricBoard(nn.Module):
         for module in self.modules():
             if isinstance(module, Metric):
                 module.reset()
+
+    def _share_temperature(self, name: str, temperature: MetricValue | None) -> None:
+        """Measures the calibration of each modality at the temperature that predictions have."""
+        if not isinstance(temperature, float):
+            return
+        for modality, metrics in self._boards(name).items():
+            for metric in metrics.values() if modality != ALL else ():
+                if isinstance(metric, Calibration):
+                    metric.temperature = temperature
 
     def _boards(self, name: str) -> dict[str, MetricCollection]:
         return {

@@ -39,6 +39,7 @@ def survey_targets(data: DataModule, tasks: Mapping[str, Task]) -> None:
     for split in splits if known else ():
         end = time.monotonic() + SECONDS / len(splits)
         faults: Counter[str] = Counter()
+        out_of_scope: Counter[str] = Counter()  # which a test measures in figures of their own
         for number, item in enumerate(_items(data, split)):
             if time.monotonic() > end:
                 _log.warning("%s: only %d targets were looked at in advance", split, number)
@@ -47,9 +48,13 @@ def survey_targets(data: DataModule, tasks: Mapping[str, Task]) -> None:
             if fault := _fault(item, known):
                 if not split.startswith("test") and data.on_error == "raise":
                     raise SampleError(f"{item.name}: {fault}")
-                faults[fault] += 1
+                own = _has_scope(item, known)
+                (out_of_scope if own and split.startswith("test") else faults)[fault] += 1
         if split.startswith("test") and faults:
-            _log.warning("%s: %s", split, _said(faults))
+            _log.warning("%s: %s", split, _said(faults, "left out of the figures"))
+        if out_of_scope:
+            words = "out of scope, which only figures of the confidence count"
+            _log.warning("%s: %s", split, _said(out_of_scope, words))
     _say_spellings(spellings)
 
 
@@ -119,12 +124,18 @@ def _fault(item: Item, tasks: Mapping[str, Task]) -> str:
     return ""
 
 
-def _said(faults: Counter[str]) -> str:
+def _has_scope(item: Item, tasks: Mapping[str, Task]) -> bool:
+    """Returns whether each task of a sample has a target for what it does not know."""
+    read = [task for task in tasks.values() if task.accepts(item.sample)]
+    return not item.error and all(t.out_of_scope_target(item.sample) is not None for t in read)
+
+
+def _said(faults: Counter[str], consequence: str) -> str:
     shown = "; ".join(f"{fault} ({count})" for fault, count in faults.most_common(5))
     more = f"; … {len(faults) - 5} more" if len(faults) > 5 else ""
     return (
-        f"{faults.total()} samples have a target that training does not know, and are left out "
-        f"of the figures: {shown}{more}"
+        f"{faults.total()} samples have a target that training does not know, and are "
+        f"{consequence}: {shown}{more}"
     )
 
 

@@ -13,6 +13,7 @@ from unitf.component import Component
 from unitf.core.lora import is_adapter, plain_name
 from unitf.model import Model
 from unitf.registry.class_names import has_been
+from unitf.tasks.task import Task
 from unitf.tokenizer.position_embedding import LearnedPositions
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.training.finetuning.resize_positions import resize
@@ -154,9 +155,15 @@ def _origins(model: Model, source: TrainedModel, parts: tuple[str, ...]) -> dict
             other = next(iter(source_tasks)) if alone else name
             if is_same_kind(task, source_tasks.get(other)):
                 fitted = fitted_of(source, "tasks", other)
-                without = () if _equal(task.fitted, fitted) else task.fitted_parameters
+                same = _equal(_of_training(task, task.fitted), _of_training(task, fitted))
+                without = () if same else task.fitted_parameters
                 origins[f"tasks.{name}"] = _Origin(f"tasks.{other}", f"tasks.{name}", without)
     return origins
+
+
+def _of_training(task: Task, fitted: Mapping[str, object]) -> dict[str, object]:
+    """Returns what training samples taught a task, without what a validation did."""
+    return {name: value for name, value in fitted.items() if name not in task.calibrated}
 
 
 def is_same_kind(component: Component, settings: Mapping[str, object] | None) -> bool:
