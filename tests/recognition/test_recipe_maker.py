@@ -2,6 +2,7 @@
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +74,14 @@ def test_class_folders_of_images(tmp_path):
     assert image["init_args"]["patch"] == 4 and image["init_args"]["channels"] == 1
     assert recipe["data"]["batch_size"] == 8  # all have as many tokens
     assert recipe["data"]["root"] == str(tmp_path)
+
+
+def test_the_current_folder_is_read_as_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    tickets(tmp_path / "mine" / "train.csv")
+    monkeypatch.chdir(tmp_path / "mine")
+    by_name = make_recipe(Path("..", "mine"), Wishes()).recipe
+    assert make_recipe(Path(), Wishes()).recipe == by_name
 
 
 def test_class_folders_of_sounds(tmp_path):

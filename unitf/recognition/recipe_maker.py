@@ -50,6 +50,8 @@ def make_recipe(path: Path, wishes: Wishes) -> Made:
     """
     if not path.exists():
         raise UserError(f"{path} is not there, expected a file or a folder of data")
+    if path.name in ("", ".."):  # the current folder, which has a name as well
+        path = Path(path, "..", path.resolve().name)
     decisions = Decisions()
     source, look = find_source(path, wishes, decisions)
     split = cast(Mapping[str, object], source.proposal.settings.get("split") or {})
