@@ -13,6 +13,11 @@ from unitf.cli.training_cli import ready
 REPLACED = [  # what stands in the recipe, what stands there instead, and what is said
     ("depth: 1", "dept: 1", "model.core.dept: there is no such key; did you mean depth"),
     ("depth: 1", "depth: many", "model.core.depth: found many, expected a whole number"),
+    (
+        "depth: 1",
+        "depth: 1, feedforward: {MixtureOfExperts: {num_experts: many}}",
+        "model.core.feedforward.MixtureOfExperts.num_experts: found many, expected a whole number",
+    ),
     ("dim: 16", "dim: .nan", "model.core.dim: found NaN, expected a whole number"),
     ("dim: 16", "dim: [16]", "model.core.dim: found [16], expected a whole number"),
     ("num_heads: 2", "num_heads: 3", "model.core.dim: TransformerConfig: dim 16 cannot"),

@@ -150,4 +150,5 @@ def test_what_the_parser_writes_of_empty_settings_is_read_again():
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--either", type=dict[str, int | None] | str)
     assert parser.parse_args(["--either", "limit: null\n"]).either == {"limit": None}
-    assert parser.parse_args(["--either", "limit:"]).either == "limit:"
+    for text in ("limit:", "{nullish}", "{a, null}"):
+        assert parser.parse_args(["--either", text]).either == text

@@ -79,19 +79,13 @@ def _items(data: "DataModule", split: str, limit: int | None) -> "list[Item]":
     Raises:
         UserError: there is none.
     """
-    from unitf.data.epoch_sampler import SampleIndex
     from unitf.data.sample_dataset import SampleDataset
 
     sources = data.lasting_samples(split)
     if not sources:
         known = [s for s in ("train", "validation", *data.test_splits) if data.lasting_samples(s)]
         raise UserError(f"--split {split}: found no samples" + did_you_mean(split, known))
-    dataset = SampleDataset(split, sources)
-    return [
-        dataset[SampleIndex(source, 0, index)]
-        for source, samples in enumerate(sources.values())
-        for index in range(min(len(samples), limit or len(samples)))
-    ]
+    return list(SampleDataset(split, sources).items(limit))
 
 
 def _metrics(words: list[str], tasks: list[str]) -> dict[str, str]:

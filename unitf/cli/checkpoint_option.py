@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unitf.errors import UserError
+from unitf.spelling import expanded
 
 HELP: str = "a run's folder, a recipe's folder of runs (its newest), `latest`, or a checkpoint file"
 RUNS: Path = Path("runs")  # where runs are written
@@ -41,7 +42,8 @@ def resolve_run(word: str) -> str:
     Raises:
         UserError: there is no run with a checkpoint.
     """
-    folder = Path(word).expanduser()
+    word = expanded(word)
+    folder = Path(word)
     if word == "latest" and not folder.exists():
         newest = _newest([*RUNS.glob("*/*"), *RUNS.glob("*")])
         if newest is None:

@@ -10,6 +10,7 @@ import yaml
 from unitf import registry
 from unitf.cli.argument_types import Argument, arguments_of, in_words, options
 from unitf.cli.yaml_values import PlainDumper, in_one_line
+from unitf.core.named import NUM_POSITIONAL
 from unitf.registry import definitions, discovery
 from unitf.registry.class_names import distribution_of
 from unitf.registry.kinds import KINDS
@@ -17,10 +18,8 @@ from unitf.testing.examples import TASKS
 
 _WIDTH = 100
 _GIVEN = {  # how many of the first arguments a recipe does not give: others know them
+    **NUM_POSITIONAL,
     "tokenizers": 1,
-    "norms": 2,
-    "feedforwards": 1,
-    "relative_positions": 2,
     "optimizers": 1,
     "schedules": 1,
 }

@@ -17,6 +17,7 @@ from unitf.cli.yaml_values import (
     written,
 )
 
+_NULL = re.compile(r":\s+(null|~)\s*([,}\n]|$)")
 _WHOLE = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
 _parser: Any = _typehints
 
@@ -33,7 +34,7 @@ def read_by_expectation(loader: type[yaml.SafeLoader]) -> None:
         if path is not None and isinstance(value, dict):
             return long_form(value)  # the parser gives the path of a recipe
         empty = isinstance(value, dict) and value and all(v is None for v in value.values())
-        if empty and "null" not in text:  # the parser writes null, and reads it again
+        if empty and not _NULL.search(text):  # the parser writes null, and reads it again
             return text  # "{a, b}" or "a:" is a text with a special character
         return value
 

@@ -60,7 +60,7 @@ def fit(
     """
     wishes = _wishes(argparse.Namespace(target=target, test=test, time=time, pretrained=pretrained))
     words = {**({} if out is None else {"out": out}), **(options or {})}
-    rest = [f"--{key}={value}" for key, value in words.items()]
+    rest = [f"--{key}={'null' if value is None else value}" for key, value in words.items()]
     status, folder = fitted(Path(data), wishes, rest, 0.0)
     if status:
         raise UserError(f"the training was interrupted; {folder} keeps what is done")

@@ -40,11 +40,17 @@ class KeptRecipe(Callback):
             file.write_text(text, encoding="utf-8")
 
 
+def kept_recipe(folder: Path) -> str | None:
+    """Returns the recipe that was made for a run, from its folder; None: there is none."""
+    file = folder / NAME
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
 def with_length(recipe: str, keys: dict[str, Any]) -> str:
     """Returns a recipe without a TimeBudget, but with these keys of the trainer."""
     settings = yaml.safe_load(recipe)
     trainer = settings["trainer"]
-    callbacks = [c for c in trainer.pop("callbacks") if "TimeBudget" not in str(c)]
+    callbacks = [c for c in trainer.pop("callbacks", []) if "TimeBudget" not in str(c)]
     trainer.update(keys)
     settings["trainer"] = {**trainer, **({"callbacks": callbacks} if callbacks else {})}
     comments = [line[2:] for line in recipe.splitlines() if line.startswith("# ")]

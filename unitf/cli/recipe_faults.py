@@ -28,6 +28,8 @@ from unitf.cli.argument_types import (
 )
 from unitf.cli.class_lookup import kinds_of, present
 from unitf.cli.owners import FOREIGN
+from unitf.core.config import TransformerConfig
+from unitf.core.named import FIELDS, NUM_POSITIONAL
 from unitf.errors import close_names, did_you_mean, suggestion
 from unitf.registry.class_names import distribution_of, with_subclasses
 
@@ -103,11 +105,20 @@ class RecipeFaults:
         for key, item in value.items():
             if key not in accepted:
                 yield Fault((*keys, str(key)), self._unknown(str(key), accepted, keys))
+            elif cls is TransformerConfig and key in FIELDS and isinstance(item, dict):
+                yield from self._part(FIELDS[key], item, (*keys, key))
             else:
                 yield from self._argument(accepted[key], item, (*keys, key))
         for name, argument in accepted.items():
             if argument.is_required and name not in value and not partial:
                 yield Fault((*keys, name), f"is missing, expected {in_words(argument.annotation)}")
+
+    def _part(self, kind: str, value: Mapping[str, object], keys: Keys) -> Iterator[Fault]:
+        """Yields the mistakes in the arguments of a part of the core; its name is checked there."""
+        cls = present(str(value.get("class_path")), [], [kind])
+        if cls is not None and isinstance(value.get("init_args"), dict):
+            keys = (*keys, "init_args")
+            yield from self._arguments(cls, value["init_args"], keys, NUM_POSITIONAL[kind], False)
 
     def _index(self, accepted: Mapping[str, Argument], keys: Keys) -> None:
         for name, argument in accepted.items():

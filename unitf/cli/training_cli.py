@@ -14,7 +14,7 @@ from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
 from unitf.cli.checkpoint_option import with_checkpoint
 from unitf.cli.data_options import data_parser
-from unitf.cli.kept_recipe import KeptRecipe
+from unitf.cli.kept_recipe import KeptRecipe, kept_recipe
 from unitf.cli.located import check_values, explained
 from unitf.cli.machine import check_lengths, check_trainer, prepare_machine, warn_of_emulation
 from unitf.cli.owners import OWNERS
@@ -322,6 +322,8 @@ def run(
     try:
         cli = _made(verb, argv, folder, seconds_before)
         out = str(cli.config.out)
+        if recipe is None and verb == "fit":  # a run that goes on has that of its beginning
+            recipe = kept_recipe(Path(out))
         if recipe is not None:
             cli.keep(recipe)
         cli.run()

@@ -27,7 +27,9 @@ FIELDS: dict[str, str] = {
     "feedforward": "feedforwards",
     "relative_positions": "relative_positions",
 }
-_NUM_POSITIONAL = {  # how many arguments the core passes by position, before `init_args`
+NUM_POSITIONAL: dict[
+    str, int
+] = {  # how many arguments the core passes by position, before `init_args`
     "norms": 2,
     "activations": 0,
     "feedforwards": 1,
@@ -130,7 +132,7 @@ def _check_arguments(location: str, kind: str, cls: type, arguments: Mapping[str
     """Raises an error if the class lacks one of the arguments, or needs another one."""
     parameters: list[inspect.Parameter] = []
     if cls.__init__ is not nn.Module.__init__:
-        parameters = list(inspect.signature(cls).parameters.values())[_NUM_POSITIONAL[kind] :]
+        parameters = list(inspect.signature(cls).parameters.values())[NUM_POSITIONAL[kind] :]
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
         return
     known = [each.name for each in parameters if each.kind is not inspect.Parameter.VAR_POSITIONAL]

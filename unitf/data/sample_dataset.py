@@ -1,6 +1,6 @@
 """SampleDataset: the samples of one split of several sources, read one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -63,6 +63,12 @@ class SampleDataset(Dataset[Item]):
             error = str(caught) or type(caught).__name__
         finder = None if beside is None else partial(beside, index)
         return Item(sample, name, self.offsets[source] + index, epoch, self.train, error, finder)
+
+    def items(self, limit: int | None = None) -> Iterator[Item]:
+        """Yields the samples in the order of the sources; of each source the first `limit`."""
+        for source, count in enumerate(self.counts):
+            for index in range(min(count, limit or count)):
+                yield self[SampleIndex(source, 0, index)]
 
     def position_of(self, name: str) -> tuple[int, int]:
         """Returns the number of the source, and of the sample in it, for the name of an Item.

@@ -138,9 +138,8 @@ class _Recipe:
         return usual, longest
 
     def _task_name(self) -> str:
-        name = "text" if self.chosen.target is None else self.chosen.target.name
-        name = name if self.chosen.target is not None else self.task.name.lower()
-        return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+        target = self.chosen.target
+        return _as_key(self.task.name.lower() if target is None else target.name)
 
     def _task(self) -> Settings:
         inputs = list(self.encoders)
@@ -149,7 +148,7 @@ class _Recipe:
 
     def _data(self, tokens: float, longest: int) -> Settings:
         root = self.path.parent
-        name = "".join(c if c.isalnum() or c == "_" else "_" for c in self.path.name.split(".")[0])
+        name = _as_key(self.path.name.split(".")[0])
         return {
             **({} if root == Path() else {"root": str(root)}),
             "sources": {name or "data": named(self.source.name, self.source.proposal.settings)},
@@ -242,9 +241,24 @@ class _Recipe:
             "trainer.max_epochs",
             f"{recipe['trainer']['max_epochs']}, or what {self.wishes.time or TIME} allow (--time)",
         )
-
+        self._say_training(recipe)
         if (wanted := recipe["trainer"].get("precision")) is not None:
             self.decisions.add("trainer.precision", f"{wanted}, which this machine computes faster")
+
+    def _say_training(self, recipe: Settings) -> None:
+        """Says how it is trained, and what else the recipe has."""
+        if (trained := recipe["model"].get("pretrained")) is not None:
+            decay = recipe["model"]["layer_decay"]
+            what = (
+                f"core and tokenizers of {trained}; deeper layers learn more (layer_decay {decay})"
+            )
+            self.decisions.add("model.pretrained", what)
+        optimizer = recipe["model"]["optimizer"]
+        settings = [f"{name} {value}" for name, value in optimizer["init_args"].items()]
+        kind = optimizer["class_path"].rpartition(".")[2]
+        self.decisions.add("model.optimizer", f"{kind}, {', '.join(settings)}")
+        callbacks = [_in_words(callback) for callback in recipe["trainer"]["callbacks"]]
+        self.decisions.add("trainer.callbacks", ", ".join(callbacks))
 
     def _held_out(self) -> str:
         counts = self.look.counts
@@ -255,6 +269,16 @@ class _Recipe:
         return f"; {drawn}, drawn by a hash" + (
             " within each class" if self.chosen.target is not None else ""
         )
+
+
+def _in_words(entry: Settings) -> str:
+    values = ", ".join(f"{name} {value}" for name, value in entry["init_args"].items())
+    return f"{entry['class_path']} ({values})"
+
+
+def _as_key(name: str) -> str:
+    """Returns a name as a key of a recipe, which options can name."""
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
 
 
 def _tokens_said(size: int, tokens: float) -> str:

@@ -57,6 +57,8 @@ UNREGISTERED: dict[str, tuple[str, ...]] = {
         "unitf.training.callbacks.progress:Progress",
         "unitf.training.callbacks.run_report:RunReport",
         "unitf.training.callbacks.summary:Summary",
+        "unitf.training.callbacks.time_budget:TimeBudget",
+        "unitf.training.parallel.watchdog:Watchdog",
     ),
     "schedules": ("unitf.training.optimization:WarmupCosine",),
 }

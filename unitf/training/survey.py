@@ -3,12 +3,11 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import nn
 
 from unitf.data.encoder import Item
-from unitf.data.epoch_sampler import SampleIndex
 from unitf.data.sample_dataset import SampleDataset
 from unitf.errors import SampleError, UserError, did_you_mean
 from unitf.spelling import tidied
@@ -40,7 +39,8 @@ def survey_targets(data: DataModule, tasks: Mapping[str, Task]) -> None:
         end = time.monotonic() + SECONDS / len(splits)
         faults: Counter[str] = Counter()
         out_of_scope: Counter[str] = Counter()  # which a test measures in figures of their own
-        for number, item in enumerate(_items(data, split)):
+        samples = SampleDataset(split, data.lasting_samples(split))
+        for number, item in enumerate(samples.items()):
             if time.monotonic() > end:
                 _log.warning("%s: only %d targets were looked at in advance", split, number)
                 break
@@ -102,14 +102,6 @@ def _is_plain(task: Task) -> bool:
     """Returns whether the targets of a task need no tokens and no files."""
     reads_tokens = type(task).encode_token_target is not Task.encode_token_target
     return task.target is not None and task.target_tokenizer is None and not reads_tokens
-
-
-def _items(data: DataModule, split: str) -> Iterator[Item]:
-    sources = data.lasting_samples(split)
-    dataset = SampleDataset(split, sources)
-    for source, samples in enumerate(sources.values()):
-        for index in range(len(samples)):
-            yield dataset[SampleIndex(source, 0, index)]
 
 
 def _fault(item: Item, tasks: Mapping[str, Task]) -> str:

@@ -37,7 +37,9 @@ def measured_step(trainer: Trainer, learner: LightningModule) -> float:
                 torch.cuda.synchronize(learner.device)
             times.append(time.monotonic() - last)
             last = time.monotonic()
-            if last - begin > _SECONDS and len(times) > _WARM:
+            long_enough = last - begin > _SECONDS and len(times) > _WARM
+            # processes measure as many batches: reading and computing them may wait for the others
+            if trainer.strategy.reduce_boolean_decision(long_enough, all=False):
                 break
     counted = sorted(times[_WARM:] or times)
     usual = sum(counted) / len(counted) if counted else 0.0

@@ -51,6 +51,15 @@ class Watchdog(Callback):
         """Begins to watch, if there are several processes."""
         self._begin(trainer, pl_module)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins to watch a validation that no training does; a fit begins when it trains."""
+        if trainer.state.fn != "fit":
+            self._begin(trainer, pl_module)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins to watch, if there are several processes."""
+        self._begin(trainer, pl_module)
+
     def on_train_batch_start(self, *args: object, **kwargs: object) -> None:
         """Counts the batch."""
         self._batch += 1
@@ -79,6 +88,14 @@ class Watchdog(Callback):
     def on_test_batch_start(self, *args: object, **kwargs: object) -> None:
         """Says that a batch is tested."""
         self._reach(5)
+
+    def on_predict_batch_start(self, *args: object, **kwargs: object) -> None:
+        """Says that a batch is predicted."""
+        self._reach(5)
+
+    def on_predict_epoch_end(self, *args: object, **kwargs: object) -> None:
+        """Says that the prediction has ended."""
+        self._reach(6)
 
     def on_test_epoch_end(self, *args: object, **kwargs: object) -> None:
         """Says that the test has ended."""
