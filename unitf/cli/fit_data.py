@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
 from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import NAME
 from unitf.cli.notation import short_form
@@ -89,7 +91,7 @@ def _made(path: Path, wishes: Wishes) -> Made:
     if path.is_dir() and (path / NAME).is_file() and (path / "checkpoints").is_dir():
         raise UserError(f"{path} is the folder of a run, expected data (--resume {path} goes on)")
     made = make_recipe(path, wishes)
-    for line in made.lines:
+    for line in made.lines if rank_zero_only.rank == 0 else ():  # of processes, the first says it
         sys.stderr.write(f"unitf: {line}\n")
     return made
 

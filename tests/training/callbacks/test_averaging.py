@@ -118,3 +118,10 @@ def test_a_run_goes_on_with_its_average_and_its_weights(tmp_path):
     again, _, rest = fit(tmp_path / "again", tmp_path / "first/checkpoints/last.ckpt", epochs=3)
     assert all(map(torch.equal, trace.steps[2 * STEPS :], rest.steps))
     assert torch.equal(whole.state_dict()[NAME], again.state_dict()[NAME])
+
+
+def test_the_temperature_of_the_average_is_kept(tmp_path):
+    """A validation fits it for the average, while the copy of the model has none."""
+    learner, *_ = fit(tmp_path)
+    kept = unitf.load(tmp_path / "checkpoints" / "last.ckpt").tasks["speed"].temperature
+    assert kept == learner.tasks["speed"].temperature != 1

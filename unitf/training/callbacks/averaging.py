@@ -1,6 +1,7 @@
 """EMA: a moving average of the weights, which is often better than the weights themselves."""
 
 from itertools import chain
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -79,6 +80,18 @@ class EMA(WeightAveraging):
         self._make(pl_module)
         assert self._average_model is not None
         self._average_model.to(pl_module.device)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Saves the average in place of the weights, with what a validation of it has learned.
+
+        What is no tensor has no average: the copy of the model still has it as the run began.
+        """
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        current: dict[str, Any] = checkpoint.get("current_model_state", {})
+        extra = {name: state for name, state in current.items() if name.endswith("_extra_state")}
+        checkpoint["state_dict"] |= extra
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
