@@ -5,8 +5,9 @@
 Each mutant has one mistake of a kind that people make. A right answer is one line that names the
 file, the key (or the line, where the file is no YAML), and what was meant or expected. A key or a
 value that is left out may be right, because a default holds: such a mutant that is accepted is
-counted as "a default". A recipe that is not accepted itself (it needs a run, or another recipe
-before it) is left out, and named.
+counted as "a default". So is what is no mistake: another name where a person chooses the names
+(columns, further tests), and a list of two numbers for the size of a patch. A recipe that is not
+accepted itself (it needs a run, or another recipe before it) is left out, and named.
 """
 
 import argparse
@@ -28,6 +29,8 @@ import yaml
 from unitf.errors import UserError
 
 FREE = ("model.tokenizers", "model.tasks", "data.sources")  # whose keys a person chooses
+CHOSEN = (["columns"], ["files"], ["path"], ["parts"])  # arguments whose keys a person chooses
+SIZES = ("patch", "size")  # arguments that are a number, or one for each axis
 LEFT_OUT = ("key is missing", "value is missing")  # of mutants that a default may complete
 Keys = tuple[str | int, ...]
 
@@ -42,6 +45,7 @@ class Mutant:
         key: what the answer must name; "line" where it is the line of the file.
         meant: a word that the answer must have, beside what it found; "expected" for any.
         words: further words of the command line.
+        place: the keys that lead to what was changed, with dots.
     """
 
     kind: str
@@ -49,6 +53,7 @@ class Mutant:
     key: str
     meant: str
     words: list[str] = field(default_factory=list)
+    place: str = ""
 
 
 def nodes(value: object, keys: Keys = ()) -> Iterator[tuple[Keys, object]]:
@@ -116,9 +121,9 @@ def mutants(recipe: dict[str, object], draw: random.Random) -> Iterator[Mutant]:
         if not is_free(keys) and last not in ("class_path", "init_args"):
             wrong = misspelt(last, draw)
             words = [f"--{dotted((*keys[:-1], wrong))}", "1"]
-            yield Mutant("misspelt key", renamed(recipe, keys, wrong), wrong, last)
+            yield Mutant("misspelt key", renamed(recipe, keys, wrong), wrong, last, place=key)
             if "init_args" not in keys and not isinstance(value, dict):
-                yield Mutant("misspelt option", dump(recipe), wrong, last, words)
+                yield Mutant("misspelt option", dump(recipe), wrong, last, words, key)
             if len(keys) > 2 and "init_args" not in keys:
                 parent = changed(recipe, (keys[0], last), value)
                 yield Mutant("key at another level", parent, f"{keys[0]}.{last}", key)
@@ -136,7 +141,8 @@ def of_value(
     key = dotted(keys)
 
     def other(kind: str, new: object, meant: str = "expected") -> Mutant:
-        return Mutant(kind, changed(recipe, keys, new), key, meant)
+        place = dotted(keys[:-1]) if isinstance(keys[-1], int) else key  # an item is in its list
+        return Mutant(kind, changed(recipe, keys, new), place, meant, place=key)
 
     if names_class(keys, value):
         name = str(value)
@@ -163,7 +169,8 @@ def of_value(
     if isinstance(keys[-1], str):
         yield other("value is missing", None)
     if isinstance(keys[-1], str) and not is_free(keys):
-        yield Mutant("key is missing", renamed(recipe, keys, None), str(keys[-1]), "expected")
+        owner = keys[-2] if len(keys) > 1 and names_class(("class_path",), keys[-1]) else keys[-1]
+        yield Mutant("key is missing", renamed(recipe, keys, None), str(owner), "expected")
 
 
 def names_class(keys: Keys, value: object) -> bool:
@@ -217,7 +224,15 @@ def answer(mutant: Mutant, file: Path) -> Answer:
         return Answer(mutant, f"exit {error.code}: {quiet.getvalue()[-300:]}", "traceback")
     except Exception as error:
         return Answer(mutant, f"{type(error).__name__}: {error}", "traceback")
-    return Answer(mutant, "", "a default" if mutant.kind in LEFT_OUT else "accepted")
+    return Answer(mutant, "", "a default" if may_be_right(mutant) else "accepted")
+
+
+def may_be_right(mutant: Mutant) -> bool:
+    """Returns whether a recipe with this change may be what a person means."""
+    *groups, last = mutant.place.split(".")
+    is_chosen = mutant.kind in ("misspelt key", "misspelt option") and groups[-1:] in CHOSEN
+    is_size = mutant.kind == "list for a number" and last in SIZES
+    return mutant.kind in LEFT_OUT or is_chosen or is_size
 
 
 def judged(mutant: Mutant, said: str, file: Path) -> str:

@@ -10,7 +10,7 @@ import torch
 from unitf.component import Component, ComponentState, NamedParts
 from unitf.data.encoder import Item
 from unitf.data.joined_columns import JoinedColumns
-from unitf.errors import SampleError, UserError
+from unitf.errors import SampleError, UserError, did_you_mean
 from unitf.features import RawValue
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
@@ -48,8 +48,8 @@ def check_inputs(tokenizers: NamedParts[Tokenizer], tasks: NamedParts[Task]) -> 
         for column, tokenizer in task.tokenized:
             if tokenizer not in tokenizers:
                 raise UserError(
-                    f"model.tasks.{name}: column {column!r} needs a tokenizer {tokenizer!r}, "
-                    f"found {', '.join(tokenizers) or 'none'}"
+                    f"model.tasks.{name}: column {column!r} needs a tokenizer, expected "
+                    f"model.tokenizers.{tokenizer}{did_you_mean(tokenizer, tokenizers)}"
                 )
 
 
@@ -83,11 +83,12 @@ def fit_components(
                 column for task in tasks.values() for column, used in task.tokenized if used == name
             )
             join = JoinedColumns(tokenizers, tasks)
-            _fit(tokenizer, partial(_values, data, {name: tokenizer}, columns, join), skip)
+            where = f"model.tokenizers.{name} (column {', '.join(columns)})"
+            _fit(tokenizer, partial(_values, data, {name: tokenizer}, columns, join), skip, where)
     join = JoinedColumns(tokenizers, tasks)
-    for task in tasks.values():
+    for name, task in tasks.items():
         if type(task).fit is not Task.fit and not task.is_fitted:
-            _fit(task, partial(_accepted, data, task, join), skip)
+            _fit(task, partial(_accepted, data, task, join), skip, f"model.tasks.{name}")
 
 
 def _values(
@@ -127,7 +128,9 @@ class _TrackedValues:
         self.last = None
 
 
-def _fit(component: _Fitted, read: Callable[[], Iterable[_NamedValue]], skip: bool) -> None:
+def _fit(
+    component: _Fitted, read: Callable[[], Iterable[_NamedValue]], skip: bool, where: str
+) -> None:
     before = component.fitted
     values = _TrackedValues(read())
     try:
@@ -137,7 +140,7 @@ def _fit(component: _Fitted, read: Callable[[], Iterable[_NamedValue]], skip: bo
     except ValueError as error:
         component.fitted = before
         if values.last is None:  # the error is about all values together
-            raise
+            raise UserError(f"{where}: {error}") from error
         name, value = values.last
         if skip:
             component.fit(_sound(copy.deepcopy(component), read()))

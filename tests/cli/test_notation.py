@@ -12,10 +12,11 @@ from unitf import Tokenizer, UserError
 from unitf.cli import main
 from unitf.cli.argument_types import classes_in
 from unitf.cli.expected_values import read_by_expectation
-from unitf.cli.long_words import explicit_words, long_words
-from unitf.cli.merging import with_init_args
+from unitf.cli.long_words import long_words
+from unitf.cli.merging import explicit_keys, node_at
 from unitf.cli.notation import as_object, as_written, long_form, short_form, short_name
 from unitf.cli.recipe import StrictLoader, load_recipe, read_recipe
+from unitf.cli.recipe_inputs import given_inputs
 from unitf.cli.training_cli import ready
 
 ROOT = Path(__file__).parents[2]
@@ -150,12 +151,12 @@ def test_init_args_may_be_left_out_of_an_option(tmp_path):
     file = tmp_path / "recipe.yaml"
     file.write_text(SHORT)
     given = ["--config", str(file)]
-    words = explicit_words([*given, "--model.tokenizers.image.augment.flip", "false"])
+    words = long_words([*given, "--model.tokenizers.image.augment.flip", "false"])
     assert words == [*given, "--model.tokenizers.image.init_args.augment.flip", "false"]
     keys = ("model", "core", "norm", "eps")
-    assert with_init_args(keys, read_recipe(file)) == (*keys[:3], "init_args", "eps")
+    assert explicit_keys(keys, read_recipe(file)) == (*keys[:3], "init_args", "eps")
     keys = ("model", "tokenizers", "image", "init_args", "patch")
-    assert with_init_args(keys, read_recipe(file)) == keys
+    assert explicit_keys(keys, read_recipe(file)) == keys
 
 
 def configured(recipes, *words):
@@ -177,6 +178,63 @@ def configured(recipes, *words):
     config = reader.config.clone()
     config.pop("config")
     return config
+
+
+LISTS = """
+model: {core: {dim: 8}}
+data: {sources: {a: {Lines: {path: {train: a}, pattern: x, split: {parts: {validation: 0.1}}}}}}
+trainer: {callbacks: [EMA, unitf.training.callbacks.Checkpoint: {every_minutes: 5}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "key", "value"),
+    [
+        ("data.sources.a.Lines.path.test=b", "data.sources.a.init_args.path.test", "b"),
+        ("data.sources.a.path.test=b", "data.sources.a.init_args.path.test", "b"),
+        ("trainer.callbacks.0.EMA.decay=0.5", "trainer.callbacks.0.init_args.decay", 0.5),
+        ("trainer.callbacks.EMA.decay=0.5", "trainer.callbacks.0.init_args.decay", 0.5),
+        ("trainer.callbacks.EMA={decay: 0.5}", "trainer.callbacks.0.init_args.decay", 0.5),
+        ("trainer.callbacks.1.every_minutes=9", "trainer.callbacks.1.init_args.every_minutes", 9),
+        (
+            "trainer.callbacks.Checkpoint.every_minutes=9",
+            "trainer.callbacks.1.init_args.every_minutes",
+            9,
+        ),
+        ("trainer.callbacks.Timer.verbose=no", "trainer.callbacks.2.init_args.verbose", "no"),
+    ],
+)
+def test_an_option_changes_one_setting_and_the_others_stay(tmp_path, option, key, value):
+    """`Lines.path.test` replaced the whole of `path`, and one callback replaced the others."""
+    (tmp_path / "r.yaml").write_text(LISTS)
+    words = ["--config", str(tmp_path / "r.yaml")]
+    before = given_inputs(words, words).merged
+    after = given_inputs(words, [*words, f"--{option}"]).merged
+    assert node_at(after, tuple(key.split("."))) == value
+    callbacks = before["trainer"]["callbacks"]
+    for number in {0, 1} - {int(part) for part in key.split(".") if part.isdigit()}:
+        assert after["trainer"]["callbacks"][number] == callbacks[number]
+    path, parts = ("data", "sources", "a", "init_args", "path"), ("split", "parts", "validation")
+    assert node_at(after, (*path, "train")) == "a"
+    assert node_at(after, (*path[:-1], *parts)) == 0.1
+
+
+def test_the_parser_changes_one_setting_too(tmp_path):
+    (tmp_path / "r.yaml").write_text(LISTS)
+    options = ["Lines.path.test=b", "Lines.split.parts.test=0.2"]
+    words = [f"--data.sources.a.{option}" for option in options]
+    config = configured([tmp_path / "r.yaml"], *words, "--trainer.callbacks.EMA.decay=0.5")
+    arguments = config.data.sources["a"].init_args
+    assert arguments.path == {"train": "a", "test": "b"}
+    assert arguments.split.parts == {"validation": 0.1, "test": 0.2}
+    ema, checkpoint = config.trainer.callbacks
+    assert (ema.init_args.decay, checkpoint.init_args.every_minutes) == (0.5, 5)
+
+
+def test_an_item_that_a_list_has_not_is_refused(tmp_path):
+    (tmp_path / "r.yaml").write_text(LISTS)
+    with pytest.raises(UserError, match=r"callbacks.7.decay: found 7, .* 0 \(EMA\), 1 \(Check"):
+        long_words(["--config", str(tmp_path / "r.yaml"), "--trainer.callbacks.7.decay", "1"])
 
 
 SMALL = """

@@ -316,7 +316,7 @@ def test_what_does_not_fit_is_said():
         model = Learner(config, {"text": Letters, "image": Triples}, {"draw": task})
         model.build_components()
         model.train()(batch_of(model, [{"text": "ab", "image": triples(4)}]))
-    with pytest.raises(UserError, match="column 'target' needs a tokenizer 'target'"):
+    with pytest.raises(UserError, match="column 'target' needs a tokenizer, expected model"):
         Learner(
             TransformerConfig(dim=DIM, depth=1, num_heads=2),
             {"text": Letters},

@@ -81,7 +81,7 @@ def test_an_input_without_a_tokenizer_is_named():
     from unitf.tasks import Classification
 
     task = Classification(["sound"], "digit", classes=[0, 1])
-    with pytest.raises(UserError, match="column 'sound' needs a tokenizer 'sound', found none"):
+    with pytest.raises(UserError, match="'sound' needs a tokenizer, expected model"):
         Learner(TransformerConfig(dim=8, depth=1, num_heads=1), {}, {"digit": task})
 
 

@@ -6,10 +6,11 @@ from types import FrameType
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from unitf.cli.merging import node_at
 from unitf.cli.owners import OTHERS
 from unitf.cli.parser_messages import parser_line
 from unitf.cli.recipe_faults import Fault, Keys, RecipeFaults, shown
-from unitf.cli.recipe_inputs import RecipeInputs, given_inputs, node_at
+from unitf.cli.recipe_inputs import RecipeInputs, given_inputs
 from unitf.cli.renamed import OldNameError, Owners
 from unitf.errors import UserError, close_names, suggestion
 

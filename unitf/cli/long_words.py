@@ -1,12 +1,14 @@
 """Command lines in the long notation: the values of options, and class names in their keys."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
 
 import yaml
 from jsonargparse import get_loader
 
 from unitf.cli.argument_types import Keys
-from unitf.cli.merging import merge, put, with_init_args
+from unitf.cli.merging import explicit_keys, merge, node_at, put
 from unitf.cli.notation import long_form
 from unitf.cli.owners import OWNERS
 from unitf.cli.recipe import files_of, read_recipe
@@ -15,36 +17,35 @@ from unitf.errors import UserError
 
 
 def long_words(argv: Sequence[str]) -> list[str]:
-    """Returns the words of a command line in the long notation.
+    """Returns the words of a command line in the long notation, with each `init_args`.
 
     `--model.tokenizers.text.Words.lowercase true` means the same as
-    `--model.tokenizers.text '{Words: {lowercase: true}}'`.
+    `--model.tokenizers.text '{Words: {lowercase: true}}'`; where the recipe has this class, it
+    means `--model.tokenizers.text.init_args.lowercase true`, and other arguments stay. An option
+    within a list becomes one for the whole list.
 
     Raises:
-        UserError: a value may be meant as a class or as a name in a dictionary.
+        UserError: a value may be meant as a class or as a name in a dictionary, or the option names
+            an item that a list has not.
     """
-    return [word for option in options_of(argv) for word in _long(*option)]
+    return [word for words, _ in long_options(argv) for word in words]
 
 
-def explicit_words(argv: Sequence[str]) -> list[str]:
-    """Returns the words of a command line with each `init_args` that a person may leave out.
-
-    Args:
-        argv: the words in the long notation.
-    """
+def long_options(argv: Sequence[str]) -> Iterator[tuple[list[str], Keys]]:
+    """Yields the words of each option in the long notation, and its keys as they were typed."""
     merged: dict[str, object] = {}
-    files, explicit = files_of(list(argv)), list[str]()
+    files = files_of(list(argv))
     for words, keys, text in options_of(argv):
-        option, equals, _ = words[0].partition("=")
-        if option in ("--config", "-c") and (file := next(files, None)) is not None:
+        option = words[0].partition("=")[0]
+        file = next(files, None) if option in ("--config", "-c") else None
+        file = Path(text, "config.yaml") if option == "--resume" else file
+        if file is not None and file.is_file():
             merge(merged, read_recipe(file))
-        elif keys and keys[0] in OWNERS:
-            keys = with_init_args(keys, merged)
-            put(merged, keys, parsed(text))
-            option = f"--{'.'.join(keys)}"
-            words = [f"{option}={text}"] if equals else [option, *words[1:]]
-        explicit += words
-    return explicit
+        elif len(keys) > 1 and keys[0] in OWNERS:
+            words = _long(words, keys, text, merged)
+            _, put_at, value = next(options_of(words))
+            put(merged, put_at, parsed(value))
+        yield words, keys
 
 
 def options_of(argv: Sequence[str]) -> Iterator[tuple[list[str], Keys, str]]:
@@ -66,27 +67,44 @@ def options_of(argv: Sequence[str]) -> Iterator[tuple[list[str], Keys, str]]:
             yield [word, value := rest.pop(0)], keys, value
 
 
-def _long(words: list[str], keys: Keys, text: str) -> list[str]:
-    """Returns the words of an option in the long notation."""
-    value = parsed(text)
-    if not keys or keys[0] not in OWNERS or len(keys) < 2:
-        return words
-    if not isinstance(value, dict | list) and not any(map(_may_be_class, keys)):
-        return words
-    nested = nested_value(keys, value)
-    try:
-        changed: object = long_form(nested)
-    except UserError as error:
-        raise UserError(f"--{error}") from error
-    if changed == nested:
-        return words
+def _long(words: list[str], keys: Keys, text: str, merged: dict[str, object]) -> list[str]:
+    """Returns the words of an option in the long notation; `merged` is what came before it."""
+    explicit, value = explicit_keys(keys, merged), parsed(text)
+    in_list = _in_list(explicit, merged)
+    if in_list is not None:
+        copied = deepcopy(merged)
+        item, within = explicit[: len(in_list) + 1], explicit[len(in_list) + 1 :]
+        if any(map(_may_be_class, within[:1])):  # a class with all its arguments
+            put(copied, item, nested_value(within, value))
+        else:
+            put(copied, explicit, value)
+        explicit, value = in_list, node_at(copied, in_list)
+    nested = changed = nested_value(explicit, value)
+    if isinstance(value, dict | list) or any(map(_may_be_class, explicit)):
+        try:
+            changed = long_form(nested)
+        except UserError as error:
+            raise UserError(f"--{error}") from error
+    if changed == nested and in_list is None:
+        option, equals, _ = words[0].partition("=")
+        option = f"--{'.'.join(explicit)}"
+        return [f"{option}={text}"] if equals else [option, *words[1:]]
     prefix: list[str] = []
-    for key in keys:
-        if not isinstance(changed, dict) or key not in changed:
+    at: object = changed
+    for key in explicit:
+        if not isinstance(at, dict) or key not in at:
             break
         prefix.append(key)
-        changed = changed[key]
-    return [f"--{'.'.join(prefix)}={in_one_line(changed)}"]
+        at = at[key]
+    return [f"--{'.'.join(prefix)}={in_one_line(at)}"]
+
+
+def _in_list(keys: Keys, merged: dict[str, object]) -> Keys | None:
+    """Returns the keys of the list that has what some keys lead to; None: there is none."""
+    for number in range(1, len(keys)):
+        if isinstance(node_at(merged, keys[:number]), list):
+            return keys[:number]
+    return None
 
 
 def _may_be_class(key: str) -> bool:

@@ -34,7 +34,13 @@ def _short(line: str) -> str:
     expected = dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", line))
     if not (keys and found and expected):
         return line
-    words = {"str": "a text", "dict": "a dictionary", "list": "a list", "NoneType": "nothing"}
+    words = {
+        "str": "a text",
+        "dict": "a dictionary",
+        "list": "a list",
+        "tuple": "a list",
+        "NoneType": "nothing",
+    }
     words |= {"int": "a whole number", "float": "a number", "bool": "true or false"}
     alternatives = " or ".join(words.get(str(name), str(name)) for name in expected)
     return f"{'.'.join(keys)}: found {found[1][:60]}, expected {alternatives}"

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from unitf.cli.argument_types import Keys
-from unitf.cli.long_words import long_words, options_of, parsed
-from unitf.cli.merging import merge, put, with_init_args
+from unitf.cli.long_words import long_options, options_of, parsed
+from unitf.cli.merging import merge, node_at, put
 from unitf.cli.notation import as_written
 from unitf.cli.recipe import files_of, load_recipe, read_recipe
 
@@ -39,8 +39,9 @@ class RecipeInputs:
         """Returns how a message names a key: with its file, or as an option."""
         for option in self.options:
             if option == keys[: len(option)]:
-                typed = self.typed.get(option, option)
-                return f"--{'.'.join((*typed, *keys[len(option) :]))}"
+                typed, within = self.typed.get(option, option), keys[len(option) :]
+                within = within if typed[-1:] != within[-1:] else ()  # of an item of a list
+                return f"--{'.'.join((*typed, *within))}"
         key = ".".join(self.written(keys))
         file = self.file_of(keys)
         return key if file is None else f"{file}: {key}"
@@ -64,14 +65,11 @@ def given_inputs(words: Sequence[str], argv: Sequence[str]) -> RecipeInputs:
         argv: the command line as it was typed.
     """
     given = RecipeInputs([(file, read_recipe(file)) for file in files_of(list(words))])
-    merged = _merged(given.files)
-    for word, keys, text in options_of(long_words(argv)):
-        if word[0].partition("=")[0] in ("--config", "--resume") or keys == ():
-            continue
-        explicit = with_init_args(keys, merged)
-        given.options[explicit] = parsed(text)
-        put(merged, explicit, parsed(text))
-        given.typed[explicit] = keys
+    for long, typed in long_options(argv):
+        _, keys, text = next(options_of(long))
+        if keys and keys[0] not in ("config", "resume"):
+            given.options[keys] = parsed(text)
+            given.typed[keys] = typed
     return given
 
 
@@ -80,18 +78,6 @@ def _merged(files: Sequence[tuple[Path, dict[str, object]]]) -> dict[str, object
     for _, recipe in files:
         merge(merged, copy.deepcopy(recipe))
     return merged
-
-
-def node_at(value: object, keys: Keys) -> object:
-    """Returns what is at a key of a recipe; None: nothing."""
-    for key in keys:
-        if isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        elif isinstance(value, dict):
-            value = value.get(key)
-        else:
-            return None
-    return value
 
 
 def _depth(recipe: object, keys: Keys) -> int:

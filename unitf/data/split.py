@@ -50,6 +50,12 @@ class Split:
                 f"split.per_class: expected one column and a number from 1, as {{label: 100}}, "
                 f"found {self.per_class}"
             )
+        for name, part in self.parts.items():
+            if self.column is None and not _is_fraction(part):
+                raise UserError(
+                    f"split.parts.{name}: found {part}, expected a fraction from 0 to 1, "
+                    "or split.column, whose value it is"
+                )
 
     def choose(self, split: str, samples: Sequence[Sample], location: str) -> np.ndarray:
         """Returns the numbers of the samples that belong to a split.
@@ -64,7 +70,7 @@ class Split:
         """
         taken: dict[str, np.ndarray] = {}
         by_value = {name: part for name, part in self.parts.items() if not _is_fraction(part)}
-        if by_value:
+        if by_value and self.column is not None:
             values = self._values(samples, self.column, location)
             for name, part in by_value.items():
                 taken[name] = np.flatnonzero([_matches(value, part) for value in values])
@@ -115,9 +121,7 @@ class Split:
                 kept.append(int(training[number]))
         return np.sort(np.array(kept, int))
 
-    def _values(self, samples: Sequence[Sample], column: str | None, location: str) -> list[object]:
-        if column is None:
-            raise UserError(f"{location}: parts {self.parts} name values, but there is no column")
+    def _values(self, samples: Sequence[Sample], column: str, location: str) -> list[object]:
         if len(samples) and column not in samples[0]:
             raise UserError(
                 f"{location}: no column {column!r} to split by" + did_you_mean(column, samples[0])
