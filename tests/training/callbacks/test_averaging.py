@@ -31,9 +31,10 @@ class Trace(Callback):
             self.validated.append(pl_module.state_dict()[NAME].clone())
 
 
-def fit(folder, resume=None, epochs=2, others=(), ema=None):
+def fit(folder, resume=None, epochs=2, others=(), ema=None, limits=None):
     torch.manual_seed(0)
     learner, trace = make_learner(), Trace()
+    learner.register_buffer("limits", limits, persistent=False)
     trainer = make_trainer(
         folder,
         # the average is swapped in before the trace looks, in the order of callbacks
@@ -125,3 +126,11 @@ def test_the_temperature_of_the_average_is_kept(tmp_path):
     learner, *_ = fit(tmp_path)
     kept = unitf.load(tmp_path / "checkpoints" / "last.ckpt").tasks["speed"].temperature
     assert kept == learner.tasks["speed"].temperature != 1
+
+
+def test_a_buffer_that_is_worked_out_is_not_averaged(tmp_path):
+    """The mean of two infinite limits is no number: all cells of a table became NaN."""
+    limits = torch.tensor([-torch.inf, 0.5, torch.inf])
+    learner, trainer, _ = fit(tmp_path, limits=limits.clone())
+    assert torch.equal(learner.limits, limits)
+    assert trainer.callback_metrics["validation/loss"].isfinite()

@@ -93,3 +93,16 @@ def test_every_process_says_the_first_step_at_fault_of_all(monkeypatch):
     assert _first_of_all_processes(iter([])) == theirs
     own = (2, float("inf"), ("toy/train[1]",))
     assert _first_of_all_processes(iter([own, (4, 1.0, ())])) == own
+
+
+class PoisonedValidation(Callback):
+    """Validates other weights than it trains, as an average that went wrong."""
+
+    def on_validation_start(self, trainer, pl_module):
+        with torch.no_grad():
+            pl_module.tasks["speed"].head.linear.weight.fill_(float("nan"))
+
+
+def test_a_validation_that_is_no_number_ends_the_training(tmp_path):
+    with pytest.raises(UserError, match=rf"validation/loss is nan after step {STEPS} .epoch 0"):
+        fit(tmp_path, FiniteLoss(), PoisonedValidation())

@@ -1,13 +1,15 @@
 """EMA: a moving average of the weights, which is often better than the weights themselves."""
 
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor, nn
+
+_Pairs: TypeAlias = list[tuple[list[Tensor], list[Tensor]]]
 
 
 class EMA(WeightAveraging):
@@ -22,7 +24,8 @@ class EMA(WeightAveraging):
     def __init__(self, decay: float = 0.999) -> None:
         super().__init__()
         self.decay: float = decay
-        self._pairs: list[tuple[list[Tensor], list[Tensor]]] = []
+        self._pairs: _Pairs = []
+        self._constants: _Pairs = []
 
     @property
     def state_key(self) -> str:
@@ -53,7 +56,11 @@ class EMA(WeightAveraging):
         That method walks through all modules in every step, and waits for the device.
         """
         assert self._average_model is not None
-        self._pairs = self._pairs or _by_kind(self._average_model.module, pl_module)
+        average = self._average_model.module
+        self._pairs = self._pairs or _by_kind(_tensors(average), _tensors(pl_module))
+        self._constants = self._constants or _by_kind(_constants(average), _constants(pl_module))
+        for averages, weights in self._constants:
+            torch._foreach_copy_(averages, weights)
         for averages, weights in self._pairs:
             if averages[0].is_floating_point():
                 torch._foreach_lerp_(averages, weights, weight)
@@ -68,7 +75,7 @@ class EMA(WeightAveraging):
         makes it later.
         """
         if stage == "fit":
-            self._average_model, self._pairs = None, []
+            self._average_model, self._pairs, self._constants = None, [], []
             self._latest_update_step = 0
 
     def _make(self, pl_module: LightningModule) -> None:
@@ -103,13 +110,13 @@ class EMA(WeightAveraging):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Deletes the average, else a test after fit would use the weights."""
-        self._average_model, self._pairs = None, []
+        self._average_model, self._pairs, self._constants = None, [], []
 
 
-def _by_kind(average: nn.Module, module: nn.Module) -> list[tuple[list[Tensor], list[Tensor]]]:
-    """Returns the parameters and buffers of both, one pair of lists for each device and dtype."""
+def _by_kind(averages: list[Tensor], tensors: list[Tensor]) -> _Pairs:
+    """Returns averages beside tensors, one pair of lists for each device and dtype."""
     pairs: dict[tuple[torch.device, torch.dtype], tuple[list[Tensor], list[Tensor]]] = {}
-    for mean, value in zip(_tensors(average), _tensors(module), strict=True):
+    for mean, value in zip(averages, tensors, strict=True):
         means, values = pairs.setdefault((mean.device, mean.dtype), ([], []))
         means.append(mean)
         values.append(value)
@@ -117,4 +124,13 @@ def _by_kind(average: nn.Module, module: nn.Module) -> list[tuple[list[Tensor], 
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
-    return [tensor.detach() for tensor in chain(module.parameters(), module.buffers())]
+    """Returns what is averaged: the parameters, and the buffers that a checkpoint keeps."""
+    kept = module.state_dict(keep_vars=True)
+    buffers = (buffer for name, buffer in module.named_buffers() if name in kept)
+    return [tensor.detach() for tensor in chain(module.parameters(), buffers)]
+
+
+def _constants(module: nn.Module) -> list[Tensor]:
+    """Returns the other buffers. They are worked out, not learned, and may be infinite."""
+    kept = module.state_dict(keep_vars=True)
+    return [buffer.detach() for name, buffer in module.named_buffers() if name not in kept]

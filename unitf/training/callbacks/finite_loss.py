@@ -12,6 +12,7 @@ from torch import Tensor
 from unitf.batch import Batch
 from unitf.errors import UserError
 
+_VALIDATION = "validation/loss"
 _SHOWN = 8  # names of samples
 
 
@@ -62,6 +63,19 @@ class FiniteLoss(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks the losses before the epoch ends."""
         self.check(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Checks the loss of a validation, which has weights of its own with EMA.
+
+        Raises:
+            UserError: it is NaN or infinite.
+        """
+        loss = trainer.callback_metrics.get(_VALIDATION)
+        if trainer.state.fn == "fit" and loss is not None and not loss.isfinite():
+            raise UserError(
+                f"{_VALIDATION} is {loss.item()} after step {trainer.global_step} (epoch "
+                f"{trainer.current_epoch}), expected a number; training stops"
+            )
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
