@@ -1,11 +1,12 @@
 """Small tables beside scikit-learn: 5 folds of breast cancer, wine and diabetes, as CSV.
 
-    python -m benchmarks.small_tables [wine …] [--empty 0.3] [--json FILE]
+    python -m benchmarks.small_tables [--tables wine …] [--empty 0.3] [--json FILE]
 
 Each fold is `unitf fit train.csv --target target --test test.csv` and nothing else. The peer is a
 linear model over standardised cells; with `--empty`, that share of all cells is left empty in both
 files, for unitf as empty cells of the CSV, for the peer filled in by IterativeImputer.
-The figure is the mean of the folds: the accuracy, or R² for diabetes.
+The figure is the mean of the folds: the accuracy, or R² for diabetes. Further options are those of
+`unitf fit`.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def table(name: str, empty: float) -> pd.DataFrame:
     if name != "diabetes":
         frame["target"] = [data.target_names[int(n)] for n in data.target]
     cells = frame.columns != "target"
-    holes = np.random.default_rng(0).random((len(frame), int(cells.sum()))) < empty
+    holes = np.random.default_rng(0).random((len(frame), frame.shape[1] - 1)) < empty
     frame.loc[:, cells] = frame.loc[:, cells].mask(holes)
     return frame
 
@@ -62,9 +63,8 @@ def ours(train: pd.DataFrame, test: pd.DataFrame, has_classes: bool, options: li
         out = Path(folder, "run")
         if main(["fit", *words, "--out", str(out), "--data.num_workers", "0", *options]):
             raise SystemExit("the training failed")
-        figures = json.loads((out / "metrics.json").read_text())["test"]
-    names = [n for n in figures if n.endswith("/accuracy" if has_classes else "/r2")]
-    return float(figures[names[0]])
+        results = json.loads((out / "metrics.json").read_text())["results"]
+    return float(results["test"]["target"]["all"]["accuracy" if has_classes else "r2"])
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
     from sklearn.model_selection import KFold, StratifiedKFold
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", nargs="*", default=TABLES)
+    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     parser.add_argument("--empty", type=float, default=0.0)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE")
