@@ -20,7 +20,7 @@ from unitf.training.callbacks.csv_logger import log_step
 from unitf.training.exact_loops import ExactFitLoop
 from unitf.training.results import SplitResults, measured_results, tasks_of
 
-_MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson"}
+_MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson", "precision", "recall"}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -115,7 +115,8 @@ class Checkpoint(callbacks.Checkpoint):
         if self.monitor is None:
             self.monitor, self.mode = _metric_of(pl_module)
         if self.mode is None:
-            self.mode = "max" if self.monitor.split("/")[-1] in _MORE_IS_BETTER else "min"
+            words = self.monitor.split("/")[-1].split("_")  # such as entity_f1_PER
+            self.mode = "max" if _MORE_IS_BETTER.intersection(words) else "min"
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         if trainer.is_global_zero:
             remove_parts(self.folder)
