@@ -120,6 +120,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         return _call("unitf.cli.predict", arguments)
     if verb in ("validate", "test") and given & {"-h", "--help"} and not given & {"--config", "-c"}:
         return _call("unitf.cli.measuring_help", verb)
+    if verb == "fit" and given & {"--folds", "--resume"} and not given & {"-h", "--help"}:
+        return _call("unitf.cli.folds", arguments)
     if verb in TRAINING:
         return _call("unitf.cli.training_cli", verb, arguments)
     return _run_command(verb, arguments)

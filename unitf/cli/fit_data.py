@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from unitf.cli import folds
 from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import NAME
 from unitf.cli.notation import short_form
@@ -82,6 +83,8 @@ def fitted(path: Path, wishes: Wishes, rest: list[str], seconds_before: float) -
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{path.absolute().name.partition('.')[0] or 'data'}.yaml"
         file.write_text(text, encoding="utf-8")
+        if folds.are_wanted(rest):
+            return folds.folded(["--config", str(file), *rest])
         return run("fit", ["--config", str(file), *rest], seconds_before, text)
 
 

@@ -99,7 +99,7 @@ class SourceSamples:
         if isinstance(source, StreamSource):
             raise UserError(f"source {name}: a stream cannot be parted into folds (data.fold)")
         train, own = self._of_source("train", name), self._of_source("validation", name)
-        if len(own):
+        if len(own) and fold.number == 1:  # said once
             line = "source %s: its %d validation samples are left out: each fold has its own"
             _log.warning(line, name, len(own))
         if not len(train):  # a source of tests alone

@@ -76,6 +76,14 @@ class MultiLabelClassification(LabelledTask):
             output, batch.target, reduction="none"
         ).mean(1)
 
+    def to_average(self, output: Float[Tensor, "S C"]) -> Float[Tensor, "S C"]:
+        """Returns the probability of each class."""
+        return output.sigmoid()
+
+    def from_average(self, average: Float[Tensor, "S C"]) -> Float[Tensor, "S C"]:
+        """Returns the log-odds of probabilities."""
+        return average.logit(eps=1e-7)
+
     def metrics(self) -> TaskMetrics:
         """Creates exact match, macro F1, macro AUROC and the confusion matrices."""
         from torchmetrics import classification as scores

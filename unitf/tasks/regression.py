@@ -142,6 +142,10 @@ class Regression(Pooled):
             return output.sum(1)
         return LOSSES[self.loss](output, batch.target, reduction="none").mean(1)
 
+    def to_average(self, output: Float[Tensor, "S K"]) -> Float[Tensor, "S K"]:
+        """Returns the standardised numbers."""
+        return output
+
     def metrics(self) -> TaskMetrics:
         """Creates mean absolute error, root mean squared error, R² and Pearson's correlation."""
         from torchmetrics import regression as scores

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
+from unitf.tasks.common.class_loss import log_probabilities
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
@@ -198,6 +199,14 @@ class TokenClassification(LabelNames):
             return output.sum(1)
         losses = functional.cross_entropy(output, batch.target, reduction="none")
         return losses[batch.target != IGNORED]
+
+    def to_average(self, output: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
+        """Returns the probabilities of the classes of each token."""
+        return output.softmax(1)
+
+    def from_average(self, average: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
+        """Returns the logarithms of probabilities."""
+        return log_probabilities(average)
 
     def metrics(self) -> TaskMetrics:
         """Creates accuracy, macro F1 and the confusion matrix, over tokens; and F1 of entities."""

@@ -114,6 +114,7 @@ class DataModule(LightningDataModule):
         self.mix: Mixing | None = mix
         self.balance: Balance | None = balance
         self.modality_dropout: dict[str, float] | None = modality_dropout
+        self.fold: Fold | None = fold
         self.skipped: Counter[str] = Counter()  # error message → how often
         self._read: SourceSamples = SourceSamples(sources, Path(self.root), held_out, fold)
         self._lengths: dict[str, list[np.ndarray]] = {}
@@ -137,6 +138,17 @@ class DataModule(LightningDataModule):
     def set_targets(self, tasks: Mapping[str, Task]) -> None:
         """Sets the tasks by whose classes samples are drawn for the splits that a source lacks."""
         self._read.targets = [task.target for task in tasks.values() if task.target is not None]
+
+    def held_out_by(self, fold: Fold) -> SampleDataset:
+        """Returns the samples of all sources that a fold holds out.
+
+        Raises:
+            UserError: the samples of a source cannot be parted so.
+        """
+        read = SourceSamples(self.sources, Path(self.root), None, fold)
+        read.targets = self._read.targets
+        samples = {name: read.of("validation", name) for name in self.sources}
+        return SampleDataset("validation", {n: each for n, each in samples.items() if len(each)})
 
     def lasting_samples(self, split: str) -> dict[str, Sequence[Sample]]:
         """Returns the samples of a split without those of streams, which are read only once."""
