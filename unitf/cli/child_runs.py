@@ -1,13 +1,16 @@
 """Runs of a recipe, each in a process of its own: the trials of a search, the folds of a fit."""
 
 import ctypes
+import logging
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unitf import registry
 from unitf.checkpoints.atomic import write_text
@@ -19,6 +22,7 @@ from unitf.cli.yaml_values import PlainDumper
 from unitf.errors import UserError
 from unitf.nn.reference_mode import is_reference_mode
 from unitf.recognition.recipe_text import as_yaml
+from unitf.training.durations import seconds_of
 
 _OF_THE_COMMAND = ("out", "time", "ckpt_path", "test_after_fit")  # keys that are of one run
 _LOOKS = 1.0  # seconds between two looks at a run
@@ -35,6 +39,24 @@ def frozen_recipe(argv: Sequence[str]) -> dict[str, object]:
 def write_recipe(folder: Path, recipe: Mapping[str, object], comment: str) -> None:
     """Writes the recipe of a run into its folder, in the short notation."""
     write_text(folder / NAME, as_yaml(short_form(recipe), (comment,), PlainDumper))
+
+
+def budget_of(recipe: Mapping[str, Any]) -> float | None:
+    """Returns the seconds of the TimeBudget of a recipe; None: it has none."""
+    for callback in recipe.get("trainer", {}).get("callbacks") or []:
+        if isinstance(callback, dict) and "TimeBudget" in str(callback.get("class_path")):
+            return seconds_of(callback["init_args"]["limit"], "TimeBudget.limit")
+    return None
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Hides lines that were said before: a recipe is read several times."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @dataclass(frozen=True)

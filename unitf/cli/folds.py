@@ -15,7 +15,14 @@ from unitf import registry
 from unitf.checkpoints.atomic import write_text
 from unitf.checkpoints.members import write_members
 from unitf.cli import training_cli
-from unitf.cli.child_runs import ChildRun, frozen_recipe, run_command, write_recipe
+from unitf.cli.child_runs import (
+    ChildRun,
+    budget_of,
+    frozen_recipe,
+    run_command,
+    without_warnings,
+    write_recipe,
+)
 from unitf.cli.fold_figures import (
     EACH_ONCE,
     ENSEMBLE,
@@ -132,10 +139,7 @@ def _seconds(time: str | None, recipe: _Settings) -> float | None:
     """Returns how long all folds may take: `--time`, or the TimeBudget of the recipe."""
     if time is not None:
         return seconds_of(time, "--time")
-    for callback in recipe.get("trainer", {}).get("callbacks") or []:
-        if isinstance(callback, dict) and "TimeBudget" in str(callback.get("class_path")):
-            return seconds_of(callback["init_args"]["limit"], "TimeBudget.limit")
-    return None
+    return budget_of(recipe)
 
 
 def _fold(recipe: _Settings, number: int, count: int) -> Fold:
@@ -189,7 +193,8 @@ class _CrossValidation:
     def _measure(self) -> int:
         """Measures the ensemble, and writes and prints the figures of all."""
         words = ["--config", str(self.folder / self.names[0] / NAME)]
-        data = ready("fit", words).datamodule
+        with without_warnings():
+            data = ready("fit", words).datamodule
         status = 0
         if data.test_splits:
             status = run_command(["test", "--checkpoint", str(self.folder)])
@@ -207,5 +212,6 @@ class _CrossValidation:
         ensemble = cast(Ensemble, load(self.folder))
         group = None if data.fold is None else data.fold.group
         folds = [Fold(number, self.count, group) for number in range(1, self.count + 1)]
-        parts = [data.held_out_by(fold).items() for fold in folds]
+        with without_warnings():
+            parts = [data.held_out_by(fold).items() for fold in folds]
         return out_of_fold(ensemble.to("cuda" if torch.cuda.is_available() else "cpu"), parts)

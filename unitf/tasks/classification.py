@@ -54,6 +54,10 @@ class Classification(LabelledTask):
     mode = "max"
 
     calibrated = ("temperature",)
+    searched: Mapping[str, object] = {
+        "dropout": {"low": 0.0, "high": 0.5},
+        "label_smoothing": {"low": 0.0, "high": 0.2},
+    }
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """MultiLabelClassification: a sample belongs to any number of classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ class MultiLabelClassification(LabelledTask):
 
     monitor = "f1"
     mode = "max"
+    searched: Mapping[str, object] = {"dropout": {"low": 0.0, "high": 0.5}}
 
     def __init__(
         self,

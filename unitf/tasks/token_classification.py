@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ class TokenClassification(LabelNames):
 
     monitor = "f1"
     mode = "max"
+    searched: Mapping[str, object] = {"dropout": {"low": 0.0, "high": 0.5}}
 
     def __init__(
         self,
