@@ -102,7 +102,7 @@ def _check_alike(members: Sequence[Model]) -> None:
     if not members:
         raise UserError("an ensemble has no members, expected one or more")
     first = members[0]
-    check_averaged(first.tasks, "ensemble")
+    check_averaged(dict(first.tasks.items()), "ensemble")
     for number, member in enumerate(members[1:], 2):
         if member.configuration() != first.configuration():
             raise UserError(f"ensemble: member {number} has another configuration than the first")

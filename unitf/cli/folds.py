@@ -88,12 +88,16 @@ def folded(argv: Sequence[str]) -> tuple[int, str]:
         raise UserError(f"--resume {options.resume}: found no {SETTINGS} there, expected one")
     else:
         folder = _prepared(options, rest)
+    lock = RunFolder()
+    lock.lock(folder)
     try:
         return _CrossValidation(folder).run(), str(folder)
     except KeyboardInterrupt:
         go_on = f"{registry.invocation()} fit --resume {folder}"
         sys.stderr.write(f"unitf: stopped; go on with: {go_on}\n")
         return 130, str(folder)
+    finally:
+        lock.release()
 
 
 def _prepared(options: argparse.Namespace, words: list[str]) -> Path:
@@ -105,7 +109,8 @@ def _prepared(options: argparse.Namespace, words: list[str]) -> Path:
     check_averaged(dict(cli.model.tasks.items()), f"--folds {count}")
     recipe = frozen_recipe(words)
     seconds = _seconds(options.time, recipe)
-    parts = [cli.datamodule.held_out_by(_fold(recipe, n, count)) for n in range(1, count + 1)]
+    with without_warnings():
+        parts = [cli.datamodule.held_out_by(_fold(recipe, n, count)) for n in range(1, count + 1)]
     samples = sum(sum(part.counts) for part in parts)
     sys.stderr.write(
         f"unitf: --folds {count}: {samples:,} samples are parted by a hash within each class; each "
@@ -114,7 +119,8 @@ def _prepared(options: argparse.Namespace, words: list[str]) -> Path:
     folder = _new_folder(options.out, cli)
     if (folder / SETTINGS).exists():
         raise UserError(f"--out {folder}: found folds there (fit --resume {folder} goes on)")
-    write_recipe(folder, recipe, f"The recipe of {count} folds in this folder.")
+    data = {key: value for key, value in recipe["data"].items() if key != "fold"}
+    write_recipe(folder, {**recipe, "data": data}, f"The recipe of {count} folds in this folder.")
     for number in range(1, count + 1):
         own = deepcopy(recipe)
         fold = _fold(recipe, number, count)

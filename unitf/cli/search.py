@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from unitf import registry
+from unitf.cli.run_folder import RunFolder
 from unitf.cli.search_settings import SETTINGS, SearchSettings, begun
 from unitf.errors import UserError
 from unitf.spelling import expanded
@@ -54,7 +55,12 @@ def main(argv: list[str], data: list[str]) -> int:
         folder = begun(options, rest, bool(data), folder)
     from unitf.cli.search_run import SearchRun
 
-    return SearchRun(folder).run()
+    lock = RunFolder()
+    lock.lock(folder)
+    try:
+        return SearchRun(folder).run()
+    finally:
+        lock.release()
 
 
 def _folder(options: argparse.Namespace) -> Path | None:

@@ -52,7 +52,7 @@ class TrialWatch:
                 self.trial.report(best, earlier)
         self._reported = part
         self.trial.set_user_attr("seconds", self.spent)
-        self.is_pruned = self.trial.should_prune()
+        self.is_pruned = bool(self.trial.should_prune())
         return self.is_pruned
 
     def _part(self, epoch: int) -> int:

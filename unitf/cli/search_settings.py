@@ -107,7 +107,7 @@ def begun(
     with tempfile.TemporaryDirectory() as place:
         words = written_recipe(list(words), Path(place)) if is_data else list(words)
         ready("fit", words)  # a mistake is said with the file that has it
-        recipe = frozen_recipe(words)
+        recipe: _Recipe = frozen_recipe(words)
         if recipe["model"].get("optimizer") is None:  # else it has no key for the learning rate
             settings = {"lr": 0.001, "weight_decay": 0.05, "fused": True}
             put(recipe, ("model", "optimizer"), named("torch.optim.AdamW", settings))

@@ -25,8 +25,8 @@ class SearchRange:
         log: whether they are drawn evenly by their logarithm.
     """
 
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     log: bool = False
 
     def __post_init__(self) -> None:
@@ -123,7 +123,7 @@ def _entry(value: object) -> SearchRange | SearchChoices:
         raise UserError(f"found {in_one_line(value)}, {expected}")
     if not isinstance(log, bool):
         raise UserError(f"log: found {in_one_line(log)}, expected true or false")
-    low, high = cast("list[float]", numbers)
+    low, high = cast("list[int | float]", numbers)
     return SearchRange(low, high, log)
 
 
@@ -191,11 +191,24 @@ def check_keys(space: Space, config: Mapping[str, object], location: str) -> Non
     """
     known = [".".join(k for k in keys if k != "init_args") for keys in leaves(config)]
     for key in space:
+        _check_names(key, config, location)
         short = key.replace(".init_args", "")
         if not short.startswith(("model.", "data.", "trainer.")):
             ends = [name for name in known if name.endswith(f".{short}")]
             hint = f"; {suggestion(ends[:3])}" if ends else did_you_mean(short, known)
             raise UserError(f"{location}: {key}: there is no such key{hint}")
+
+
+def _check_names(key: str, config: Mapping[str, object], location: str) -> None:
+    """Checks the name of a task, a tokenizer or a source in a key."""
+    node: object = config
+    for name in key.split("."):
+        if not isinstance(node, dict):
+            return
+        objects = [isinstance(item, dict) and "class_path" in item for item in node.values()]
+        if name not in node and objects and all(objects):
+            raise UserError(f"{location}: {key}: there is no {name!r}{did_you_mean(name, node)}")
+        node = node.get(name)
 
 
 def leaves(value: object, keys: Keys = ()) -> Iterator[Keys]:
