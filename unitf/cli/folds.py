@@ -107,7 +107,7 @@ def _prepared(options: argparse.Namespace, words: list[str]) -> Path:
         raise UserError(f"--folds {options.folds}: expected a number from 2")
     cli = ready("fit", [*words, "--data.fold.number=1", f"--data.fold.count={count}"])
     check_averaged(dict(cli.model.tasks.items()), f"--folds {count}")
-    recipe = frozen_recipe(words)
+    recipe: _Settings = frozen_recipe(words)
     seconds = _seconds(options.time, recipe)
     with without_warnings():
         parts = [cli.datamodule.held_out_by(_fold(recipe, n, count)) for n in range(1, count + 1)]

@@ -45,7 +45,7 @@ def _core(config: Mapping[str, object]) -> dict[str, object]:
     core = cast("dict[str, Any]", config["model"])["core"]
     dim, depth, heads = core["dim"], core["depth"], core["num_heads"]
     # positions of several axes need a width of many parts
-    widths = [width for width in (dim // 2, dim, dim * 2) if width % (heads * 8) == 0]
+    widths = [width for width in (dim // 2, dim, dim * 3 // 2) if width % (heads * 8) == 0]
     depths = dict.fromkeys([max(1, depth // 2), depth, depth + 2])
     return {
         **({"model.core.dim": widths} if len(widths) > 1 and dim in widths else {}),
