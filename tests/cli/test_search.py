@@ -156,7 +156,7 @@ def test_a_trial_that_is_behind_the_others_ends_early(tmp_path):
                 break
         state = TrialState.PRUNED if watch.is_pruned else TrialState.COMPLETE
         study.tell(trial, None if watch.is_pruned else accuracy, state)
-    assert ended == [(4, 3)]
+    assert ended == [(4, 4)]
     assert study.trials()[0].params == {"x": 0.5}
     assert [trial.number for trial in study.complete()] == [2, 5, 0, 3, 1]
     again = SearchStudy(tmp_path, {"x": SearchRange(0.0, 1.0)}, {"x": 0.5}, "max", 0)

@@ -147,7 +147,7 @@ def test_training_windows_share_no_row_with_those_held_out():
 
 def test_a_fold_replaces_what_is_drawn_and_what_a_source_has(tmp_path, caplog):
     splits = {"train": rows(50), "validation": rows(9, first=90)}
-    samples = SourceSamples({"made": Listed(**splits)}, tmp_path, None, Fold(5, 5))
+    samples = SourceSamples({"made": Listed(**splits)}, tmp_path, None, Fold(1, 5))
     counts = {split: len(samples.of(split, "made")) for split in samples.splits()}
     assert counts == {"train": 40, "validation": 10, "test": 0}
     assert len(samples.of_all_folds("made")) == 50

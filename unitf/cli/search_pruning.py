@@ -9,6 +9,8 @@ from optuna.trial import Trial
 
 from unitf.cli.search_study import PARTS
 
+_KEPT = 5.0  # seconds between two times that are kept
+
 
 class TrialWatch:
     """Says when a trial is worse than half of the earlier ones were at the same time.
@@ -31,6 +33,8 @@ class TrialWatch:
         self.begun_at: float = time.monotonic()
         self.is_pruned: bool = False
         self._reported = -1
+        self._best: float | None = None  # before the newest part
+        self._kept_at = 0.0
 
     @property
     def spent(self) -> float:
@@ -39,21 +43,25 @@ class TrialWatch:
 
     def __call__(self) -> bool:
         """Reports the best figure so far, and returns whether the trial should end."""
+        if self.spent - self._kept_at > _KEPT:
+            self.keep_time()
         figures = self._figures()
-        if not figures:
-            return False
-        part = self._part(figures[-1][0])
-        if part <= self._reported:
+        if not figures or (part := self._part(figures[-1][0])) <= self._reported:
             return False
         best = self.best_of([value for _, value in figures])
         known = self.trial.storage.get_trial(self.trial._trial_id).intermediate_values
-        for earlier in range(self._reported + 1, part + 1):
-            if earlier not in known:
-                self.trial.report(best, earlier)
-        self._reported = part
-        self.trial.set_user_attr("seconds", self.spent)
+        for number in range(self._reported + 1, part + 1):
+            value = best if number == part else self._best
+            if value is not None and number not in known:
+                self.trial.report(value, number)
+        self._reported, self._best = part, best
         self.is_pruned = bool(self.trial.should_prune())
         return self.is_pruned
+
+    def keep_time(self) -> None:
+        """Keeps how long the trial took so far, in case that this process is killed."""
+        self._kept_at = self.spent
+        self.trial.set_user_attr("seconds", self.spent)
 
     def _part(self, epoch: int) -> int:
         if self.seconds is None:

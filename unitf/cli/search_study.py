@@ -22,6 +22,7 @@ from unitf.data.seeding import mix
 FILE: str = "search.db"
 PARTS: int = 10  # of a trial, in each of which it is compared with the others
 _FIRST = 4  # trials that are drawn at random, and that are never ended early
+_UNTOUCHED = 4  # parts of a trial in which it is not ended
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -50,7 +51,7 @@ class SearchStudy:
             storage=f"sqlite:///{folder / FILE}",
             study_name="search",
             direction="maximize" if mode == "max" else "minimize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=_FIRST, n_warmup_steps=PARTS // 3),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=_FIRST, n_warmup_steps=_UNTOUCHED),
             load_if_exists=True,
         )
         if not self.trials():
