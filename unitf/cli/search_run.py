@@ -14,7 +14,9 @@ from unitf import registry
 from unitf.checkpoints.atomic import replacing, write_text
 from unitf.cli.child_runs import ChildRun, last_line, run_command, write_recipe
 from unitf.cli.kept_recipe import NAME
-from unitf.cli.merging import put, with_init_args
+from unitf.cli.long_words import nested_value
+from unitf.cli.merging import explicit_keys, node_at, put
+from unitf.cli.notation import long_form
 from unitf.cli.recipe import load_recipe, read_recipe
 from unitf.cli.search_pruning import TrialWatch
 from unitf.cli.search_report import (
@@ -106,7 +108,8 @@ class SearchRun:
     def _recipe_of(self, values: dict[str, object]) -> dict[str, Any]:
         recipe = deepcopy(self.recipe)
         for key, value in values.items():
-            put(recipe, with_init_args(tuple(key.split(".")), recipe), value)
+            keys = explicit_keys(tuple(key.split(".")), recipe)
+            put(recipe, keys, node_at(long_form(nested_value(keys, value)), keys))
         return recipe
 
     def _tell(self, trial: Trial, folder: Path, status: int, watch: TrialWatch) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 import yaml
 
 from unitf.checkpoints.atomic import write_text
+from unitf.cli.argument_types import Keys
 from unitf.cli.child_runs import budget_of, frozen_recipe, without_warnings, write_recipe
 from unitf.cli.fit_data import written_recipe
 from unitf.cli.kept_recipe import NAME
-from unitf.cli.merging import put, with_init_args
-from unitf.cli.notation import long_form
-from unitf.cli.recipe import StrictLoader, files_of
+from unitf.cli.long_words import nested_value
+from unitf.cli.merging import explicit_keys, put
+from unitf.cli.notation import long_form, short_form
+from unitf.cli.recipe import StrictLoader, files_of, read_recipe
 from unitf.cli.run_folder import RunFolder
 from unitf.cli.search_space import (
     PlainSpace,
@@ -175,8 +177,19 @@ def _checked(
             text = str(error).replace(f"{base / NAME}: ", "")
             text = text.removeprefix("--") if text.startswith("--") else text
             raise UserError(f"{location}: {text}") from error
-    usual = {key: value_at(config, with_init_args(tuple(key.split(".")), config)) for key in space}
+    recipe = read_recipe(base / NAME)
+    usual = {key: _own_value(tuple(key.split(".")), recipe, config) for key in space}
     return with_defaults(space, usual, location), usual
+
+
+def _own_value(keys: Keys, recipe: _Recipe, config: _Recipe) -> object:
+    """Returns the value that a recipe has at a key, as a person writes it; else the default."""
+    explicit = explicit_keys(keys, recipe)
+    if (value := value_at(recipe, explicit)) is None:
+        return value_at(config, explicit_keys(keys, config))
+    if not isinstance(value, dict):
+        return value
+    return value_at(short_form(nested_value(explicit, value)), explicit)
 
 
 def _say(

@@ -7,8 +7,8 @@ from typing import TypeAlias, cast
 
 from unitf.cli.argument_types import Keys
 from unitf.cli.long_words import parsed
+from unitf.cli.merging import node_at
 from unitf.cli.recipe import load_recipe
-from unitf.cli.recipe_inputs import node_at
 from unitf.cli.yaml_values import in_one_line, plain_value
 from unitf.errors import UserError, close_names, did_you_mean, suggestion
 
