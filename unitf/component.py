@@ -1,6 +1,6 @@
 """Component: a module that may learn from the training data before it has parameters."""
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Protocol, TypeAlias, TypedDict, TypeVar, cast, runtime_checkable
 
 from torch import nn
@@ -45,6 +45,9 @@ class Component(Configurable, nn.Module):
     holds `fitted` and the arguments of `build`, so that `load_state_dict` on a fresh component
     restores all three steps.
     """
+
+    searched: Mapping[str, object] = {}
+    """What `unitf search` tries of the arguments, as a file of a space has it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,11 +4,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from unitf.checkpoints.bounded import BoundedModel
+from unitf.checkpoints.members import is_ensemble, members_of
 from unitf.checkpoints.read import read_checkpoint, remake, tokenizer_factory
 from unitf.component import PlainData
 from unitf.core import TransformerConfig
 from unitf.core.lora import LoRA
 from unitf.core.lora_weights import without_adapters
+from unitf.ensemble import Ensemble
 from unitf.errors import UserError
 from unitf.model import Model
 from unitf.nn.initialisation import without_initialisation
@@ -18,12 +20,15 @@ def load(path: str | Path) -> Model:
     """Loads the trained model of a checkpoint, ready to `predict`.
 
     Args:
-        path: a checkpoint file or the folder of a run.
+        path: a checkpoint file, the folder of a run, or that of an ensemble.
 
     Raises:
         UserError: the checkpoint cannot be read (see `read_checkpoint`), or a plugin that the model
             needs is not installed.
     """
+    if is_ensemble(path):
+        members = [make(read_checkpoint(member), str(member)) for member in members_of(path)]
+        return Ensemble(members).eval()
     return make(read_checkpoint(path), str(path))
 
 

@@ -200,6 +200,9 @@ class Forecast(Task):
         error = torch.where(known, (output - future) * batch.target["factor"], 0.0)
         return error.square().sum(1) / known.sum(1).clamp(min=1)
 
+    def to_average(self, output: Float[Tensor, "K L"]) -> Float[Tensor, "K L"]:
+        return output
+
     def metrics(self) -> "TaskMetrics":
         from torchmetrics import regression as scores
 

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +92,11 @@ class Words(Pieces):
             width, and a linear projection brings it to D.
         options: the options of TextTokenizer.
     """
+
+    searched: Mapping[str, object] = {
+        "token_dropout": {"low": 0.0, "high": 0.4},
+        "min_count": [1, 2, 3],
+    }
 
     def __init__(
         self,

@@ -1,13 +1,17 @@
 """Samples that are drawn for validation and test: by a hash, and within each class."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from parts import Listed
 
+from unitf.data.fold import Fold
 from unitf.data.held_out import held_out
 from unitf.data.source_samples import SourceSamples
+from unitf.data.sources.windows import WindowSamples
+from unitf.errors import UserError
 
 TENTHS = {"validation": 0.1, "test": 0.1}
 
@@ -108,3 +112,43 @@ def test_where_one_source_has_validation_nothing_is_drawn_from_the_others(tmp_pa
     }
     samples = SourceSamples(sources, tmp_path, None)
     assert len(samples.of("train", "other")) == 50 and not samples.of("validation", "other")
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_folds_hold_out_each_sample_once_and_each_class_by_its_share(count):
+    samples = rows(200, "aaab")
+    parts = [Fold(n, count).parts(samples, ["label"], Path(), "") for n in range(1, count + 1)]
+    held = [part["validation"].tolist() for part in parts]
+    assert sorted(index for part in held for index in part) == list(range(200))
+    for part in parts:
+        assert sorted([*part["train"], *part["validation"]]) == list(range(200))
+        rare = sum(samples[index]["label"] == "b" for index in part["validation"])
+        assert abs(rare - 50 / count) < 2
+
+
+def test_a_fold_does_not_part_a_group():
+    samples = [{"text": f"text {n}", "speaker": f"s{n % 9}"} for n in range(90)]
+    parts = [Fold(n, 3, "speaker").parts(samples, [], Path(), "") for n in (1, 2, 3)]
+    held = [{samples[index]["speaker"] for index in part["validation"]} for part in parts]
+    assert sorted(map(len, held)) == [3, 3, 3] and len(set.union(*held)) == 9
+    with pytest.raises(UserError, match="no 'speker'; did you mean speaker"):
+        Fold(1, 3, "speker").parts(samples, [], Path(), "source made")
+    with pytest.raises(UserError, match="part 2 of 20 has 0 of 90 samples"):
+        Fold(2, 20, "speaker").parts(samples, [], Path(), "source made")
+
+
+def test_training_windows_share_no_row_with_those_held_out():
+    windows = WindowSamples(np.zeros((100, 1)), range(91), 6, 4)
+    part = Fold(2, 3).parts(windows, [], Path(), "")
+    rows_of = [{r for i in part[s].tolist() for r in range(*windows.extent(i))} for s in part]
+    assert part["validation"].tolist() == list(range(30, 61)) and not set.intersection(*rows_of)
+    assert set(part["train"]) == {*range(21), *range(70, 91)}
+
+
+def test_a_fold_replaces_what_is_drawn_and_what_a_source_has(tmp_path, caplog):
+    splits = {"train": rows(50), "validation": rows(9, first=90)}
+    samples = SourceSamples({"made": Listed(**splits)}, tmp_path, None, Fold(1, 5))
+    counts = {split: len(samples.of(split, "made")) for split in samples.splits()}
+    assert counts == {"train": 40, "validation": 10, "test": 0}
+    assert len(samples.of_all_folds("made")) == 50
+    assert "its 9 validation samples are left out" in caplog.text

@@ -155,6 +155,49 @@ def test_loss_and_figures_are_those_of_labelled_tokens():
     assert metrics.compute()["num_samples"] == 1
 
 
+def scores(true, predicted, **options):
+    """The figures of entities of a task, for texts whose tokens have these tags."""
+    classes = sorted({tag for tags in [*true, *predicted] for tag in tags})
+    task = TokenClassification(["text"], "tags", classes, **options)
+    metrics = task.metrics()
+    numbers = [classes.index(tag) for tags in predicted for tag in tags]
+    target = torch.tensor([classes.index(tag) for tags in true for tag in tags])
+    output = functional.one_hot(torch.tensor(numbers), len(classes)).float()
+    sequence = torch.tensor([n for n, tags in enumerate(true) for _ in tags])
+    metrics.update(output, target, sequence=sequence)
+    return {k: v.item() for k, v in metrics.compute().items() if k.startswith("entity")}
+
+
+def test_entities_count_as_in_the_examples_of_seqeval():
+    true = [["O", "O", "O", "B-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]]
+    found = [["O", "O", "B-MISC", "I-MISC", "I-MISC", "I-MISC", "O"], ["B-PER", "I-PER", "O"]]
+    figures = scores(true, found)
+    assert figures["entity_f1"] == figures["entity_macro_f1"] == 0.5
+    assert (figures["entity_precision_PER"], figures["entity_recall_MISC"]) == (1, 0)
+    assert scores([["B-NP", "I-NP", "O"]], [["I-NP", "I-NP", "O"]])["entity_f1"] == 1
+    bioes = scores([["B-A", "I-A", "E-A", "S-A"]], [["B-A", "I-A", "I-A", "S-A"]])
+    assert bioes["entity_f1"] == 1  # S- ends what stands before it
+    assert scores([["B-A", "B-A"]], [["B-A", "I-A"]])["entity_f1"] == 0
+
+
+def test_entities_are_scored_where_the_classes_are_their_tags(caplog):
+    assert scores([["B-A", "O"]], [["O", "O"]])["entity_f1"] == 0
+    assert not scores([["B-A", "O"]], [["O", "O"]], entities=False)
+    assert not scores([["B-A", "O"]], [["O", "NOUN"]])
+    model = learner(
+        fitted(Words),
+        task := TokenClassification(["text"], "labels"),
+        [sample := {**SAMPLE, "labels": ["B-PER", "O", "O", "B-LOC", "I-LOC"]}],
+    )
+    assert "tags of spans, which entity_f1 scores (entities)" in caplog.text
+    batch, metrics = batch_of(model, [sample, sample]), task.metrics()
+    part = batch.task_batches["task"]
+    output = functional.one_hot(part.target, task.num_classes).float() * 99
+    task.update_metrics(metrics, output, part, used(model), [0, 1])
+    assert metrics.compute()["entity_f1"] == 1
+    assert metrics["entities"].counts.tolist() == [[2, 2]] * 3
+
+
 def test_one_number_says_which_of_two_classes():
     task = TokenClassification(["text"], "labels", [False, True], single_logit=True)
     model = learner(fitted(Words), task)

@@ -11,6 +11,7 @@ import torch
 
 from unitf.checkpoints.checksum import check_file, warn_unchecked
 from unitf.checkpoints.folder import Checkpoint, is_saved, read_folder
+from unitf.checkpoints.members import is_ensemble, members_of
 from unitf.checkpoints.update import updated
 from unitf.errors import UserError
 from unitf.limits import check_members
@@ -35,6 +36,12 @@ def find_checkpoint(path: str | Path) -> Path:
         return path
     if not path.is_dir():
         raise UserError(f"checkpoint {path}: there is no such file or folder")
+    if is_ensemble(path):
+        members = members_of(path)
+        raise UserError(
+            f"checkpoint {path}: found an ensemble of {len(members)} models, expected one of them, "
+            f"such as {members[0]}"
+        )
     for folder in (path / "checkpoints", path):
         for name in ("best.ckpt", "last.ckpt"):
             if (folder / name).is_file():

@@ -22,6 +22,7 @@ OTHERS: dict[
     str, tuple[str, str]
 ] = {  # verb → what it does, and the module whose main(argv) does it
     "recipe": ("write a recipe for your data: recipe PATH > mine.yaml", "unitf.cli.fit_data"),
+    "search": ("try settings, keep the best: search PATH|--config X", "unitf.cli.search"),
     "generate": ("write: --checkpoint DIR --text …, or any input", "unitf.cli.generate"),
     "chat": ("talk with a language model at the terminal", "unitf.cli.chat"),
     "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
@@ -110,6 +111,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         print(f"unitf: warning: {broken}", file=sys.stderr)  # noqa: T201
     if verb == "fit" and (data := _data_path(arguments)) is not None:
         return _call("unitf.cli.fit_data", data, "fit")
+    if verb == "search":
+        return _call(OTHERS[verb][1], arguments, _data_path(arguments) or [])
     if verb in OTHERS:
         return _call(OTHERS[verb][1], arguments)
     if verb in EXCHANGE:
@@ -120,6 +123,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         return _call("unitf.cli.predict", arguments)
     if verb in ("validate", "test") and given & {"-h", "--help"} and not given & {"--config", "-c"}:
         return _call("unitf.cli.measuring_help", verb)
+    if verb == "fit" and given & {"--folds", "--resume"} and not given & {"-h", "--help"}:
+        return _call("unitf.cli.folds", arguments)
     if verb in TRAINING:
         return _call("unitf.cli.training_cli", verb, arguments)
     return _run_command(verb, arguments)

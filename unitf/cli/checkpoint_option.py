@@ -10,7 +10,14 @@ from unitf.spelling import expanded
 
 HELP: str = "a run's folder, a recipe's folder of runs (its newest), `latest`, or a checkpoint file"
 RUNS: Path = Path("runs")  # where runs are written
-_FILES = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt", "unitf.json")
+_FILES = (
+    "checkpoints/best.ckpt",
+    "checkpoints/last.ckpt",
+    "best.ckpt",
+    "last.ckpt",
+    "unitf.json",
+    "ensemble.json",
+)
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:

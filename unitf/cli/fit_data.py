@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from unitf.cli import folds
 from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import NAME
 from unitf.cli.notation import short_form
@@ -80,9 +81,29 @@ def fitted(path: Path, wishes: Wishes, rest: list[str], seconds_before: float) -
     """
     text = _text(str(path), _made(path, wishes))
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{path.absolute().name.partition('.')[0] or 'data'}.yaml"
+        file = Path(folder) / _file_name(path)
         file.write_text(text, encoding="utf-8")
+        if folds.are_wanted(rest):
+            return folds.folded(["--config", str(file), *rest])
         return run("fit", ["--config", str(file), *rest], seconds_before, text)
+
+
+def written_recipe(argv: list[str], folder: Path) -> list[str]:
+    """Makes a recipe of data, writes it into a folder, and returns the words that name it.
+
+    Args:
+        argv: the words of `unitf fit PATH`, with the path in front.
+        folder: the folder.
+    """
+    options, rest = data_parser("fit").parse_known_args(argv)
+    file = folder / _file_name(Path(options.path))
+    text = _text(options.path, _made(Path(options.path), _wishes(options)))
+    file.write_text(text, encoding="utf-8")
+    return ["--config", str(file), *rest]
+
+
+def _file_name(path: Path) -> str:
+    return f"{path.absolute().name.partition('.')[0] or 'data'}.yaml"
 
 
 def _made(path: Path, wishes: Wishes) -> Made:

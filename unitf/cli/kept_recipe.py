@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from unitf.cli.yaml_values import PlainDumper, PlainLoader
 from unitf.recognition.recipe_text import as_yaml
 from unitf.training.callbacks import TimeBudget
 
@@ -48,10 +49,10 @@ def kept_recipe(folder: Path) -> str | None:
 
 def with_length(recipe: str, keys: dict[str, Any]) -> str:
     """Returns a recipe without a TimeBudget, but with these keys of the trainer."""
-    settings = yaml.safe_load(recipe)
+    settings = yaml.load(recipe, Loader=PlainLoader)
     trainer = settings["trainer"]
     callbacks = [c for c in trainer.pop("callbacks", []) if "TimeBudget" not in str(c)]
     trainer.update(keys)
     settings["trainer"] = {**trainer, **({"callbacks": callbacks} if callbacks else {})}
     comments = [line[2:] for line in recipe.splitlines() if line.startswith("# ")]
-    return as_yaml(settings, tuple(comments))
+    return as_yaml(settings, tuple(comments), PlainDumper)

@@ -73,6 +73,7 @@ def _tokens(model: "Model", arguments: argparse.Namespace) -> list[Neighbours]:
     """Returns the tokens nearest to each queried token."""
     from unitf.analysis.neighbours import nearest_tokens
 
+    model.configuration()  # refused by an ensemble, whose members have tokenizers of their own
     tokenizer = model.tokenizers[_choose(model, arguments.tokenizer)]
     return [
         {

@@ -1,8 +1,10 @@
 """The settings that a recipe takes over from a trained model."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
+from unitf.checkpoints.members import is_ensemble, members_of
 from unitf.checkpoints.read import as_class_paths, find_checkpoint
 from unitf.cli.recipe import configured
 from unitf.loading import read_source
@@ -25,7 +27,7 @@ class Inherited:
         self.goes_on: bool = checkpoint is not None
         self.configuration: Mapping[str, object] = {}
         if source is not None:
-            location = source if checkpoint is None else find_checkpoint(cast(str, checkpoint))
+            location = source if checkpoint is None else _one(cast(str, checkpoint))
             self.configuration = read_source(str(location))["configuration"]
 
     def defaults(self) -> dict[str, object]:
@@ -43,3 +45,8 @@ class Inherited:
         if self.pretrained is None or not self.configuration:
             return {}
         return {"model.tasks": as_class_paths(self.configuration["tasks"])}
+
+
+def _one(checkpoint: str) -> Path:
+    """Returns the file of a checkpoint; of an ensemble that of the first member."""
+    return find_checkpoint(members_of(checkpoint)[0] if is_ensemble(checkpoint) else checkpoint)

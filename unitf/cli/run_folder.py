@@ -31,17 +31,19 @@ class RunFolder:
         self._lock: int | None = None  # the file that is locked
         self._path: Path | None = None
         self._is_new = False
+        self._parents: list[Path] = []  # that were made too, the deepest first
 
     def new(self, parent: Path) -> Path:
         """Makes a folder named by the time; it is another one for each run."""
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         if _get_rank():  # the first process says which: see `SharedFolder`
             return parent / stamp
+        self._parents = [p for p in (parent, *parent.parents) if not p.exists()]
         parent.mkdir(parents=True, exist_ok=True)
         number, path = 1, parent / stamp
         while True:
             try:
-                path.mkdir()
+                path.mkdir(parents=True)
                 break
             except FileExistsError:  # of a run that began in the same second
                 number += 1
@@ -72,7 +74,8 @@ class RunFolder:
             self._lock = None
         if self._is_new and self._path is not None:
             with suppress(OSError):  # it holds a run
-                self._path.rmdir()
+                for folder in (self._path, *self._parents):
+                    folder.rmdir()
 
 
 def _locked(folder: Path) -> int | None:

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unitf import registry
 from unitf.checkpoints import find_checkpoint, read_checkpoint
+from unitf.checkpoints.members import is_ensemble
 from unitf.cli.checkpoint_option import with_checkpoint
 from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import KeptRecipe, kept_recipe
@@ -26,6 +27,7 @@ from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder, mark_finis
 from unitf.cli.run_length import process_seconds, set_length, set_time
 from unitf.cli.writable import check_folder
 from unitf.errors import UserError
+from unitf.loading import load
 from unitf.spelling import expanded
 from unitf.training import DataModule, RandomState
 from unitf.training.callbacks import (
@@ -39,6 +41,7 @@ from unitf.training.callbacks import (
 )
 from unitf.training.callbacks.csv_logger import ContinuedCSVLogger
 from unitf.training.callbacks.interrupt import Interrupt, RunInterrupted
+from unitf.training.ensemble_learner import EnsembleLearner
 from unitf.training.learner import Learner
 from unitf.training.optimization import check_optimizer
 from unitf.training.parallel.end_together import EndTogether, noticing_the_others
@@ -72,6 +75,7 @@ class TrainingCLI(LightningCLI):
         self.verb: str = verb
         self.folder: RunFolder = folder or RunFolder()
         self.inherits_tasks: bool = False
+        self.measures_ensemble: bool = False
         self.seconds_before: float = seconds_before
         super().__init__(
             model_class=Learner,
@@ -162,7 +166,10 @@ class TrainingCLI(LightningCLI):
         """Gives inherited tasks what they learned from their training samples."""
         if self.verb == "fit":
             check_optimizer(self.model.optimizer, self.model.schedule)
-        if self.inherits_tasks:
+        if self.verb != "fit" and self.config.ckpt_path and is_ensemble(self.config.ckpt_path):
+            self.model = EnsembleLearner.of(load(self.config.ckpt_path)).eval()
+            self.measures_ensemble = True
+        elif self.inherits_tasks:
             self.model.start.load_fitted_tasks(self.model.tasks)
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
@@ -225,7 +232,9 @@ class TrainingCLI(LightningCLI):
         """Runs the verb; `fit` ends with a test of the best checkpoint."""
         trainer, path = self.trainer, self.config.ckpt_path
         prepare_machine(trainer, self.datamodule.num_workers)
-        if path is not None:
+        if self.measures_ensemble:
+            path = None  # its members are loaded
+        elif path is not None:
             path = str(find_checkpoint(path))
         elif self.verb != "fit":  # an untrained model is not worth measuring
             raise UserError(f"{self.verb}: expected --checkpoint with a run's folder or `latest`")
@@ -234,10 +243,19 @@ class TrainingCLI(LightningCLI):
                 f"--out {self.config.out}: found a run there, expected a folder without one "
                 f"(to go on: {registry.invocation()} fit --resume {self.config.out})"
             )
+        self._check_samples()
         with noticing_the_others(trainer):
             self._run(path)
         if self.verb == "fit" and trainer.is_global_zero:
             mark_finished(Path(trainer.default_root_dir))
+
+    def _check_samples(self) -> None:
+        """Refuses to measure nothing."""
+        data, verb = self.datamodule, self.verb
+        if verb == "test" and not data.test_splits:
+            raise UserError("test: the sources of the recipe have no test split, expected one")
+        if verb == "validate" and not data.samples("validation"):
+            raise UserError("validate: the sources have no validation samples, expected some")
 
     def _run(self, path: str | None) -> None:
         trainer = self.trainer
@@ -270,15 +288,17 @@ _DESCRIPTIONS = {  # of the verbs, for `--help`
 }
 
 
-def ready(verb: str, argv: list[str]) -> None:
+def ready(verb: str, argv: list[str]) -> TrainingCLI:
     """Reads a command line as `main` does, up to where the verb would begin.
+
+    It leaves no folder behind.
 
     Raises:
         UserError: there is a mistake in the command line or in a recipe.
     """
     folder = RunFolder()
     try:
-        _made(verb, argv, folder)
+        return _made(verb, argv, folder)
     finally:
         folder.release()
 

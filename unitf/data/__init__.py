@@ -12,6 +12,7 @@ _HOMES = {
     "Encoder": "unitf.data.encoder",
     "FileSource": "unitf.data.sources.file_source",
     "Files": "unitf.data.sources.files",
+    "Fold": "unitf.data.fold",
     "Hub": "unitf.data.sources.datasets_hub",
     "HubStream": "unitf.data.sources.datasets_hub",
     "IdxFiles": "unitf.data.sources.idx",
@@ -37,6 +38,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from unitf.data.balance import Balance
     from unitf.data.encoder import Encoder, Item
+    from unitf.data.fold import Fold
     from unitf.data.mixing import Mixing
     from unitf.data.seeding import mix
     from unitf.data.source import Source
@@ -62,6 +64,7 @@ __all__ = [
     "Encoder",
     "FileSource",
     "Files",
+    "Fold",
     "Hub",
     "HubStream",
     "IdxFiles",

@@ -12,33 +12,43 @@ def named(name: str, settings: Mapping[str, object]) -> dict[str, object]:
     return {"class_path": name, **({"init_args": dict(settings)} if settings else {})}
 
 
-def as_yaml(recipe: Mapping[str, object], comments: tuple[str, ...] = ()) -> str:
+def as_yaml(
+    recipe: Mapping[str, object],
+    comments: tuple[str, ...] = (),
+    dumper: type[yaml.SafeDumper] = yaml.SafeDumper,
+) -> str:
     """Returns a recipe as YAML.
 
     Args:
         recipe: plain data.
         comments: the lines above it.
+        dumper: writes the values.
     """
-    return "".join(f"# {line}\n" for line in comments) + "".join(_lines(recipe, 0))
+    return "".join(f"# {line}\n" for line in comments) + "".join(_lines(recipe, 0, dumper))
 
 
-def _lines(value: Mapping[str, object], depth: int) -> Iterator[str]:
+def _lines(value: Mapping[str, object], depth: int, dumper: type[yaml.SafeDumper]) -> Iterator[str]:
     for key, item in value.items():
-        begin = "  " * depth + _flow(key) + ":"
-        short = f"{begin} {_flow(item)}"
+        begin = "  " * depth + _flow(key, dumper) + ":"
+        short = f"{begin} {_flow(item, dumper)}"
         if not isinstance(item, Mapping | list) or (depth > 0 and len(short) <= _WIDTH):
             yield f"{short}\n"
         elif isinstance(item, Mapping):
             yield f"{begin}\n"
-            yield from _lines(item, depth + 1)
+            yield from _lines(item, depth + 1, dumper)
         else:
             yield f"{begin}\n"
-            yield from ("  " * (depth + 1) + f"- {_flow(part)}\n" for part in item)
+            yield from ("  " * (depth + 1) + f"- {_flow(part, dumper)}\n" for part in item)
 
 
-def _flow(value: object) -> str:
+def _flow(value: object, dumper: type[yaml.SafeDumper]) -> str:
     """Returns a value on one line."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
+    text = yaml.dump(
+        value,
+        Dumper=dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        width=float("inf"),
+        allow_unicode=True,
     )
     return text.removesuffix("\n...\n").strip()

@@ -161,6 +161,11 @@ def invocation() -> str:
     return " ".join(["unitf", *(f"--plugin {shlex.quote(file)}" for file in _registry().files)])
 
 
+def plugin_files() -> list[str]:
+    """Returns the `--plugin` files of this process."""
+    return list(_registry().files)
+
+
 def register(cls: AnyClass) -> AnyClass:
     """Registers a class (a Tokenizer, a Task, a Callback, …) that a notebook or script defines.
 

@@ -18,6 +18,7 @@ from unitf.tasks.common.class_loss import (
     ClassWeights,
     balanced_weights,
     class_losses,
+    log_probabilities,
     named_weights,
     sample_weights,
 )
@@ -53,6 +54,10 @@ class Classification(LabelledTask):
     mode = "max"
 
     calibrated = ("temperature",)
+    searched: Mapping[str, object] = {
+        "dropout": {"low": 0.0, "high": 0.5},
+        "label_smoothing": {"low": 0.0, "high": 0.2},
+    }
 
     def __init__(
         self,
@@ -156,6 +161,14 @@ class Classification(LabelledTask):
         if not batch.num_samples:
             return output.sum(1)
         return class_losses(output, batch.target, self.label_smoothing, self.focal)
+
+    def to_average(self, output: Float[Tensor, "S C"]) -> Float[Tensor, "S C"]:
+        """Returns the probabilities, as predictions have them."""
+        return (output / self.temperature).softmax(1)
+
+    def from_average(self, average: Float[Tensor, "S C"]) -> Float[Tensor, "S C"]:
+        """Returns the logarithms of probabilities."""
+        return log_probabilities(average)
 
     def metrics(self) -> TaskMetrics:
         """Creates accuracy, macro F1, macro AUROC, the confusion matrix, and figures of confidence.

@@ -1,6 +1,6 @@
 """MultiLabelClassification: a sample belongs to any number of classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ class MultiLabelClassification(LabelledTask):
 
     monitor = "f1"
     mode = "max"
+    searched: Mapping[str, object] = {"dropout": {"low": 0.0, "high": 0.5}}
 
     def __init__(
         self,
@@ -75,6 +76,14 @@ class MultiLabelClassification(LabelledTask):
         return functional.binary_cross_entropy_with_logits(
             output, batch.target, reduction="none"
         ).mean(1)
+
+    def to_average(self, output: Float[Tensor, "S C"]) -> Float[Tensor, "S C"]:
+        """Returns the probability of each class."""
+        return output.sigmoid()
+
+    def from_average(self, average: Float[Tensor, "S C"]) -> Float[Tensor, "S C"]:
+        """Returns the log-odds of probabilities."""
+        return average.logit(eps=1e-7)
 
     def metrics(self) -> TaskMetrics:
         """Creates exact match, macro F1, macro AUROC and the confusion matrices."""

@@ -1,6 +1,6 @@
 """Regression: a number, or a vector of numbers, for each sample."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 import numpy as np
@@ -38,6 +38,7 @@ class Regression(Pooled):
     """
 
     monitor = "rmse"
+    searched: Mapping[str, object] = {"dropout": {"low": 0.0, "high": 0.5}}
     fitted_parameters: tuple[str, ...] = ("head.linear.",)
 
     def __init__(
@@ -141,6 +142,10 @@ class Regression(Pooled):
         if not batch.num_samples:
             return output.sum(1)
         return LOSSES[self.loss](output, batch.target, reduction="none").mean(1)
+
+    def to_average(self, output: Float[Tensor, "S K"]) -> Float[Tensor, "S K"]:
+        """Returns the standardised numbers."""
+        return output
 
     def metrics(self) -> TaskMetrics:
         """Creates mean absolute error, root mean squared error, R² and Pearson's correlation."""

@@ -284,6 +284,23 @@ class Task(Component, ABC):
         return output
 
     @property
+    def can_average(self) -> bool:
+        """Whether an ensemble can average outputs: the class overrides `to_average`."""
+        return type(self).to_average is not Task.to_average
+
+    def to_average(self, output: Output) -> Tensor:
+        """Returns what an ensemble averages of an output: probabilities, or values.
+
+        Raises:
+            UserError: outputs of this task cannot be averaged.
+        """
+        raise UserError(f"{type(self).__name__}: its outputs cannot be averaged")
+
+    def from_average(self, average: Tensor) -> Output:
+        """Returns the output of which `to_average` returns `average`."""
+        return average
+
+    @property
     def can_generate(self) -> bool:
         """Whether this task can generate: its class overrides `prompt`."""
         return type(self).prompt is not Task.prompt

@@ -1,7 +1,8 @@
 """TokenClassification: a label for each token, or for each word of a text."""
 
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,14 +12,17 @@ from torch.nn import functional
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
+from unitf.tasks.common.class_loss import log_probabilities
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
+from unitf.tasks.metrics.entity_spans import entity_types
 from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Prediction, Target, Tokenizers
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Spans, Tokens
 
+_log: logging.Logger = logging.getLogger(__name__)
 IGNORED: int = -100  # the target of a token without a label, as torch's cross-entropy has it
 
 
@@ -37,10 +41,13 @@ class TokenClassification(LabelNames):
             (ELECTRA's discriminator).
         dropout: the dropout of the columns, before the linear head.
         head: other layers between a column and its logits.
+        entities: whether spans are scored as well (`entity_f1` and others, as seqeval counts them)
+            if the classes are O, B-TYPE, I-TYPE (E-, S-, L-, U-). With `every_piece` they are not.
     """
 
     monitor = "f1"
     mode = "max"
+    searched: Mapping[str, object] = {"dropout": {"low": 0.0, "high": 0.5}}
 
     def __init__(
         self,
@@ -52,8 +59,10 @@ class TokenClassification(LabelNames):
         dropout: float = 0.0,
         weight: float = 1.0,
         head: Head | None = None,
+        entities: bool = True,
     ) -> None:
         super().__init__(inputs, target, classes, weight)
+        self.entities: bool = entities
         self.every_piece: bool = every_piece
         self.single_logit: bool = single_logit
         self.dropout: float = dropout
@@ -96,6 +105,14 @@ class TokenClassification(LabelNames):
             for label in self.labels(self._raw_target(sample))
             if label is not None
         )
+        if self._scores_entities:
+            line = "target %r: its classes are tags of spans, which entity_f1 scores (entities)"
+            _log.warning(line, self.target)
+
+    @property
+    def _scores_entities(self) -> bool:
+        # the pieces of a word have its tag, so that one entity would be several
+        return self.entities and not self.every_piece and bool(entity_types(self.classes))
 
     def encode_target(self, sample: Sample) -> Int[Tensor, " L"]:
         """Returns the class index of each label."""
@@ -184,15 +201,25 @@ class TokenClassification(LabelNames):
         losses = functional.cross_entropy(output, batch.target, reduction="none")
         return losses[batch.target != IGNORED]
 
+    def to_average(self, output: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
+        """Returns the probabilities of the classes of each token."""
+        return output.softmax(1)
+
+    def from_average(self, average: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
+        """Returns the logarithms of probabilities."""
+        return log_probabilities(average)
+
     def metrics(self) -> TaskMetrics:
-        """Creates accuracy, macro F1 and the confusion matrix, over tokens."""
+        """Creates accuracy, macro F1 and the confusion matrix, over tokens; and F1 of entities."""
         from torchmetrics import classification as scores
 
+        from unitf.tasks.metrics.entity_metrics import EntityF1
         from unitf.tasks.metrics.task_metrics import TaskMetrics
 
         size = self.num_classes
         return TaskMetrics(
             {
+                **({"entities": EntityF1(self.classes)} if self._scores_entities else {}),
                 "accuracy": scores.MulticlassAccuracy(size, average="micro"),
                 "f1": scores.MulticlassF1Score(size, average="macro"),
                 "confusion": scores.MulticlassConfusionMatrix(size),
@@ -214,7 +241,8 @@ class TokenClassification(LabelNames):
         sequence = members(batch.features[self.labelled]).to(output.device)
         chosen = torch.isin(sequence, selected) & (batch.target != IGNORED)
         if chosen.any():
-            metrics.update(output[chosen].softmax(1), batch.target[chosen])
+            probabilities, target = output[chosen].softmax(1), batch.target[chosen]
+            metrics.update(probabilities, target, sequence=sequence[chosen])
 
     def predict(
         self, output: Float[Tensor, "N C"], batch: TaskBatch, tokenizers: Tokenizers

@@ -18,6 +18,7 @@ from unitf.batch import Sample
 from unitf.data.balance import Balance, BalancedSampler
 from unitf.data.encoder import Encoder, Item, OnError
 from unitf.data.epoch_sampler import EpochSampler, EpochStart, SampleIndex
+from unitf.data.fold import Fold
 from unitf.data.loader import Loader
 from unitf.data.mixing import BatchMixing, Mixing
 from unitf.data.sample_dataset import SampleDataset
@@ -63,6 +64,9 @@ class DataModule(LightningDataModule):
             for a test, if no source has either; if one has a test, only validation is drawn. It is
             drawn by a hash of each sample, within each class. None: 0.1, which a line says.
         balance: draws training samples so that rare classes come more often.
+        fold: holds out a part of the training samples for validation, in a cross-validation
+            (`unitf fit --folds 5`); then nothing else is drawn. Tokenizers and tasks learn before
+            the training (a vocabulary, names of classes) from the samples of all parts.
         modality_dropout: for each input, the probability that a training sample is read without
             it; a sample keeps at least one input of each task.
     """
@@ -82,6 +86,7 @@ class DataModule(LightningDataModule):
         held_out: float | None = None,
         balance: Balance | None = None,
         modality_dropout: dict[str, float] | None = None,
+        fold: Fold | None = None,
     ) -> None:
         super().__init__()
         sizes = [size for size in (batch_size, tokens_per_batch) if size is not None]
@@ -109,8 +114,9 @@ class DataModule(LightningDataModule):
         self.mix: Mixing | None = mix
         self.balance: Balance | None = balance
         self.modality_dropout: dict[str, float] | None = modality_dropout
+        self.fold: Fold | None = fold
         self.skipped: Counter[str] = Counter()  # error message → how often
-        self._read: SourceSamples = SourceSamples(sources, Path(self.root), held_out)
+        self._read: SourceSamples = SourceSamples(sources, Path(self.root), held_out, fold)
         self._lengths: dict[str, list[np.ndarray]] = {}
         self._connected: tuple[Mapping[str, Tokenizer], Mapping[str, Task]] | None = None
         for name in weights or {}:
@@ -133,6 +139,17 @@ class DataModule(LightningDataModule):
         """Sets the tasks by whose classes samples are drawn for the splits that a source lacks."""
         self._read.targets = [task.target for task in tasks.values() if task.target is not None]
 
+    def held_out_by(self, fold: Fold) -> SampleDataset:
+        """Returns the samples of all sources that a fold holds out.
+
+        Raises:
+            UserError: the samples of a source cannot be parted so.
+        """
+        read = SourceSamples(self.sources, Path(self.root), None, fold)
+        read.targets = self._read.targets
+        samples = {name: read.of("validation", name) for name in self.sources}
+        return SampleDataset("validation", {n: each for n, each in samples.items() if len(each)})
+
     def lasting_samples(self, split: str) -> dict[str, Sequence[Sample]]:
         """Returns the samples of a split without those of streams, which are read only once."""
         return {
@@ -149,6 +166,8 @@ class DataModule(LightningDataModule):
 
         With `on_error: skip`, samples that cannot be read are left out.
 
+        In a cross-validation, samples that are held out for validation are among them.
+
         Raises:
             SampleError: a sample cannot be read.
         """
@@ -159,7 +178,8 @@ class DataModule(LightningDataModule):
                     finder = getattr(source, "beside", None)
                     yield Item(sample, f"{name}/train[{index}]", index, beside=finder)
                 continue
-            sequence: _Samples = getattr(source, "all_windows", source)
+            everything = self._read.of_all_folds(name)
+            sequence: _Samples = getattr(everything, "all_windows", everything)
             samples = SampleDataset("train", {name: sequence})
             for index in range(len(sequence)):
                 item = samples[SampleIndex(0, 0, index)]

@@ -13,6 +13,7 @@ from unitf.checkpoints.compare import check_same_model
 from unitf.checkpoints.read import read_checkpoint
 from unitf.core import TransformerConfig
 from unitf.core.lora import LoRA, add_adapters
+from unitf.ensemble import Ensemble
 from unitf.errors import UserError
 from unitf.fitting import fit_components, restore_components
 from unitf.inference import InferenceModel
@@ -120,14 +121,16 @@ class Learner(Model, L.LightningModule):
             lora: adapters to add to the core of the model.
 
         Raises:
-            UserError: `lora` is given, but the model has adapters already.
+            UserError: the model is an ensemble; or `lora` is given, but it has adapters already.
         """
+        if isinstance(model, Ensemble) and not issubclass(cls, Ensemble):
+            raise UserError("an ensemble cannot be trained, expected one of its members")
         if lora is not None:
             if model.lora is not None:
                 raise UserError("model.lora: the model has adapters, expected one without them")
             add_adapters(model.core, lora)
             model.lora = lora
-        parameters = inspect.signature(cls.__init__).parameters
+        parameters = inspect.signature(Learner.__init__).parameters
         learner = cls.__new__(cls)
         L.LightningModule.__init__(learner)
         learner._share(model)

@@ -181,6 +181,10 @@ class WindowSamples(IndexedSamples):
             "future": self.values[middle : middle + self.future],
         }
 
+    def extent(self, index: int) -> tuple[int, int]:
+        """Returns the first row of a window, and the row after its last one."""
+        return self.starts[index], self.starts[index] + self.past + self.future
+
     def name(self, index: int) -> str:
         """Returns the rows of a window."""
         first = self.starts[index]

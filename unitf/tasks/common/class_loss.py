@@ -15,6 +15,11 @@ ClassWeights: TypeAlias = Literal["balanced"] | dict[str, float]
 OUT_OF_SCOPE: int = -1  # the target of a sample of a test whose class is unknown
 
 
+def log_probabilities(probabilities: Tensor) -> Tensor:
+    """Returns the logarithms of probabilities; that of 0 is finite."""
+    return probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
+
+
 def balanced_weights(counts: Sequence[int]) -> list[float]:
     """Returns a weight for each class, inverse to its number of training samples.
 

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, cast
 
@@ -20,7 +20,7 @@ from unitf.training.callbacks.csv_logger import log_step
 from unitf.training.exact_loops import ExactFitLoop
 from unitf.training.results import SplitResults, measured_results, tasks_of
 
-_MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson"}
+_MORE_IS_BETTER = {"accuracy", "f1", "auroc", "r2", "pearson", "precision", "recall"}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -112,10 +112,7 @@ class Checkpoint(callbacks.Checkpoint):
         if stage != "fit":
             return
         self.run = self.run or trainer.default_root_dir
-        if self.monitor is None:
-            self.monitor, self.mode = _metric_of(pl_module)
-        if self.mode is None:
-            self.mode = "max" if self.monitor.split("/")[-1] in _MORE_IS_BETTER else "min"
+        self.monitor, self.mode = monitored([self], pl_module)
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         if trainer.is_global_zero:
             remove_parts(self.folder)
@@ -225,6 +222,24 @@ class Checkpoint(callbacks.Checkpoint):
         if state_dict["monitor"] == self.monitor:
             for name, value in state_dict.items():
                 setattr(self, name, value)
+
+
+def monitored(
+    callbacks: Iterable[callbacks.Checkpoint], pl_module: LightningModule
+) -> tuple[str, Literal["min", "max"]]:
+    """Returns the metric by which a run keeps its best state, and whether low ("min") is best.
+
+    Args:
+        callbacks: those of the trainer that write checkpoints.
+        pl_module: the model that is trained.
+    """
+    own = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
+    monitor, mode = (own[0].monitor, own[0].mode) if own else (None, None)
+    if monitor is None:
+        monitor, usual = _metric_of(pl_module)
+        return monitor, mode or usual
+    words = monitor.split("/")[-1].split("_")  # such as entity_f1_PER
+    return monitor, mode or ("max" if _MORE_IS_BETTER.intersection(words) else "min")
 
 
 def _metric_of(pl_module: LightningModule) -> tuple[str, Literal["min", "max"]]:
