@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from toys import make_trainer
+from toys import make_data, make_trainer
 
 from unitf.analysis.attention.maps import AttentionMap, SampleAttention
 from unitf.analysis.attention.page import write_page
@@ -60,7 +60,8 @@ async function look([file, width]) {
     overflow: page.scrollingElement.scrollWidth - width,
     images: images.length, broken: images.filter(image => !image.naturalWidth).length,
     players: players.length, silent: players.filter(player => !(player.duration > 0)).length,
-    scripts: page.scripts.length, headings: [...page.querySelectorAll("h2")].map(h => h.textContent),
+    scripts: page.scripts.length,
+    headings: [...page.querySelectorAll("h2")].map(heading => heading.textContent),
     text: page.body.innerText, looks: await clicked(page),
   });
 }
@@ -214,12 +215,12 @@ def test_a_run_without_a_page_is_as_good_as_one_with(run, tmp_path, capsys, monk
 
     monkeypatch.setattr(pages, "write_report", broken)
     trainer = make_trainer(run)
-    write_after(trainer, None)
+    write_after(trainer, make_data())
     assert capsys.readouterr().err == (
         f"unitf: warning: {run}/report.html: RuntimeError: no page\n"
     )
     monkeypatch.setattr(type(trainer), "is_global_zero", False)
-    write_after(trainer, None)
+    write_after(trainer, make_data())
     assert capsys.readouterr().err == ""  # other processes write nothing
 
 
