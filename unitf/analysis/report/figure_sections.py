@@ -146,7 +146,7 @@ def curves_section(content: PageContent) -> Html:
     text = ""
     if mark is not None:
         value, monitor = run.best.get("value"), str(run.best.get("monitor"))
-        at = f", in epoch {epoch}" if isinstance(epoch, int) else ""
+        at = f", in epoch {epoch + 1}" if isinstance(epoch, int) else ""
         shown = f" of {number(value)}" if isinstance(value, float | int) else ""
         text = (
             f"The model that was kept is that of step {int(mark[0]):,}{at}: "

@@ -91,7 +91,7 @@ def number(value: float | int) -> str:
     size = abs(value)
     if 0 < size < 0.001:
         return f"{value:.2g}"
-    return f"{value:,.{4 if size < 1 else max(0, 3 - int(math.log10(size)))}f}"
+    return f"{value:,.{4 if size <= 1 else max(0, 3 - int(math.log10(size)))}f}"
 
 
 def duration(seconds: float | int) -> str:

@@ -91,12 +91,18 @@ def differences(runs: Sequence[RecordedRun]) -> dict[str, list[str]]:
 
 
 def _flat(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yields the keys of all single settings, with dots, and their values as text."""
+    """Yields the keys of all single settings, with dots, and their values as text.
+
+    A class has one spelling, whether a configuration names it in short or by its path.
+    """
+    if isinstance(value, Mapping) and isinstance(name := value.get("class_path"), str):
+        value = {name: value.get("init_args") or {}}
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         value = dict(enumerate(value))
     if isinstance(value, Mapping) and value:
         for name, item in value.items():
-            yield from _flat(item, f"{key}.{name}" if key else str(name))
+            short = str(name).rpartition(".")[2]
+            yield from _flat(item, f"{key}.{short}" if key else short)
     else:
         text = (
             value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -25,6 +25,7 @@ from unitf.data.sample_dataset import SampleDataset
 from unitf.model import Model
 from unitf.training import DataModule
 
+LONGEST: float = 20.0  # seconds of the bootstrap
 MOST_EXAMPLES: int = 8  # training samples that are shown
 NAME: str = "report.html"
 
@@ -66,7 +67,7 @@ def write_report(
         _read_samples(content, data)
     if model is not None and data is not None and samples:
         _try_samples(content, model, data, samples, seconds / 2)
-    measure_intervals(content, min(6.0, seconds / 2))
+    measure_intervals(content, min(LONGEST, seconds / 2))
     _keep(content)
     return write_html(out or folder / NAME, f"{run.name}: report", _body(content))
 
