@@ -16,6 +16,12 @@ class TargetError(UserError):
     """A target cannot be used, such as a class that no training sample has."""
 
 
+def one_line(error: BaseException) -> str:
+    """Returns the message of an error as one line; that of no UserError begins with its class."""
+    reason = " ".join(str(error).split())
+    return reason if isinstance(error, UserError) else f"{type(error).__name__}: {reason}"
+
+
 def close_names(name: str, known: Iterable[str]) -> list[str]:
     """Returns up to three known names that resemble `name`, best first; case is ignored."""
     names = {other.lower(): other for other in known}

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unitf import Features, Tokenizer, UserError
-from unitf.tokenizer import Canvas, PositionEmbeddingName, initialise
+from unitf.tokenizer import Canvas, Media, PositionEmbeddingName, initialise
+from unitf_audio.shown_sound import shown_sound
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.spectrum_canvas import draw_frames
 
@@ -65,6 +66,10 @@ class LogMelFrames(Tokenizer):
         num_tokens = max(num_tokens, self.window // 2 // (2 * self.hop) + 1)
         samples = functional.pad(samples, (0, num_tokens * 2 * self.hop - len(samples)))
         return Features(rearrange(self.spectrum(samples), "m (n k) -> (k m) n", k=2))
+
+    def show(self, value: object) -> Media:
+        """Returns a sound for a player."""
+        return shown_sound(value, self.sample_rate)
 
     def canvas(self, features: Features) -> Canvas:
         return draw_frames(features, 2)

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Column, Features, Proposal, Tokenizer, UserError
-from unitf.tokenizer import Canvas, PositionEmbeddingName
+from unitf.tokenizer import Canvas, Media, PositionEmbeddingName
 from unitf_audio.moments import fit_moments
 from unitf_audio.recognised_sounds import propose_frames
+from unitf_audio.shown_sound import shown_sound
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.sound_augmentation import (
     Perturbation,
@@ -91,6 +92,10 @@ class SpectralTokenizer(Tokenizer, ABC):
         if (missing := round((self.min_seconds or 0) * rate) - len(samples)) > 0:
             samples = functional.pad(samples, (missing // 2, missing - missing // 2))
         return self.spectrogram(samples)
+
+    def show(self, value: object) -> Media:
+        """Returns a sound for a player."""
+        return shown_sound(value, self.spectrogram.sample_rate)
 
     def spectrum(self, value: object, frames: int, step: int, train: bool) -> Float[Tensor, "M T"]:
         """Returns the normalised spectrogram, padded to `num_frames` or to a multiple of steps.

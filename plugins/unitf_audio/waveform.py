@@ -8,8 +8,9 @@ import torch
 from einops import rearrange
 
 from unitf import Features, Tokenizer, UserError
-from unitf.tokenizer import PositionEmbeddingName
+from unitf.tokenizer import Media, PositionEmbeddingName
 from unitf_audio.moments import fit_moments
+from unitf_audio.shown_sound import shown_sound
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.sound_augmentation import Perturbation, SoundAugmentation
 
@@ -66,6 +67,10 @@ class WaveformFrames(Tokenizer):
         # the mean of sound is 0: silence stays 0
         samples = torch.nn.functional.pad(samples, (0, missing)) / self._deviation
         return Features(rearrange(samples, "(n f) -> f n", f=self.num_features))
+
+    def show(self, value: object) -> Media:
+        """Returns a sound for a player."""
+        return shown_sound(value, self.sample_rate)
 
     def decode(self, features: Features) -> tuple[np.ndarray, int]:
         """Returns the samples (float32, with the padding of the last window) and their rate."""

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitf import Features, Tokenizer
-from unitf.tokenizer import PositionEmbeddingName
+from unitf.tokenizer import Media, PositionEmbeddingName
 from unitf_audio.convolution import HiddenSpans, SampleConvolutions, SampleEncoder
+from unitf_audio.shown_sound import shown_sound
 from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.sound_augmentation import Perturbation, SoundAugmentation
 
@@ -64,6 +65,10 @@ class WaveformConvolution(Tokenizer):
             samples = samples - samples.mean()
             samples = samples / (samples.var(correction=0) + 1e-7).sqrt()
         return self.cut(samples)
+
+    def show(self, value: object) -> Media:
+        """Returns a sound for a player."""
+        return shown_sound(value, self.sample_rate)
 
     def cut(self, samples: Float[Tensor, " T"]) -> Features:
         """Returns the samples of each token; a sound too short for one is padded with zeros."""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import Column, Features, Proposal, Tokenizer, UserError
-from unitf.tokenizer import Canvas, PositionEmbeddingName
+from unitf.tokenizer import Canvas, Media, PositionEmbeddingName
 from unitf_image.augment import Settings, make_steps
 from unitf_image.ground import Ground, on_ground
 from unitf_image.image_files import Pixels, read_image
@@ -20,6 +20,7 @@ from unitf_image.recognised_images import propose_patches
 from unitf_image.resizing import Resizing, Size, fit_to
 from unitf_image.rows import from_rows, to_rows
 from unitf_image.settings import Pair, pair, per_channel, whole_number
+from unitf_image.shown_image import shown_image
 from unitf_image.stem import ConvolutionalStem
 
 _NUM_FITTED = 512  # images from which mean, deviation and grid are learned …
@@ -222,6 +223,10 @@ class ImagePatches(Tokenizer):
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         image = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
         return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
+
+    def show(self, value: object) -> Media:
+        """Returns a small picture of an image, in its own colours."""
+        return shown_image(read_image(value, 3 if self.channels in (1, 3, 4) else self.channels))
 
     def canvas(self, features: Features) -> Canvas:
         return patch_canvas(self.decode(features), features, self.patch)

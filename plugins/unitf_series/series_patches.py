@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf import Column, Features, Proposal, Tokenizer, UserError
-from unitf.tokenizer import PositionEmbeddingName, initialise
+from unitf.tokenizer import Curves, PositionEmbeddingName, initialise
 
 Series = Float[np.ndarray, "T C"]
 Scaling = Literal["deviation", "size", "none"]
@@ -178,6 +178,10 @@ class SeriesPatches(Tokenizer):
         elif self.scaling == "size":
             scale = (series.abs().sum(0) / counts).clamp(min=self.smallest)
         return (series - level) / scale, level, scale
+
+    def show(self, value: object) -> Curves:
+        """Returns a series as one curve for each channel."""
+        return Curves(read_series(value))
 
     def decode(self, features: Features) -> np.ndarray:
         """Returns the series (T, C) that the patches cover; on overlaps the later patch counts."""

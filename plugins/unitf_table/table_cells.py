@@ -160,6 +160,13 @@ class TableCells(Tokenizer):
         if constant:
             _log.warning("cells: left out, the same in all samples: %s", ", ".join(constant))
 
+    def show(self, value: object) -> dict[str, str]:
+        """Returns the cells of a row that are not empty, by the name of their column."""
+        row = self._row(value)
+        names = [column.name for column in self.columns] or list(row)
+        shown = {name: row[name] for name in names if not is_empty(row.get(name))}
+        return {n: f"{c:.6g}" if isinstance(c, float) else str(c) for n, c in shown.items()}
+
     def encode(self, value: object, train: bool = False) -> Features:
         """Encodes the cells of a row that are not empty, in the order of the columns."""
         if self._reader is None:

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitf import Features, Tokenizer, UserError
-from unitf.tokenizer import Canvas, boxes_of, ranks
+from unitf.tokenizer import Canvas, Media, boxes_of, ranks
 from unitf_video.scaling import Scaling
+from unitf_video.shown_video import shown_video
 from unitf_video.video_files import Frames, read_clip
 
 Pair = int | tuple[int, int] | list[int]  # for both axes, or (rows, columns); YAML has no tuple
@@ -157,6 +158,10 @@ class VideoTubelets(Tokenizer):
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         clip = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
         return clip[:, 0] if self.channels == 1 else clip.transpose(0, 2, 3, 1)
+
+    def show(self, value: object) -> Media:
+        """Returns a small moving picture of a clip."""
+        return shown_video(read_clip(value, self.channels, self.num_frames))
 
     def canvas(self, features: Features) -> Canvas:
         """Returns a picture of the first frame of each tubelet, side by side."""

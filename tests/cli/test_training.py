@@ -34,7 +34,7 @@ def test_a_run_keeps_everything_in_its_folder(recipe, tmp_path, capsys):
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     assert {
         "config.yaml", "metrics.csv", "metrics.json", "versions.json", "curves.png",
-        "confusion_speed.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+        "confusion_speed.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "report.html",
     } <= names  # fmt: skip
     figures = json.loads((out / "metrics.json").read_text())["results"]
     assert set(figures["test"]["speed"]) == {"all", "waves", "beats", "waves+beats"}

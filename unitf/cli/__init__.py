@@ -27,6 +27,8 @@ OTHERS: dict[
     "chat": ("talk with a language model at the terminal", "unitf.cli.chat"),
     "nearest": ("tokens or samples near one another, by a model", "unitf.cli.nearest"),
     "attend": ("draw what a model looks at in a sample", "unitf.cli.attend"),
+    "report": ("write the page of a run: what it learned, how well", "unitf.cli.run_page"),
+    "compare": ("put runs side by side: recipes, curves, figures", "unitf.cli.compare_runs"),
     "ablate": ("what each input or column is worth to a model", "unitf.cli.ablate"),
     "inspect": ("what a packed batch of a recipe looks like", "unitf.cli.inspect"),
     "bench": ("time a recipe's training steps, and find its limits", "unitf.cli.bench"),

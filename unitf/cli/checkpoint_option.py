@@ -40,11 +40,28 @@ class _CheckpointAction(argparse.Action):
         setattr(namespace, self.dest, resolve_run(str(values)))
 
 
-def resolve_run(word: str) -> str:
+def run_folder(verb: str, word: str) -> Path:
+    """Returns the folder of the run that a person means, which holds its configuration.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    run = Path(resolve_run(word, verb))
+    folder = run if run.is_dir() else run.parent.parent
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{verb} {word}: found no {folder / 'config.yaml'}, expected {HELP}")
+    return folder
+
+
+def resolve_run(word: str, option: str = "--checkpoint") -> str:
     """Returns the run that a person means; a line says which one, where it was chosen.
 
     `latest` is the newest run with a checkpoint in `runs/`. A folder of runs, or the name of a
     recipe that has one there, is its newest run. Other words stay as they are.
+
+    Args:
+        word: what the person wrote.
+        option: where that was, for the line.
 
     Raises:
         UserError: there is no run with a checkpoint.
@@ -54,7 +71,7 @@ def resolve_run(word: str) -> str:
     if word == "latest" and not folder.exists():
         newest = _newest([*RUNS.glob("*/*"), *RUNS.glob("*")])
         if newest is None:
-            raise UserError(f"--checkpoint latest: found no run with a checkpoint in {RUNS}/")
+            raise UserError(f"{option} latest: found no run with a checkpoint in {RUNS}/")
     else:
         if not folder.exists() and folder.name == word and (RUNS / word).is_dir():
             folder = RUNS / word
@@ -64,7 +81,7 @@ def resolve_run(word: str) -> str:
             or (newest := _newest(folder.glob("*"))) is None
         ):
             return word
-    sys.stderr.write(f"unitf: --checkpoint {word}: {newest}\n")
+    sys.stderr.write(f"unitf: {option} {word}: {newest}\n")
     return str(newest)
 
 

@@ -19,6 +19,7 @@ from unitf.cli.kept_recipe import KeptRecipe, kept_recipe
 from unitf.cli.located import check_values, explained
 from unitf.cli.machine import check_lengths, check_trainer, prepare_machine, warn_of_emulation
 from unitf.cli.owners import OWNERS
+from unitf.cli.page_after_run import write_page
 from unitf.cli.parser_messages import parser_line
 from unitf.cli.predictions import write_predictions
 from unitf.cli.preparing import prepare
@@ -140,6 +141,12 @@ class TrainingCLI(LightningCLI):
             default=True,
             help="Whether `fit` ends with a test of its best checkpoint.",
         )
+        parser.add_argument(
+            "--report",
+            type=bool,
+            default=True,
+            help="Whether report.html, the page of the run, is written at its end.",
+        )
 
     def before_instantiate_classes(self) -> None:
         """Chooses the folder of the run, and checks the settings of the trainer."""
@@ -195,7 +202,10 @@ class TrainingCLI(LightningCLI):
 
         They do not get the folder of the run, which only the trainer knows: see `SharedFolder`.
         """
-        configured: list[Callback] = [RunReport(), Summary(test_follows=self.tests)]
+        configured: list[Callback] = [
+            RunReport(test_follows=self.tests),
+            Summary(test_follows=self.tests),
+        ]
         if self.config_init.trainer.enable_progress_bar in (None, True):
             configured = [Progress(), *configured]
         if self.verb == "fit" and self.keeps:
@@ -248,6 +258,12 @@ class TrainingCLI(LightningCLI):
             self._run(path)
         if self.verb == "fit" and trainer.is_global_zero:
             mark_finished(Path(trainer.default_root_dir))
+        self.write_page()
+
+    def write_page(self, notice: str | None = None) -> None:
+        """Writes the page of the run, unless `--report false` turns it off."""
+        if self.config.report and self.verb != "predict":
+            write_page(self.trainer, self.datamodule, notice)
 
     def _check_samples(self) -> None:
         """Refuses to measure nothing."""
@@ -285,6 +301,7 @@ _DESCRIPTIONS = {  # of the verbs, for `--help`
     "inspect": "Show what a packed batch of a recipe looks like.",
     "bench": "Time the training steps of a recipe.",
     "ablate": "Show what each input and column is worth.",
+    "report": "Write the page of a run.",
 }
 
 
@@ -346,7 +363,11 @@ def run(
             recipe = kept_recipe(Path(out))
         if recipe is not None:
             cli.keep(recipe)
-        cli.run()
+        try:
+            cli.run()
+        except RunInterrupted:
+            cli.write_page("The run was interrupted; these are its figures so far.")
+            raise
     except RunInterrupted as interruption:
         sys.stderr.write(f"unitf: {interruption}\n")
         return interruption.exit_status, out

@@ -3,7 +3,7 @@
 import copy
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -22,6 +22,7 @@ from unitf.testing.subject import (
     gap_between,
     seeded,
 )
+from unitf.tokenizer.shown import Curves, Media
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Tokens
 
@@ -141,6 +142,22 @@ def round_trip(subject: Subject) -> None:
         expect_same(again, features, location, 0.0 if features.is_ids else ROUND_TRIP)
 
 
+def shown(subject: Subject) -> None:
+    """`show` gives of every value a text, cells, curves T×C, or a file that a browser shows."""
+    for number, value in enumerate(subject.values):
+        location, seen = f"show(values[{number}])", subject.tokenizer.show(value)
+        if isinstance(seen, Media):
+            kind, _, rest = seen.media_type.partition("/")
+            is_known = kind in ("image", "audio", "video") and rest != "" and seen.content != b""
+            expect(is_known, location, seen.media_type, "an image, audio or video of some bytes")
+        elif isinstance(seen, Curves):
+            expect(seen.values.ndim == 2, location, f"{seen.values.ndim} axes", "T×C")
+        else:
+            cells = seen.values() if isinstance(seen, Mapping) else [seen]
+            is_text = all(isinstance(cell, str) for cell in cells)
+            expect(is_text, location, type(seen).__name__, "text, cells of text, Media or Curves")
+
+
 def drawn(subject: Subject) -> None:
     """Every token has a name, if ids have names, and a box within the picture, if there is one."""
     tokenizer = subject.tokenizer
@@ -221,6 +238,7 @@ CHECKS: dict[str, Callable[[Subject], str | None]] = {
     "way back to V×N or F×N": way_back,
     "encode → decode round trip": round_trip,
     "names and picture of tokens": drawn,
+    "what a person sees": shown,
     "encode(train=False) deterministic": deterministic,
     "encode(train=True) follows the seeds": seeds,
     "rebuilt from its configuration": configuration,

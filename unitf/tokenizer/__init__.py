@@ -9,9 +9,12 @@ _HOMES = {
     "Augmentation": "unitf.tokenizer.augmentation",
     "BatchNorm": "unitf.nn.batch_norm",
     "Canvas": "unitf.tokenizer.canvas",
+    "Curves": "unitf.tokenizer.shown",
     "EmbeddingTable": "unitf.tokenizer.token_embedding",
+    "Media": "unitf.tokenizer.shown",
     "PositionEmbeddingName": "unitf.tokenizer.position_embedding",
     "Prefix": "unitf.tokenizer.token_embedding",
+    "Shown": "unitf.tokenizer.shown",
     "Tokenizer": "unitf.tokenizer.tokenizer",
     "Unembedding": "unitf.tokenizer.token_embedding",
     "augmentation_names": "unitf.tokenizer.augmentation",
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     )
     from unitf.tokenizer.canvas import Canvas, boxes_of, ranks, shade
     from unitf.tokenizer.position_embedding import PositionEmbeddingName
+    from unitf.tokenizer.shown import Curves, Media, Shown
     from unitf.tokenizer.token_embedding import EmbeddingTable, Prefix, Unembedding
     from unitf.tokenizer.tokenizer import Tokenizer
 
@@ -41,9 +45,12 @@ __all__ = [
     "Augmentation",
     "BatchNorm",
     "Canvas",
+    "Curves",
     "EmbeddingTable",
+    "Media",
     "PositionEmbeddingName",
     "Prefix",
+    "Shown",
     "Tokenizer",
     "Unembedding",
     "augmentation_names",

@@ -19,6 +19,7 @@ from unitf.nn.projection import Projection, project
 from unitf.proposal import Column, Proposal
 from unitf.tokenizer.canvas import Canvas, plain_canvas
 from unitf.tokenizer.position_embedding import GRIDS, PositionEmbeddingName, SinusoidalPositions
+from unitf.tokenizer.shown import Shown, described
 from unitf.tokenizer.token_embedding import (
     EmbeddingTable,
     Prefix,
@@ -171,6 +172,13 @@ class Tokenizer(Component, ABC):
         names = self.token_names()
         ids = cast(list[int], features.values.tolist())  # pyright: ignore[reportUnknownMemberType]
         return [names[i] for i in ids]
+
+    def show(self, value: RawValue) -> Shown:
+        """Returns a raw value as a person sees, hears or reads it, for the page of a run.
+
+        By default that is a text: arrays and bytes are described by their size.
+        """
+        return described(value)
 
     def canvas(self, features: Features) -> Canvas | None:
         """Returns a picture of the tokens of one sequence; None: they cannot be drawn."""

@@ -40,7 +40,7 @@ def draw(
     history: Sequence[Row],
     results: Results,
 ) -> None:
-    """Draws curves.png, confusion_<task>.png (and its counts as .csv) and modalities.png.
+    """Draws curves.png and confusion_<task>.png (and their numbers as .csv), and modalities.png.
 
     Args:
         folder: the folder of the pictures.
@@ -48,6 +48,7 @@ def draw(
         results: the results of all splits.
     """
     if history:
+        _write_curves(folder / "curves.csv", history)
         panels = _panels(tasks, history)
         _try(partial(draw_curves, history=history, panels=panels), folder / "curves.png")
     _draw_confusions(folder, tasks, results)
@@ -114,6 +115,14 @@ def _draw_confusions(folder: Path, tasks: Mapping[str, Task], results: Results) 
             _write_counts(folder / f"{stem}.csv", counts, classes)
             draw_matrix = partial(draw_confusion, counts=counts, names=classes, title=title)
             _try(draw_matrix, folder / f"{stem}.png")
+
+
+def _write_curves(path: Path, history: Sequence[Row]) -> None:
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(dict.fromkeys(key for row in history for key in row)))
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(path, table.getvalue())
 
 
 def _write_counts(path: Path, counts: np.ndarray, names: Sequence[object]) -> None:

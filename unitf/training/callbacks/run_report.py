@@ -30,10 +30,12 @@ class RunReport(Callback):
 
     Args:
         folder: the run's folder; by default the trainer's `default_root_dir`.
+        test_follows: whether a test follows the training, so that pictures are drawn after it.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: str | None = None, test_follows: bool = False) -> None:
         self.folder: str | None = folder
+        self.test_follows: bool = test_follows
         self.history: list[dict[str, float]] = []
         self.totals: dict[str, float] = {"seconds": 0.0, "samples": 0, "tokens": 0}
         self._meter = Throughput()
@@ -141,8 +143,8 @@ class RunReport(Callback):
             self._meter.reset()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the report."""
-        self.write(trainer, pl_module)
+        """Writes the report; its pictures wait for a test that follows."""
+        self.write(trainer, pl_module, pictures=not self.test_follows)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the report again, with the test splits."""
@@ -155,7 +157,7 @@ class RunReport(Callback):
         if self.history:
             self.write(trainer, pl_module)
 
-    def write(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def write(self, trainer: Trainer, pl_module: LightningModule, pictures: bool = True) -> None:
         """Writes everything that there is so far: first the numbers, then the pictures."""
         if not trainer.is_global_zero:
             return
@@ -170,7 +172,8 @@ class RunReport(Callback):
             report |= self._training(trainer, pl_module)
         write_text(folder / "metrics.json", json.dumps(_plain(report), indent=2) + "\n")
         write_text(folder / "versions.json", json.dumps(versions(), indent=2) + "\n")
-        gallery.draw(folder, tasks_of(pl_module), history, results)
+        if pictures:
+            gallery.draw(folder, tasks_of(pl_module), history, results)
 
     def _training(self, trainer: Trainer, pl_module: LightningModule) -> _Json:
         seconds = max(self.totals["seconds"] + self._running(), 1e-9)

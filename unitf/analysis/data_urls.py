@@ -1,0 +1,21 @@
+"""Files within a page: as addresses that hold their whole content."""
+
+import base64
+import io
+
+import numpy as np
+from jaxtyping import UInt8
+
+
+def data_url(content: bytes, media_type: str) -> str:
+    """Returns the content of a file as an address."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def picture_url(pixels: UInt8[np.ndarray, "H W *C"]) -> str:
+    """Returns grey values, or colours, as the address of a PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return data_url(buffer.getvalue(), "image/png")
