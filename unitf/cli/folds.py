@@ -173,7 +173,8 @@ class _CrossValidation:
         if share is not None:
             line = f"each of {self.count} folds may take {clock(share)} (--time is for all)"
             sys.stderr.write(f"unitf: {line}\n")
-        options = [] if share is None else [f"--time={share:.0f}s"]
+        options = ["--report=false"]  # `unitf report FOLD` makes a page
+        options += [] if share is None else [f"--time={share:.0f}s"]
         for name in self.names:
             sys.stderr.write(f"unitf: {name} of {self.count}: {self.folder / name}\n")
             if status := ChildRun(self.folder / name, options).run():

@@ -99,7 +99,7 @@ class SearchRun:
         seconds = settings.trial_seconds
         if seconds is not None and settings.seconds is not None:
             seconds = min(seconds, self._left())
-        options = ["--test_after_fit=false"]
+        options = ["--test_after_fit=false", "--report=false"]
         options += [] if seconds is None else [f"--time={seconds:.0f}s"]
         watch = TrialWatch(trial, folder / "metrics.csv", settings.monitor, settings.mode, seconds)
         status = ChildRun(folder, options, folder / "output.log").run(watch)
