@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import Column, Features, Proposal, Tokenizer, UserError
-from unitf.tokenizer import Canvas, PositionEmbeddingName
+from unitf.tokenizer import Canvas, PositionEmbeddingName, as_png
 from unitf_image.augment import Settings, make_steps
 from unitf_image.ground import Ground, on_ground
 from unitf_image.image_files import Pixels, read_image
@@ -222,6 +222,10 @@ class ImagePatches(Tokenizer):
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         image = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
         return image[0] if self.channels == 1 else image.transpose(1, 2, 0)
+
+    def to_file(self, value: np.ndarray) -> tuple[str, bytes]:
+        """Returns an image as PNG."""
+        return ".png", as_png(value)
 
     def canvas(self, features: Features) -> Canvas:
         return patch_canvas(self.decode(features), features, self.patch)

@@ -238,6 +238,14 @@ class Forecast(Task):
             {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(batch)
         ]
 
+    def prediction_files(
+        self, prediction: dict[str, Any], sample: Sample, tokenizers: Tokenizers
+    ) -> dict[str, tuple[str, bytes]]:
+        """Returns the forecast as a table: a row for each time."""
+        [used] = self.inputs.values()
+        file = tokenizers[used].to_file(np.array(prediction["forecast"]))
+        return {} if file is None else {"forecast": file}
+
     @staticmethod
     def examples() -> dict[str, Any]:
         """Returns the arguments and samples that `unitf plugins check Forecast` uses."""

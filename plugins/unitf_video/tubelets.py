@@ -1,5 +1,6 @@
 """VideoTubelets: a clip as blocks of pixels over several frames."""
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -8,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor, nn
 
 from unitf import Features, Tokenizer, UserError
@@ -157,6 +159,13 @@ class VideoTubelets(Tokenizer):
         pixels = (normal * std[:, None, None] + mean[:, None, None]) * 255
         clip = np.nan_to_num(pixels).round().clip(0, 255).astype(np.uint8)
         return clip[:, 0] if self.channels == 1 else clip.transpose(0, 2, 3, 1)
+
+    def to_file(self, value: np.ndarray) -> tuple[str, bytes]:
+        """Returns a clip as a moving GIF of ten frames a second."""
+        first, *others = [Image.fromarray(frame) for frame in value]
+        buffer = io.BytesIO()
+        first.save(buffer, format="GIF", save_all=True, append_images=others, duration=100, loop=0)
+        return ".gif", buffer.getvalue()
 
     def canvas(self, features: Features) -> Canvas:
         """Returns a picture of the first frame of each tubelet, side by side."""

@@ -1,7 +1,6 @@
 """Writes an HTML page that shows what the token under the pointer attends to."""
 
 import base64
-import io
 import json
 import re
 from html import escape
@@ -15,6 +14,7 @@ from jaxtyping import Float, UInt8
 from unitf.analysis.attention.maps import AttentionMap, SampleAttention
 from unitf.analysis.attention.token_groups import Side, TokenGroup
 from unitf.checkpoints.atomic import write_text
+from unitf.tokenizer.canvas import as_png
 
 STEPS: int = 65_535  # a weight is stored as a whole number of these steps, in two bytes
 
@@ -106,8 +106,4 @@ def _group(group: TokenGroup) -> _Group:
 
 
 def _png(pixels: UInt8[np.ndarray, "H W *C"]) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(as_png(pixels)).decode()}"
