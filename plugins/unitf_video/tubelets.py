@@ -12,8 +12,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from unitf import Features, Tokenizer, UserError
+from unitf import Column, Features, Proposal, Tokenizer, UserError
 from unitf.tokenizer import Canvas, boxes_of, ranks
+from unitf_video.recognised_clips import propose_tubelets
 from unitf_video.scaling import Scaling
 from unitf_video.video_files import Frames, read_clip
 
@@ -86,6 +87,11 @@ class VideoTubelets(Tokenizer):
         self.channels = channels
         self.moments = {"mean": _each("mean", mean, channels), "std": _each("std", std, channels)}
         self.num_features = channels * tubelet * math.prod(self.patch)
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises the files of videos; it needs `pip install 'unitf[video]'`."""
+        return propose_tubelets(column)
 
     # ---- learned before training -------------------------------------------------------
 

@@ -122,6 +122,8 @@ def _words(prediction: Mapping[str, object]) -> tuple[str, str]:
         others = ", ".join(f"{name} {p:.3f}" for name, p in list(probabilities.items())[1:4])
         best = prediction.get("probability")
         return str(prediction["label"]), "" if best is None else f"{best:.3f}  ({others})"
+    if prediction.keys() == {"text"}:
+        return str(prediction["text"]), ""
     return ", ".join(f"{key} {_number(value)}" for key, value in prediction.items()), ""
 
 

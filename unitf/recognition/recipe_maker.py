@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from unitf.errors import UserError
+from unitf.proposal import Column
 from unitf.recognition.asking import Answer
 from unitf.recognition.columns import Chosen, choose
 from unitf.recognition.decisions import Decisions
@@ -95,6 +96,13 @@ class _Recipe:
             column.name: chosen.tokenizers[column.name][0] for column in chosen.inputs
         }
         self.encoders: dict[str, Answer] = joined(chosen.inputs, self.by_column)
+        # the columns whose tokens a sample has, and the tokenizer of a target that is written
+        self.encoded: list[Column] = list(chosen.inputs)
+        self.tokenizers: dict[str, Answer] = dict(self.encoders)
+        if chosen.target is not None and chosen.target.written:
+            name = chosen.target.name
+            self.encoded.append(chosen.target)
+            self.by_column[name] = self.tokenizers[name] = chosen.tokenizers[name][0]
         self.count: int = look.num_samples
 
     def make(self) -> Settings:
@@ -106,7 +114,7 @@ class _Recipe:
                 "core": dict(size),
                 "tokenizers": {
                     name: named(answer.name, answer.proposal.settings)
-                    for name, answer in self.encoders.items()
+                    for name, answer in self.tokenizers.items()
                 },
                 "tasks": {self._task_name(): self._task()},
                 "optimizer": named(
@@ -128,7 +136,7 @@ class _Recipe:
     def _tokens(self) -> tuple[float, int]:
         """Returns the mean and the largest number of tokens of a sample."""
         usual, longest = 0.0, 0
-        for column in self.chosen.inputs:
+        for column in self.encoded:
             answer = self.by_column[column.name]
             present = len(column.values) / (len(column.values) + column.num_missing)
             tokenizer = made_tokenizer(answer.cls, answer.proposal.settings, 64)
@@ -158,7 +166,7 @@ class _Recipe:
     def _batch(self, tokens: float, longest: int) -> Settings:
         """Returns the size of a batch: of samples, if all have as many tokens; else of tokens."""
         # every token of a written sample is a target, so that fewer samples are as many
-        is_written = any(column.written for column in self.chosen.inputs)
+        is_written = any(column.written for column in self.encoded)
         count = self.count // 4 if is_written else self.count
         if tokens == longest:
             return {"batch_size": batch_samples(count)}
@@ -176,7 +184,7 @@ class _Recipe:
     def _further(self, recipe: Settings) -> None:
         """Puts in the further keys of all proposals; the first one for a key counts."""
         known: set[str] = set()
-        for answer in (self.source, *self.encoders.values(), self.task):
+        for answer in (self.source, *self.tokenizers.values(), self.task):
             for key, value in answer.proposal.recipe.items():
                 if key not in known:
                     put(recipe, key, deepcopy(value))
