@@ -53,6 +53,19 @@ def test_a_table_of_texts_and_classes(tmp_path):
     assert "10 % of them for validation and 10 % for the test" in lines
 
 
+@pytest.mark.parametrize("name", ["text", "words"])
+def test_a_pretrained_model_brings_core_and_tokenizer(tmp_path, name):
+    wishes = Wishes(pretrained="hf:bert", pretrained_tokenizers=(name,))
+    made = make_recipe(tickets(tmp_path / "tickets.csv"), wishes)
+    model = made.recipe["model"]
+    assert model["pretrained"] == "hf:bert" and not model.keys() & {"core", "tokenizers"}
+    inputs = model["tasks"]["queue"]["init_args"]["inputs"]
+    assert inputs == (["text"] if name == "text" else {"text": "words"})
+    assert made.recipe["data"]["batch_size"] == 16 and "tokens_per_batch" not in str(made.recipe)
+    lines = "\n".join(made.lines)
+    assert "core and tokenizers of hf:bert" in lines and "model.tokenizers.text" not in lines
+
+
 def test_a_recipe_that_was_made_is_one_that_can_be_trained(tmp_path):
     made = make_recipe(tickets(tmp_path / "tickets.csv"), Wishes())
     file = tmp_path / "tickets.yaml"

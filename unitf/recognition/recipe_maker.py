@@ -28,6 +28,7 @@ from unitf.recognition.wishes import Wishes
 
 Settings: TypeAlias = dict[str, Any]  # a recipe as plain data, or a part of one
 TIME: str = "10m"  # that a training takes at most, if nothing is said
+_MOST_SAMPLES = 32  # of a batch in fine-tuning
 _PATIENCE = 10  # epochs without an improvement after which a long training ends
 
 
@@ -209,7 +210,9 @@ class _Recipe:
                 f"expected one for each of {', '.join(inputs)}"
             )
         [task] = model["tasks"].values()
-        task["init_args"]["inputs"] = used if used != dict.fromkeys(inputs) else inputs
+        task["init_args"]["inputs"] = inputs if all(c == n for c, n in used.items()) else used
+        recipe["data"].pop("tokens_per_batch", None)  # its tokens are others than those counted
+        recipe["data"]["batch_size"] = min(_MOST_SAMPLES, batch_samples(self.count))
         put(recipe, "model.optimizer.init_args.lr", 0.0002)
         put(recipe, "model.optimizer.init_args.weight_decay", 0.01)
         put(recipe, "trainer.max_epochs", 4)
@@ -256,6 +259,7 @@ class _Recipe:
     def _say_training(self, recipe: Settings) -> None:
         """Says how it is trained, and what else the recipe has."""
         if (trained := recipe["model"].get("pretrained")) is not None:
+            self.decisions.drop("model.tokenizers")  # those of the pretrained model are taken
             decay = recipe["model"]["layer_decay"]
             what = (
                 f"core and tokenizers of {trained}; deeper layers learn more (layer_decay {decay})"
