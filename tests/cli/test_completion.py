@@ -49,7 +49,7 @@ def test_what_may_come_next(runs, typed, some):
 
 def test_bash_asks_a_process_without_torch(runs):
     script = PRESSED.replace("PYTHON", sys.executable)
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300)
     words, folders = done.stdout.splitlines()
     assert words == "Words"
     assert folders == "latest runs/pets/b c runs/pets/a pets"
