@@ -53,6 +53,12 @@ def test_a_table_of_texts_and_classes(tmp_path):
     assert "10 % of them for validation and 10 % for the test" in lines
 
 
+def test_classes_at_the_end_of_a_file_are_seen(tmp_path):
+    rows = [{"text": sentence(n), "queue": f"queue {n // 90}"} for n in range(900)]
+    made = make_recipe(table(tmp_path / "sorted.csv", rows), Wishes())
+    assert any("queue has 10 values" in line for line in made.lines)
+
+
 @pytest.mark.parametrize("name", ["text", "words"])
 def test_a_pretrained_model_brings_core_and_tokenizer(tmp_path, name):
     wishes = Wishes(pretrained="hf:bert", pretrained_tokenizers=(name,))
