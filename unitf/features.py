@@ -11,6 +11,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 RawValue: TypeAlias = Any  # the value of a column: a text, a number, an array, the path of a file
+FileContent: TypeAlias = tuple[str, bytes]
+"""A file that is to be written: the ending of its name, as ".png", and its bytes."""
 
 
 def to_offsets(lengths: Sequence[int], device: torch.device | None = None) -> Int[Tensor, " S1"]:

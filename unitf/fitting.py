@@ -103,11 +103,11 @@ def _values(
         sample = join(item.with_files(tokenizer, pairs))
         for column in columns:
             if (value := sample.get(column)) is not None:
-                yield item.name, value
+                yield item.label, value
 
 
 def _accepted(data: TrainingData, task: Task, join: JoinedColumns) -> Iterator[_NamedValue]:
-    samples = ((item.name, join(item.sample)) for item in data.training_items())
+    samples = ((item.label, join(item.sample)) for item in data.training_items())
     return ((name, sample) for name, sample in samples if task.accepts(sample))
 
 

@@ -1,6 +1,6 @@
 """Model: tokenizers, one core and tasks; its losses and its predictions."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import asdict
 from typing import NamedTuple, cast
 
@@ -20,6 +20,7 @@ from unitf.errors import UserError
 from unitf.fitting import build_components, check_inputs
 from unitf.generation import Generation
 from unitf.nn.reference_mode import is_reference_mode
+from unitf.raw_samples import GivenSamples, input_columns, raw_samples
 from unitf.registry.configurable import FORMAT, plain
 from unitf.tasks.task import CoreInputs, Task
 from unitf.tokenizer.tokenizer import Tokenizer
@@ -290,25 +291,27 @@ class Model(inference.InferenceModel):
 
     def predict(
         self,
-        samples: Sequence[Sample],
+        samples: GivenSamples,
         batch_size: int = 64,
         skipped: list[str] | None = None,
     ) -> list[PlainData]:
-        """Returns the predictions of the tasks for raw samples (dictionaries of columns).
+        """Returns the predictions of the tasks for raw samples, in their order.
 
         Each prediction is plain data and has `index`, the number of its sample, and `task`.
 
         Args:
-            samples: the raw samples.
+            samples: dictionaries of columns, or one of them; a table of pandas, polars or pyarrow,
+                with columns named as the inputs; for a model with one input also its values: texts,
+                paths, arrays in a list.
             batch_size: the number of samples in a batch.
             skipped: gets a message for each sample that cannot be read, and the others are
                 predicted; None: the first such sample is an error.
         """
-        return inference.predict(self, samples, batch_size, skipped)
+        return inference.predict(self, self._samples(samples), batch_size, skipped)
 
     def generate(
         self,
-        samples: Sequence[Sample],
+        samples: GivenSamples,
         settings: Generation | None = None,
         task: str | None = None,
         batch_size: int = 32,
@@ -320,14 +323,14 @@ class Model(inference.InferenceModel):
         and `log_probabilities`.
 
         Args:
-            samples: the raw samples.
+            samples: the raw samples, as in `predict`.
             settings: how to generate; by default the likeliest token, up to 256 times.
             task: the name of the task; needed if several tasks can generate.
             batch_size: the number of samples in a batch.
             options: the arguments of `Generation`, instead of `settings`.
         """
         settings = _settings(settings, options)
-        return inference.generate(self, samples, settings, task, batch_size)
+        return inference.generate(self, self._samples(samples), settings, task, batch_size)
 
     def stream(
         self,
@@ -339,13 +342,20 @@ class Model(inference.InferenceModel):
         """Generates a sequence for one raw sample, token by token; see `generate`."""
         return inference.stream(self, sample, _settings(settings, options), task)
 
-    def embed(self, samples: Sequence[Sample], batch_size: int = 64) -> Float[Tensor, "S _"]:
+    def embed(self, samples: GivenSamples, batch_size: int = 64) -> Float[Tensor, "S _"]:
         """Returns a vector for each raw sample, made by the first task that accepts it.
 
         By default the vector is the mean of the sample's columns (S×D); the task `Embedding` has a
         vector of its own. No token is hidden, even for a task that hides tokens in training.
+
+        Args:
+            samples: the raw samples, as in `predict`.
+            batch_size: the number of samples in a batch.
         """
-        return inference.embed(self, samples, batch_size)
+        return inference.embed(self, self._samples(samples), batch_size)
+
+    def _samples(self, given: GivenSamples) -> list[Sample]:
+        return raw_samples(given, input_columns(self.tokenizers, self.tasks))
 
 
 def weighted(losses: Float[Tensor, " L"], task: Task, batch: TaskBatch) -> Float[Tensor, " L"]:

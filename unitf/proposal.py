@@ -17,6 +17,7 @@ class Column:
         num_samples: the number of training samples, also of those that are not shown.
         num_missing: how many of the samples that were looked at lack the column.
         written: whether the model must write the values (a language model), not only read them.
+        is_target: whether the column is what is predicted from others.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Column:
     num_samples: int
     num_missing: int = 0
     written: bool = False
+    is_target: bool = False
 
 
 @dataclass(frozen=True)

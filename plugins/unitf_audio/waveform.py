@@ -1,9 +1,11 @@
 """WaveformFrames: tokens from windows of raw samples."""
 
+import io
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from einops import rearrange
 
@@ -76,6 +78,12 @@ class WaveformFrames(Tokenizer):
         """Returns the samples (float32, with the padding of the last window) and their rate."""
         samples = rearrange(features.values, "f n -> (n f)") * self._deviation
         return samples.detach().cpu().float().numpy(), self.sample_rate
+
+    def to_file(self, value: tuple[np.ndarray, int]) -> tuple[str, bytes]:
+        """Returns a sound, samples and their rate, as WAV."""
+        buffer = io.BytesIO()
+        soundfile.write(buffer, *value, format="WAV")
+        return ".wav", buffer.getvalue()
 
     @property
     def _deviation(self) -> float:

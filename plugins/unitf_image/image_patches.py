@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import Column, Features, Proposal, Tokenizer, UserError
-from unitf.tokenizer import Canvas, Media, PositionEmbeddingName
+from unitf.tokenizer import Canvas, Media, PositionEmbeddingName, as_png
 from unitf_image.augment import Settings, make_steps
 from unitf_image.ground import Ground, on_ground
 from unitf_image.image_files import Pixels, read_image
@@ -227,6 +227,10 @@ class ImagePatches(Tokenizer):
     def show(self, value: object) -> Media:
         """Returns a small picture of an image, in its own colours."""
         return shown_image(read_image(value, 3 if self.channels in (1, 3, 4) else self.channels))
+
+    def to_file(self, value: np.ndarray) -> tuple[str, bytes]:
+        """Returns an image as PNG."""
+        return ".png", as_png(value)
 
     def canvas(self, features: Features) -> Canvas:
         return patch_canvas(self.decode(features), features, self.patch)

@@ -40,7 +40,8 @@ class Forecast(Task):
     Args:
         inputs: the data column of the series; its tokenizer is SeriesPatches.
         target: the data column of the next steps, an array (horizon, C).
-        horizon: the number of predicted steps.
+        horizon: the number of predicted steps; None: as many as the target of the first training
+            sample has.
         num_patches: the number of columns of each channel.
         pooling: how these columns become one vector: "flat" (concatenated), "mean" or "max".
         dropout: the probability of dropout on the pooled vector, before the linear layer.
@@ -52,8 +53,8 @@ class Forecast(Task):
         self,
         inputs: list[str] | dict[str, str],
         target: str,
-        horizon: int,
-        num_patches: int,
+        horizon: int | None = None,
+        num_patches: int = 1,
         pooling: Literal["flat", "mean", "max"] = "flat",
         dropout: float = 0.0,
         weight: float = 1.0,
@@ -61,9 +62,9 @@ class Forecast(Task):
         super().__init__(inputs, target, weight)
         if len(self.inputs) != 1:
             raise UserError(f"Forecast: expected one input, found {len(self.inputs)}")
-        if horizon < 1 or num_patches < 1:
+        if (horizon is not None and horizon < 1) or num_patches < 1:
             raise UserError("Forecast: horizon and num_patches are whole numbers from 1 on")
-        self.horizon = horizon
+        self.given_horizon: int | None = horizon
         self.num_patches = num_patches
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
@@ -78,10 +79,22 @@ class Forecast(Task):
             return None
         if read.settings["channels"] != wanted.settings["channels"]:
             return None
-        horizon, patches = wanted.settings["steps"], read.recipe["model.core.chunk"]
-        settings = {"horizon": horizon, "num_patches": patches, "dropout": 0.2}
-        reason = f"the next {horizon} steps of each of {read.settings['channels']} channels"
+        settings = {"num_patches": read.recipe["model.core.chunk"], "dropout": 0.2}
+        steps, channels = wanted.settings["steps"], read.settings["channels"]
+        reason = f"the next {steps} steps of each of {channels} channels"
         return Proposal(settings, 0.9, reason, {"trainer.max_epochs": 10})
+
+    @property
+    def horizon(self) -> int:
+        """The number of predicted steps.
+
+        Raises:
+            UserError: it is neither given nor learned.
+        """
+        found = self.given_horizon or self.fitted.get("horizon")
+        if found is None:
+            raise UserError("Forecast: horizon is not given, expected it or training samples")
+        return int(found)
 
     def make_parameters(self, dim: int) -> None:
         width = dim * (self.num_patches if self.pooling == "flat" else 1)
@@ -89,10 +102,16 @@ class Forecast(Task):
         initialise(self.linear)
 
     def fit(self, samples: Iterable[Sample]) -> None:
-        """Learns the usual deviation of each channel: the root mean square over the windows."""
+        """Learns the usual deviation of each channel, and the horizon if it is not given.
+
+        The deviation is the root mean square over the windows.
+        """
         [column] = self.inputs
         sums, counts = np.zeros(0), np.zeros(0)
+        horizon: int | None = None
         for sample in samples:
+            if self.given_horizon is None and horizon is None:
+                horizon = len(read_series(sample[self.target]))  # type: ignore[index]
             series = read_series(sample[column])
             known = np.isfinite(series)
             level = np.nan_to_num(series).sum(0) / known.sum(0).clip(1)
@@ -104,7 +123,8 @@ class Forecast(Task):
             counts[: len(variance)] += 1
         deviation = np.sqrt(sums / counts)
         deviation[deviation == 0] = 1.0  # a channel that never moved
-        self.fitted = {"deviation": deviation.tolist()}
+        learned = {} if horizon is None else {"horizon": horizon}
+        self.fitted = {"deviation": deviation.tolist(), **learned}
 
     def encode_target(self, sample: Sample) -> Float[Tensor, "C horizon"]:
         series = read_series(sample[self.target])  # type: ignore[index]
@@ -240,6 +260,14 @@ class Forecast(Task):
         return [
             {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(batch)
         ]
+
+    def prediction_files(
+        self, prediction: dict[str, Any], sample: Sample, tokenizers: Tokenizers
+    ) -> dict[str, tuple[str, bytes]]:
+        """Returns the forecast as a table: a row for each time."""
+        [used] = self.inputs.values()
+        file = tokenizers[used].to_file(np.array(prediction["forecast"]))
+        return {} if file is None else {"forecast": file}
 
     @staticmethod
     def examples() -> dict[str, Any]:

@@ -48,6 +48,8 @@ def propose_subwords(column: Column) -> Proposal | None:
     pieces = 1024 if size < 5e6 else 4096 if size < 5e7 else 16_384
     settings: dict[str, object] = {"vocabulary_size": pieces}
     reason = f"texts of about {fmean(map(len, texts)):.0f} characters, in up to {pieces} pieces"
+    if column.is_target:
+        return Proposal(settings, 0.8, reason)
     if column.written:
         settings["position_embedding"] = "none"
         return Proposal(settings, 0.8, reason, _WRITTEN)

@@ -1,5 +1,6 @@
 """VideoTubelets: a clip as blocks of pixels over several frames."""
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -8,10 +9,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor, nn
 
-from unitf import Features, Tokenizer, UserError
+from unitf import Column, Features, Proposal, Tokenizer, UserError
 from unitf.tokenizer import Canvas, Media, boxes_of, ranks
+from unitf_video.recognised_clips import propose_tubelets
 from unitf_video.scaling import Scaling
 from unitf_video.shown_video import shown_video
 from unitf_video.video_files import Frames, read_clip
@@ -85,6 +88,11 @@ class VideoTubelets(Tokenizer):
         self.channels = channels
         self.moments = {"mean": _each("mean", mean, channels), "std": _each("std", std, channels)}
         self.num_features = channels * tubelet * math.prod(self.patch)
+
+    @classmethod
+    def recognise(cls, column: Column) -> Proposal | None:
+        """Recognises the files of videos; it needs `pip install 'unitf[video]'`."""
+        return propose_tubelets(column)
 
     # ---- learned before training -------------------------------------------------------
 
@@ -162,6 +170,13 @@ class VideoTubelets(Tokenizer):
     def show(self, value: object) -> Media:
         """Returns a small moving picture of a clip."""
         return shown_video(read_clip(value, self.channels, self.num_frames))
+
+    def to_file(self, value: np.ndarray) -> tuple[str, bytes]:
+        """Returns a clip as a moving GIF of ten frames a second."""
+        first, *others = [Image.fromarray(frame) for frame in value]
+        buffer = io.BytesIO()
+        first.save(buffer, format="GIF", save_all=True, append_images=others, duration=100, loop=0)
+        return ".gif", buffer.getvalue()
 
     def canvas(self, features: Features) -> Canvas:
         """Returns a picture of the first frame of each tubelet, side by side."""

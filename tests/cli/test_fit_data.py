@@ -67,7 +67,9 @@ def test_a_strangers_modality_takes_part(tmp_path, capfd):
     told = capfd.readouterr()
     assert "model.tokenizers.file: HeartBeats, heart beats in .npz" in told.err
     assert "label accuracy" in told.out
-    recipe = yaml.safe_load(Path("run/recipe.yaml").read_text())
+    text = Path("run/recipe.yaml").read_text()
+    assert "# The run had these options too: --trainer.max_epochs 8 --data.num_w" in text
+    recipe = yaml.safe_load(text)
     assert recipe["model"]["tokenizers"]["file"] == "HeartBeats"
     assert "TimeBudget" not in str(recipe) and recipe["trainer"]["max_epochs"] == 8
     assert main([*words[:2], "fit", "--config", "run/recipe.yaml", "--out", "again", *QUICK]) == 0

@@ -17,7 +17,7 @@ from unitf import Learner, TransformerConfig, UserError
 from unitf.cli import generate, main, predict
 from unitf.cli.checkpoint_option import resolve_run, with_checkpoint
 from unitf.cli.inputs import read_inputs, texts_of
-from unitf.tasks import Classification
+from unitf.tasks import Classification, SequenceToSequence
 
 
 @pytest.fixture
@@ -224,3 +224,51 @@ def test_what_a_text_begins_with_may_be_a_number():
     words = ["--checkpoint", "o", "--begin-ids", "7", "8", "--stop-ids", "9"]
     settings = generate.read_settings(generate.parser().parse_args(words))
     assert (settings.begin, settings.stop) == ([7, 8], [9])
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """A model that answers pictures, writes them, finds objects in them and masks them."""
+    image = partial(ImagePatches, size=16, mean=0.5, std=0.5, channels=3)
+    core = TransformerConfig(dim=8, depth=1, num_heads=1, kind="encoder-decoder")
+    learner = Learner(
+        core,
+        {"image": image, "text": partial(Bytes, max_tokens=8)},
+        {
+            "caption": SequenceToSequence(["image"], "text", "text"),
+            "drawn": SequenceToSequence(["text"], "image", "image"),
+        },
+    )
+    learner.build_components()
+    monkeypatch.setattr("unitf.loading.load", lambda path: learner)
+
+
+def test_a_folder_gets_what_is_written_as_files(answers, tmp_path, capsys):
+    names = ["cat/0.png", "dog/0.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(np.full((16, 16, 3), 90, np.uint8)).save(tmp_path / name)
+    inputs = [f"image={tmp_path / name}" for name in names]
+    out = tmp_path / "out"
+    command = ["--checkpoint", "o", "--input", *inputs, "--out", f"{out}/"]
+    assert predict.main(command) == 0
+    assert capsys.readouterr().out == f"2 predictions, 2 files: {out}/\n"
+    assert sorted(file.name for file in out.iterdir()) == [
+        "0_caption.txt",
+        "0_caption_2.txt",
+        "predictions.csv",
+    ]
+    with (out / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["text_file"] for row in rows] == ["0_caption.txt", "0_caption_2.txt"]
+    assert rows[0]["text"] == (out / "0_caption.txt").read_text()
+    with pytest.raises(UserError, match=r"found predictions\.csv there, expected a folder without"):
+        predict.main(command)
+    (out / "predictions.csv").unlink()
+    with pytest.raises(UserError, match=r"found 0_caption\.txt there, expected a folder without"):
+        predict.main(command)
+    assert not (out / "predictions.csv").exists()
+    drawn = ["--checkpoint", "o", "--input", "text=seven", "--out", str(tmp_path / "d") + "/"]
+    assert predict.main(drawn) == 0
+    with Image.open(tmp_path / "d" / "000001_drawn.png") as image:
+        assert image.mode == "RGB"

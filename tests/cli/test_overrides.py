@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import jsonargparse
 import pytest
 import yaml
 
+from unitf import TransformerConfig
+from unitf.cli.core_size import with_sizes
 from unitf.cli.expected_values import read_by_expectation
 from unitf.cli.overrides import spell_out
 from unitf.cli.recipe import StrictLoader, read_recipe
@@ -128,3 +131,32 @@ def test_the_command_line_takes_it(capsys):
     printed = yaml.safe_load(capsys.readouterr().out)
     augment = printed["model"]["tokenizers"]["image"]["ImagePatches"]["augment"]
     assert augment == {"flip": True, "erase": {"probability": 0.125}}
+
+
+@pytest.mark.parametrize(
+    ("words", "core", "told"),
+    [
+        (["--model.core.size", "base"], (768, 12, 12), "--model.core.size: the size base replaces"),
+        (["--model.core", "{size: base}"], (768, 12, 12), "--model.core: the size base replaces"),
+        (["--model.core.size", "base", "--model.core.dim", "64"], (64, 12, 1), "replaces dim 8"),
+        (["--model.core.dim", "64", "--model.core.depth", "3"], (64, 3, 1), ""),
+        (["--config", "sized.yaml"], (384, 5, 6), "sized.yaml: the size small replaces dim 8"),
+        (["--config", "sized.yaml", "--model.core.dim", "64"], (64, 5, 1), "small replaces dim 8"),
+    ],
+)
+def test_what_stands_later_counts_of_a_size_and_of_numbers(
+    given, words, core, told, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("sized.yaml").write_text("model: {core: {size: small, depth: 5}}")
+    Path("recipe.yaml").write_text(RECIPE.replace("{dim: 8}", "{dim: 8, hidden_dim: 32}"))
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TransformerConfig, "model.core")
+    parser.add_argument("--model.tokenizers")
+    parser.add_argument("--config", action="config")
+    made = parser.parse_args(with_sizes([*given, *words])).model.core
+    config = TransformerConfig(**vars(made))
+    assert (config.dim, config.depth, config.num_heads) == core
+    err = capsys.readouterr().err
+    assert told in err and bool(told) == bool(err)
+    assert not told or "hidden_dim 32 as given" in err

@@ -43,7 +43,23 @@ def test_runs_of_one_second_have_a_folder_each(tmp_path, monkeypatch):
     for run, path in zip(runs, paths, strict=True):
         run.lock(path)
         run.release()
-    assert not list((tmp_path / "runs").iterdir())  # none of them wrote anything
+    assert not list((tmp_path / "runs").glob("*"))  # none of them wrote anything
+
+
+def test_a_failed_start_leaves_no_folder_behind(recipe, tmp_path, monkeypatch, capsys):
+    """Neither the run's folder, nor those around it that were made for it."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    command = ["fit", "--config", str(recipe), "--model.tasks.speed.init_args.target", "none"]
+    for words in ([], ["--out", str(tmp_path / "new" / "run")]):
+        assert main([*command, *words]) == 2  # the configuration is written, then the data is read
+        assert "expected two or more different classes" in capsys.readouterr().err
+        assert sorted(tmp_path.rglob("*")) == before
+    mine = tmp_path / "mine"  # a folder of somebody's is not removed
+    mine.mkdir()
+    (mine / "notes.txt").touch()
+    assert main([*command, "--out", str(mine)]) == 2
+    assert (mine / "notes.txt").exists()
 
 
 def test_a_folder_in_use_is_refused_in_one_line_until_its_process_ends(

@@ -11,10 +11,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pandas
 import pytest
 
 from unitf import UserError
-from unitf.data import HubStream, Lines, Records, Split, Table
+from unitf.data import HubStream, Lines, ParallelText, Records, Split, Table
 from unitf.data.encoder import Encoder
 from unitf.data.epoch_sampler import SampleIndex
 from unitf.data.sample_dataset import SampleDataset
@@ -252,3 +253,41 @@ def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path):
         UserError, match=r"s\.tar: damaged after sample 4: invalid header at byte 4,096"
     ):
         read(tmp_path, "s.tar")
+
+
+def test_a_sample_is_called_by_its_file_and_its_row(tmp_path):
+    """Rows count as in a spreadsheet: the header is row 1, and an empty line is a row too."""
+    (tmp_path / "a.csv").write_text('text,age\none,1\n\n"two\nlines",2\n  \nthree,3\n')
+    (tmp_path / "b.csv").write_text('text\none\n\n""\n')  # is "" an empty line? pandas says no
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n\n{"text": "two"}\n')
+    (tmp_path / "a.json").write_text('[{"text": "one"}, {"text": "two"}]')
+    pandas.DataFrame({"text": ["one", "two"]}).to_parquet(tmp_path / "a.parquet")
+    pandas.DataFrame({"text": ["one", "two"]}).to_excel(tmp_path / "a.xlsx", index=False)
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    (tmp_path / "b.txt").write_text("un\n\ndeux\n")
+    sources = {
+        "a.csv, row 2 4 6": Table("a.csv"),
+        "b.csv, sample 1 2": Table("b.csv"),
+        "a.jsonl, line 1 3": Table("a.jsonl"),
+        "a.json, record 0 1": Table("a.json"),
+        "a.parquet, row 1 2": Table("a.parquet"),
+        "a.xlsx, row 2 3": Table("a.xlsx"),
+        "a.txt, line 1 3": Lines("a.txt", "(?P<text>.*)"),
+        "a.txt, line 1 2 3": ParallelText({"train": {"en": "a.txt", "fr": "b.txt"}}),
+    }
+    for expected, source in sources.items():
+        file, word, *numbers = expected.split()
+        samples = source.read("train", tmp_path)
+        called = [samples.name(number) for number in range(len(samples))]
+        assert called == [f"{tmp_path / file} {word} {number}" for number in numbers]
+
+
+def test_a_message_names_the_row_of_the_file_in_a_part_that_was_drawn(tmp_path):
+    rows = "".join(f"{number},word{number}\n" for number in range(20))
+    (tmp_path / "a.csv").write_text(f"id,text\n{rows}")
+    source = Table("a.csv", split=Split({"validation": "15-19"}, "id"))
+    samples = SampleDataset("validation", {"a": source.read("validation", tmp_path)})
+    item = samples[SampleIndex(0, 0, 2)]
+    assert item.label == f"{tmp_path / 'a.csv'}, row 19"
+    assert samples.position_of(item.name) == (0, 2)
+    assert samples[SampleIndex(0, 0, 2)].sample["id"] == "17"

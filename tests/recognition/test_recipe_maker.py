@@ -53,6 +53,25 @@ def test_a_table_of_texts_and_classes(tmp_path):
     assert "10 % of them for validation and 10 % for the test" in lines
 
 
+def test_classes_at_the_end_of_a_file_are_seen(tmp_path):
+    rows = [{"text": sentence(n), "queue": f"queue {n // 90}"} for n in range(900)]
+    made = make_recipe(table(tmp_path / "sorted.csv", rows), Wishes())
+    assert any("queue has 10 values" in line for line in made.lines)
+
+
+@pytest.mark.parametrize("name", ["text", "words"])
+def test_a_pretrained_model_brings_core_and_tokenizer(tmp_path, name):
+    wishes = Wishes(pretrained="hf:bert", pretrained_tokenizers=(name,))
+    made = make_recipe(tickets(tmp_path / "tickets.csv"), wishes)
+    model = made.recipe["model"]
+    assert model["pretrained"] == "hf:bert" and not model.keys() & {"core", "tokenizers"}
+    inputs = model["tasks"]["queue"]["init_args"]["inputs"]
+    assert inputs == (["text"] if name == "text" else {"text": "words"})
+    assert made.recipe["data"]["batch_size"] == 16 and "tokens_per_batch" not in str(made.recipe)
+    lines = "\n".join(made.lines)
+    assert "core and tokenizers of hf:bert" in lines and "model.tokenizers.text" not in lines
+
+
 def test_a_recipe_that_was_made_is_one_that_can_be_trained(tmp_path):
     made = make_recipe(tickets(tmp_path / "tickets.csv"), Wishes())
     file = tmp_path / "tickets.yaml"
@@ -110,6 +129,32 @@ def test_several_labels_between_separators(tmp_path):
     assert task["init_args"]["separator"] == ";"
 
 
+def test_a_target_of_texts_is_written_from_the_other_columns(tmp_path):
+    """A translation, the answer to a question; of an image a caption."""
+    rows = [{"de": sentence(n), "en": sentence(n + 7)} for n in range(60)]
+    texts = table(tmp_path / "pairs.csv", rows)
+    with pytest.raises(UserError, match=r"several columns could be what is predicted \(de, en\)"):
+        make_recipe(texts, Wishes())
+    for number in range(20):
+        Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
+    named = [{"image": f"{n}.png", "caption": sentence(n)} for n in range(20)]
+    captions = table(tmp_path / "captions.csv", named)
+    for path, target in ((texts, "en"), (captions, None)):
+        made = make_recipe(path, Wishes(target=target))
+        model, target = made.recipe["model"], target or "caption"
+        assert model["core"]["kind"] == "encoder-decoder"
+        assert class_of(model["tokenizers"][target]) == "Subwords"
+        assert "position_embedding" not in model["tokenizers"][target]["init_args"]
+        task = model["tasks"][target]
+        assert class_of(task) == "SequenceToSequence"
+        assert task["init_args"]["inputs"] == ["de" if target == "en" else "image"]
+        file = tmp_path / f"{target}.yaml"
+        file.write_text(as_yaml(made.recipe))
+        ready("fit", ["--config", str(file), "--out", str(tmp_path / "run")])
+        assert any(line.startswith(f"model.tokenizers.{target}: Subwords") for line in made.lines)
+        assert not any("left out" in line for line in made.lines)
+
+
 def test_texts_alone_are_written_on(tmp_path):
     text = "\n".join(sentence(n) for n in range(500))
     (tmp_path / "book.txt").write_text(text)
@@ -127,7 +172,8 @@ def test_a_table_of_times_is_forecast(tmp_path):
     table(tmp_path / "days.csv", rows)
     recipe = make_recipe(tmp_path / "days.csv", Wishes()).recipe
     task = recipe["model"]["tasks"]["future"]
-    assert class_of(task) == "Forecast" and task["init_args"]["horizon"] == 8
+    assert class_of(task) == "Forecast" and "horizon" not in task["init_args"]
+    assert recipe["data"]["sources"]["days"]["init_args"]["future"] == 8  # in one place
     assert class_of(recipe["model"]["tokenizers"]["series"]) == "SeriesPatches"
     assert recipe["model"]["core"]["chunk"] == task["init_args"]["num_patches"]
     file = tmp_path / "days.yaml"
@@ -159,7 +205,7 @@ def test_a_test_of_its_own(tmp_path):
             "--target que: there is no such column; did you mean queue?",
         ),
         (
-            [{"text": sentence(n), "title": sentence(n + 7)} for n in range(60)],
+            [{"text": sentence(n), "title": f"t{n}"} for n in range(60)],
             "title",
             "--target title: no task learns it; 60 of 60 values are different",
         ),

@@ -14,7 +14,9 @@ from unitf_video.scaling import Scaling
 from unitf_video.tubelets import to_rows
 from unitf_video.video_files import read_clip, spread
 
-from unitf import UserError
+from unitf import Column, UserError
+from unitf.recognition.recipe_maker import make_recipe
+from unitf.recognition.wishes import Wishes
 from unitf.testing import CHECKS, check_tokenizer
 from unitf.tokenizer.token_embedding import Prefix
 
@@ -134,16 +136,23 @@ def test_transparency_is_laid_on_white():
         assert (found[0] == 255).all() and not found[1].any()
 
 
-def test_a_video_file_is_decoded(tmp_path):
-    av = pytest.importorskip("av")
-    path = tmp_path / "clip.mkv"
+def write_video(path, frames):
+    import av
+
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=5)  # loses nothing
-        stream.width, stream.height, stream.pix_fmt = 16, 8, "bgr0"
-        frames = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 3), dtype=np.uint8)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "bgr0"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+
+
+def test_a_video_file_is_decoded(tmp_path):
+    pytest.importorskip("av")
+    path = tmp_path / "clip.mkv"
+    frames = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 3), dtype=np.uint8)
+    write_video(path, frames)
     for value in (path, str(path), path.read_bytes()):
         np.testing.assert_array_equal(read_clip(value, 3), frames.transpose(0, 3, 1, 2))
     path.write_bytes(path.read_bytes()[:40])
@@ -216,3 +225,18 @@ def test_importing_it_imports_no_torch():
     code = "import unitf_video, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_class_folders_of_videos_are_recognised(tmp_path):
+    pytest.importorskip("av")
+    for number in range(6):
+        file = tmp_path / "moves" / ("left" if number % 2 else "right") / f"{number}.mkv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_video(file, [np.full((32, 48, 3), 40 * number, np.uint8)] * 5)
+    recipe = make_recipe(tmp_path / "moves", Wishes()).recipe
+    [(name, tokenizer)] = recipe["model"]["tokenizers"].items()
+    assert (name, tokenizer["class_path"]) == ("video", "VideoTubelets")
+    assert tokenizer["init_args"] == {"num_frames": 8, "tubelet": 2, "size": 32, "patch": 8}
+    picture = tmp_path / "one.png"
+    Image.fromarray(CLIP[0]).save(picture)
+    assert VideoTubelets.recognise(Column("picture", [str(picture)], 1)) is None

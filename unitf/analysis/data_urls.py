@@ -1,10 +1,11 @@
 """Files within a page: as addresses that hold their whole content."""
 
 import base64
-import io
 
 import numpy as np
 from jaxtyping import UInt8
+
+from unitf.tokenizer.canvas import as_png
 
 
 def data_url(content: bytes, media_type: str) -> str:
@@ -14,8 +15,4 @@ def data_url(content: bytes, media_type: str) -> str:
 
 def picture_url(pixels: UInt8[np.ndarray, "H W *C"]) -> str:
     """Returns grey values, or colours, as the address of a PNG."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return data_url(buffer.getvalue(), "image/png")
+    return data_url(as_png(pixels), "image/png")

@@ -34,6 +34,7 @@ OTHERS: dict[
     "bench": ("time a recipe's training steps, and find its limits", "unitf.cli.bench"),
     "describe": ("what a class is and takes, or all classes by kind", "unitf.cli.describe"),
     "plugins": ("list, check or begin plugins", "unitf.cli.plugins"),
+    "completion": ("let the tab key complete: completion bash|zsh|fish", "unitf.cli.completion"),
     "merge": ("a model with adapters as one without (LoRA)", "unitf.cli.merge"),
 }
 EXCHANGE: dict[str, str] = {

@@ -1,9 +1,10 @@
 """`unitf fit PATH` and `unitf recipe PATH`: data in, a recipe and a model out."""
 
 import argparse
+import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -11,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from unitf.cli import folds
 from unitf.cli.data_options import data_parser
 from unitf.cli.kept_recipe import NAME
+from unitf.cli.long_words import options_of
 from unitf.cli.notation import short_form
 from unitf.cli.run_length import process_seconds
 from unitf.cli.training_cli import run
@@ -79,7 +81,7 @@ def fitted(path: Path, wishes: Wishes, rest: list[str], seconds_before: float) -
         rest: further words of the command line, as for a recipe.
         seconds_before: how long the command runs already.
     """
-    text = _text(str(path), _made(path, wishes))
+    text = _text(str(path), _made(path, wishes), rest)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / _file_name(path)
         file.write_text(text, encoding="utf-8")
@@ -117,9 +119,12 @@ def _made(path: Path, wishes: Wishes) -> Made:
     return made
 
 
-def _text(path: str, made: Made) -> str:
-    comment = f"Made by `unitf recipe {path}`; `unitf fit --config` trains it."
-    return as_yaml(short_form(made.recipe), (comment,))
+def _text(path: str, made: Made, rest: Sequence[str] = ()) -> str:
+    comments = [f"Made by `unitf recipe {path}`; `unitf fit --config` trains it."]
+    words = [w for option, keys, _ in options_of(rest) if keys != ("out",) for w in option]
+    if words:
+        comments.append(f"The run had these options too: {' '.join(shlex.join(words).split())}")
+    return as_yaml(short_form(made.recipe), tuple(comments))
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:

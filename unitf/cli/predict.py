@@ -4,14 +4,26 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from unitf.cli.as_json import as_json
 from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.class_folders import folders_of, right_by_folders
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
+from unitf.cli.written_files import (
+    add_generated,
+    check_new,
+    is_folder,
+    without_values,
+    write_folder,
+)
 from unitf.cli.written_table import check_table, write_table
 from unitf.errors import UserError
+
+if TYPE_CHECKING:  # torch takes long to import
+    from unitf.batch import Sample
+    from unitf.component import PlainData
+    from unitf.model import Model
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,7 +37,10 @@ def parser() -> argparse.ArgumentParser:
     add_checkpoint(parser)
     add_list(parser, "--input", HELP, "COLUMN=VALUE|TABLE")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="a .csv or .jsonl file for the predictions"
+        "--out",
+        metavar="FILE|FOLDER/",
+        help="a .csv or .jsonl file for the predictions; or a folder (FOLDER/), which then has "
+        "predictions.csv, and pictures, masks, sounds and texts as files of their own",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--batch-size", type=int, default=64, help="samples at once")
@@ -35,8 +50,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Prints the predictions; the status is 1 if some samples cannot be read, 2 if none can."""
     arguments = parser().parse_args(argv)
-    if arguments.out is not None:
-        check_table("--out", arguments.out)
+    if arguments.out is not None and is_folder(arguments.out):
+        check_new("--out", Path(arguments.out))
+    elif arguments.out is not None:
+        check_table("--out", Path(arguments.out))
     from unitf.loading import load
 
     model = load(arguments.checkpoint)
@@ -46,21 +63,38 @@ def main(argv: list[str]) -> int:
     if skipped and not predictions:
         more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
         raise UserError(f"{skipped[0]}{more}")
-    for prediction in predictions:
-        number = int(prediction.pop("index"))
-        prediction["sample"] = describe(samples[number])
-    if arguments.out is not None:
-        write_table(arguments.out, predictions)
-        sys.stdout.write(f"{len(predictions)} predictions: {arguments.out}\n")
-    elif arguments.json:
-        sys.stdout.write(as_json(predictions, indent=1) + "\n")
-    else:
-        _show(predictions, several_tasks=len(model.tasks) > 1)
+    add_generated(model, samples, predictions, arguments.batch_size)
+    _deliver(arguments, model, samples, predictions)
     for line in right_by_folders(predictions, folders_of(arguments.input), model):
         sys.stderr.write(f"unitf: {line}\n")
     for message in skipped:
         sys.stderr.write(f"unitf: left out: {message}\n")
     return 1 if skipped else 0
+
+
+def _deliver(
+    arguments: argparse.Namespace,
+    model: "Model",
+    samples: Sequence["Sample"],
+    predictions: list["PlainData"],
+) -> None:
+    """Writes the predictions where the command line says; each gets what its sample is."""
+    count: int | None = None  # of the files in a folder
+    if arguments.out is not None and is_folder(arguments.out):
+        count = write_folder("--out", Path(arguments.out), model, samples, predictions)
+    without_values(predictions)
+    for prediction in predictions:
+        number = int(prediction.pop("index"))
+        prediction["sample"] = describe(samples[number])
+    if count is not None:
+        sys.stdout.write(f"{len(predictions)} predictions, {count} files: {arguments.out}\n")
+    elif arguments.out is not None:
+        write_table(Path(arguments.out), predictions)
+        sys.stdout.write(f"{len(predictions)} predictions: {arguments.out}\n")
+    elif arguments.json:
+        sys.stdout.write(as_json(predictions, indent=1) + "\n")
+    else:
+        _show(predictions, several_tasks=len(model.tasks) > 1)
 
 
 def _show(predictions: Sequence[Mapping[str, object]], several_tasks: bool) -> None:
@@ -88,6 +122,8 @@ def _words(prediction: Mapping[str, object]) -> tuple[str, str]:
         others = ", ".join(f"{name} {p:.3f}" for name, p in list(probabilities.items())[1:4])
         best = prediction.get("probability")
         return str(prediction["label"]), "" if best is None else f"{best:.3f}  ({others})"
+    if prediction.keys() == {"text"}:
+        return str(prediction["text"]), ""
     return ", ".join(f"{key} {_number(value)}" for key, value in prediction.items()), ""
 
 

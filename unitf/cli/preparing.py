@@ -9,6 +9,7 @@ from jsonargparse import set_parsing_settings
 
 from unitf import registry
 from unitf.checkpoints.read import to_resume
+from unitf.cli.core_size import with_sizes
 from unitf.cli.expected_values import read_by_expectation
 from unitf.cli.long_words import long_words
 from unitf.cli.overrides import spell_out
@@ -87,7 +88,7 @@ def prepare(argv: list[str]) -> list[str]:
     check_recipes(argv)
     # the parser finds a class by its short name only once it is imported
     registry.resolve_named(_BY_NAME, mentioned_names(argv))
-    argv = spell_out(argv)
+    argv = spell_out(with_sizes(argv))
     argv = ["--data.root" if word == "--data-root" else word for word in argv]
     return [
         f"--data.root={word.partition('=')[2]}" if word.startswith("--data-root=") else word

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import socket
 import time
 from contextlib import suppress
@@ -30,25 +31,22 @@ class RunFolder:
     def __init__(self) -> None:
         self._lock: int | None = None  # the file that is locked
         self._path: Path | None = None
-        self._is_new = False
-        self._parents: list[Path] = []  # that were made too, the deepest first
+        self._made: list[Path] = []  # the folders that are new, from the inside out
 
     def new(self, parent: Path) -> Path:
         """Makes a folder named by the time; it is another one for each run."""
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         if _get_rank():  # the first process says which: see `SharedFolder`
             return parent / stamp
-        self._parents = [p for p in (parent, *parent.parents) if not p.exists()]
-        parent.mkdir(parents=True, exist_ok=True)
         number, path = 1, parent / stamp
         while True:
             try:
-                path.mkdir(parents=True)
+                self._make(path)
                 break
             except FileExistsError:  # of a run that began in the same second
                 number += 1
                 path = parent / f"{stamp}_{number}"
-        self._path, self._is_new = path, True
+        self._path = path
         return path
 
     def lock(self, path: Path) -> None:
@@ -60,21 +58,30 @@ class RunFolder:
         if _get_rank():
             return
         if not path.exists():
-            path.mkdir(parents=True, exist_ok=True)
-            self._is_new = True
+            self._make(path)
         self._path = path
         while self._lock is None:
             self._lock = _locked(path)
 
+    def _make(self, path: Path) -> None:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True)
+        self._made = missing
+
+    def discard(self) -> None:
+        """Removes what a run wrote that failed before its first step, if the folder is its own."""
+        if self._path is not None and self._path in self._made:
+            shutil.rmtree(self._path, ignore_errors=True)
+
     def release(self) -> None:
-        """Ends the lock; removes a folder that was made here and is still empty."""
+        """Ends the lock; removes the folders that were made here and are still empty."""
         if self._lock is not None and self._path is not None:
             (self._path / LOCK).unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
-        if self._is_new and self._path is not None:
-            with suppress(OSError):  # it holds a run
-                for folder in (self._path, *self._parents):
+        with suppress(OSError):  # it holds a run
+            for folder in self._made:
+                if folder.exists():
                     folder.rmdir()
 
 

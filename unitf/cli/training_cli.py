@@ -355,7 +355,7 @@ def run(
         seconds_before: how long the command runs already.
         recipe: the text of a recipe that was made for the run, which keeps it.
     """
-    folder, out = RunFolder(), ""
+    folder, out, cli = RunFolder(), "", None
     try:
         cli = _made(verb, argv, folder, seconds_before)
         out = str(cli.config.out)
@@ -371,6 +371,10 @@ def run(
     except RunInterrupted as interruption:
         sys.stderr.write(f"unitf: {interruption}\n")
         return interruption.exit_status, out
+    except Exception:
+        if cli is None or cli.trainer.global_step == 0:
+            folder.discard()
+        raise
     finally:
         folder.release()
     return 0, out

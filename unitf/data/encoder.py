@@ -29,12 +29,18 @@ class Item(NamedTuple):
     """A sample on its way into a batch."""
 
     sample: Sample
-    name: str  # which sample it is, for messages: "drawn/train[17]", or a file
+    name: str  # which sample it is, among all of a run: "drawn/train[17]"
     index: int = 0  # (epoch, index) is unique among the samples that a run draws
     epoch: int = 0
     train: bool = False  # whether to augment
     error: str = ""  # why it could not be read, or empty
     beside: FileFinder | None = None  # finds the files that the sample names
+    called: str = ""  # what a person calls it, if known: "drawn.csv, row 19"
+
+    @property
+    def label(self) -> str:
+        """What messages call the sample: where it stands in its file, if that is known."""
+        return self.called or self.name
 
     def with_files(self, tokenizers: Mapping[str, Tokenizer], pairs: Pairs) -> Sample:
         """Returns the sample; what it names in columns of files are the paths of files.
@@ -184,7 +190,7 @@ class Encoder:
         return sum(sum(self.tokenizers[name].num_columns(features)) for name, features in tokens)
 
     def _fail(self, item: Item, error: ValueError) -> str:
-        message = f"{item.name}: {error}"
+        message = f"{item.label}: {error}"
         skips = self.skip_targets and isinstance(error, TargetError)
         if self.on_error == "raise" and not skips:
             raise SampleError(message) from error

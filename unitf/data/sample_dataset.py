@@ -33,6 +33,7 @@ class SampleDataset(Dataset[Item]):
         self.seed: int = seed
         self.counts: list[int] = [len(sequence) for sequence in sources.values()]
         self.offsets: list[int] = [sum(self.counts[:i]) for i in range(len(self.counts))]
+        self._sources: list[str] = list(sources)
         self._readers = [
             (
                 f"{name}/{split}",
@@ -52,17 +53,20 @@ class SampleDataset(Dataset[Item]):
         name, sequence, file, at, beside = self._readers[source]
         name = f"{name}[{index}]"
         sample: Sample = {}
-        error = ""
+        error = called = ""
         try:
             if file is not None and (called := file(index)):
                 name = f"{name} ({called})"
+                called = called if len(self._readers) == 1 else f"{self._sources[source]}: {called}"
             sample = sequence[index] if at is None else at(index, self.seed, epoch)
             if not isinstance(cast(object, sample), Mapping):
                 error = f"found {type(sample).__name__}, expected a dictionary of columns"
         except (ValueError, OSError) as caught:
             error = str(caught) or type(caught).__name__
         finder = None if beside is None else partial(beside, index)
-        return Item(sample, name, self.offsets[source] + index, epoch, self.train, error, finder)
+        return Item(
+            sample, name, self.offsets[source] + index, epoch, self.train, error, finder, called
+        )
 
     def items(self, limit: int | None = None) -> Iterator[Item]:
         """Yields the samples in the order of the sources; of each source the first `limit`."""

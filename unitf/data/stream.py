@@ -145,7 +145,8 @@ class StreamShards(Dataset[list[Item]]):
                 length = 1
             if length > self.tokens_per_batch:
                 raise UserError(
-                    f"{item.name}: {length} tokens, but tokens_per_batch is {self.tokens_per_batch}"
+                    f"{item.label}: {length} tokens, but tokens_per_batch is "
+                    f"{self.tokens_per_batch}"
                 )
             if tokens + length > self.tokens_per_batch:
                 yield batch

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from unitf.errors import UserError, did_you_mean
 from unitf.proposal import Column
@@ -68,9 +68,12 @@ def _say(chosen: Chosen, columns: Sequence[Column], decisions: Decisions) -> Non
     """Says what was decided."""
     if chosen.target is not None:
         decisions.add("--target", chosen.target.name)
+        if chosen.target.written:
+            key = f"model.tokenizers.{chosen.target.name}"
+            decisions.add_answer(key, chosen.tokenizers[chosen.target.name])
     read = {column.name for column in chosen.inputs}
     for column in columns:
-        if column is chosen.target:
+        if chosen.target is not None and column.name == chosen.target.name:
             continue
         if column.name in read:
             decisions.add_answer(f"model.tokenizers.{column.name}", chosen.tokenizers[column.name])
@@ -129,9 +132,9 @@ def _with_written(chosen: Chosen) -> Chosen:
     target = None if chosen.target is None else chosen.target.name
     task = made_task(best.cls, best.proposal.settings, names, target)
     inputs = [replace(column, written=column.name in task.unembeds) for column in chosen.inputs]
-    again = {
-        column.name: ranked
-        for column in inputs
-        if column.written and (ranked := answers("tokenizers", column))
-    }
+    written = [column for column in inputs if column.written]
+    if chosen.target is not None and task.target_tokenizer == target:
+        chosen = chosen._replace(target=replace(chosen.target, written=True, is_target=True))
+        written.append(cast(Column, chosen.target))
+    again = {c.name: ranked for c in written if (ranked := answers("tokenizers", c))}
     return chosen._replace(inputs=inputs, tokenizers={**chosen.tokenizers, **again})

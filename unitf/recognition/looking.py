@@ -59,8 +59,8 @@ def look_at(cls: type, settings: Mapping[str, object], root: Path) -> Look:
         split: check_samples(source, split, source.read(split, root)) for split in _splits(source)
     }
     train = read.get("train", [])
-    step = max(1, len(train) // SHOWN)
-    samples = [_with_files(train, index) for index in range(0, len(train), step)][:SHOWN]
+    count = min(SHOWN, len(train))  # over all of them: the last classes may stand at the end
+    samples = [_with_files(train, number * len(train) // count) for number in range(count)]
     counts = {split: len(samples) for split, samples in read.items() if len(samples)}
     firsts = {split: samples[0] for split, samples in read.items() if len(samples)}
     return Look(source, counts, samples, len(train), firsts)

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from unitf.errors import UserError
+from unitf.proposal import Column
 from unitf.recognition.asking import Answer
 from unitf.recognition.columns import Chosen, choose
 from unitf.recognition.decisions import Decisions
@@ -27,6 +28,7 @@ from unitf.recognition.wishes import Wishes
 
 Settings: TypeAlias = dict[str, Any]  # a recipe as plain data, or a part of one
 TIME: str = "10m"  # that a training takes at most, if nothing is said
+_MOST_SAMPLES = 32  # of a batch in fine-tuning
 _PATIENCE = 10  # epochs without an improvement after which a long training ends
 
 
@@ -95,6 +97,13 @@ class _Recipe:
             column.name: chosen.tokenizers[column.name][0] for column in chosen.inputs
         }
         self.encoders: dict[str, Answer] = joined(chosen.inputs, self.by_column)
+        # the columns whose tokens a sample has, and the tokenizer of a target that is written
+        self.encoded: list[Column] = list(chosen.inputs)
+        self.tokenizers: dict[str, Answer] = dict(self.encoders)
+        if chosen.target is not None and chosen.target.written:
+            name = chosen.target.name
+            self.encoded.append(chosen.target)
+            self.by_column[name] = self.tokenizers[name] = chosen.tokenizers[name][0]
         self.count: int = look.num_samples
 
     def make(self) -> Settings:
@@ -106,7 +115,7 @@ class _Recipe:
                 "core": dict(size),
                 "tokenizers": {
                     name: named(answer.name, answer.proposal.settings)
-                    for name, answer in self.encoders.items()
+                    for name, answer in self.tokenizers.items()
                 },
                 "tasks": {self._task_name(): self._task()},
                 "optimizer": named(
@@ -128,7 +137,7 @@ class _Recipe:
     def _tokens(self) -> tuple[float, int]:
         """Returns the mean and the largest number of tokens of a sample."""
         usual, longest = 0.0, 0
-        for column in self.chosen.inputs:
+        for column in self.encoded:
             answer = self.by_column[column.name]
             present = len(column.values) / (len(column.values) + column.num_missing)
             tokenizer = made_tokenizer(answer.cls, answer.proposal.settings, 64)
@@ -158,7 +167,7 @@ class _Recipe:
     def _batch(self, tokens: float, longest: int) -> Settings:
         """Returns the size of a batch: of samples, if all have as many tokens; else of tokens."""
         # every token of a written sample is a target, so that fewer samples are as many
-        is_written = any(column.written for column in self.chosen.inputs)
+        is_written = any(column.written for column in self.encoded)
         count = self.count // 4 if is_written else self.count
         if tokens == longest:
             return {"batch_size": batch_samples(count)}
@@ -176,7 +185,7 @@ class _Recipe:
     def _further(self, recipe: Settings) -> None:
         """Puts in the further keys of all proposals; the first one for a key counts."""
         known: set[str] = set()
-        for answer in (self.source, *self.encoders.values(), self.task):
+        for answer in (self.source, *self.tokenizers.values(), self.task):
             for key, value in answer.proposal.recipe.items():
                 if key not in known:
                     put(recipe, key, deepcopy(value))
@@ -201,7 +210,9 @@ class _Recipe:
                 f"expected one for each of {', '.join(inputs)}"
             )
         [task] = model["tasks"].values()
-        task["init_args"]["inputs"] = used if used != dict.fromkeys(inputs) else inputs
+        task["init_args"]["inputs"] = inputs if all(c == n for c, n in used.items()) else used
+        recipe["data"].pop("tokens_per_batch", None)  # its tokens are others than those counted
+        recipe["data"]["batch_size"] = min(_MOST_SAMPLES, batch_samples(self.count))
         put(recipe, "model.optimizer.init_args.lr", 0.0002)
         put(recipe, "model.optimizer.init_args.weight_decay", 0.01)
         put(recipe, "trainer.max_epochs", 4)
@@ -248,6 +259,7 @@ class _Recipe:
     def _say_training(self, recipe: Settings) -> None:
         """Says how it is trained, and what else the recipe has."""
         if (trained := recipe["model"].get("pretrained")) is not None:
+            self.decisions.drop("model.tokenizers")  # those of the pretrained model are taken
             decay = recipe["model"]["layer_decay"]
             what = (
                 f"core and tokenizers of {trained}; deeper layers learn more (layer_decay {decay})"

@@ -9,7 +9,9 @@ from torch.nn import functional
 
 from unitf.batch import Counts, EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
+from unitf.features import FileContent
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
+from unitf.tasks.common.drawings import with_boxes
 from unitf.tasks.common.label_names import Label, as_label
 from unitf.tasks.common.labelled_task import LabelledTask
 from unitf.tasks.heads.layers import Layers
@@ -291,6 +293,22 @@ class Detection(LabelledTask):
                 }
             )
         return predictions
+
+    def prediction_files(
+        self, prediction: Prediction, sample: Sample, tokenizers: Tokenizers
+    ) -> dict[str, FileContent]:
+        """Returns the picture as the model reads it, with the objects that were found."""
+        [(column, used)] = list(self.inputs.items())[:1]
+        value = sample.get(column)
+        features = None if value is None else tokenizers[used].encode(value, False)
+        canvas = None if features is None else tokenizers[used].canvas(features)
+        if canvas is None:
+            return {}
+        objects = prediction["objects"]
+        labels = [f"{one['label']} {one['probability']:.2f}" for one in objects]
+        kinds = [self.classes.index(one["label"]) for one in objects]
+        boxes = [one["box"] for one in objects]
+        return {"picture": (".png", with_boxes(canvas.pixels, boxes, labels, kinds))}
 
     def _detected(self, output: Float[Tensor, "S Q C5"]) -> tuple[Tensor, Tensor]:
         """Returns the probabilities of the classes (S, Q, C) and the boxes by corners (S, Q, 4)."""

@@ -14,8 +14,10 @@ from unitf.errors import UserError
 from unitf.features import Features
 from unitf.generation import Generation, Prompt, Rules, generate
 from unitf.nn.cross_entropy import cross_entropy
+from unitf.proposal import Column, Proposal
 from unitf.tasks.common.prompting import make_prompt, new_tokens, room_of
 from unitf.tasks.common.r_drop import losses_of_two
+from unitf.tasks.common.recognised_targets import propose_texts
 from unitf.tasks.common.selection import loss_of_sequence, take
 from unitf.tasks.common.target_sequence import TargetPositions, behind
 from unitf.tasks.common.target_task import StartToken, TargetTask
@@ -84,6 +86,11 @@ class SequenceToSequence(TargetTask):
         self.text_metrics: list[TextMetric] = metrics or []
         check_text_figures(self.text_metrics)
         self.validate_by_generating: bool = validate_by_generating
+
+    @classmethod
+    def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
+        """Recognises a target of texts of several words that hardly ever return."""
+        return None if target is None else propose_texts(target)
 
     # ---- on the device -----------------------------------------------------------------
 

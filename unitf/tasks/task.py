@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unitf.batch import Counts, EncodedSample, Sample, TaskBatch
 from unitf.component import Component
 from unitf.errors import UserError
-from unitf.features import Features
+from unitf.features import Features, FileContent
 from unitf.generation import Prompt
 from unitf.proposal import Column, Proposal
 from unitf.tasks.heads.pooling import MeanPooling
@@ -340,6 +340,26 @@ class Task(Component, ABC):
         Args:
             results: the metrics over all samples, by name.
         """
+
+    def prediction_files(
+        self, prediction: Prediction, sample: Sample, tokenizers: Tokenizers
+    ) -> dict[str, FileContent]:
+        """Returns the parts of a prediction that are files for a person, by their keys.
+
+        By default these are its text, and the value that the tokenizer of the target decoded.
+
+        Args:
+            prediction: of one sample; `value` is what the task generated, if that is no text.
+            sample: the raw sample.
+            tokenizers: the tokenizers by name.
+        """
+        files: dict[str, FileContent] = {}
+        if isinstance(text := prediction.get("text"), str):
+            files["text"] = (".txt", text.encode())
+        if self.target_tokenizer is not None and "value" in prediction:
+            file = tokenizers[self.target_tokenizer].to_file(prediction["value"])
+            files |= {} if file is None else {"value": file}
+        return files
 
     @abstractmethod
     def predict(self, output: Output, batch: TaskBatch, tokenizers: Tokenizers) -> list[Prediction]:

@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from unitf.batch import EncodedSample, Sample, TaskBatch
 from unitf.errors import UserError
+from unitf.features import FileContent
 from unitf.tasks.common.class_loss import log_probabilities
+from unitf.tasks.common.drawings import mask
 from unitf.tasks.common.label_names import Label, LabelNames, as_label
 from unitf.tasks.common.token_offsets import first_offsets, members, rows_of
 from unitf.tasks.heads.head import ColumnHead, Head
@@ -268,6 +270,18 @@ class TokenClassification(LabelNames):
                 sample_infos, indices.split(lengths), highest.split(lengths), strict=True
             )
         ]
+
+    def prediction_files(
+        self, prediction: Prediction, sample: Sample, tokenizers: Tokenizers
+    ) -> dict[str, FileContent]:
+        """Returns the mask of a picture: each pixel is the number of the class of its token."""
+        tokenizer = tokenizers[self.inputs[self.labelled]]
+        features = tokenizer.encode(sample[self.labelled], False)
+        canvas = tokenizer.canvas(features)
+        if canvas is None:
+            return {}
+        numbers = [self.classes.index(token["label"]) for token in prediction["tokens"]]
+        return {"mask": (".png", mask(canvas, numbers))}
 
 
 def _tokens(spans: Spans | None, count: int) -> Sequence[str | int]:

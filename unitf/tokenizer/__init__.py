@@ -18,6 +18,7 @@ _HOMES = {
     "Tokenizer": "unitf.tokenizer.tokenizer",
     "Unembedding": "unitf.tokenizer.token_embedding",
     "augmentation_names": "unitf.tokenizer.augmentation",
+    "as_png": "unitf.tokenizer.canvas",
     "boxes_of": "unitf.tokenizer.canvas",
     "initialise": "unitf.nn.initialisation",
     "is_reference_mode": "unitf.nn.reference_mode",
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         augmentation_names,
         registered_augmentation,
     )
-    from unitf.tokenizer.canvas import Canvas, boxes_of, ranks, shade
+    from unitf.tokenizer.canvas import Canvas, as_png, boxes_of, ranks, shade
     from unitf.tokenizer.position_embedding import PositionEmbeddingName
     from unitf.tokenizer.shown import Curves, Media, Shown
     from unitf.tokenizer.token_embedding import EmbeddingTable, Prefix, Unembedding
@@ -53,6 +54,7 @@ __all__ = [
     "Shown",
     "Tokenizer",
     "Unembedding",
+    "as_png",
     "augmentation_names",
     "boxes_of",
     "initialise",

@@ -1,5 +1,6 @@
 """Canvas: a picture for a person, of which the tokens of a sequence are parts."""
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,15 @@ class Canvas:
     pixels: UInt8[np.ndarray, "H W *C"]
     boxes: Float[np.ndarray, "N 4"]
     axes: tuple[str, str] = ("", "")
+
+
+def as_png(pixels: UInt8[np.ndarray, "H W *C"]) -> bytes:
+    """Returns a picture as PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def shade(numbers: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:

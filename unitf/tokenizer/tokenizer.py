@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unitf.component import Component
 from unitf.errors import UserError
-from unitf.features import Features, RawValue
+from unitf.features import Features, FileContent, RawValue
 from unitf.nn.cross_entropy import cross_entropy
 from unitf.nn.initialisation import initialise
 from unitf.nn.projection import Projection, project
@@ -155,6 +155,13 @@ class Tokenizer(Component, ABC):
     def decode(self, features: Features) -> RawValue:
         """Returns the raw value of the Features of one sequence."""
         raise UserError(f"{type(self).__name__} cannot turn tokens back into raw values")
+
+    def to_file(self, value: RawValue) -> FileContent | None:
+        """Returns a raw value, as `decode` gives it, as a file; None: it is none.
+
+        The file has the ending of its name and its bytes: `(".png", b"…")`. A text is one.
+        """
+        return (".txt", value.encode()) if isinstance(value, str) else None
 
     def token_names(self) -> list[str]:
         """Returns a readable name for each id of the vocabulary."""

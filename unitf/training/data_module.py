@@ -186,7 +186,7 @@ class DataModule(LightningDataModule):
                 if not item.error:
                     yield item
                 elif self.on_error == "raise":
-                    raise SampleError(f"{item.name}: {item.error}")
+                    raise SampleError(f"{item.label}: {item.error}")
 
     @property
     def test_splits(self) -> list[str]:

@@ -47,7 +47,7 @@ def survey_targets(data: DataModule, tasks: Mapping[str, Task]) -> None:
             _collect_spellings(item, known, spellings)
             if fault := _fault(item, known):
                 if not split.startswith("test") and data.on_error == "raise":
-                    raise SampleError(f"{item.name}: {fault}")
+                    raise SampleError(f"{item.label}: {fault}")
                 own = _has_scope(item, known)
                 (out_of_scope if own and split.startswith("test") else faults)[fault] += 1
         if split.startswith("test") and faults:

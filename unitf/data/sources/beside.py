@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import overload
 
 from unitf.batch import Sample
-from unitf.data.encoder import FileFinder
 from unitf.data.sources.file_source import DAMAGE
 from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.listing import member_name
@@ -28,6 +27,7 @@ class FilesBeside:
 
     def __init__(self, table: Path, root: Path) -> None:
         archives = (p for p in table.parents if p.suffix.lower() == ".zip" and p.is_file())
+        self.table: Path = table
         self.archive: Path | None = next(archives, None)
         self.folders: list[Path] = [table.parent, root]
         self.inside: str = ""
@@ -84,11 +84,15 @@ class NamingFiles(Sequence[Sample]):
     Args:
         samples: the samples.
         finder: finds the files.
+        lines: the line of each sample in its file; None: its samples are records, not lines.
     """
 
-    def __init__(self, samples: Sequence[Sample], finder: FileFinder) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], finder: FilesBeside, lines: Sequence[int] | None = None
+    ) -> None:
         self.samples: Sequence[Sample] = samples
-        self.finder: FileFinder = finder
+        self.finder: FilesBeside = finder
+        self.lines: Sequence[int] | None = lines
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -99,6 +103,11 @@ class NamingFiles(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Sequence[Sample]: ...
     def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
         return self.samples[index]
+
+    def name(self, index: int) -> str:
+        """Returns the file and the line of a sample, or the number of its record from 0."""
+        place = f"record {index}" if self.lines is None else f"line {self.lines[index]}"
+        return f"{self.finder.table}, {place}"
 
     def beside(self, index: int, name: str) -> str | bytes | None:
         """Returns the file that a sample names: its path or its bytes; None: there is none."""

@@ -5,7 +5,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from unitf.batch import Sample
@@ -88,6 +88,7 @@ class Cells(IndexedSamples):
         self.location: str = location
         self.names: list[str] = header
         self.table: ArrowTable = pyarrow.concat_tables(frames).combine_chunks()
+        self._row_numbers: Sequence[int] | None = _row_numbers(text, arguments, len(self))
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -97,8 +98,13 @@ class Cells(IndexedSamples):
         return {name: column[index].as_py() for name, column in columns}
 
     def name(self, index: int) -> str:
-        """Returns the file and the row of a sample; the header is row 1, as in spreadsheets."""
-        return f"{self.location}, row {index + 2}"
+        """Returns the file and the row of a sample; the header is row 1, as in spreadsheets.
+
+        A cell of several lines is in one row, and an empty line is a row too.
+        """
+        if self._row_numbers is None:
+            return f"{self.location}, sample {index + 1}"
+        return f"{self.location}, row {self._row_numbers[index]}"
 
 
 def cell_rows(file: io.BufferedIOBase, location: str, separator: str) -> Iterator[Sample]:
@@ -130,6 +136,22 @@ def _frames(buffer: io.StringIO | io.TextIOWrapper, arguments: Arguments) -> Ite
         # pandas warns when it drops the surplus cells of a row
         warnings.simplefilter("error", pandas.errors.ParserWarning)
         yield from cast(Any, pandas.read_csv)(buffer, chunksize=_AT_ONCE, **arguments)
+
+
+def _row_numbers(text: str, arguments: Arguments, count: int) -> Sequence[int] | None:
+    """Returns the row of each sample; None: a file with empty lines does not show it."""
+    if not re.search(r"(?:^|[\n\r])[ \t]*(?:\r?\n|\r)[^\n\r]", text):
+        return range(2, count + 2)  # the rows follow the header
+    rows = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=arguments["sep"],
+        quoting=arguments.get("quoting", csv.QUOTE_MINIMAL),
+    )
+    try:
+        filled = [n for n, row in enumerate(rows, start=1) if len(row) > 1 or "".join(row).strip()]
+    except csv.Error:  # a cell is too large for the csv module
+        return None
+    return filled[1:] if len(filled) == count + 1 else None
 
 
 def _header(text: str, arguments: Arguments) -> list[str]:

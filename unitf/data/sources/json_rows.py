@@ -116,13 +116,16 @@ class JsonLines(IndexedSamples):
         self.data: bytes | None = None if in_file else data
         offset = path.stat().st_size - len(data) if in_file else 0  # of a byte order mark
         starts: list[int] = []
+        numbers: list[int] = []
         names: dict[str, None] = {}
         for number, line in enumerate(io.BytesIO(data), start=1):
             if line.strip():
                 names.update(dict.fromkeys(_record(line, str(path), number)))
                 starts.append(offset)
+                numbers.append(number)
             offset += len(line)
         self.starts: np.ndarray = np.array([*starts, offset], np.int64)
+        self.lines: np.ndarray = np.array(numbers, np.int64)  # empty ones are no records
         self.names: list[str] = list(names)
 
     def __len__(self) -> int:
@@ -135,6 +138,10 @@ class JsonLines(IndexedSamples):
         with self.path.open("rb") as file:
             file.seek(start)
             return json.loads(file.read(end - start))
+
+    def name(self, index: int) -> str:
+        """Returns the file and the line of a record."""
+        return f"{self.path}, line {self.lines[index]}"
 
 
 def record_lines(lines: Iterable[bytes], location: str) -> Iterator[Sample]:

@@ -44,14 +44,15 @@ class Lines(FileSource):
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         files = matching_files(path, root) if is_pattern(path) else [(find(path, root), {})]
-        parts = [
-            NamingFiles(self._samples(file, fields), FilesBeside(file, root))
-            for file, fields in files
-        ]
+        parts: list[NamingFiles] = []
+        for file, fields in files:
+            samples = self._samples(file, fields)
+            parts.append(NamingFiles([*samples.values()], FilesBeside(file, root), [*samples]))
         return parts[0] if len(parts) == 1 else ConsecutiveFiles(parts)
 
-    def _samples(self, file: Path, fields: dict[str, str]) -> list[Sample]:
-        samples: list[Sample] = []
+    def _samples(self, file: Path, fields: dict[str, str]) -> dict[int, Sample]:
+        """Returns the samples of a file by the numbers of their lines."""
+        samples: dict[int, Sample] = {}
         # not splitlines(): a text may hold U+0085 or a form feed
         lines = read_text(file, self.encoding).split("\n")
         with limited_patterns(file):
@@ -64,7 +65,7 @@ class Lines(FileSource):
                         f"{file}, line {number}: {line[:60]!r} does not match "
                         f"{self.pattern.pattern!r}"
                     )
-                samples.append({**match.groupdict(), **fields})
+                samples[number] = {**match.groupdict(), **fields}
                 if len(samples) == self.limit:
                     break
         return samples

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unitf.batch import Sample
+from unitf.data.sources.beside import FilesBeside, NamingFiles
 from unitf.data.sources.file_source import FileSource, find, lines_of, read_text
 from unitf.data.sources.idx import Columns
 from unitf.data.split import Split
@@ -45,4 +46,5 @@ class ParallelText(FileSource):
                     f"{files[column]} has {len(other):,} lines, expected as many as "
                     f"{files[first]}, which has {len(lines):,}"
                 )
-        return Columns({column: lines[: self.limit] for column, lines in texts.items()})
+        columns = Columns({column: lines[: self.limit] for column, lines in texts.items()})
+        return NamingFiles(columns, FilesBeside(files[first], root), range(1, len(columns) + 1))

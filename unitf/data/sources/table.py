@@ -140,9 +140,11 @@ class TableRows(IndexedSamples):
         return {**chosen, **self.constants}
 
     def name(self, index: int) -> str:
-        """Returns the name of a row for messages, or "" if it has none."""
-        name = getattr(self.rows, "name", None)
-        return name(index) if name else ""
+        """Returns the file and the row, the line or the number of the record (from 0)."""
+        if (name := getattr(self.rows, "name", None)) is not None:
+            return name(index)
+        place = f"record {index}" if isinstance(self.rows, list) else f"row {index + 1}"
+        return f"{self.finder.table}, {place}"
 
     def beside(self, index: int, name: str) -> str | bytes | None:
         """Returns the file that a row names: its path or its bytes; None: there is none."""

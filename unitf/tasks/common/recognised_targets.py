@@ -1,4 +1,4 @@
-"""Recognises what a column of targets is: classes, sets of labels, or numbers."""
+"""Recognises what a column of targets is: classes, sets of labels, numbers or texts."""
 
 import math
 from collections import Counter
@@ -11,6 +11,8 @@ from unitf.proposal import Column, Proposal
 from unitf.tasks.common.label_names import as_label
 
 _FEW_NUMBERS = 20  # different whole numbers that may be names of classes
+_WORDS_OF_A_TEXT = 2  # on average; less is a name
+_MOST_TOKENS = 200  # that a test generates for a text
 _SEPARATORS = (";", "|", ",")  # between the labels of one text, the most usual first
 
 
@@ -65,6 +67,25 @@ def propose_numbers(target: Column) -> Proposal | None:
     if not are_whole or len(distinct) > _FEW_NUMBERS:
         return Proposal({"dropout": 0.1}, 0.9 if not are_whole else 0.8, reason)
     return Proposal({"dropout": 0.1}, 0.6, reason)
+
+
+def propose_texts(target: Column) -> Proposal | None:
+    """Returns how a target of texts is generated; None: its values are words, or return."""
+    texts = [value for value in target.values if isinstance(value, str)]
+    counts = [len(text.split()) for text in texts]
+    if not texts or len(texts) < len(target.values) or len({*texts}) * 2 < len(texts):
+        return None
+    if sum(counts) < _WORDS_OF_A_TEXT * len(counts):
+        return None
+    longest = min(_MOST_TOKENS, 10 + 3 * max(counts))
+    settings = {
+        "label_smoothing": 0.1,
+        "generate": {"max_tokens": longest},
+        "metrics": ["bleu", "chrf"],
+    }
+    reason = f"{target.name} has texts of about {sum(counts) / len(counts):.0f} words to write"
+    recipe = {"model.core.kind": "encoder-decoder", "trainer.max_epochs": 30}
+    return Proposal(settings, 0.3, reason, recipe)
 
 
 def numbers_of(values: Sequence[object]) -> np.ndarray | None:
