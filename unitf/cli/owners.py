@@ -7,6 +7,6 @@ from unitf.training.learner import Learner
 
 OWNERS: dict[str, type] = {"model": Learner, "data": DataModule, "trainer": Trainer}
 OTHERS: tuple[str, ...] = (  # keys of a recipe beside its parts
-    "out", "time", "ckpt_path", "test_after_fit", "seed_everything", "print_config",
+    "out", "time", "ckpt_path", "test_after_fit", "report", "seed_everything", "print_config",
 )  # fmt: skip
 FOREIGN = ("torch.optim", "timm.optim", "lightning.pytorch")  # whose classes a recipe names
