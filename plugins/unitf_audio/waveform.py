@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from einops import rearrange
 
@@ -81,6 +80,8 @@ class WaveformFrames(Tokenizer):
 
     def to_file(self, value: tuple[np.ndarray, int]) -> tuple[str, bytes]:
         """Returns a sound, samples and their rate, as WAV."""
+        import soundfile
+
         buffer = io.BytesIO()
         soundfile.write(buffer, *value, format="WAV")
         return ".wav", buffer.getvalue()

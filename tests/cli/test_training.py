@@ -301,7 +301,7 @@ def test_the_processes_of_a_run_end_together_with_a_line_of_what_was_wrong(at_fa
     # Lightning kills the first process where another ended before it noticed
     assert ended.returncode == 2 or (at_fault and ended.returncode == -signal.SIGKILL)
     errors = [line for line in ended.stderr.splitlines() if line.startswith("unitf: error:")]
-    assert any(f"toy/validation[{at_fault}]" in line for line in errors), ended.stderr
+    assert any(f"validation.jsonl, line {at_fault + 1}:" in line for line in errors), ended.stderr
     assert "in _call_and_handle_interrupt" not in ended.stderr  # Lightning's traceback
 
 
