@@ -200,7 +200,7 @@ def test_a_bad_cell_of_a_file_is_named_by_row_and_column(tmp_path):
     (tmp_path / "t.csv").write_text('age,sum\n1,2\n"12,5",3\n4,1\n')
     model = learner(Regression(["cells"], "sum"), numbers=["age"])
     data = DataModule({"t": Table("t.csv")}, str(tmp_path), 8, num_workers=0)
-    with pytest.raises(SampleError, match=r"t\.csv, row 3\): column 'age': found '12,5'"):
+    with pytest.raises(SampleError, match=r"t\.csv, row 3: column 'age': found '12,5'"):
         model.fit_components(data)
 
 
