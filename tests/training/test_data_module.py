@@ -200,7 +200,8 @@ def test_what_cannot_be_learned_from_is_named(listed, message):
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 def test_what_is_wrong_with_all_samples_together_names_none(on_error):
-    with pytest.raises(UserError, match=r"^target 'age': expected two or more different classes"):
+    message = r"^model.tasks.task: target 'age': expected two or more different classes"
+    with pytest.raises(UserError, match=message):
         fit_on(ages("old", "old"), Classification(["numbers"], "age"), on_error)
 
 
