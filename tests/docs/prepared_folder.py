@@ -18,6 +18,7 @@ SHORT = {  # of a documented training
     "--trainer.devices": "1",
     "--trainer.strategy": "auto",
     "--test_after_fit": "false",
+    "--report": "false",
     "--data.num_workers": "0",
     "--data.batch_size": "8",
 }

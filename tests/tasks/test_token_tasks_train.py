@@ -50,12 +50,12 @@ def test_masks_labels_and_answers_are_learned_together(tmp_path):
         optimizer=partial(torch.optim.AdamW, lr=3e-3),
     )
     data = DataModule({"made": Patterns()}, batch_size=32, num_workers=0)
-    trainer = make_trainer(tmp_path, max_epochs=10, check_val_every_n_epoch=10)
+    trainer = make_trainer(tmp_path, max_epochs=5, check_val_every_n_epoch=5)
     trainer.fit(learner, datamodule=data)
     figures = {task: made["all"] for task, made in learner.results["validation"].items()}
     assert figures["masked"]["accuracy"] > 0.9
     assert figures["kinds"]["f1"] > 0.95
     assert figures["run"]["f1"] > 80
-    predictions = learner.predict([{"text": "abbe"}, {"pair": ["c", "aaccbddegghh"]}], batch_size=2)
+    predictions = learner.predict([{"text": "abbe"}, {"pair": ["d", "aaccbddegg"]}], batch_size=2)
     assert [token["label"] for token in predictions[0]["tokens"]] == [1, 0, 0, 1]
-    assert predictions[1]["answer"] in ("c", "cc")
+    assert predictions[1]["answer"] in ("d", "dd")
