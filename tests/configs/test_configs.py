@@ -55,7 +55,8 @@ def small_bert(folder: Path) -> Path:
 def short(recipe: Path, out: Path) -> list[str]:
     """The arguments of a run of two steps."""
     argv = [
-        "fit", *arguments(recipe), "--out", str(out), "--test_after_fit", "false", "--report", "false",
+        "fit", *arguments(recipe), "--out", str(out),
+        "--test_after_fit", "false", "--report", "false",
         "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2",
         "--trainer.limit_val_batches", "1", "--trainer.check_val_every_n_epoch", "1",
         "--data.num_workers", "0", "--data.batch_size", "8", "--trainer.accelerator", "cpu",
