@@ -83,7 +83,8 @@ def fit_components(
                 column for task in tasks.values() for column, used in task.tokenized if used == name
             )
             join = JoinedColumns(tokenizers, tasks)
-            where = f"model.tokenizers.{name} (column {', '.join(columns)})"
+            read = f"column {', '.join(columns)}" if columns else "which no task reads"
+            where = f"model.tokenizers.{name} ({read})"
             _fit(tokenizer, partial(_values, data, {name: tokenizer}, columns, join), skip, where)
     join = JoinedColumns(tokenizers, tasks)
     for name, task in tasks.items():

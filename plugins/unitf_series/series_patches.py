@@ -198,7 +198,7 @@ class SeriesPatches(Tokenizer):
         return (series * scale + level).numpy()
 
     def to_file(self, value: np.ndarray) -> tuple[str, bytes]:
-        """Returns a series (T, C) as CSV: a row for each time."""
+        """Returns a series (T, C) as a table between tabs: a row for each time."""
         rows = ["\t".join(f"{number:.9g}" for number in row) for row in value]
         header = "\t".join(f"channel_{number}" for number in range(value.shape[1]))
         return ".tsv", "\n".join([header, *rows, ""]).encode()

@@ -1,19 +1,31 @@
 """Recognises the videos of a column, and proposes how they become tubelets."""
 
+import logging
+import mimetypes
 import os
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from unitf import Column, Proposal
 
+_log: logging.Logger = logging.getLogger(__name__)
 _LOOKED_AT = 8  # videos
 _SIDE = 64  # pixels to which frames are brought
 _FRAMES = 8  # of a clip
 
 
 def propose_tubelets(column: Column) -> Proposal | None:
-    """Returns how VideoTubelets encodes the videos of a column; None: they are no videos."""
+    """Returns how VideoTubelets encodes the videos of a column; None: they are no videos.
+
+    Without the library that reads videos, a line says that they seem to be some.
+    """
+    if find_spec("av") is None:
+        if all(_is_named_video(value) for value in column.values):
+            line = "column %s: %s and others seem to be videos: pip install 'unitf[video]'"
+            _log.warning(line, column.name, column.values[0])
+        return None
     chosen = column.values[:: max(1, len(column.values) // _LOOKED_AT)][:_LOOKED_AT]
     sizes = [_size(value) for value in chosen]
     known = [size for size in sizes if size is not None]
@@ -46,10 +58,8 @@ def _size(value: object) -> tuple[int, int] | None:
         return None
     if not isinstance(value, bytes) and not _is_file(value):
         return None
-    try:
-        import av
-    except ImportError:
-        return None
+    import av
+
     file: Any = BytesIO(value) if isinstance(value, bytes) else str(value)
     try:
         with av.open(file) as container:
@@ -61,6 +71,12 @@ def _size(value: object) -> tuple[int, int] | None:
             return size if min(size) > 0 and stream.duration != 1 else None
     except (av.FFmpegError, ValueError, OSError):
         return None
+
+
+def _is_named_video(value: object) -> bool:
+    """Returns whether a value is a path whose ending is that of videos."""
+    kind = mimetypes.guess_type(value)[0] if isinstance(value, str | os.PathLike) else None
+    return (kind or "").startswith("video/")
 
 
 def _is_file(value: str | os.PathLike[str]) -> bool:

@@ -25,3 +25,17 @@ def recipe(tmp_path, request):
     path = tmp_path / "toy.yaml"
     path.write_text(RECIPE.replace("BATCH_SIZE", str(getattr(request.module, "BATCH_SIZE", 16))))
     return path
+
+
+@pytest.fixture
+def runner(monkeypatch, tmp_path):
+    """Runs the processes of a search or of folds in this one; the second of them is killed."""
+    from in_process import Runner
+
+    from unitf.cli import child_runs
+
+    monkeypatch.chdir(tmp_path)
+    runner = Runner(dies_at=1)
+    monkeypatch.setattr(child_runs, "_started", runner)
+    monkeypatch.setattr("unitf.cli.training_cli.process_seconds", lambda: 0.0)
+    return runner

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from in_process import KilledError, Runner
+from in_process import KilledError
 
 import unitf
-from unitf.cli import child_runs, main
+from unitf.cli import main
 from unitf.ensemble import Ensemble, check_averaged
 from unitf.errors import UserError
 from unitf.tasks import NextToken
@@ -17,15 +17,6 @@ from unitf.training.ensemble_learner import EnsembleLearner
 from unitf.training.learner import Learner
 
 SAMPLES = [{"waves": torch.sin(torch.arange(20) * rate).numpy() * 3} for rate in (0.3, 1.5, 0.7)]
-
-
-@pytest.fixture
-def runner(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    runner = Runner(dies_at=1)
-    monkeypatch.setattr(child_runs, "_started", runner)
-    monkeypatch.setattr("unitf.cli.training_cli.process_seconds", lambda: 0.0)
-    return runner
 
 
 def probabilities(model):
@@ -98,3 +89,10 @@ def test_what_cannot_be_done_is_refused_before_the_first_fold(recipe, runner, ca
         check_averaged({"text": NextToken(["text"])}, "--folds 3")
     (recipe.parent / "runs").mkdir(exist_ok=True)
     assert not list((recipe.parent / "runs").iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"count": 3}', '{"count": "x", "seconds": null}'])
+def test_damaged_settings_of_folds_are_one_line(tmp_path, text, capsys):
+    (tmp_path / "folds.json").write_text(text)
+    assert main(["fit", "--resume", str(tmp_path)]) == 2
+    assert "folds.json: damaged, expected count and seconds" in capsys.readouterr().err

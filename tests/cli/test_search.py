@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from in_process import Ended, KilledError, Runner
+from in_process import Ended, KilledError
 from optuna.trial import TrialState
 
 import unitf
@@ -25,15 +25,6 @@ from unitf.cli.search_study import SearchStudy
 from unitf.errors import UserError
 
 SPACE = "model.core.dim: [8, 16]\nmodel.optimizer.lr: {low: 1e-3, high: 1e-2, log: true}\n"
-
-
-@pytest.fixture
-def runner(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    runner = Runner(dies_at=1)
-    monkeypatch.setattr(child_runs, "_started", runner)
-    monkeypatch.setattr("unitf.cli.training_cli.process_seconds", lambda: 0.0)
-    return runner
 
 
 def trials() -> list[dict[str, str]]:

@@ -240,3 +240,12 @@ def test_class_folders_of_videos_are_recognised(tmp_path):
     picture = tmp_path / "one.png"
     Image.fromarray(CLIP[0]).save(picture)
     assert VideoTubelets.recognise(Column("picture", [str(picture)], 1)) is None
+
+
+def test_without_the_library_a_line_says_that_videos_are_left_out(monkeypatch, caplog):
+    monkeypatch.setattr("unitf_video.recognised_clips.find_spec", lambda name: None)
+    assert VideoTubelets.recognise(Column("clip", ["a.mp4", "b.mov"], 2)) is None
+    assert "column clip: a.mp4 and others seem to be videos: pip install 'uni" in caplog.text
+    caplog.clear()
+    assert VideoTubelets.recognise(Column("text", ["a film", "b.mp4"], 2)) is None
+    assert not caplog.text

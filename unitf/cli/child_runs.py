@@ -24,7 +24,8 @@ from unitf.nn.reference_mode import is_reference_mode
 from unitf.recognition.recipe_text import as_yaml
 from unitf.training.durations import seconds_of
 
-_OF_THE_COMMAND = ("out", "time", "ckpt_path", "test_after_fit")  # keys that are of one run
+# keys that are of one run
+_OF_THE_COMMAND = ("out", "time", "ckpt_path", "test_after_fit", "report")
 _LOOKS = 1.0  # seconds between two looks at a run
 _PATIENCE = 120.0  # seconds that a run has to write its last checkpoint
 _DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of Linux

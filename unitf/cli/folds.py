@@ -33,6 +33,7 @@ from unitf.cli.fold_figures import (
     write_rows,
 )
 from unitf.cli.kept_recipe import NAME
+from unitf.cli.merging import put
 from unitf.cli.recipe import load_recipe
 from unitf.cli.run_folder import RunFolder
 from unitf.cli.training_cli import TrainingCLI, ready
@@ -42,7 +43,6 @@ from unitf.data.fold import Fold
 from unitf.ensemble import Ensemble, check_averaged
 from unitf.errors import UserError
 from unitf.loading import load
-from unitf.recognition.recipe_maker import put
 from unitf.spelling import expanded
 from unitf.training import DataModule
 from unitf.training.cross_validation import out_of_fold
@@ -125,7 +125,7 @@ def _prepared(options: argparse.Namespace, words: list[str]) -> Path:
         own = deepcopy(recipe)
         fold = _fold(recipe, number, count)
         group = {} if fold.group is None else {"group": fold.group}
-        put(own, "data.fold", {"number": number, "count": count, **group})
+        put(own, ("data", "fold"), {"number": number, "count": count, **group})
         comment = f"Fold {number} of {count}: it is held out for validation."
         write_recipe(folder / f"fold-{number}", own, comment)
     write_text(folder / SETTINGS, json.dumps({"count": count, "seconds": seconds}) + "\n")
@@ -153,6 +153,20 @@ def _fold(recipe: _Settings, number: int, count: int) -> Fold:
     return Fold(number, count, own.get("group"))
 
 
+def _kept(file: Path) -> tuple[int, float | None]:
+    """Returns the number of folds, and the seconds that they may take together; None: no limit.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        count, seconds = settings["count"], settings["seconds"]
+        return int(count), None if seconds is None else float(seconds)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file}: damaged, expected count and seconds ({error})") from error
+
+
 class _CrossValidation:
     """The folds of one folder, of which some may be done.
 
@@ -162,9 +176,7 @@ class _CrossValidation:
 
     def __init__(self, folder: Path) -> None:
         self.folder: Path = folder
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        self.count: int = settings["count"]
-        self.seconds: float | None = settings["seconds"]
+        self.count, self.seconds = _kept(folder / SETTINGS)
         self.names: list[str] = [f"fold-{number}" for number in range(1, self.count + 1)]
 
     def run(self) -> int:
@@ -191,8 +203,8 @@ class _CrossValidation:
         No test may be drawn either: its samples would be among those of the training.
         """
         config = load_recipe(self.folder / self.names[0] / "config.yaml")
-        put(config, "data.fold", None)
-        put(config, "data.held_out", 0.0)
+        put(config, ("data", "fold"), None)
+        put(config, ("data", "held_out"), 0.0)
         config["out"] = str(self.folder)
         text = yaml.dump(config, Dumper=PlainDumper, sort_keys=False, allow_unicode=True)
         write_text(self.folder / "config.yaml", text)

@@ -7,7 +7,8 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 from torchmetrics.regression import PearsonCorrCoef
 
 from unitf.analysis.report.intervals import wilson
-from unitf.analysis.report.markup import duration, number
+from unitf.analysis.report.markup import number
+from unitf.analysis.report.tried_samples import drawn
 from unitf.tasks.metrics.bootstrap import bootstrap
 from unitf.tasks.metrics.task_metrics import TaskMetrics
 
@@ -63,11 +64,14 @@ def test_without_time_there_are_figures_but_no_intervals():
     assert 0 < whole["accuracy"] < 1 and found == {}
 
 
-def test_numbers_and_times_have_the_digits_that_they_deserve():
+def test_numbers_have_the_digits_that_they_deserve():
     values = (0.5, 0.00012345, 1.5, 12.3456, 1234.5, 1_000_000)
     assert [number(v) for v in values] == [
         "0.5000", "0.00012", "1.500", "12.35", "1,234", "1,000,000",
     ]  # fmt: skip
-    assert [duration(s) for s in (1.25, 48, 200, 7500)] == [
-        "1.2 s", "48 s", "3 min 20 s", "2 h 5 min",
-    ]  # fmt: skip
+
+
+def test_samples_of_all_sources_are_drawn_once():
+    assert sorted(drawn([3, 0, 2], 9)) == [(0, 0, 0), (0, 0, 1), (0, 0, 2), (2, 0, 0), (2, 0, 1)]
+    few = drawn([1_000_000, 1_000_000], 50)
+    assert len({*few}) == 50 and {source for source, *_ in few} == {0, 1}

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from unitf.analysis.report.charts import ChartLine, chart
-from unitf.analysis.report.markup import Html, duration, element, number, section, table, words
+from unitf.analysis.report.markup import Html, element, number, section, table, words
 from unitf.analysis.report.page_content import PageContent
 from unitf.analysis.report.recorded_run import Metrics
 from unitf.analysis.report.tried_samples import ALL
+from unitf.training.durations import clock
 
 HIDDEN: tuple[str, ...] = ("num_samples", "temperature")
 _LESS = "uncalibrated_"  # what figures begin with that only explain others
@@ -23,7 +24,7 @@ def headline(content: PageContent) -> Html:
     if run.training:
         steps, speed = run.training.get("steps", 0), run.training.get("samples_per_second", 0)
         note = f"{int(steps):,} steps, {speed:,.0f} samples/s"
-        tiles.append(_large("training", duration(run.training.get("seconds", 0.0)), note))
+        tiles.append(_large("training", clock(run.training.get("seconds", 0.0)), note))
     return element("dl", "".join(tiles), class_="headline")
 
 

@@ -94,15 +94,6 @@ def number(value: float | int) -> str:
     return f"{value:,.{4 if size <= 1 else max(0, 3 - int(math.log10(size)))}f}"
 
 
-def duration(seconds: float | int) -> str:
-    """Returns a time in words: "48 s", "3 min 20 s", "2 h 5 min"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 def write_html(path: Path, title: str, body: Html) -> Path:
     """Writes a page that needs nothing else, neither other files nor a network.
 

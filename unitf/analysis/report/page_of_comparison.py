@@ -16,7 +16,6 @@ from unitf.analysis.report.figure_sections import (
 )
 from unitf.analysis.report.markup import (
     Html,
-    duration,
     element,
     number,
     section,
@@ -27,6 +26,7 @@ from unitf.analysis.report.markup import (
 from unitf.analysis.report.page_content import PageContent
 from unitf.analysis.report.recorded_run import RecordedRun
 from unitf.analysis.report.tried_samples import ALL
+from unitf.training.durations import clock
 
 OF_THE_COMMAND: tuple[str, ...] = (
     "out",
@@ -35,6 +35,7 @@ OF_THE_COMMAND: tuple[str, ...] = (
     "report",
     "trainer.default_root_dir",
 )
+
 NOTHING: str = "–"  # where a run lacks what another has
 
 
@@ -217,7 +218,7 @@ def costs(run: RecordedRun) -> dict[str, str]:
     speed = training.get("samples_per_second")
     return {
         "parameters": NOTHING if total is None else rounded(float(total)),
-        "training": duration(training["seconds"]) if "seconds" in training else NOTHING,
+        "training": clock(training["seconds"]) if "seconds" in training else NOTHING,
         "steps": f"{int(training['steps']):,}" if "steps" in training else NOTHING,
         "samples/s": NOTHING if speed is None else number(float(speed)),
         "memory": f"{memory / 2**30:.2f} GiB" if isinstance(memory, int) else NOTHING,

@@ -8,7 +8,6 @@ from unitf.analysis.report.figure_sections import plain
 from unitf.analysis.report.markup import (
     Html,
     code,
-    duration,
     element,
     folded,
     number,
@@ -17,13 +16,14 @@ from unitf.analysis.report.markup import (
     words,
 )
 from unitf.analysis.report.page_content import PageContent
+from unitf.training.durations import clock
 
 
 def cost_section(content: PageContent) -> Html:
     """Returns the time and the memory that the training took, and where."""
     training, rows = dict(content.run.training), []
     if (seconds := training.pop("seconds", None)) is not None:
-        rows.append(["time of training", duration(seconds)])
+        rows.append(["time of training", clock(seconds)])
     rows += [
         [plain(name), f"{int(value):,}" if float(value).is_integer() else number(value)]
         for name, value in training.items()

@@ -190,9 +190,13 @@ class SampleTrier:
 
 def drawn(counts: Sequence[int], limit: int) -> list[SampleIndex]:
     """Returns the numbers of at most `limit` samples of all sources, in an order by chance."""
-    numbers = [SampleIndex(s, 0, n) for s, count in enumerate(counts) for n in range(count)]
-    order = np.random.default_rng(0).permutation(len(numbers))[:limit]
-    return [numbers[index] for index in order]
+    ends = np.cumsum(counts, dtype=np.int64)
+    chosen = np.random.default_rng(0).permutation(sum(counts))[:limit]
+    sources = np.searchsorted(ends, chosen, side="right")
+    return [
+        SampleIndex(int(source), 0, int(index - ends[source] + counts[source]))
+        for source, index in zip(sources, chosen, strict=True)
+    ]
 
 
 def _losses(

@@ -49,9 +49,8 @@ def mask(canvas: Canvas, classes: Sequence[int]) -> bytes:
     numbers = np.zeros(canvas.pixels.shape[:2], np.uint8)
     for (left, top, right, bottom), number in zip(canvas.boxes.round(), classes, strict=True):
         numbers[int(top) : int(bottom), int(left) : int(right)] = number
-    image = Image.fromarray(numbers).convert("P")
+    image = Image.fromarray(numbers)
     image.putpalette([part for colour in ((0, 0, 0), *_COLOURS) for part in colour])
-    image.putdata(numbers.ravel().tolist())
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return buffer.getvalue()

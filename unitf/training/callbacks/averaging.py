@@ -25,7 +25,6 @@ class EMA(WeightAveraging):
         super().__init__()
         self.decay: float = decay
         self._pairs: _Pairs = []
-        self._constants: _Pairs = []
 
     @property
     def state_key(self) -> str:
@@ -56,11 +55,7 @@ class EMA(WeightAveraging):
         That method walks through all modules in every step, and waits for the device.
         """
         assert self._average_model is not None
-        average = self._average_model.module
-        self._pairs = self._pairs or _by_kind(_tensors(average), _tensors(pl_module))
-        self._constants = self._constants or _by_kind(_constants(average), _constants(pl_module))
-        for averages, weights in self._constants:
-            torch._foreach_copy_(averages, weights)
+        self._pairs = self._pairs or _by_kind(self._average_model.module, pl_module)
         for averages, weights in self._pairs:
             if averages[0].is_floating_point():
                 torch._foreach_lerp_(averages, weights, weight)
@@ -75,7 +70,7 @@ class EMA(WeightAveraging):
         makes it later.
         """
         if stage == "fit":
-            self._average_model, self._pairs, self._constants = None, [], []
+            self._average_model, self._pairs = None, []
             self._latest_update_step = 0
 
     def _make(self, pl_module: LightningModule) -> None:
@@ -110,13 +105,13 @@ class EMA(WeightAveraging):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Deletes the average, else a test after fit would use the weights."""
-        self._average_model, self._pairs, self._constants = None, [], []
+        self._average_model, self._pairs = None, []
 
 
-def _by_kind(averages: list[Tensor], tensors: list[Tensor]) -> _Pairs:
-    """Returns averages beside tensors, one pair of lists for each device and dtype."""
+def _by_kind(average: nn.Module, module: nn.Module) -> _Pairs:
+    """Returns what is averaged of both, one pair of lists for each device and dtype."""
     pairs: dict[tuple[torch.device, torch.dtype], tuple[list[Tensor], list[Tensor]]] = {}
-    for mean, value in zip(averages, tensors, strict=True):
+    for mean, value in zip(_tensors(average), _tensors(module), strict=True):
         means, values = pairs.setdefault((mean.device, mean.dtype), ([], []))
         means.append(mean)
         values.append(value)
@@ -124,13 +119,10 @@ def _by_kind(averages: list[Tensor], tensors: list[Tensor]) -> _Pairs:
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
-    """Returns what is averaged: the parameters, and the buffers that a checkpoint keeps."""
+    """Returns what is averaged: the parameters, and the buffers that a checkpoint keeps.
+
+    The others are worked out, not learned, and may be infinite, which has no average.
+    """
     kept = module.state_dict(keep_vars=True)
     buffers = (buffer for name, buffer in module.named_buffers() if name in kept)
     return [tensor.detach() for tensor in chain(module.parameters(), buffers)]
-
-
-def _constants(module: nn.Module) -> list[Tensor]:
-    """Returns the other buffers. They are worked out, not learned, and may be infinite."""
-    kept = module.state_dict(keep_vars=True)
-    return [buffer.detach() for name, buffer in module.named_buffers() if name not in kept]
