@@ -222,3 +222,30 @@ def test_a_writer_killed_at_any_instant_leaves_a_whole_file(tmp_path):
     written, parts = map(int, run.stdout.split())
     assert written > 10  # the writers did write
     assert parts > 0  # and some were killed in the midst of it
+
+
+class Saved(Callback):
+    """Keeps which file each save wrote, and how many batches of the step were done."""
+
+    def __init__(self):
+        self.saves = []
+
+    def setup(self, trainer, pl_module, stage):
+        save = trainer.save_checkpoint
+
+        def noting(path, **options):
+            self.saves.append((path.stem, trainer.fit_loop.epoch_loop.batch_progress.current.ready))
+            save(path, **options)
+
+        trainer.save_checkpoint = noting
+
+
+def test_after_a_validation_within_a_step_the_last_state_is_that_of_its_end(tmp_path):
+    """A run that went on from within a step counted its batches and its validation twice."""
+    saved = Saved()
+    keeper = Checkpoint(str(tmp_path), monitor="validation/loss", mode="max")  # it falls: once best
+    fit(tmp_path, keeper, others=[saved], accumulate_grad_batches=2, val_check_interval=1,
+        max_epochs=1)  # fmt: skip
+    assert saved.saves[0] == ("best", 1)
+    within = [ready for name, ready in saved.saves if name == "last" and ready < STEPS]
+    assert within and not any(ready % 2 for ready in within)

@@ -85,6 +85,7 @@ class Checkpoint(callbacks.Checkpoint):
         self.best_results: SplitResults = {}  # of the validation split, when it was best
         self._validated = False
         self._saved_step = -1
+        self._is_due = False  # whether `last.ckpt` waits for the end of a step
         self._saved_at = 0.0
 
     @property
@@ -126,24 +127,33 @@ class Checkpoint(callbacks.Checkpoint):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Saves `last.ckpt` if the last one is older than `every_minutes`."""
+        """Saves `last.ckpt` if the last one is older than `every_minutes`, or if it is due."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # half a step cannot be resumed
-        if trainer.world_size > 1 and trainer.global_step % 16:
-            return  # the processes must agree, which costs time
-        due = time.monotonic() - self._saved_at >= self.every_minutes * 60
-        if trainer.strategy.reduce_boolean_decision(due, all=False):
-            log_step(trainer)
-            self._save(trainer)
+        if not self._is_due:
+            if trainer.world_size > 1 and trainer.global_step % 16:
+                return  # the processes must agree, which costs time
+            late = time.monotonic() - self._saved_at >= self.every_minutes * 60
+            if not trainer.strategy.reduce_boolean_decision(late, all=False):
+                return
+        log_step(trainer)
+        self._save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves after a validation within an epoch."""
+        """Saves after a validation within an epoch.
+
+        Within a step of several batches only `best.ckpt` is written. A run that goes on from there
+        would train these batches again, and count them and the validation twice; so `last.ckpt`
+        waits for the end of the step.
+        """
         # at the end of an epoch the save waits for that end, after which a resumed run goes on
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         self._validated = True
-        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            self._save_and_compare(trainer, pl_module, trainer.current_epoch)
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        if not progress.is_last_batch:
+            half = progress.current.ready % trainer.accumulate_grad_batches > 0
+            self._save_and_compare(trainer, pl_module, trainer.current_epoch, half)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves at the end of an epoch, unless `on_epoch_complete` follows."""
@@ -170,7 +180,9 @@ class Checkpoint(callbacks.Checkpoint):
         if trainer.is_global_zero and nothing_monitored:
             _duplicate(self.last_path, self.best_path)
 
-    def _save_and_compare(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> None:
+    def _save_and_compare(
+        self, trainer: Trainer, pl_module: LightningModule, epoch: int, half: bool = False
+    ) -> None:
         assert self.monitor is not None
         if self.monitor.startswith("validation/") and not self._validated:
             self._save(trainer)  # the value that Lightning still has is of earlier weights
@@ -186,9 +198,9 @@ class Checkpoint(callbacks.Checkpoint):
             self.best_epoch, self.best_step = epoch, trainer.global_step
             results = measured_results(pl_module)
             self.best_results = copy.deepcopy(results.get("validation", {}))
-            self._save(trainer, better=True)
+            self._save(trainer, better=True, half=half)
         else:
-            self._save(trainer)
+            self._save(trainer, half=half)
         self._validated = False
 
     def _is_better(self, value: float) -> bool:
@@ -198,12 +210,18 @@ class Checkpoint(callbacks.Checkpoint):
         # the later of two equal ones: an accuracy of 1 on a small split says little
         return best is None or (value >= best if self.mode == "max" else value <= best)
 
-    def _save(self, trainer: Trainer, better: bool = False) -> None:
-        self._saved_step = trainer.global_step
+    def _save(self, trainer: Trainer, better: bool = False, half: bool = False) -> None:
+        self._is_due = half
         # best.ckpt first: a run that is killed between the two repeats its last part
         # weights_only=False saves the whole state; Lightning warns if it is not given
-        trainer.save_checkpoint(self.best_path if better else self.last_path, weights_only=False)
-        if better and trainer.is_global_zero:
+        if better:
+            trainer.save_checkpoint(self.best_path, weights_only=False)
+        if half:
+            return
+        self._saved_step = trainer.global_step
+        if not better:
+            trainer.save_checkpoint(self.last_path, weights_only=False)
+        elif trainer.is_global_zero:
             _duplicate(self.best_path, self.last_path)
         self._saved_at = time.monotonic()
 
