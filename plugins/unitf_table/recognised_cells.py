@@ -9,6 +9,9 @@ from unitf_table.cell_values import date_reader, is_nan_text, read_category, rea
 
 _WORDS = 4  # of a category, at most
 _RECIPE = {"model.core.dropout": 0.1, "model.optimizer.init_args.weight_decay": 0.1}
+_FEW = 1_000  # rows: pieces of a number have too few each, and an epoch has few steps
+_FEW_SETTINGS = {"embedding": "linear", "cell_dropout": 0.3}
+_FEW_SEEN = 10_000  # rows, again and again, of all epochs
 
 
 def propose_cells(column: Column) -> Proposal | None:
@@ -39,8 +42,11 @@ def propose_cells(column: Column) -> Proposal | None:
 
 
 def _proposal(kind: str, column: Column, confidence: float, reason: str) -> Proposal:
-    settings = {kind: [column.name], "cell_dropout": 0.1}
-    return Proposal(settings, confidence, f"{reason}, one token a cell", _RECIPE)
+    few = column.num_samples < _FEW
+    settings = {kind: [column.name], **(_FEW_SETTINGS if few else {"cell_dropout": 0.1})}
+    epochs = min(100, max(20, round(_FEW_SEEN / max(1, column.num_samples))))
+    recipe = {**_RECIPE, "trainer.max_epochs": epochs} if few else _RECIPE
+    return Proposal(settings, confidence, f"{reason}, one token a cell", recipe)
 
 
 def _read(values: Sequence[object], read: Callable[[object], Any]) -> list[Any] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from unitf import UserError
 from unitf.data import Files, PlainText, Table
 from unitf.data.split_words import split_in
 
@@ -143,6 +144,21 @@ def test_a_folder_of_texts_is_one_text(tmp_path):
     text = "".join(sample["text"] for sample in samples.all_windows)
     assert len(text) == int(0.8 * (3 * 500 + 2 * 2))
     assert "3 texts of 1,500 bytes" in PlainText.recognise(books).reason
+
+
+@pytest.mark.parametrize("files", [("train/a.txt", "test/b.txt"), ("train.txt", "test.txt")])
+def test_texts_for_a_test_are_not_trained_on(tmp_path, files):
+    books = write(tmp_path / "books", files[0], text="a" * 1000)
+    write(books, files[1], text="b" * 500)
+    settings = PlainText.recognise(books).settings
+    source = PlainText(**settings)
+    texts = {split: source.read(split, tmp_path) for split in source.splits()}
+    chars = {s: "".join(w["text"] for w in getattr(t, "all_windows", t)) for s, t in texts.items()}
+    assert chars == {"train": "a" * 900, "validation": "a" * 100, "test": "b" * 500}
+    own = PlainText({"train": "x", "validation": "y"}, 5)
+    assert own.parts == {"train": [0.0, 1.0]}
+    with pytest.raises(UserError, match="split test has a path and is one of parts"):
+        PlainText(settings["path"], 5, {"train": [0.0, 0.5], "test": [0.5, 1.0]})
 
 
 def test_a_table_is_no_text_and_a_text_no_table(tmp_path):

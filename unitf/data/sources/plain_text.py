@@ -1,7 +1,7 @@
 """PlainText: windows of a plain text, for language models."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from unitf.batch import Sample
 from unitf.data.seeding import mix
@@ -11,6 +11,7 @@ from unitf.data.sources.folder_layout import file_names, kind_of_file
 from unitf.data.sources.indexed import IndexedSamples
 from unitf.data.sources.table import is_table
 from unitf.data.split import check_names, overlapping
+from unitf.data.split_words import by_split
 from unitf.errors import UserError
 from unitf.proposal import Proposal
 
@@ -20,28 +21,33 @@ class PlainText(Source):
 
     Args:
         path: the file; or a folder, whose files of text (at any depth) are read as one text, in
-            the order of their names.
+            the order of their names. A dictionary has the path of each split.
         length: of a window, in characters.
-        parts: for each split its beginning and its end in the text, as fractions; by default the
-            first nine tenths are for training, the rest is for validation.
+        parts: for each split its beginning and its end in the text (of a dictionary, in that for
+            training), as fractions; by default the first nine tenths are for training, the rest is
+            for validation, if it has no text of its own.
         column: the column that holds a window.
         encoding: of the file.
     """
 
     def __init__(
         self,
-        path: str,
+        path: str | dict[str, str],
         length: int,
         parts: dict[str, list[float]] | None = None,
         column: str = "text",
         encoding: str = "utf-8",
     ) -> None:
-        self.path: str = path
+        self.path: str | dict[str, str] = path
         self.length: int = length
-        self.parts: dict[str, list[float]] = parts or {
-            "train": [0.0, 0.9],
-            "validation": [0.9, 1.0],
-        }
+        self.own: dict[str, str] = dict(path) if isinstance(path, dict) else {"train": path}
+        check_names(self.own, f"PlainText {path}")
+        if "train" not in self.own:
+            raise UserError(f"PlainText {path}: expected a path of train, found {', '.join(path)}")
+        whole = "validation" in self.own
+        self.parts: dict[str, list[float]] = parts or (
+            {"train": [0.0, 1.0]} if whole else {"train": [0.0, 0.9], "validation": [0.9, 1.0]}
+        )
         self.column: str = column
         self.encoding: str = encoding
         if length < 2:
@@ -52,6 +58,11 @@ class PlainText(Source):
                     f"PlainText {path}: part {split} is {part}, expected two rising fractions"
                 )
         check_names(self.parts, f"PlainText {path}")
+        if twice := [name for name in self.parts if name in self.own and name != "train"]:
+            raise UserError(
+                f"PlainText {path}: split {twice[0]} has a path and is one of parts, expected one "
+                "of them"
+            )
         for one, other in overlapping(self.parts):
             (begin, end), (first, last) = self.parts[one], self.parts[other]
             if begin < last and first < end:
@@ -64,23 +75,29 @@ class PlainText(Source):
         if not files:
             return None
         size = sum(file.stat().st_size for file in files)
-        settings = {"path": path.name, "length": _LENGTH, "parts": dict(_PARTS)}
         what = "a text" if path.is_file() else f"{len(files)} texts"
+        settings: dict[str, object] = {"path": path.name, "length": _LENGTH}
+        if (own := texts_by_split(path)) is not None:
+            settings["path"] = {split: str(Path(path.name, name)) for split, name in own.items()}
+            what += f", those of {', '.join(own)} apart,"
+        else:
+            settings["parts"] = dict(_PARTS)
         return Proposal(settings, 0.6, f"{what} of {size:,} bytes, to write on")
 
     def read(self, split: str, root: Path) -> Sequence[Sample]:
-        if split not in self.parts:
+        if split not in self.splits():
             return []
-        path = find(self.path, root)
+        path = find(self.own.get(split, self.own["train"]), root)
         text = joined_texts(path, self.encoding)
-        begin, end = (int(fraction * len(text)) for fraction in self.parts[split])
+        part = self.parts.get(split, [0.0, 1.0])
+        begin, end = (int(fraction * len(text)) for fraction in part)
         if begin == end:
             raise UserError(f"{path}: no character is left for split {split}")
         kind = ShiftingWindows if split == "train" else TextWindows
         return kind(text[begin:end], self.length, self.column)
 
     def splits(self) -> list[str]:
-        return list(self.parts)
+        return list(dict.fromkeys([*self.parts, *self.own]))
 
 
 # what `recognise` proposes: about a hundred subwords, and the last fifth is held out
@@ -95,6 +112,16 @@ def text_files(path: Path) -> list[Path]:
     names = file_names(path)
     texts = [n for n in names if kind_of_file(n) == "text" and not is_table(Path(n))]
     return [path / name for name in texts] if len(texts) * 2 > len(names) else []
+
+
+def texts_by_split(path: Path) -> dict[str, str] | None:
+    """Returns the folder, or the file of text, of each split in a folder; None: there are none."""
+    if not path.is_dir():
+        return None
+    inside = {PurePosixPath(name.partition("/")[0]) for name in file_names(path)}
+    names = {name.stem if (path / name).is_file() else name.name: str(name) for name in inside}
+    found = by_split(sorted(names))
+    return None if found is None else {split: names[name] for split, name in found.items()}
 
 
 def joined_texts(path: Path, encoding: str) -> str:
