@@ -2,9 +2,11 @@
 
 import logging
 import time
+from unittest.mock import MagicMock
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from toys import Swings, make_learner, make_trainer
 
 from unitf import UserError
@@ -116,6 +118,32 @@ def test_a_run_that_becomes_slower_is_shortened_and_says_so(tmp_path, caplog):
     fitted(tmp_path, [TimeBudget("4s"), Slower()], max_epochs=-1)
     assert "steps are slower than before" in caplog.text
     assert time.monotonic() - begin < 4 * 1.5
+
+
+def test_a_step_that_was_measured_far_too_slow_does_not_end_a_run(monkeypatch, caplog):
+    budget = TimeBudget("1h")
+    budget.length = Length(10, None, 1)
+    monkeypatch.setattr(budget, "_measured", lambda trainer: (0.1, 0.0))
+    monkeypatch.setattr(budget, "_test_seconds", lambda *_: 0.0)
+    state = MagicMock(
+        Trainer, num_training_batches=50, accumulate_grad_batches=1, lr_scheduler_configs=[]
+    )
+    state.world_size, state.fit_loop, steps = 1, MagicMock(), []
+    for step in range(1, 10):
+        state.global_step = step
+        budget.on_train_batch_end(state, make_learner(), None, None, step - 1)
+        steps.append(budget.length.steps)
+    assert steps[0] == 10 < 30_000 < steps[1] < 36_100
+    assert state.fit_loop.epoch_loop.max_steps == steps[-1]
+    assert "steps are faster than before" in caplog.text
+
+
+def test_a_plan_that_grows_has_as_many_validations_as_one_of_that_length():
+    budget = TimeBudget("1h")
+    budget.length = Length(10, None, 1)
+    state = MagicMock(Trainer, global_step=4, num_training_batches=500, accumulate_grad_batches=1)
+    assert budget._rounded(state, 2005.0) == Length(2000, None, 200)
+    assert budget._rounded(state, 12.0) == Length(12, None, 1)
 
 
 def test_a_run_that_goes_on_has_the_time_that_is_left():

@@ -120,8 +120,11 @@ class TimeBudget(Callback):
         if known.interval is None:
             epochs = max(trainer.current_epoch + 1, int(steps // per_epoch))
             return Length(epochs * per_epoch, epochs, None)
-        parts = max(trainer.global_step // known.interval + 1, int(steps // known.interval))
-        return Length(parts * known.interval, None, known.interval)
+        interval = known.interval
+        if steps >= 2 * known.steps:  # validations as often as in a run that was planned so long
+            interval = max(interval, int(steps // _PARTS))
+        parts = max(trainer.global_step // interval + 1, int(steps // interval))
+        return Length(parts * interval, None, interval)
 
     def _set(self, trainer: Trainer, length: Length) -> None:
         """Gives the loops and the schedule another length."""
@@ -151,7 +154,9 @@ class TimeBudget(Callback):
         if self.length is None or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         step, left = trainer.global_step, self.length.steps - trainer.global_step
-        if left <= 0 or step % max(10, self.length.steps // _LOOKS):
+        # a short plan too: its one measured step may have been a slow one
+        between = max(1, min(10, self.length.steps // 4), self.length.steps // _LOOKS)
+        if left <= 0 or step % between:
             return
         step_seconds, validation = self._measured(trainer)
         interval = self.length.interval or self._per_epoch(trainer)
