@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unitf.features import Features, RawValue
+from unitf.tokenizer.located_targets import LocatedTarget
 from unitf.tokenizer.tokenizer import Tokenizer
 
 Sample: TypeAlias = Mapping[str, RawValue]  # column → raw value; None: the sample lacks the column
@@ -24,12 +25,15 @@ class EncodedSample:
         features: the tokens by column, without the columns that the sample lacks.
         inputs: the tokenizer that encoded each column.
         train: whether the values were augmented.
+        located: the task's target that locates something in the values, as they were encoded; None:
+            it has none.
     """
 
     sample: Sample
     features: Mapping[str, Features]
     inputs: Mapping[str, Tokenizer]
     train: bool
+    located: LocatedTarget | None = None
 
 
 class Counts(NamedTuple):

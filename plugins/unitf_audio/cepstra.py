@@ -52,6 +52,7 @@ class CepstralFrames(Tokenizer):
         self.window = window
         self.step = step
         self.stretch = stretch
+        self.moves: bool = stretch > 0
         self.mask = mask
         self.num_features = num_coefficients * window
 

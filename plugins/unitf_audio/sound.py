@@ -41,17 +41,24 @@ def read_sound(
     Raises:
         UserError: the value contains no sound.
     """
+    return read_part(value, sample_rate, max_seconds, random)[0]
+
+
+def read_part(
+    value: object, sample_rate: int, max_seconds: float | None = None, random: bool = False
+) -> tuple[Float[Tensor, " T"], float]:
+    """Returns a sound as `read_sound` does, and at how many seconds of the whole it begins."""
     if isinstance(value, dict):
         value = _from_dict(value, sample_rate)
     if isinstance(value, str | Path):
         path = Path(value)
         location = _shown(path)
-        samples, rate = _read_file(_open(path, location), location, max_seconds, random)
+        samples, rate, start = _read_file(_open(path, location), location, max_seconds, random)
     elif isinstance(value, bytes | bytearray | memoryview):
         if not len(value):
             raise UserError("a sound of 0 bytes, expected the contents of a sound file")
         location = f"{len(value)} bytes"
-        samples, rate = _read_file(io.BytesIO(value), location, max_seconds, random)
+        samples, rate, start = _read_file(io.BytesIO(value), location, max_seconds, random)
     else:
         if isinstance(value, tuple) and len(value) != 2:
             raise UserError(f"a tuple of {len(value)}, expected (array, rate)")
@@ -66,7 +73,7 @@ def read_sound(
     loudest = float(sound.abs().max())
     if not loudest <= LOUDEST:  # also false for NaN
         raise UserError(f"a sound with a sample of {loudest:g}, expected numbers from -1 to 1")
-    return resample(sound, rate, sample_rate)
+    return resample(sound, rate, sample_rate), start / rate
 
 
 def resample(samples: Float[Tensor, " T"], rate: int, new_rate: int) -> Float[Tensor, " _"]:
@@ -112,8 +119,8 @@ def _open(path: Path, location: str) -> io.BufferedReader:
 
 def _read_file(
     stream: Any, location: str, max_seconds: float | None, random: bool
-) -> tuple[Float[np.ndarray, " T"], int]:
-    """Returns the samples and the rate of a file that soundfile can decode."""
+) -> tuple[Float[np.ndarray, " T"], int, int]:
+    """Returns samples of a file that soundfile can decode, their rate, and where they begin."""
     import soundfile
 
     try:
@@ -136,7 +143,7 @@ def _read_file(
             # a file can end with padding, which decoders count differently
             if len(samples) < count - 2_304 or _CUT_OFF.search(file.extra_info):
                 raise UserError(f"{location}: the file is cut off")
-            return samples, rate
+            return samples, rate, start
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise UserError(f"{location}: not a sound that can be read ({error})") from None
 

@@ -8,25 +8,23 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
-from unitf import Column, Features, Proposal, Tokenizer, UserError
-from unitf.tokenizer import Canvas, Media, PositionEmbeddingName
+from unitf import Column, Features, Proposal, UserError
+from unitf.tokenizer import Canvas, PositionEmbeddingName
 from unitf_audio.moments import fit_moments
 from unitf_audio.recognised_sounds import propose_frames
-from unitf_audio.shown_sound import shown_sound
-from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.sound_augmentation import (
     Perturbation,
     SoundAugmentation,
     SpecAugment,
     SpectrumAugmentation,
 )
+from unitf_audio.sound_tokenizer import SoundTokenizer
 from unitf_audio.spectrogram import Spectrogram
 from unitf_audio.spectrum_canvas import draw_frames, draw_patches
 
 
-class SpectralTokenizer(Tokenizer, ABC):
+class SpectralTokenizer(SoundTokenizer, ABC):
     """A tokenizer of a normalised spectrogram; a sound is anything that `read_sound` reads.
 
     Args:
@@ -61,16 +59,15 @@ class SpectralTokenizer(Tokenizer, ABC):
         fill: float | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(dim, position_embedding, max_tokens, **options)
+        spectrogram = spectrogram or Spectrogram()
+        options |= {"position_embedding": position_embedding, "max_tokens": max_tokens}
+        super().__init__(dim, spectrogram.sample_rate, max_seconds, perturb, min_seconds, **options)
         if min_seconds is not None and min_seconds > (max_seconds or min_seconds):
             raise UserError(f"min_seconds {min_seconds} are more than max_seconds {max_seconds}")
-        self.min_seconds = min_seconds
         self.num_frames = num_frames
         self.fill = fill
-        self.spectrogram = spectrogram or Spectrogram()
+        self.spectrogram = spectrogram
         self.normalise = normalise
-        self.max_seconds = max_seconds
-        self.perturb = perturb
         self.mask = mask
 
     def expect_frames(self, least: int) -> None:
@@ -83,28 +80,20 @@ class SpectralTokenizer(Tokenizer, ABC):
             across = (1,) if self.normalise == "bands" else (0, 1)
             self.fitted = fit_moments(values, self.measure, across)
 
-    def measure(self, value: object, train: bool = False) -> Float[Tensor, "M T"]:
+    def measure(self, value: object) -> Float[Tensor, "M T"]:
         """Returns the spectrogram of a sound before normalisation."""
-        rate = self.spectrogram.sample_rate
-        samples = read_sound(value, rate, self.max_seconds, random=train)
-        if train and self.perturb is not None:
-            samples = self.perturb(samples, rate)
-        if (missing := round((self.min_seconds or 0) * rate) - len(samples)) > 0:
-            samples = functional.pad(samples, (missing // 2, missing - missing // 2))
-        return self.spectrogram(samples)
+        return self.spectrogram(self.heard(value)[0])
 
-    def show(self, value: object) -> Media:
-        """Returns a sound for a player."""
-        return shown_sound(value, self.spectrogram.sample_rate)
-
-    def spectrum(self, value: object, frames: int, step: int, train: bool) -> Float[Tensor, "M T"]:
+    def spectrum(
+        self, samples: Float[Tensor, " samples"], frames: int, step: int, train: bool
+    ) -> Float[Tensor, "M T"]:
         """Returns the normalised spectrogram, padded to `num_frames` or to a multiple of steps.
 
         Args:
             frames: the least number of frames, if there is no `num_frames`.
             step: further frames are added in steps of this number.
         """
-        numbers = self.measure(value, train)
+        numbers = self.spectrogram(samples)
         length = numbers.shape[1]
         wanted = self.num_frames or frames + max(0, -(-(length - frames) // step)) * step
         if length < wanted:
@@ -117,11 +106,6 @@ class SpectralTokenizer(Tokenizer, ABC):
         if not train or self.mask is None:
             return numbers
         return self.mask(numbers, 0.0 if self.fitted else float(numbers.mean()))
-
-    @staticmethod
-    def examples() -> list[object]:
-        """Returns small sounds of several kinds for the checks of plugins."""
-        return example_sounds()
 
 
 class SpectrogramFrames(SpectralTokenizer):
@@ -166,8 +150,8 @@ class SpectrogramFrames(SpectralTokenizer):
         """Recognises a column of sounds."""
         return propose_frames(column)
 
-    def encode(self, value: object, train: bool = False) -> Features:
-        numbers = self.spectrum(value, self.frames_per_token, self.frames_per_token, train)
+    def tokens(self, samples: Float[Tensor, " T"], train: bool) -> Features:
+        numbers = self.spectrum(samples, self.frames_per_token, self.frames_per_token, train)
         numbers = numbers[:, : numbers.shape[1] // self.frames_per_token * self.frames_per_token]
         return Features(rearrange(numbers, "m (n k) -> (k m) n", k=self.frames_per_token))
 
@@ -240,8 +224,8 @@ class SpectralPatches(SpectralTokenizer):
             return None
         return (-(-self.max_tokens // self.num_bands), self.num_bands)
 
-    def encode(self, value: object, train: bool = False) -> Features:
-        return self.cut(self.spectrum(value, self.patch_frames, self.frame_step, train))
+    def tokens(self, samples: Float[Tensor, " T"], train: bool) -> Features:
+        return self.cut(self.spectrum(samples, self.patch_frames, self.frame_step, train))
 
     def cut(self, numbers: Float[Tensor, "M T"]) -> Features:
         """Returns the patches of a spectrogram; an incomplete patch at its end is dropped."""

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
 
-from unitf import Features, Tokenizer, UserError
-from unitf.tokenizer import Media, PositionEmbeddingName
+from unitf import Features, UserError
+from unitf.tokenizer import PositionEmbeddingName
 from unitf_audio.moments import fit_moments
-from unitf_audio.shown_sound import shown_sound
-from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.sound_augmentation import Perturbation, SoundAugmentation
+from unitf_audio.sound_tokenizer import SoundTokenizer
 
 
-class WaveformFrames(Tokenizer):
+class WaveformFrames(SoundTokenizer):
     """Sound as raw samples: each token is one window; tokens can be decoded to sound.
 
     Args:
@@ -42,36 +43,27 @@ class WaveformFrames(Tokenizer):
         max_tokens: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(dim, position_embedding, max_tokens, **options)
+        options |= {"position_embedding": position_embedding, "max_tokens": max_tokens}
+        super().__init__(dim, sample_rate, max_seconds, perturb, **options)
         self.num_features: int = round(sample_rate * window)
         if self.num_features < 1 or window > 1:
             raise UserError(
                 f"a window of {window} s at {sample_rate} Hz, expected one that holds samples and "
                 "is at most 1 (it is in seconds)"
             )
-        self.sample_rate = sample_rate
-        self.max_seconds = max_seconds
-        self.perturb = perturb
 
     def fit(self, values: Iterable[object]) -> None:
         self.fitted = fit_moments(
             values,
-            lambda value: read_sound(value, self.sample_rate, self.max_seconds)[None],
+            lambda value: self.heard(value)[0][None],
             (0, 1),
         )
 
-    def encode(self, value: object, train: bool = False) -> Features:
-        samples = read_sound(value, self.sample_rate, self.max_seconds, random=train)
-        if train and self.perturb is not None:
-            samples = self.perturb(samples, self.sample_rate)
+    def tokens(self, samples: Float[Tensor, " T"], train: bool) -> Features:
         missing = -len(samples) % self.num_features
         # the mean of sound is 0: silence stays 0
         samples = torch.nn.functional.pad(samples, (0, missing)) / self._deviation
         return Features(rearrange(samples, "(n f) -> f n", f=self.num_features))
-
-    def show(self, value: object) -> Media:
-        """Returns a sound for a player."""
-        return shown_sound(value, self.sample_rate)
 
     def decode(self, features: Features) -> tuple[np.ndarray, int]:
         """Returns the samples (float32, with the padding of the last window) and their rate."""
@@ -89,8 +81,3 @@ class WaveformFrames(Tokenizer):
     @property
     def _deviation(self) -> float:
         return float(self.fitted["std"]) if self.fitted else 1.0
-
-    @staticmethod
-    def examples() -> list[object]:
-        """Returns small sounds of several kinds for the checks of plugins."""
-        return example_sounds()

@@ -7,15 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from unitf import Features, Tokenizer
-from unitf.tokenizer import Media, PositionEmbeddingName
+from unitf import Features
+from unitf.tokenizer import PositionEmbeddingName
 from unitf_audio.convolution import HiddenSpans, SampleConvolutions, SampleEncoder
-from unitf_audio.shown_sound import shown_sound
-from unitf_audio.sound import example_sounds, read_sound
 from unitf_audio.sound_augmentation import Perturbation, SoundAugmentation
+from unitf_audio.sound_tokenizer import SoundTokenizer
 
 
-class WaveformConvolution(Tokenizer):
+class WaveformConvolution(SoundTokenizer):
     """Sound as raw samples that convolutions turn into tokens; the last one encodes their order.
 
     The F numbers of a token are the number of samples from its first one on (at most F - 1), and
@@ -47,28 +46,19 @@ class WaveformConvolution(Tokenizer):
         position_embedding: PositionEmbeddingName = "none",
         **options: Any,
     ) -> None:
-        super().__init__(dim, position_embedding, **options)
+        options |= {"position_embedding": position_embedding}
+        super().__init__(dim, sample_rate, max_seconds, perturb, **options)
         self.convolutions = convolutions or SampleConvolutions()
-        self.sample_rate = sample_rate
         self.normalise = normalise
-        self.max_seconds = max_seconds
-        self.perturb = perturb
         self.hide = hide
         self.num_features: int = self.convolutions.window + self.convolutions.step
         self.content = slice(1, None)
 
-    def encode(self, value: object, train: bool = False) -> Features:
-        samples = read_sound(value, self.sample_rate, self.max_seconds, random=train)
-        if train and self.perturb is not None:
-            samples = self.perturb(samples, self.sample_rate)
+    def tokens(self, samples: Float[Tensor, " T"], train: bool) -> Features:
         if self.normalise:
             samples = samples - samples.mean()
             samples = samples / (samples.var(correction=0) + 1e-7).sqrt()
         return self.cut(samples)
-
-    def show(self, value: object) -> Media:
-        """Returns a sound for a player."""
-        return shown_sound(value, self.sample_rate)
 
     def cut(self, samples: Float[Tensor, " T"]) -> Features:
         """Returns the samples of each token; a sound too short for one is padded with zeros."""
@@ -92,8 +82,3 @@ class WaveformConvolution(Tokenizer):
     def loss(self, predicted: Float[Tensor, "F N"], features: Features) -> Float[Tensor, " N"]:
         """Returns the mean squared error of a token's samples; their number does not count."""
         return (predicted - features.values)[self.content].square().mean(0)
-
-    @staticmethod
-    def examples() -> list[object]:
-        """Returns small sounds of several kinds for the checks of plugins."""
-        return example_sounds()

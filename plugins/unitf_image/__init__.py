@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 from unitf import Register, hookimpl
 
 _HOME = {
-    "ImageAugmentation": "unitf_image.augmentation_steps",
+    "ImageAugmentation": "unitf_image.augment_step",
     "ImagePatches": "unitf_image.image_patches",
+    "Placement": "unitf_image.placement",
     "ScannedDigits": "unitf_image.digits",
 }
-__all__ = ["ImageAugmentation", "ImagePatches", "ScannedDigits"]
+__all__ = ["ImageAugmentation", "ImagePatches", "Placement", "ScannedDigits"]
 
 if TYPE_CHECKING:
-    from unitf_image.augmentation_steps import ImageAugmentation
+    from unitf_image.augment_step import ImageAugmentation
     from unitf_image.digits import ScannedDigits
     from unitf_image.image_patches import ImagePatches
+    from unitf_image.placement import Placement
 
 
 @hookimpl

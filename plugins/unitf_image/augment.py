@@ -4,40 +4,20 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-import torch
-
 from unitf import UserError
 from unitf.tokenizer import augmentation_names, registered_augmentation
-from unitf_image.augmentation_steps import (
-    Affine,
-    AugmentStep,
-    Crop,
-    Erase,
-    Fill,
-    Flip,
-    ImageAugmentation,
-    Jitter,
-    Rand,
-    ResizedCrop,
-)  # fmt: skip
-from unitf_image.image_files import Pixels
+from unitf_image.augment_step import AugmentStep, ImageAugmentation
+from unitf_image.augmentation_steps import Affine, Crop, Erase, Flip, Jitter, Rand, ResizedCrop
+from unitf_image.torchvision_step import Torchvision
 
 Setting = bool | int | float | str | list[int | float] | None
 Settings = dict[str, Setting | dict[str, Setting]]
 
-_DTYPES = (torch.uint8, torch.float32)
-_KEEPING = {
-    "_augment",
-    "_color",
-    "_misc",
-    "_type_conversion",
-}  # torchvision's modules of transforms that do not move anything
 STEPS: dict[str, type] = {
     "resized_crop": ResizedCrop,
     "crop": Crop,
@@ -64,31 +44,6 @@ _LIMITS = {
     "num_ops": (0, 100),
     "noise": (0, 10),
 }
-
-
-@dataclass(frozen=True)
-class Torchvision:
-    """A transform of torchvision.transforms.v2 for an image of uint8 or float32."""
-
-    name: str
-    transform: Any
-
-    @property
-    def moves(self) -> bool:
-        """Whether the transform moves what the image shows."""
-        return type(self.transform).__module__.rpartition(".")[2] not in _KEEPING
-
-    def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        try:
-            changed = self.transform(torch.from_numpy(np.ascontiguousarray(pixels)))
-        except Exception as error:
-            raise UserError(f"augment: {self.name}: {' '.join(str(error).split())}") from error
-        if not isinstance(changed, torch.Tensor) or changed.dtype not in _DTYPES:
-            raise UserError(
-                f"augment: {self.name} gave {getattr(changed, 'dtype', type(changed).__name__)}, "
-                "expected an image of uint8 or float32"
-            )
-        return changed.numpy()
 
 
 def make_steps(settings: Settings) -> tuple[ResizedCrop | None, list[AugmentStep]]:

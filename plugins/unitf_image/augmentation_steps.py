@@ -6,8 +6,7 @@ number from it costs a twentieth of a number from torch or NumPy.
 
 import math
 import random
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Literal
@@ -19,26 +18,13 @@ from PIL import Image
 from torch import Tensor
 
 from unitf import UserError
-from unitf.tokenizer import Augmentation
+from unitf.tokenizer import LocatedTarget
+from unitf_image.augment_step import ColourStep, Fill, PlacedStep, unmoved
 from unitf_image.image_files import Pixels, to_channels
+from unitf_image.placement import Placement
 from unitf_image.resizing import Size, resize
 
-Fill = Float[np.ndarray, " C"]  # the mean colour; 1 is white
-AugmentStep = Callable[[Pixels, Fill], Pixels]
 Range = tuple[float, float] | list[float]
-
-
-class ImageAugmentation(Augmentation, ABC):
-    """Base of image augmentations in plugins: `augment: {NAME: {ARGUMENT: …}}`."""
-
-    @abstractmethod
-    def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        """Returns the changed image with the same number of channels and the same type.
-
-        Args:
-            pixels: C×H×W, of uint8 (0 to 255) or float32.
-            fill: the mean colour (C), where 1 is white.
-        """
 
 
 @dataclass(frozen=True)
@@ -49,25 +35,33 @@ class ResizedCrop:
     area: Range = (0.3, 1.0)
     ratio: Range = (3 / 4, 4 / 3)
 
-    def __call__(self, pixels: Pixels, size: Size) -> Pixels:
-        return resize(pixels[_random_box(pixels, self.area, self.ratio)], size)
+    def warp(self, pixels: Pixels, size: Size) -> tuple[Pixels, Placement]:
+        """Returns the box at a size (rows, columns), and where its pixels come from."""
+        _, rows, columns = box = _random_box(pixels, self.area, self.ratio)
+        cut = (rows.stop - rows.start, columns.stop - columns.start)
+        before = (pixels.shape[1], pixels.shape[2])
+        placement = Placement.of_box(rows.start, columns.start, cut, before, size)
+        return resize(pixels[box], size), placement
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(PlacedStep):
     """Shifts the image by up to `padding` pixels in each direction.
 
     The uncovered part is black ("constant"), repeats the border ("edge") or mirrors the image
     ("reflect").
     """
 
-    moves: ClassVar[bool] = True
     padding: int = 4
     mode: Literal["constant", "edge", "reflect"] = "constant"
 
-    def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        sides = pixels.shape[1:]
+    def warp(self, pixels: Pixels, fill: Fill) -> tuple[Pixels, Placement]:
+        sides = (pixels.shape[1], pixels.shape[2])
         pushes = [random.randint(-self.padding, self.padding) for _ in sides]
+        placement = Placement.of_box(pushes[0], pushes[1], sides, sides, sides)
+        return self._pushed(pixels, sides, pushes), placement
+
+    def _pushed(self, pixels: Pixels, sides: Size, pushes: Sequence[int]) -> Pixels:
         if self.mode == "constant":
             shown = [
                 (max(0, min(n, p)), max(0, min(n, n + p)))
@@ -94,21 +88,21 @@ def _outside(indices: np.ndarray, length: int, mode: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Flip:
+class Flip(PlacedStep):
     """Mirrors the image left to right with some probability."""
 
-    moves: ClassVar[bool] = True
     probability: float = 0.5
 
-    def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        return pixels[:, :, ::-1] if random.random() < self.probability else pixels
+    def warp(self, pixels: Pixels, fill: Fill) -> tuple[Pixels, Placement | None]:
+        if random.random() >= self.probability:
+            return pixels, None
+        return pixels[:, :, ::-1], Placement.flipped((pixels.shape[1], pixels.shape[2]))
 
 
 @dataclass(frozen=True)
-class Erase:
+class Erase(ColourStep):
     """Paints a random box in the mean colour with some probability (random erasing)."""
 
-    moves: ClassVar[bool] = False
     probability: float = 0.25
     area: Range = (0.02, 1 / 3)
     ratio: Range = (0.3, 1 / 0.3)
@@ -122,10 +116,9 @@ class Erase:
 
 
 @dataclass(frozen=True)
-class Jitter:
+class Jitter(ColourStep):
     """Multiplies brightness, contrast and saturation by random factors within 1 ± strength."""
 
-    moves: ClassVar[bool] = False
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.3
@@ -141,20 +134,19 @@ class Jitter:
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(PlacedStep):
     """Rotates (degrees), shifts (fraction of the image), scales (1 ± scale) and shears (degrees).
 
     The uncovered part is black.
     """
 
-    moves: ClassVar[bool] = True
     degrees: float = 10.0
     translate: float = 0.1
     scale: float = 0.1
     shear: float = 0.0
 
-    def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
-        height, width = pixels.shape[1:]
+    def warp(self, pixels: Pixels, fill: Fill) -> tuple[Pixels, Placement]:
+        height, width = sides = (pixels.shape[1], pixels.shape[2])
         angle = math.radians(random.uniform(-self.degrees, self.degrees))
         slant = math.tan(math.radians(random.uniform(-self.shear, self.shear)))
         size = 1 / _factor(self.scale)
@@ -170,7 +162,7 @@ class Affine:
         batch = torch.from_numpy(pixels.astype(np.float32))[None]
         sources = (_pixel_positions(height, width) @ matrix.mT)[None]
         moved = torch.nn.functional.grid_sample(batch, sources, align_corners=False)
-        return _as(pixels, moved[0].numpy())
+        return _as(pixels, moved[0].numpy()), Placement(_in_pixels(matrix, sides), sides, sides)
 
 
 # timm's operations that grow with the magnitude, without PosterizeIncreasing: at the upper end it
@@ -199,6 +191,13 @@ class Rand:
         settings = {"magnitude_std": self.noise}
         operations = rand_augment_ops(self.magnitude, hparams=settings, transforms=_OPERATIONS)
         object.__setattr__(self, "change", RandAugment(operations, num_layers=self.num_ops))
+
+    def move(
+        self, pixels: Pixels, fill: Fill, targets: Sequence[LocatedTarget]
+    ) -> tuple[Pixels, list[LocatedTarget]]:
+        if targets:
+            raise unmoved("randaugment", targets)
+        return self(pixels, fill), []
 
     def __call__(self, pixels: Pixels, fill: Fill) -> Pixels:
         if pixels.dtype != np.uint8 or len(pixels) not in (1, 3):
@@ -236,6 +235,15 @@ def _as(pixels: Pixels, numbers: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return np.rint(numbers).clip(0, 255).astype(np.uint8)
     return numbers.astype(np.float32)
+
+
+def _in_pixels(matrix: Float[Tensor, "2 3"], size: Size) -> Float[np.ndarray, "2 3"]:
+    """Returns a map of coordinates from -1 to 1, as `grid_sample` has them, as one of pixels."""
+    half = np.array([size[1], size[0]]) / 2
+    turn = matrix[:, :2].double().numpy()
+    shift = matrix[:, 2].double().numpy()
+    turned = half[:, None] * turn / half
+    return np.concatenate([turned, (half * (shift + 1) - turned @ half)[:, None]], axis=1)
 
 
 @cache

@@ -1,7 +1,7 @@
 """ImagePatches: an image as patches."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any, ClassVar, Literal
 
@@ -11,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitf import Column, Features, Proposal, Tokenizer, UserError
-from unitf.tokenizer import Canvas, Media, PositionEmbeddingName, as_png
+from unitf.tokenizer import Canvas, LocatedTarget, Media, PositionEmbeddingName, as_png
 from unitf_image.augment import Settings, make_steps
 from unitf_image.ground import Ground, on_ground
 from unitf_image.image_files import Pixels, read_image
 from unitf_image.patch_grid import Coordinates, grid_positions, patch_canvas, to_grid, whole_patches
+from unitf_image.placement import Placement
 from unitf_image.recognised_images import propose_patches
-from unitf_image.resizing import Resizing, Size, fit_to
+from unitf_image.resizing import Resizing, Size, fit_to, fitted_box
 from unitf_image.rows import from_rows, to_rows
 from unitf_image.settings import Pair, pair, per_channel, whole_number
 from unitf_image.shown_image import shown_image
@@ -134,7 +135,7 @@ class ImagePatches(Tokenizer):
         colours, grids, problem = [], [], "no values"
         for value in _sample(values):
             try:
-                pixels = self._read(value)
+                pixels, _ = self._read(value)
             except UserError as error:
                 problem = error
                 continue
@@ -194,11 +195,21 @@ class ImagePatches(Tokenizer):
 
     def encode(self, value: object, train: bool = False) -> Features:
         """Encodes an image (file, bytes, PIL image, array or tensor) as F×N, one column a patch."""
-        pixels = self._read(value, crop=train)
-        mean, std = self._normalisation()
+        return self.encode_located(value, [], train)[0]
+
+    def encode_located(
+        self, value: object, targets: Sequence[LocatedTarget], train: bool = False
+    ) -> tuple[Features, list[LocatedTarget]]:
+        """Encodes an image, and moves boxes, points and masks of it as the image is moved."""
+        pixels, moved = self._read(value, targets, crop=train)
         if train:
+            mean = self._normalisation()[0]
             for step in self.steps:
-                pixels = step(pixels, mean)
+                pixels, moved = step.move(pixels, mean, moved)
+        return self._patches(pixels), moved
+
+    def _patches(self, pixels: Pixels) -> Features:
+        mean, std = self._normalisation()
         grid = self._grid_of(pixels)
         white = np.float32(255 if pixels.dtype == np.uint8 else 1)
         # contiguous, otherwise 3 times slower
@@ -248,18 +259,28 @@ class ImagePatches(Tokenizer):
             np.zeros((1, 1), np.uint8),
         ]
 
-    def _read(self, value: object, crop: bool = False) -> Pixels:
+    def _read(
+        self, value: object, targets: Sequence[LocatedTarget] = (), crop: bool = False
+    ) -> tuple[Pixels, list[LocatedTarget]]:
+        """Returns the image at the size that is encoded, and what is located in it."""
         pixels = read_image(value, self.channels)
         if self.ground is not None:
             pixels = on_ground(pixels, self.ground)
+        before, placement = (pixels.shape[1], pixels.shape[2]), None
         if crop and self.resized_crop is not None:
-            pixels = self.resized_crop(pixels, self.size or pixels.shape[1:])
+            pixels, placement = self.resized_crop.warp(pixels, self.size or before)
         elif self.size is not None:
+            if targets:
+                box = (self.resizing.box if self.resizing else fitted_box)(before, self.size)
+                placement = Placement.of_box(*box[:2], box[2:], before, self.size)
             pixels = (self.resizing or fit_to)(pixels, self.size)
-        rows, columns = (
-            whole_patches(pixels.shape[1:], self.patch) if self.cut else pixels.shape[1:]
-        )
-        return pixels[:, :rows, :columns]
+        moved = list(targets) if placement is None else [placement.move(t) for t in targets]
+        after = (pixels.shape[1], pixels.shape[2])
+        rows, columns = whole_patches(after, self.patch) if self.cut else after
+        if targets and (rows, columns) != after:
+            part = Placement.of_box(0, 0, (rows, columns), after, (rows, columns))
+            moved = [part.move(target) for target in moved]
+        return pixels[:, :rows, :columns], moved
 
     def _grid_of(self, pixels: Pixels) -> tuple[int, int]:
         return to_grid(pixels.shape[1:], self.patch)

@@ -9,6 +9,7 @@ from unitf import Configurable, UserError
 from unitf_image.image_files import Pixels
 
 Size = tuple[int, int]  # (rows, columns)
+Box = tuple[int | float, int | float, int | float, int | float]  # top, left, rows, columns
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Rounding = Literal["even", "down"]
 
@@ -45,6 +46,17 @@ class Resizing(Configurable):
         pixels = resize(pixels, (rows, columns), self.interpolation)
         return _centre(pixels, size, self.rounding)
 
+    def box(self, before: Size, size: Size) -> Box:
+        """Returns the part of an image of size `before` that is shown at `size`."""
+        left_over = _shorter(before) if self.keep_aspect else before
+        top, left = _corner(before, left_over, "down")
+        rows, columns = self.to
+        if self.keep_aspect:
+            rows, columns = _covering(left_over, (rows, columns))
+        down, right = left_over[0] / rows, left_over[1] / columns
+        above, beside = _corner((rows, columns), size, self.rounding)
+        return top + above * down, left + beside * right, size[0] * down, size[1] * right
+
 
 def resize(pixels: Pixels, size: Size, interpolation: Interpolation = "bilinear") -> Pixels:
     """Resizes an image, with antialiasing; uint8 stays uint8."""
@@ -61,25 +73,47 @@ def resize(pixels: Pixels, size: Size, interpolation: Interpolation = "bilinear"
 
 def fit_to(pixels: Pixels, size: Size) -> Pixels:
     """Resizes the largest centred box that has the aspect of `size`."""
-    height, width = pixels.shape[1:]
-    if (height, width) == size:
+    before = (pixels.shape[1], pixels.shape[2])
+    if before == size:
         return pixels
     # the box is cut before resizing, so that a very long image needs little memory
+    return resize(_centre(pixels, _largest(before, size)), size)
+
+
+def fitted_box(before: Size, size: Size) -> Box:
+    """Returns the part of an image of size `before` that `fit_to` shows."""
+    largest = _largest(before, size)
+    return *_corner(before, largest, "down"), *largest
+
+
+def _largest(before: Size, size: Size) -> Size:
+    """Returns the largest size within `before` that has the aspect of `size`."""
+    height, width = before
     rows = min(height, max(1, round(width * size[0] / size[1])))
     columns = min(width, max(1, round(height * size[1] / size[0])))
-    return resize(_centre(pixels, (rows, columns)), size)
+    return rows, columns
 
 
 def _centre(pixels: Pixels, size: Size, rounding: Rounding = "down") -> Pixels:
     """Cuts out the centred box."""
-    spare = [side - wanted for side, wanted in zip(pixels.shape[1:], size, strict=True)]
-    top, left = (s // 2 if rounding == "down" else round(s / 2) for s in spare)
+    top, left = _corner((pixels.shape[1], pixels.shape[2]), size, rounding)
     return pixels[:, top : top + size[0], left : left + size[1]]
 
 
+def _corner(before: Size, size: Size, rounding: Rounding) -> Size:
+    """Returns the first row and column of the centred box of a size."""
+    spare = [side - wanted for side, wanted in zip(before, size, strict=True)]
+    top, left = (s // 2 if rounding == "down" else round(s / 2) for s in spare)
+    return top, left
+
+
 def _shortened(pixels: Pixels) -> Pixels:
-    height, width = pixels.shape[1:]
-    return _centre(pixels, (min(height, width * _LONGEST), min(width, height * _LONGEST)))
+    return _centre(pixels, _shorter((pixels.shape[1], pixels.shape[2])))
+
+
+def _shorter(size: Size) -> Size:
+    height, width = size
+    return min(height, width * _LONGEST), min(width, height * _LONGEST)
 
 
 def _covering(size: Size, least: Size) -> Size:

@@ -22,7 +22,7 @@ IMAGE = RANDOM.integers(0, 256, (3, 12, 16), dtype=np.uint8)
 def apply(settings, pixels, fill=BLACK):
     resized_crop, steps = make_steps(settings)
     if resized_crop is not None:
-        pixels = resized_crop(pixels, pixels.shape[1:])
+        pixels, _ = resized_crop.warp(pixels, (pixels.shape[1], pixels.shape[2]))
     for step in steps:
         pixels = step(pixels, fill)
     return pixels
@@ -128,7 +128,7 @@ def test_resized_crop_shows_a_part():
     ramp = np.tile(np.arange(100, dtype=np.uint8), (1, 100, 1))
     for seed in range(50):
         random.seed(seed)
-        shown = ResizedCrop((0.25, 0.25), (1.0, 1.0))(ramp, (20, 20))
+        shown, _ = ResizedCrop((0.25, 0.25), (1.0, 1.0)).warp(ramp, (20, 20))
         assert shown.shape == (1, 20, 20)
         assert 40 <= int(shown.max()) - int(shown.min()) <= 50
 

@@ -292,7 +292,7 @@ def test_augmentations_of_sounds_are_named_where_those_in_the_box_are(run):
         (
             "Louder",
             True,
-            "expected a subclass of unitf_image.augmentation_steps.ImageAugmentation, found",
+            "expected a subclass of unitf_image.augment_step.ImageAugmentation, found",
         ),
         ("GaussianBlur", True, "a class of a plugin and of one of torchvision"),
         ("Brightr", True, "unknown name 'Brightr'; did you mean Brighter"),

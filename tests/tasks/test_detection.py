@@ -8,10 +8,8 @@ import torch
 from task_toys import DIM
 from torchvision.ops import generalized_box_iou
 from transformers.loss.loss_for_object_detection import ForObjectDetectionLoss
-from unitf_image import ImagePatches
 
 from unitf import TaskBatch, Tokens, UserError
-from unitf.data.encoder import Encoder, Item
 from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
 from unitf.tasks.detection import Detection
 
@@ -184,28 +182,3 @@ def test_training_finds_the_objects():
     assert [sorted(one["label"] for one in p["objects"]) for p in found] == [
         ["cat", "dog"], [], ["dog"],
     ]  # fmt: skip
-
-
-MOVING = [
-    {"flip": True},
-    {"crop": 2},
-    {"affine": True},
-    {"resized_crop": True},
-    {"RandomRotation": {"degrees": 9}},
-]
-
-
-@pytest.mark.parametrize(
-    "augment", [*MOVING, {"jitter": True}, {"erase": True}, {"ColorJitter": {"hue": 0.1}}]
-)
-def test_an_image_is_not_moved_under_its_boxes(augment):
-    image = {"image": np.zeros((8, 8, 3), np.uint8)}
-    patches = ImagePatches(DIM, mean=0.5, std=0.5, augment=augment)
-    encoder = Encoder({"image": patches}, {"found": ready()}, labelled=True)
-    item = Item({**image, **SAMPLES[0]}, "train[7]", 7, 0, True)
-    if augment in MOVING:
-        with pytest.raises(UserError, match=r"train\[7\]: image: its augmentation moves"):
-            encoder([item])
-    else:
-        assert encoder([item]).task_batches["found"].target["counts"].tolist() == [2]
-    assert encoder([item._replace(train=False)]).task_batches["found"].num_samples == 1

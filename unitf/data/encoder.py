@@ -15,6 +15,7 @@ from unitf.data.seeding import kept_random_state, mix, seed_host
 from unitf.errors import SampleError, TargetError, UserError, did_you_mean
 from unitf.features import Features
 from unitf.tasks.task import Task
+from unitf.tokenizer.located_targets import LocatedTarget
 from unitf.tokenizer.tokenizer import Tokenizer
 
 OnError: TypeAlias = Literal["raise", "skip"]
@@ -100,6 +101,25 @@ def _target(
         if is_test and (target := task.out_of_scope_target(encoding.sample)) is not None:
             return target
         raise TargetError(str(error)) from error
+
+
+def check_followed(task: Task, encoding: EncodedSample) -> None:
+    """Checks that the target of a task follows the augmentation of its inputs.
+
+    Raises:
+        UserError: it cannot, or two inputs would move it differently.
+    """
+    moving = [column for column, used in encoding.inputs.items() if used.moves]
+    if moving and encoding.located is None:
+        raise UserError(
+            f"{moving[0]}: its augmentation moves what {type(task).__name__} has labels of, which "
+            "cannot follow; expected one that changes no place"
+        )
+    if len(moving) > 1:
+        raise UserError(
+            f"{', '.join(moving)}: each is moved by its own augmentation, so that "
+            f"{type(task).__name__} cannot follow both; expected one of them to move"
+        )
 
 
 class Encoder:
@@ -204,18 +224,13 @@ class Encoder:
         sample = self._join(item.with_files(self.tokenizers, self._pairs))
         if item.train and self._dropout is not None:
             sample = self._dropout(sample, item.epoch, item.index)
-        features: dict[tuple[str, str], Features] = {}
         sample_infos: dict[str, object] = {}
         targets: dict[str, object] = {}
         sequences: dict[str, Features] = {}
-        for task_name, task in self.tasks.items():
-            if not task.accepts(sample, self.labelled):
-                continue
-            for pair in self._inputs[task_name]:
-                column, name = pair
-                if pair in features or (value := sample.get(column)) is None:
-                    continue
-                features[pair] = self._tokens(column, name, value, item.train)
+        accepting = {n: t for n, t in self.tasks.items() if t.accepts(sample, self.labelled)}
+        located = self._located(accepting, sample) if self.labelled else {}
+        features, moved = self._inputs_of(accepting, sample, located, item.train)
+        for task_name, task in accepting.items():
             if task.target_tokenizer is not None:
                 sequences[task_name] = self._sequence(task, sample)
             present = [pair for pair in self._inputs[task_name] if pair in features]
@@ -224,7 +239,10 @@ class Encoder:
                 {pair[0]: features[pair] for pair in present},
                 {column: self.tokenizers[name] for column, name in present},
                 item.train,
+                moved.get(task_name),
             )
+            if item.train and task.in_place:
+                check_followed(task, encoding)
             sample_infos[task_name] = task.sample_info(encoding)
             if self.labelled:
                 info = sample_infos[task_name]
@@ -233,20 +251,65 @@ class Encoder:
             raise UserError(self._why_unaccepted(sample))
         return _Encoded(item, features, sample_infos, targets, sequences)
 
-    def _tokens(self, column: str, name: str, value: object, train: bool) -> Features:
+    def _located(self, tasks: Mapping[str, Task], sample: Sample) -> dict[str, LocatedTarget]:
+        """Returns by task the targets that locate something in the inputs."""
+        found: dict[str, LocatedTarget] = {}
+        for name, task in tasks.items():
+            try:
+                target = task.located(sample)
+            except ValueError as error:
+                raise TargetError(str(error)) from error
+            if target is not None:
+                found[name] = target
+        return found
+
+    def _inputs_of(
+        self,
+        tasks: Mapping[str, Task],
+        sample: Sample,
+        located: Mapping[str, LocatedTarget],
+        train: bool,
+    ) -> tuple[dict[tuple[str, str], Features], dict[str, LocatedTarget]]:
+        """Encodes each input once, and moves with it what all tasks locate there."""
+        features: dict[tuple[str, str], Features] = {}
+        moved = dict(located)
+        for task_name in tasks:
+            for pair in self._inputs[task_name]:
+                column, name = pair
+                if pair in features or (value := sample.get(column)) is None:
+                    continue
+                readers = [n for n in located if pair in self._inputs[n]]
+                given = [moved[n] for n in readers]
+                features[pair], results = self._tokens(column, name, value, train, given)
+                moved.update(zip(readers, results, strict=True))
+        return features, moved
+
+    def _tokens(
+        self,
+        column: str,
+        name: str,
+        value: object,
+        train: bool,
+        located: Sequence[LocatedTarget] = (),
+    ) -> tuple[Features, list[LocatedTarget]]:
+        """Returns the tokens of a value, and what is located in it as it is encoded."""
+        tokenizer, moved = self.tokenizers[name], []
         try:
-            features = self.tokenizers[name].encode(value, train)
+            if located:
+                features, moved = tokenizer.encode_located(value, located, train)
+            else:
+                features = tokenizer.encode(value, train)
             self._expected[name].check(features)
         except ValueError as error:
             raise UserError(f"{column}: {error}") from error
-        return features
+        return features, moved
 
     def _sequence(self, task: Task, sample: Sample) -> Features:
         """Returns the tokens of the target, never augmented; none if the sample has no target."""
         column, name = task.tokenized[-1]
         if (value := sample.get(column)) is None:
             return self.tokenizers[name].empty()
-        features = self._tokens(column, name, value, train=False)
+        features, _ = self._tokens(column, name, value, train=False)
         features = task.encode_sequence(features, self.tokenizers[name])
         self._expected[name].check(features)
         return features

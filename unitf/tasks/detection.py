@@ -17,6 +17,7 @@ from unitf.tasks.common.labelled_task import LabelledTask
 from unitf.tasks.heads.layers import Layers
 from unitf.tasks.metrics.metric_types import TaskMetrics
 from unitf.tasks.task import Prediction, SampleInfo, Tokenizers
+from unitf.tokenizer.located_targets import Boxes
 from unitf.tokens import Tokens
 
 TINY: float = 1e-12  # a sum of weights is not below it
@@ -26,10 +27,10 @@ class Detection(LabelledTask):
     """Each of Q learned columns predicts one object with its box, or none (Carion et al., 2020).
 
     The target of a sample is a dictionary: `labels`, and `boxes` as (left, top, right, bottom),
-    in fractions of the image's width and height from 0 to 1. So a tokenizer must show the whole
-    image, whatever its aspect ratio, and an augmentation must not move objects. The loss is
-    DETR's: columns and objects are matched at the least cost. The loss of boxes is a mean over the
-    objects of the whole optimizer step.
+    in fractions of the image's width and height from 0 to 1. Boxes move with the image: in
+    training, and where a tokenizer shows a part of it. What is predicted and measured is in
+    fractions of the image as it was encoded. The loss is DETR's: columns and objects are matched
+    at the least cost. The loss of boxes is a mean over the objects of the whole optimizer step.
 
     Args:
         num_objects: Q, the largest number of objects in a sample.
@@ -45,6 +46,7 @@ class Detection(LabelledTask):
 
     monitor = "map"
     mode = "max"
+    in_place = True
 
     def __init__(
         self,
@@ -96,17 +98,20 @@ class Detection(LabelledTask):
             )
         return value[name]
 
+    def located(self, sample: Sample) -> Boxes:
+        """Returns the boxes, which move with the image."""
+        return Boxes(to_corners(self.encode_target(sample)["boxes"]).numpy())
+
     def encode_token_target(
         self, encoding: EncodedSample, sample_info: SampleInfo
     ) -> dict[str, Tensor]:
-        """Returns the target, if training does not move the objects of a sample."""
-        moving = [column for column, used in encoding.inputs.items() if used.moves]
-        if encoding.train and moving:
-            raise UserError(
-                f"{moving[0]}: its augmentation moves the objects that the boxes of "
-                f"{self.target!r} locate; expected one that changes only colours"
-            )
-        return self.encode_target(encoding.sample)
+        """Returns the objects that are left in the image as it was encoded, where they are now."""
+        target = self.encode_target(encoding.sample)
+        if not isinstance(encoding.located, Boxes):
+            return target
+        labels = target["labels"][torch.from_numpy(encoding.located.kept)]
+        boxes = torch.from_numpy(encoding.located.values).float()
+        return {"labels": labels, "boxes": to_centres(boxes)}
 
     def encode_target(self, sample: Sample) -> dict[str, Tensor]:
         """Returns the indices of the classes (n,), and the boxes (n, 4) by centre and size.

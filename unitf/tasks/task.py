@@ -16,6 +16,7 @@ from unitf.generation import Prompt
 from unitf.proposal import Column, Proposal
 from unitf.tasks.heads.pooling import MeanPooling
 from unitf.tasks.metrics.metric_types import MetricCollection
+from unitf.tokenizer.located_targets import LocatedTarget
 from unitf.tokenizer.tokenizer import Tokenizer
 from unitf.tokens import Tokens
 
@@ -89,6 +90,9 @@ class Task(Component, ABC):
     """The names in `fitted` that a validation sets, not the training samples."""
     target_tokenizer: str | None = None
     """The name of the tokenizer, if the target is a sequence of tokens."""
+    in_place: bool = False
+    """Whether the target says something of single places in the inputs, such as a label for each
+    token: an augmentation that moves what they show must then move the target (`located`)."""
 
     def __init__(
         self,
@@ -150,6 +154,16 @@ class Task(Component, ABC):
         has_input = any(sample.get(column) is not None for column in self.inputs)
         has_target = self.target is None or sample.get(self.target) is not None
         return has_input and (has_target or not labelled)
+
+    def located(self, sample: Sample) -> LocatedTarget | None:
+        """Returns the target, if it locates something in the inputs; None: it does not.
+
+        `encode_token_target` gets it as `encoding.located`, moved as the inputs were.
+
+        Raises:
+            UserError: the task cannot use the raw value.
+        """
+        return None
 
     def _raw_target(self, sample: Sample) -> object:
         """Returns the raw value of the target column."""

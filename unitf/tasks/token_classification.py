@@ -49,6 +49,7 @@ class TokenClassification(LabelNames):
 
     monitor = "f1"
     mode = "max"
+    in_place = True
     searched: Mapping[str, object] = {"dropout": {"low": 0.0, "high": 0.5}}
 
     def __init__(

@@ -8,10 +8,15 @@ from unitf.public import lazily
 _HOMES = {
     "Augmentation": "unitf.tokenizer.augmentation",
     "BatchNorm": "unitf.nn.batch_norm",
+    "Boxes": "unitf.tokenizer.located_targets",
     "Canvas": "unitf.tokenizer.canvas",
     "Curves": "unitf.tokenizer.shown",
     "EmbeddingTable": "unitf.tokenizer.token_embedding",
+    "Intervals": "unitf.tokenizer.located_targets",
+    "LabelMap": "unitf.tokenizer.located_targets",
+    "LocatedTarget": "unitf.tokenizer.located_targets",
     "Media": "unitf.tokenizer.shown",
+    "Points": "unitf.tokenizer.located_targets",
     "PositionEmbeddingName": "unitf.tokenizer.position_embedding",
     "Prefix": "unitf.tokenizer.token_embedding",
     "Shown": "unitf.tokenizer.shown",
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
         registered_augmentation,
     )
     from unitf.tokenizer.canvas import Canvas, as_png, boxes_of, ranks, shade
+    from unitf.tokenizer.located_targets import Boxes, Intervals, LabelMap, LocatedTarget, Points
     from unitf.tokenizer.position_embedding import PositionEmbeddingName
     from unitf.tokenizer.shown import Curves, Media, Shown
     from unitf.tokenizer.token_embedding import EmbeddingTable, Prefix, Unembedding
@@ -45,10 +51,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Augmentation",
     "BatchNorm",
+    "Boxes",
     "Canvas",
     "Curves",
     "EmbeddingTable",
+    "Intervals",
+    "LabelMap",
+    "LocatedTarget",
     "Media",
+    "Points",
     "PositionEmbeddingName",
     "Prefix",
     "Shown",

@@ -18,6 +18,7 @@ from unitf.nn.initialisation import initialise
 from unitf.nn.projection import Projection, project
 from unitf.proposal import Column, Proposal
 from unitf.tokenizer.canvas import Canvas, plain_canvas
+from unitf.tokenizer.located_targets import LocatedTarget
 from unitf.tokenizer.position_embedding import GRIDS, PositionEmbeddingName, SinusoidalPositions
 from unitf.tokenizer.shown import Shown, described
 from unitf.tokenizer.token_embedding import (
@@ -146,6 +147,32 @@ class Tokenizer(Component, ABC):
         Raises:
             ValueError: the value cannot be read; the loader adds the name of the sample.
         """
+
+    def encode_located(
+        self, value: RawValue, targets: Sequence[LocatedTarget], train: bool = False
+    ) -> tuple[Features, list[LocatedTarget]]:
+        """Encodes a value, and moves targets that locate something in it as the value is moved.
+
+        A tokenizer whose augmentation `moves` what a value shows writes it, so that boxes, points,
+        masks and labels in time follow.
+
+        Args:
+            value: the raw value.
+            targets: what is located in the raw value.
+            train: whether to augment the value.
+
+        Returns:
+            The features, and the targets in the value as it was encoded.
+
+        Raises:
+            UserError: it moves what the value shows, and does not say where to.
+        """
+        if train and self.moves and targets:
+            raise UserError(
+                f"the augmentation of {type(self).__name__} moves what {_kinds(targets)} locate, "
+                "and does not say where to; expected one that changes no place"
+            )
+        return self.encode(value, train), list(targets)
 
     def cuts(self, lengths: Sequence[int]) -> Bool[np.ndarray, " S"]:
         """Returns for each sequence length whether the sequence may have been cut."""
@@ -389,3 +416,8 @@ class Tokenizer(Component, ABC):
         if self.embedding_projection is not None and not self.table.projected_first:
             rows = self.embedding_projection(rows)
         return Tokens.from_rows(rows, features.lengths, self.positions_of(features))
+
+
+def _kinds(targets: Sequence[LocatedTarget]) -> str:
+    """Returns the kinds of some targets in words."""
+    return ", ".join(sorted({type(target).__name__ for target in targets}))
