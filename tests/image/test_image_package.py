@@ -21,4 +21,4 @@ def test_all_it_registers_is_there():
         module, cls = name.split(":")
         assert getattr(unitf_image, cls).__module__ == module
     registered = {name.split(":")[1] for name in names}
-    assert set(unitf_image.__all__) == {"ImageAugmentation", *registered}
+    assert set(unitf_image.__all__) == {"ImageAugmentation", "Placement", *registered}
