@@ -54,13 +54,14 @@ def test_a_table_of_texts_and_classes(tmp_path):
 
 
 def test_rows_without_a_target_and_their_numbers_are_left_out_which_is_said(tmp_path):
-    rows = [{"id": f"P{n:04}", "text": sentence(n), "tag": "ab"[n % 2]} for n in range(40)]
+    rows = [{"id": f"P{n:04}", "n": n, "text": sentence(n), "tag": "ab"[n % 2]} for n in range(40)]
     made = make_recipe(
-        table(tmp_path / "t.csv", [*rows, {**rows[0], "tag": "", "id": "P0040"}]), Wishes()
+        table(tmp_path / "t.csv", [*rows, {**rows[0], "tag": "", "id": "P0040", "n": 99}]), Wishes()
     )
     assert made.recipe["data"]["on_error"] == "skip"
     assert "data.on_error: skip; 1 of 41 samples lack tag, and are left out" in made.lines
     assert "column id: left out, it numbers the rows, as 'P0000'" in made.lines
+    assert "column n: left out, it numbers the rows, as '0'" in made.lines
 
 
 def test_classes_at_the_end_of_a_file_are_seen(tmp_path):

@@ -101,8 +101,8 @@ def _varies(column: Column) -> bool:
 
 
 def _counts(column: Column) -> bool:
-    """Returns whether a column numbers the rows by texts such as P0001 that rise with them."""
-    found = [re.fullmatch(r"([^\d\s]+)(\d{1,18})", str(value)) for value in column.values[:_FIRST]]
+    """Returns whether a column numbers the rows, as 1 or P0001: it rises from each to the next."""
+    found = [re.fullmatch(r"([^\d\s]*)(\d{1,18})", str(value)) for value in column.values[:_FIRST]]
     matches = [match for match in found if match is not None]
     if len(matches) < _FEWEST or len(matches) < len(found):
         return False
@@ -123,8 +123,8 @@ def _refuse_several(possible: Sequence[Chosen]) -> None:
     names = [c.target.name for c in alike if c.target is not None]
     if len(names) > 1:
         raise UserError(
-            f"several columns could be what is predicted ({', '.join(names[:8])}"
-            f"{', …' if len(names) > 8 else ''}), expected --target COLUMN"
+            f"several columns could be what is predicted ({', '.join(names[:12])}"
+            f"{', …' if len(names) > 12 else ''}), expected --target COLUMN"
         )
 
 
