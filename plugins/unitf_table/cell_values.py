@@ -9,6 +9,7 @@ import numpy as np
 from unitf import UserError
 
 DAY = 86_400.0  # seconds
+_TIMES = ("", " %H:%M", " %H:%M:%S")  # by the number of colons
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -23,9 +24,13 @@ def is_empty(cell: object) -> bool:
     return bool(cell != cell)  # NaN and NaT alone differ from themselves
 
 
+# how programs and people write a number or a date that is missing
+_MISSING = frozenset({"nan", "na", "n/a", "#n/a", "n.a.", "<na>", "nat", "null", "none", "-", "?"})
+
+
 def is_nan_text(cell: object) -> bool:
-    """Returns whether a cell is the text "NaN", as some programs write an empty number or date."""
-    return isinstance(cell, str) and cell.strip().lower() == "nan"
+    """Returns whether a cell is a text such as "NaN" or "n/a", instead of a number or a date."""
+    return isinstance(cell, str) and cell.strip().lower() in _MISSING
 
 
 def read_number(cell: object) -> float:
@@ -76,7 +81,8 @@ def date_reader(pattern: str | None) -> Callable[[object], datetime]:
     """Returns what reads cells as dates.
 
     Args:
-        pattern: how dates are written, as `%d.%m.%Y`; None: as ISO 8601 says, `2024-05-31 14:30`.
+        pattern: how dates are written, as `%m/%d/%Y`; None: as ISO 8601 says (`2024-05-31 14:30`),
+            or with points (`31.5.2024 14:30`).
     """
 
     def read(cell: object) -> datetime:
@@ -88,13 +94,26 @@ def date_reader(pattern: str | None) -> Callable[[object], datetime]:
             return datetime(cell.year, cell.month, cell.day)
         try:
             text = str(cell).strip()
-            found = datetime.strptime(text, pattern) if pattern else datetime.fromisoformat(text)
+            found = datetime.strptime(text, pattern) if pattern else _date(text)
         except ValueError:
-            like = pattern or "2024-05-31 or 2024-05-31T14:30 (date_format names another form)"
+            like = pattern or (
+                "2024-05-31, 2024-05-31T14:30 or 31.5.2024 (date_format names another form)"
+            )
             raise UserError(f"found {str(cell)[:60]!r}, expected a date like {like}") from None
         return found.replace(tzinfo=None)
 
     return read
+
+
+def _date(text: str) -> datetime:
+    """Returns a date of ISO 8601, or with points: the day is then before the month everywhere.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text.partition(" ")[0].count(".") != 2:
+        return datetime.fromisoformat(text)
+    return datetime.strptime(text, "%d.%m.%Y" + _TIMES[text.count(":") % len(_TIMES)])
 
 
 def date_parts(moment: datetime) -> tuple[float, float, float, float]:

@@ -20,8 +20,10 @@ def propose_cells(column: Column) -> Proposal | None:
     Whole numbers that rise from each sample to the next are the numbers of rows: a model would
     learn the order of the file from them.
     """
+    if column.written or any(isinstance(value, bytes) for value in column.values):
+        return None
     values = [value for value in column.values if not is_nan_text(value)]
-    if column.written or not values or any(isinstance(v, bytes) for v in values):
+    if not values:
         return None
     if (numbers := _read(values, read_number)) is not None:
         if _are_rows(numbers):
@@ -31,7 +33,7 @@ def propose_cells(column: Column) -> Proposal | None:
         )
     if _read(values, date_reader(None)) is not None:
         return _proposal("dates", column, 0.85, f"dates such as {str(values[0])[:20]}")
-    categories = _read(values, read_category)
+    categories = _read(column.values, read_category)  # NA may be one
     if categories is None:
         return None
     different = set(categories)

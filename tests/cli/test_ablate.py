@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from unitf.cli import main
+from unitf.cli.training_cli import ready
+from unitf.cli.untrained import RecipeCLI
 
 RECIPE = """
 model:
@@ -44,6 +46,16 @@ def run(tmp_path_factory):
     (folder / "recipe.yaml").write_text(RECIPE.replace("FOLDER", str(folder)))
     assert main(["fit", "--config", str(folder / "recipe.yaml"), "--out", str(folder / "run")]) == 0
     return folder / "run"
+
+
+def test_a_test_that_is_drawn_is_that_of_the_run(run):
+    split = "path: {train: train.csv, test: test.csv}"
+    recipe = RECIPE.replace("FOLDER", str(run.parent)).replace(split, "path: train.csv")
+    (run.parent / "drawn.yaml").write_text(recipe)
+    words = ["--config", str(run.parent / "drawn.yaml")]
+    of_run = ready("fit", [*words, "--out", str(run.parent / "drawn")]).datamodule.samples("test")
+    measured = RecipeCLI("ablate", words).datamodule.samples("test")
+    assert list(measured["rows"]) == list(of_run["rows"]) != []
 
 
 def test_the_column_that_matters_is_worth_most_and_is_named_first(run, capsys):

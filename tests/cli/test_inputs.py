@@ -261,7 +261,7 @@ def test_a_folder_gets_what_is_written_as_files(answers, tmp_path, capsys):
     with (out / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["text_file"] for row in rows] == ["0_caption.txt", "0_caption_2.txt"]
-    assert rows[0]["text"] == (out / "0_caption.txt").read_text()
+    assert rows[0]["text"] == (out / "0_caption.txt").read_bytes().decode()
     with pytest.raises(UserError, match=r"found predictions\.csv there, expected a folder without"):
         predict.main(command)
     (out / "predictions.csv").unlink()

@@ -52,6 +52,9 @@ def test_a_run_keeps_everything_in_its_folder(recipe, tmp_path, capsys):
     assert len(lines) == 96
     right = [json.loads(line)["label"] in ("fast", "slow") for line in lines]
     assert all(right)
+    table = ["--out", str(tmp_path / "p.csv")]
+    assert main(["predict", "--checkpoint", str(out), *table]) == 2
+    assert "predictions.jsonl is written into a folder" in capsys.readouterr().err
 
 
 def test_predict_reads_tables_and_says_json(recipe, tmp_path, capsys):

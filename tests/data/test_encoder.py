@@ -99,6 +99,7 @@ def test_the_process_keeps_its_own_random_state():
         ({"numbers": "text", "label": 0}, "numbers: 'text' is not a list of numbers"),
         ({"numbers": [1.0], "label": 7}, "unknown class 7"),
         ({"numbers": [1.0]}, "no target column label; the sample has numbers"),
+        ({"numbers": [1.0], "label": None}, "label is empty; `data.on_error: skip` leaves"),
         (
             {"number": [1.0], "label": 1},
             "no input column numbers or letters; the sample has number",

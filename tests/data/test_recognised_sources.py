@@ -10,6 +10,8 @@ from unitf import UserError
 from unitf.data import Files, PlainText, Table
 from unitf.data.split_words import split_in
 
+IMAGES = [".jpg", ".JPG", ".png"]
+
 
 def write(folder: Path, *names: str, text: str = "some text") -> Path:
     for name in names:
@@ -77,6 +79,14 @@ def test_files_of_another_kind_are_left_out_and_counted(tmp_path):
     assert "2 other files are left out" in Files.recognise(pets).reason
 
 
+def test_files_of_one_kind_may_have_several_endings(tmp_path):
+    names = [name.replace(".txt", end) for name, end in zip(PETS, IMAGES * 2, strict=True)]
+    pets = write(tmp_path / "pets", *names, "cat/Thumbs.db", "README.md")
+    proposal = Files.recognise(pets)
+    assert "2 folders of .{jpg,png} files, 6 in all; 1 other file is left out" in proposal.reason
+    assert labels(read(Files, pets)) == ["cat"] * 3 + ["dog"] * 3
+
+
 def test_an_ending_that_nobody_registered_is_a_file(tmp_path):
     beats = write(tmp_path / "beats", *[name.replace(".txt", ".npz") for name in PETS])
     assert Files.recognise(beats).settings["column"] == "file"
@@ -136,6 +146,28 @@ def test_files_that_a_table_names_lie_beside_it(tmp_path, packed):
     write(photos, "labels.csv", text="image,label\nimages/1.png,cat\nimages/2.png,dog\n")
     samples = read(Table, zipped(photos) if packed else photos)
     assert samples.beside(0, samples[0]["image"]) is not None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_names_files_in_a_folder_or_without_their_ending(tmp_path, packed):
+    photos = write(tmp_path / "photos", "train/1.png", "train/2.png", "test/3.png")
+    write(photos, "labels.csv", text="id;label;n\n1;cat;1\n2;dog;3\n")
+    given = zipped(photos) if packed else photos
+    assert Table.recognise(given).settings["files"] == {"id": "train/*.png"}
+    assert "';'; id names the files train/*.png" in Table.recognise(given).reason
+    samples = read(Table, given)
+    assert samples.beside(0, samples[0]["id"]) is not None
+    write(photos, "masks/1.png", "masks/2.png")
+    proposal = Table.recognise(zipped(photos) if packed else photos)
+    assert "files" not in proposal.settings
+    assert "masks/*.png or train/*.png (`files` says which)" in proposal.reason
+
+
+def test_a_table_that_is_not_utf_8_says_as_what_it_is_read(tmp_path):
+    (tmp_path / "t.csv").write_bytes("text,label\nnaïve,b\n".encode("cp1252"))
+    proposal = Table.recognise(tmp_path / "t.csv")
+    assert proposal.settings["encoding"] == "cp1252" and "no UTF-8" in proposal.reason
+    assert read(Table, tmp_path / "t.csv")[0]["text"] == "naïve"
 
 
 def test_a_folder_of_texts_is_one_text(tmp_path):

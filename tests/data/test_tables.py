@@ -58,9 +58,46 @@ def test_a_compressed_table_is_the_table(tmp_path, ending):
 def test_a_separator_and_an_encoding(tmp_path):
     (tmp_path / "t.csv").write_bytes("text;label\nnaïve;0,5\n".encode("latin-1"))
     rows = read(tmp_path, "t.csv", separator=";", encoding="latin-1")
-    assert rows == [{"text": "naïve", "label": "0,5"}]
+    assert rows == [{"text": "naïve", "label": "0.5"}]
     with pytest.raises(UserError, match=r"t\.csv, line 2: not utf-8 .*`encoding` names another"):
         read(tmp_path, "t.csv", separator=";")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("a;b\n1;x, y\n", [{"a": "1", "b": "x, y"}]),
+        ("a\tb\n1\tx;y\n", [{"a": "1", "b": "x;y"}]),
+        ("a,b\nx;y,2\n", [{"a": "x;y", "b": "2"}]),
+        ("a\none, two\n", None),  # one column: which is damaged, as before
+        ("a;b;c;d\n1,5;n/a;1.510;0.125\n;2,25;7;1\n", [
+            {"a": "1.5", "b": "n/a", "c": "1510", "d": "0.125"},
+            {"a": None, "b": "2.25", "c": "7", "d": "1"},
+        ]),
+        ("a;b\n1,250;2,100\n12;7\n", [{"a": "1,250", "b": "2,100"}, {"a": "12", "b": "7"}]),
+        ("a;b\n1,5;1.5.2024\nx1,5;x\n", [{"a": "1,5", "b": "1.5.2024"}, {"a": "x1,5", "b": "x"}]),
+    ],
+)  # fmt: skip
+def test_a_table_shows_its_separator_and_its_decimal_commas(tmp_path, text, rows):
+    (tmp_path / "t.csv").write_text(text)
+    if rows is None:
+        with pytest.raises(UserError, match="line 2: 2 cells, expected 1"):
+            read(tmp_path, "t.csv")
+    else:
+        assert read(tmp_path, "t.csv") == rows
+    if rows is not None and "." not in str(rows):  # a stream leaves numbers as they are written
+        assert stream(tmp_path, "t.csv") == rows
+
+
+def test_a_column_names_files_without_their_folder(tmp_path):
+    (tmp_path / "t.csv").write_text("id,label\n7,cat\n,dog\n")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "7.jpg").touch()
+    rows = Table("t.csv", files={"id": "train/*.jpg"}).read("train", tmp_path)
+    assert [row["id"] for row in rows] == ["train/7.jpg", None]
+    assert rows.beside(0, rows[0]["id"]) is not None
+    with pytest.raises(UserError, match="files: no column 'ids'; did you mean id"):
+        Table("t.csv", files={"ids": "*.jpg"}).read("train", tmp_path)
 
 
 def test_json_stays_what_it_is(tmp_path):

@@ -104,6 +104,17 @@ def test_a_table_of_even_times_is_recognised_before_a_plain_table(hours):
     assert proposal.confidence > Table.recognise(hours / "hours.csv").confidence
 
 
+def test_days_may_stand_before_their_month(hours):
+    frame = pandas.read_csv(hours / "hours.csv")
+    frame["date"] = pandas.to_datetime(frame["date"]).dt.strftime("%d.%m.%Y %H:%M")
+    frame[:280].to_csv(hours / "german.csv", index=False, sep=";", decimal=",")  # 12 days
+    assert Windows.recognise(hours / "german.csv").settings["time"] == "date"
+    german = windows(path="german.csv").read("train", hours)
+    np.testing.assert_equal(german.values, windows().read("train", hours).values[:280])
+    with pytest.raises(UserError, match="expected a row, a fraction, or a time"):
+        windows(path="german.csv", parts={"train": [0, "01.02.2020"]}).read("train", hours)
+
+
 @pytest.mark.parametrize("change", ["a text", "another order", "too short"])
 def test_other_tables_are_no_series(hours, change):
     frame = pandas.read_csv(hours / "hours.csv")

@@ -53,6 +53,17 @@ def test_a_table_of_texts_and_classes(tmp_path):
     assert "10 % of them for validation and 10 % for the test" in lines
 
 
+def test_rows_without_a_target_and_their_numbers_are_left_out_which_is_said(tmp_path):
+    rows = [{"id": f"P{n:04}", "n": n, "text": sentence(n), "tag": "ab"[n % 2]} for n in range(40)]
+    made = make_recipe(
+        table(tmp_path / "t.csv", [*rows, {**rows[0], "tag": "", "id": "P0040", "n": 99}]), Wishes()
+    )
+    assert made.recipe["data"]["on_error"] == "skip"
+    assert "data.on_error: skip; 1 of 41 samples lack tag, and are left out" in made.lines
+    assert "column id: left out, it numbers the rows, as 'P0000'" in made.lines
+    assert "column n: left out, it numbers the rows, as '0'" in made.lines
+
+
 def test_classes_at_the_end_of_a_file_are_seen(tmp_path):
     rows = [{"text": sentence(n), "queue": f"queue {n // 90}"} for n in range(900)]
     made = make_recipe(table(tmp_path / "sorted.csv", rows), Wishes())
@@ -122,11 +133,12 @@ def test_a_number_is_regression(tmp_path):
 
 
 def test_several_labels_between_separators(tmp_path):
-    rows = [{"text": sentence(n), "tags": "a;b" if n % 2 else "b;c"} for n in range(60)]
+    rows = [{"text": sentence(n), "tags": ["a;b", "b;c", ""][n % 3]} for n in range(60)]
     recipe = make_recipe(table(tmp_path / "tagged.csv", rows), Wishes()).recipe
     task = recipe["model"]["tasks"]["tags"]
     assert class_of(task) == "MultiLabelClassification"
-    assert task["init_args"]["separator"] == ";"
+    assert task["init_args"]["separator"] == ";" and task["init_args"]["empty_is_none"]
+    assert "on_error" not in recipe["data"]
 
 
 def test_a_target_of_texts_is_written_from_the_other_columns(tmp_path):

@@ -18,7 +18,10 @@ def column(values, name="x", **more):
     ("values", "kind"),
     [
         (["1.5", "2", "-3e4", "NaN", "0", "7"], "numbers"),
+        (["1.5", "n/a", "-", "2", "7", "0.5"], "numbers"),
         (DATES, "dates"),
+        ([f"{day}.1.2024{time}" for day in range(2, 31) for time in ("", " 14:30")], "dates"),
+        (["NA", "SA"] * 10, "categories"),
         (["York", "Kiel"] * 10, "categories"),
         ([True, False] * 10, "numbers"),
     ],
@@ -34,6 +37,8 @@ def test_cells_are_recognised_by_their_values(values, kind):
         [str(number) for number in range(1, 20)],  # the numbers of rows
         ["a text of several words"] * 10 + ["another text of several words"] * 10,
         [f"name{number}" for number in range(20)],
+        ["1.2.24.5", "2.2.24.5"] * 10 + [f"{n}.{n}.1.1" for n in range(20)],  # versions
+        ["n/a", "-"] * 10,
         [b"\x89PNG"] * 10,
         [[1, 2], [3, 4]],
     ],

@@ -297,6 +297,14 @@ def test_multi_label_figures_and_predictions():
     assert figures(task, batch, logits, made, []) == {}
 
 
+def test_an_empty_target_of_labels_is_none_of_them_if_it_is_said():
+    sample, other = {"text": "aa", "tags": None}, {"text": "aa"}
+    task = MultiLabelClassification(["text"], "tags", ["big", "red"], empty_is_none=True)
+    assert task.accepts(sample) and task.encode_target(sample).tolist() == [0, 0]
+    assert not task.accepts(other) and task.accepts(other, labelled=False)
+    assert not MultiLabelClassification(["text"], "tags").accepts(sample)
+
+
 def test_multi_label_reads_batches_without_samples():
     task, made = ready(MultiLabelClassification(["text"], "tags"), TAGGED), tokenizers()
     batch, output = read(task, [], made)

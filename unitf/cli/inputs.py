@@ -160,9 +160,9 @@ def _table(
     path: Path, columns: list[str], option: str, texts: Collection[str]
 ) -> list[dict[str, object]]:
     """Returns the rows of a table; files that they name lie beside it."""
-    from unitf.data.sources.table import table_rows
+    from unitf.data.sources.table import read_table
 
-    rows = table_rows(path, Path())
+    rows = read_table(path)
     known = [*rows.columns]
     if not set(known) & set(columns):
         raise UserError(

@@ -27,6 +27,7 @@ from unitf.cli.pretrained import Inherited
 from unitf.cli.run_folder import RunFolder, SaveConfig, SharedFolder, mark_finished
 from unitf.cli.run_length import process_seconds, set_length, set_time
 from unitf.cli.writable import check_folder
+from unitf.cli.written_table import ENDINGS
 from unitf.errors import UserError
 from unitf.loading import load
 from unitf.spelling import expanded
@@ -157,6 +158,11 @@ class TrainingCLI(LightningCLI):
             self.config.out = str(self.folder.new(recipe))
         self.config.out = expanded(self.config.out)  # of a recipe
         check_folder("--out", Path(self.config.out))
+        if self.verb == "predict" and Path(self.config.out).suffix.lower() in ENDINGS:
+            raise UserError(
+                f"--out {self.config.out}: without --input, predictions.jsonl is written into a "
+                "folder, expected a folder"
+            )
         if self.verb == "fit":
             self.folder.lock(Path(self.config.out))
         self.config.trainer.default_root_dir = self.config.out

@@ -44,6 +44,8 @@ class RecipeCLI(TrainingCLI):
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """Makes the trainer, without the usual callbacks."""
+        # what is drawn for a test must be what the run drew, by the classes of its targets
+        self.datamodule.set_targets(dict(self.model.tasks.items()))
         return self._instantiate_trainer({**self.config_init.trainer, **kwargs}, [])
 
     def run_prepared(self, function: Callable[[], Result]) -> Result:

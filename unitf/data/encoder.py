@@ -321,6 +321,8 @@ class Encoder:
         if self.labelled and any(column in present for column in inputs):
             targets = dict.fromkeys(task.target for task in self.tasks.values())
             missing, wanted = "target", [target for target in targets if target is not None]
+            if empty := [target for target in wanted if target in sample]:
+                return f"{empty[0]} is empty; `data.on_error: skip` leaves such samples out"
         else:
             missing, wanted = "input", inputs
         return f"no {missing} column {' or '.join(wanted)}; the sample has " + (

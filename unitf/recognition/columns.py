@@ -1,7 +1,9 @@
 """Chooses what is predicted, from which columns, and by which classes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias, cast
 
 from unitf.errors import UserError, did_you_mean
@@ -12,6 +14,7 @@ from unitf.recognition.looking import made_task
 
 Answers: TypeAlias = list[Answer]
 LEAST: float = 0.25  # the confidence below which a column is left out
+_FIRST, _FEWEST = 200, 6  # values that show whether a column numbers the rows
 _ALIKE = 0.05  # how much less confident another target is that could be meant as well
 
 
@@ -45,7 +48,7 @@ def choose(columns: Sequence[Column], target: str | None, decisions: Decisions) 
     if target is not None and target not in {column.name for column in columns}:
         known = did_you_mean(target, [column.name for column in columns])
         raise UserError(f"--target {target}: there is no such column{known}")
-    encoders = {c.name: answers("tokenizers", c) for c in columns if _varies(c)}
+    encoders = {c.name: answers("tokenizers", c) for c in columns if _varies(c) and not _counts(c)}
     usable = [c for c in columns if _is_usable(encoders.get(c.name, []))]
     candidates = [
         Chosen(column, [c for c in usable if c is not column], encoders, [])
@@ -84,6 +87,8 @@ def _say(chosen: Chosen, columns: Sequence[Column], decisions: Decisions) -> Non
 def _why_left_out(column: Column) -> str:
     if not _varies(column):
         return f"it is always {str(column.values[0])[:40]!r}"
+    if _counts(column):
+        return f"it numbers the rows, as {str(column.values[0])[:40]!r}"
     return f"no tokenizer encodes values as {str(column.values[0])[:40]!r}"
 
 
@@ -93,6 +98,18 @@ def _varies(column: Column) -> bool:
     if not isinstance(first, str | int | float | bool):
         return True
     return any(value != first for value in column.values)
+
+
+def _counts(column: Column) -> bool:
+    """Returns whether a column numbers the rows, as 1 or P0001: it rises from each to the next."""
+    found = [re.fullmatch(r"([^\d\s]*)(\d{1,18})", str(value)) for value in column.values[:_FIRST]]
+    matches = [match for match in found if match is not None]
+    if len(matches) < _FEWEST or len(matches) < len(found):
+        return False
+    numbers = [int(match[2]) for match in matches]
+    return len({match[1] for match in matches}) == 1 and all(
+        one < other for one, other in pairwise(numbers)
+    )
 
 
 def _is_usable(ranked: Answers) -> bool:
@@ -106,8 +123,8 @@ def _refuse_several(possible: Sequence[Chosen]) -> None:
     names = [c.target.name for c in alike if c.target is not None]
     if len(names) > 1:
         raise UserError(
-            f"several columns could be what is predicted ({', '.join(names[:8])}"
-            f"{', …' if len(names) > 8 else ''}), expected --target COLUMN"
+            f"several columns could be what is predicted ({', '.join(names[:12])}"
+            f"{', …' if len(names) > 12 else ''}), expected --target COLUMN"
         )
 
 

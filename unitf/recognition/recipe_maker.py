@@ -12,7 +12,7 @@ from unitf.recognition.asking import Answer
 from unitf.recognition.columns import Chosen, choose
 from unitf.recognition.decisions import Decisions
 from unitf.recognition.joining import joined
-from unitf.recognition.looking import Look, made_tokenizer
+from unitf.recognition.looking import Look, made_task, made_tokenizer
 from unitf.recognition.recipe_text import named
 from unitf.recognition.sizes import (
     average_decay,
@@ -162,7 +162,21 @@ class _Recipe:
             **({} if root == Path() else {"root": str(root)}),
             "sources": {name or "data": named(self.source.name, self.source.proposal.settings)},
             **self._batch(tokens, longest),
+            **self._on_error(),
         }
+
+    def _on_error(self) -> Settings:
+        """Returns that samples are left out, if the task cannot use some that were looked at."""
+        inputs = [column.name for column in self.chosen.inputs]
+        target = None if self.chosen.target is None else self.chosen.target.name
+        task = made_task(self.task.cls, self.task.proposal.settings, inputs, target)
+        samples = self.look.samples
+        lacking = sum(not task.accepts(sample) for sample in samples)
+        if not lacking:
+            return {}
+        what = f"{lacking} of {len(samples)} samples lack {target or 'all inputs'}"
+        self.decisions.add("data.on_error", f"skip; {what}, and are left out")
+        return {"on_error": "skip"}
 
     def _batch(self, tokens: float, longest: int) -> Settings:
         """Returns the size of a batch: of samples, if all have as many tokens; else of tokens."""

@@ -24,7 +24,9 @@ from unitf.tasks.task import Prediction, Tokenizers
 class MultiLabelClassification(LabelledTask):
     """Each sample belongs to any number of classes (binary cross-entropy, mean over classes).
 
-    The target is a list of labels, or one text with `separator` between them.
+    The target is a list of labels, or one text with `separator` between them. With
+    `empty_is_none`, a sample whose target is empty has none of the classes; otherwise it is not
+    known, and cannot be learned from.
     """
 
     monitor = "f1"
@@ -41,17 +43,26 @@ class MultiLabelClassification(LabelledTask):
         dropout: float = 0.0,
         weight: float = 1.0,
         head: Head | None = None,
+        empty_is_none: bool = False,
     ) -> None:
         super().__init__(inputs, target, classes, pooling, dropout, weight, head)
         self.separator: str = separator
+        self.empty_is_none: bool = empty_is_none
 
     @classmethod
     def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
         """Recognises a target of lists of labels, or of texts with labels between separators."""
         return None if target is None else propose_label_sets(target)
 
+    def accepts(self, sample: Sample, labelled: bool = True) -> bool:
+        """Returns whether a sample has an input and, if `labelled`, a target, or an empty one."""
+        is_empty = self.target in sample and self._raw_target(sample) is None
+        return super().accepts(sample, labelled and not (self.empty_is_none and is_empty))
+
     def labels(self, value: object) -> list[Label]:
         """Returns the classes that a raw target names."""
+        if value is None:
+            return []
         if isinstance(value, str):
             return [tidied(part) for part in value.split(self.separator) if part.strip()]
         if isinstance(value, np.ndarray | Tensor):

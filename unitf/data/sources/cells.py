@@ -9,6 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from unitf.batch import Sample
+from unitf.data.sources.cell_notation import (
+    GUESSED,
+    HEAD,
+    encoding_of,
+    separator_of,
+    with_decimal_points,
+)
 from unitf.data.sources.indexed import IndexedSamples
 from unitf.errors import UserError
 
@@ -59,18 +66,25 @@ class Cells(IndexedSamples):
     Args:
         data: the content of the file.
         location: its path, for messages.
-        separator: what stands between two cells.
-        encoding: of the text.
+        separator: what stands between two cells; None: what the cells show.
+        encoding: of the text; None: UTF-8, or else what the first bytes or Windows say.
+
+    Where no comma stands between cells, a column of numbers such as `12,5` holds `12.5`.
 
     Raises:
         UserError: the file is damaged, or a row has more cells than the header.
     """
 
-    def __init__(self, data: bytes, location: str, separator: str, encoding: str) -> None:
+    def __init__(
+        self, data: bytes, location: str, separator: str | None, encoding: str | None
+    ) -> None:
         import pyarrow
 
-        text = _decoded(data, location, encoding)
-        arguments = _arguments(data, separator)
+        self.encoding: str = encoding or encoding_of(data)
+        text = _decoded(data, location, self.encoding)
+        self.separator: str = separator or separator_of(text[:HEAD])
+        self._is_found: bool = separator is None
+        arguments = _arguments(data, self.separator)
         header: list[str] = []
         frames: list[ArrowTable] = []
         try:
@@ -87,7 +101,10 @@ class Cells(IndexedSamples):
             raise UserError(f"{location}: it holds no samples")
         self.location: str = location
         self.names: list[str] = header
-        self.table: ArrowTable = pyarrow.concat_tables(frames).combine_chunks()
+        table, self.decimal_commas = pyarrow.concat_tables(frames).combine_chunks(), list[str]()
+        if self.separator != ",":
+            table, self.decimal_commas = with_decimal_points(table)
+        self.table: ArrowTable = table
         self._row_numbers: Sequence[int] | None = _row_numbers(text, arguments, len(self))
 
     def __len__(self) -> int:
@@ -96,6 +113,16 @@ class Cells(IndexedSamples):
     def sample_at(self, index: int) -> Sample:
         columns = zip(self.names, self.table.columns, strict=True)
         return {name: column[index].as_py() for name, column in columns}
+
+    @property
+    def notation(self) -> str:
+        """How the cells are written, in words, if not as usual; or ""."""
+        words = [f"cells between {self.separator!r}"] * (self._is_found and self.separator != ",")
+        if self.encoding == GUESSED:
+            words.append(f"no UTF-8 but read as {GUESSED} (`encoding` names another)")
+        if self.decimal_commas:
+            words.append(f"decimal commas in {', '.join(self.decimal_commas[:5])}")
+        return ", ".join(words)
 
     def name(self, index: int) -> str:
         """Returns the file and the row of a sample; the header is row 1, as in spreadsheets.
@@ -107,12 +134,15 @@ class Cells(IndexedSamples):
         return f"{self.location}, row {self._row_numbers[index]}"
 
 
-def cell_rows(file: io.BufferedIOBase, location: str, separator: str) -> Iterator[Sample]:
-    """Yields the rows of a stream in UTF-8, as Cells has them.
+def cell_rows(file: io.BufferedIOBase, location: str, separator: str | None) -> Iterator[Sample]:
+    """Yields the rows of a stream in UTF-8, as Cells has them, but with decimal commas as written.
 
     Raises:
         UserError: the file is damaged, or a row has more cells than the header.
     """
+    if separator is None:
+        file = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast(Any, file))
+        separator = separator_of(file.peek(1).decode("utf-8-sig", "replace"))
     arguments: Arguments = {**_CELLS, "sep": separator}
     if separator == "\t":  # only the whole file shows whether its quotes enclose cells
         data = file.read()

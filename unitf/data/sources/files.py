@@ -29,6 +29,7 @@ class Files(FileSource):
     Args:
         pattern: which files to read, and the columns in their names: `{label}/*.jpg` makes the
             column label, `recordings/{digit}_{speaker}_{index}.wav` makes three columns. The
+            ending may be one of several, as `{label}/*.{jpg,png}`. The
             pattern must match the whole path in the folder or archive; `**/` matches any folders.
             Hidden files, and those that a system leaves (`__MACOSX`, `@eaDir`), are left out,
             unless the pattern names a hidden one.

@@ -23,7 +23,7 @@ class Layout(NamedTuple):
         labels: the names of the classes.
         count: the number of files.
         others: the number of files that are of another kind, or stand elsewhere.
-        ending: the ending of the files, or "" if they have several.
+        ending: the ending of the files in small letters, or several as `.{jpg,png}`.
         kind: the main type of the files ("image", "audio", …); "": none that is registered (RFC
             2046).
         nested: whether files lie in folders within those of the classes.
@@ -48,7 +48,8 @@ class Layout(NamedTuple):
         """What was found, in words."""
         what = f"{self.ending or self.kind} files"
         splits = f", in folders for {', '.join(self.splits)}" if self.splits else ""
-        others = f"; {self.others} other files are left out" if self.others else ""
+        left = "1 other file is" if self.others == 1 else f"{self.others:,} other files are"
+        others = f"; {left} left out" if self.others else ""
         return f"{len(self.labels)} folders of {what}, {self.count:,} in all{splits}{others}"
 
 
@@ -106,18 +107,16 @@ def class_folders(names: Sequence[str]) -> Layout | None:
     labels = sorted({name.partition("/")[0] for name in inside})
     if len(labels) < 2 or len(inside) < 2 * len(labels) or len(inside) * 2 < len(names):
         return None
-    endings = Counter(PurePosixPath(name).suffix for name in inside)
+    endings = Counter(PurePosixPath(name).suffix.lower() for name in inside)
+    ending = next(iter(endings)) if len(endings) == 1 else _several(endings)
     others = len(names) - len(inside)
-    if len(endings) > 1 and others:  # a pattern of any ending would take them in
-        ending = endings.most_common(1)[0][0]
-        others += len(inside) - endings[ending]
-        inside = [name for name in inside if name.endswith(ending)]
-    elif len(endings) == 1:
-        [ending] = endings
-    else:
-        ending = ""
     nested = any(name.count("/") > 1 for name in inside)
     return Layout(prefix, splits, labels, len(inside), others, ending, kind, nested)
+
+
+def _several(endings: Counter[str]) -> str:
+    """Returns the pattern of several endings, the usual one first: `.{jpg,png}`."""
+    return f".{{{','.join(ending.removeprefix('.') for ending, _ in endings.most_common())}}}"
 
 
 def _other_ending(name: str) -> str:

@@ -7,12 +7,14 @@ from unitf.data.sources.listing import walk_folder
 from unitf.errors import UserError
 from unitf.spelling import composed
 
+_ENDINGS = r"\.\{[A-Za-z0-9]+(?:,[A-Za-z0-9]+)+\}"
+
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Returns the regular expression of a pattern.
 
     `{field}` and `*` match within one name; `**` also matches folders. The case of an ending like
-    `.jpg` does not count: cameras write `.JPG`.
+    `.jpg` does not count: cameras write `.JPG`. `.{jpg,png}` at the end is each of these endings.
 
     Raises:
         UserError: a field is no name, or stands twice.
@@ -20,8 +22,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     expression = ""
     seen: set[str] = set()
     pattern = composed(pattern.removeprefix("./"))
-    start = re.sub(r"(\.[A-Za-z0-9]+)+$", "", pattern)
-    ending = pattern[len(start) :]
+    start = re.sub(rf"(\.[A-Za-z0-9]+)*(\.[A-Za-z0-9]+|{_ENDINGS})$", "", pattern)
+    ending = re.escape(pattern[len(start) :])
+    if start != pattern and pattern.endswith("}"):
+        ending = ending.replace(r"\{", "(?:").replace(r"\}", ")").replace(",", "|")
     for piece in re.split(r"(\{[^}]*\}|\*\*/?|\*)", start):
         if piece.startswith("{"):
             name = piece[1:-1]
@@ -33,7 +37,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             expression += "(?:.*/)?" if piece.endswith("/") else ".*"
         else:
             expression += "[^/]*" if piece == "*" else re.escape(piece)
-    return re.compile(f"{expression}(?i:{re.escape(ending)})")
+    return re.compile(f"{expression}(?i:{ending})")
 
 
 def is_pattern(path: str) -> bool:

@@ -51,16 +51,45 @@ def propose_windows(name: str, rows: Sequence[Sample]) -> Proposal | None:
 
 
 def read_times(cells: Sequence[object]) -> "DatetimeIndex | None":
-    """Returns cells as times; None: one of them is none, or a plain number."""
-    import pandas
+    """Returns cells as times; None: one of them is none, or a plain number.
 
+    `01.07.2016` and `01/07/2016` have the day first, if the month first gives less even steps.
+    """
     if any(cell is None or _is_plain(cell) for cell in cells):
         return None
+    return min(_ways(cells), key=_unevenness, default=None)
+
+
+def _ways(cells: Sequence[object]) -> "list[DatetimeIndex]":
+    """Returns what cells can mean: with the month first, and with the day first."""
+    begins_with_year = str(cells[0]).strip()[:4].isdecimal() if cells else False
+    ways = [_times(cells, day_first) for day_first in (False, True)[: 2 - begins_with_year]]
+    return [way for way in ways if way is not None]
+
+
+def _times(cells: Sequence[object], day_first: bool) -> "DatetimeIndex | None":
+    import pandas
+
     try:
         with warnings.catch_warnings(action="ignore"):  # that the format is guessed
-            return pandas.DatetimeIndex(pandas.to_datetime(list(cells)))
+            return pandas.DatetimeIndex(pandas.to_datetime(list(cells), dayfirst=day_first))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _unevenness(times: "DatetimeIndex") -> float:
+    """Returns the share of steps between the times, in their order, that are not the usual one."""
+    steps = np.diff(np.sort(times.to_numpy())).astype("int64")
+    usual = np.median(steps) if len(steps) else 0
+    return float(np.mean(np.abs(steps - usual) > 0.15 * usual)) if len(steps) else 0.0
+
+
+def read_bound(text: str) -> "DatetimeIndex | None":
+    """Returns a time that is written by a person; None: it is none, or its month may be its day."""
+    if _is_plain(text):
+        return None
+    ways = _ways([text])
+    return ways[0] if ways and all(way.equals(ways[0]) for way in ways) else None
 
 
 def _is_plain(cell: object) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from unitf.batch import Sample
 from unitf.data.sources.folder_layout import file_names
+from unitf.data.sources.named_files import named_files, names_near
 from unitf.data.split_words import split_in, split_of
 from unitf.proposal import Proposal
 
@@ -24,18 +25,45 @@ def propose_table(path: Path, is_table: IsTable, read: ReadRows) -> Proposal | N
     files = {split: str(file) for split, file in table_files(path, is_table).items()}
     if "train" not in files:
         return None
-    names = ", ".join(PurePosixPath(name).name for name in files.values())
-    if len(files) > 1:
-        return Proposal({"path": files}, 0.8, f"a table for each of {', '.join(files)}: {names}")
-    settings: dict[str, object] = {"path": files["train"]}
     rows = read(path.parent / files["train"])
+    settings, remarks = _way_to_read(path, files["train"], rows)
+    if len(files) > 1:
+        names = ", ".join(PurePosixPath(name).name for name in files.values())
+        reason = f"a table for each of {', '.join(files)}: {names}{remarks}"
+        return Proposal({"path": files, **settings}, 0.8, reason)
+    settings["path"] = files["train"]
     confidence = 0.8 if path.is_file() else 0.7
-    reason = f"a table of {len(rows):,} rows"
+    reason = f"a table of {len(rows):,} rows{remarks}"
     if (column := split_column(rows)) is not None:
         parts = split_parts(row.get(column) for row in rows)
         settings["split"] = {"column": column, "parts": parts}
         reason += f", whose column {column} names {', '.join(parts)}"
     return Proposal(settings, confidence, reason)
+
+
+def _way_to_read(path: Path, table: str, rows: Sequence[Sample]) -> tuple[dict[str, object], str]:
+    """Returns how a table is read that is not written as usual, and the same in words."""
+    settings: dict[str, object] = {}
+    remarks = f", {notation}" if (notation := getattr(rows, "notation", "")) else ""
+    if (encoding := getattr(rows, "encoding", "utf-8")) != "utf-8":
+        settings["encoding"] = encoding
+    folder = (path.parent / table).parent
+    names = names_near(folder) if folder.is_dir() else _names_in(path, table)
+    found = named_files(rows, names)
+    chosen = {column: ways[0] for column, ways in found.items() if len(ways) == 1}
+    if chosen:
+        settings["files"] = chosen
+    for column, ways in found.items():
+        choice = " (`files` says which)" * (len(ways) > 1)
+        remarks += f"; {column} names the files {' or '.join(ways)}{choice}"
+    return settings, remarks
+
+
+def _names_in(archive: Path, table: str) -> list[str]:
+    """Returns the names of the files in an archive, relative to the folder of a table in it."""
+    folder = PurePosixPath(table).parent.relative_to(archive.name).as_posix()
+    start = "" if folder == "." else f"{folder}/"
+    return [name.removeprefix(start) for name in file_names(archive) if name.startswith(start)]
 
 
 def table_files(path: Path, is_table: IsTable) -> dict[str, PurePosixPath]:

@@ -44,13 +44,14 @@ class TableFormat:
     """How a table is written, where its name does not say it.
 
     Args:
-        separator: what stands between two cells of a .csv or .tsv; None: a comma, or a tab.
-        encoding: of a .csv or .tsv.
+        separator: what stands between two cells of a .csv or .tsv; None: a tab in a .tsv, and in
+            a .csv a comma, or `;`, a tab or `|`, if that cuts its header into more cells.
+        encoding: of a .csv or .tsv; None: UTF-8, or else what its first bytes or Windows say.
         part: the key of the rows in a .json, as `data` or `data.rows`.
     """
 
     separator: str | None = None
-    encoding: str = "utf-8"
+    encoding: str | None = "utf-8"
     part: str | None = None
 
 
@@ -73,10 +74,13 @@ class Table(FileSource):
         columns: the columns of a sample and their names in the file, as
             `{text: sentence, label: category}`; by default all columns, with their names. A dot
             leads into a nested column, as `{text: review.text}`.
-        separator: what stands between two cells of a .csv or .tsv; None: a comma, or a tab.
+        separator: what stands between two cells of a .csv or .tsv; None: a tab in a .tsv, and in
+            a .csv a comma, or `;`, a tab or `|`, if that cuts its header into more cells.
         encoding: of a .csv or .tsv.
         part: the key of the rows in a .json, as `data`; None: the file is a list, or has a record
             in each line.
+        files: the files that a column names without their folder or their ending, as
+            `{id: train/*.jpg}`; the cell stands for the `*`.
         path, split, limit: as for every source of files.
     """
 
@@ -89,9 +93,14 @@ class Table(FileSource):
         separator: str | None = None,
         encoding: str = "utf-8",
         part: str | None = None,
+        files: dict[str, str] | None = None,
     ) -> None:
         super().__init__(path, split, limit)
+        for column, pattern in (files or {}).items():
+            if pattern.count("*") != 1:
+                raise UserError(f"files: {column}: found {pattern!r}, expected one * in it")
         self.columns: dict[str, str] | None = columns
+        self.files: dict[str, str] = files or {}
         self.format: TableFormat = TableFormat(separator, encoding, part)
 
     @classmethod
@@ -101,12 +110,18 @@ class Table(FileSource):
 
     def load(self, path: str, root: Path) -> Sequence[Sample]:
         if not is_pattern(path):
-            return table_rows(root / path, root, self.columns, self.format)
-        parts = [
-            table_rows(file, root, self.columns, self.format, fields)
-            for file, fields in matching_files(path, root)
-        ]
+            return self._rows(root / path, root, None)
+        parts = [self._rows(file, root, fields) for file, fields in matching_files(path, root)]
         return ConsecutiveFiles(parts)
+
+    def _rows(self, path: Path, root: Path, fields: Mapping[str, str] | None) -> "TableRows":
+        rows = table_rows(path, root, self.columns, self.format, fields)
+        known = list(rows.columns)
+        for column in self.files:
+            if column not in known:
+                raise UserError(f"{path}: files: no column {column!r}{did_you_mean(column, known)}")
+        rows.files = self.files
+        return rows
 
 
 class TableRows(IndexedSamples):
@@ -130,6 +145,7 @@ class TableRows(IndexedSamples):
         self.columns: Mapping[str, str] = columns
         self.constants: Mapping[str, str] = constants
         self.finder: FilesBeside = finder
+        self.files: Mapping[str, str] = {}  # column → the pattern of the files that it names
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -137,7 +153,20 @@ class TableRows(IndexedSamples):
     def sample_at(self, index: int) -> Sample:
         row = self.rows[index]
         chosen = {column: nested(row, name) for column, name in self.columns.items()}
+        for column, pattern in self.files.items():
+            if chosen[column] is not None:
+                chosen[column] = pattern.replace("*", str(chosen[column]))
         return {**chosen, **self.constants}
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of a text."""
+        return getattr(self.rows, "encoding", "utf-8")
+
+    @property
+    def notation(self) -> str:
+        """How the cells of the file are written, in words, if not as usual; or ""."""
+        return getattr(self.rows, "notation", "")
 
     def name(self, index: int) -> str:
         """Returns the file and the row, the line or the number of the record (from 0)."""
@@ -214,7 +243,7 @@ def _all_rows(path: Path, format: TableFormat) -> tuple[Sequence[Sample], list[s
             cells = Cells(sheet_as_csv(data, path), str(path), ",", "utf-8")
             return cells, cells.names
         if kind == "csv":
-            usual = "\t" if suffix_of(path) == ".tsv" else ","
+            usual = "\t" if suffix_of(path) == ".tsv" else None
             cells = Cells(data, str(path), format.separator or usual, format.encoding)
             return cells, cells.names
         in_file = source.archive is None and len(data) == path.stat().st_size
@@ -250,10 +279,10 @@ def _is_plain_table(path: Path) -> bool:
     return is_table(path) and format_of(path) != "webdataset"
 
 
-def read_table(path: str | Path) -> Sequence[Sample]:
-    """Returns the rows of a table as samples.
+def read_table(path: str | Path) -> "TableRows":
+    """Returns the rows of a table as samples; its separator and encoding are found.
 
     Raises:
         UserError: the file is missing or damaged, or no table.
     """
-    return table_rows(Path(path), Path())
+    return table_rows(Path(path), Path(), format=TableFormat(encoding=None))

@@ -47,7 +47,7 @@ def stream_table(path: Path, columns: Mapping[str, str] | None) -> Iterator[Samp
 def _rows(path: Path, kind: str, file: io.BufferedIOBase) -> Iterator[Sample]:
     suffix = suffix_of(path)
     if kind == "csv":
-        return cell_rows(file, str(path), "\t" if suffix == ".tsv" else ",")
+        return cell_rows(file, str(path), "\t" if suffix == ".tsv" else None)
     if suffix == ".json":  # a list is one value
         return iter(json_rows(file.read(), path, None, in_file=False))
     return record_lines(file, str(path))

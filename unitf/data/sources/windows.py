@@ -11,7 +11,7 @@ from jaxtyping import Float
 from unitf.batch import Sample
 from unitf.data.source import Source
 from unitf.data.sources.indexed import IndexedSamples
-from unitf.data.sources.recognised_series import PARTS, propose_windows, read_times
+from unitf.data.sources.recognised_series import PARTS, propose_windows, read_bound, read_times
 from unitf.data.sources.table import is_table, read_table
 from unitf.data.split import check_names, overlapping
 from unitf.errors import UserError, did_you_mean
@@ -137,11 +137,11 @@ class Windows(Source):
 
     def _row(self, split: str, bound: Bound, count: int, times: "DatetimeIndex | None") -> int:
         if isinstance(bound, str):
-            found = read_times([bound])
+            found = read_bound(bound)
             if times is None or found is None:
                 raise UserError(
                     f"Windows {self.path}: part {split} has the bound {bound!r}, expected a row, a "
-                    "fraction, or a time and the column `time`"
+                    "fraction, or a time (2016-07-31) and the column `time`"
                 )
             return int(times.searchsorted(found[0]))
         return round(bound * count) if isinstance(bound, float) and bound <= 1 else int(bound)

@@ -50,7 +50,11 @@ def propose_label_sets(target: Column) -> Proposal | None:
         several = sum(len(row) > 1 for row in parts)
         if several * 20 > len(values) and _return(labels, len(values)) and _are_short(labels):
             reason = f"{target.name} has {len(labels)} labels with {separator!r} between them"
-            return Proposal({"separator": separator}, 0.95, reason)
+            settings: dict[str, object] = {"separator": separator}
+            if target.num_missing:
+                settings["empty_is_none"] = True
+                reason += ", and none where it is empty"
+            return Proposal(settings, 0.95, reason)
     return None
 
 
