@@ -39,6 +39,13 @@ def generalised_overlap(
     return both / union.clamp(min=tiny) - (filled - union) / filled
 
 
+def overlaps(ones: Float[Tensor, "n 4"], others: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
+    """Returns the intersection over union of each box with each other box, by corners."""
+    from torchvision.ops import box_iou
+
+    return box_iou(ones, others).nan_to_num(0.0)  # two boxes without an area
+
+
 def _area(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N"]:
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
 
