@@ -49,7 +49,7 @@ class ObjectFiles(Source, ABC):
             UserError: an annotation is damaged.
         """
 
-    def read(self, split: str, root: Path) -> Sequence[Sample]:
+    def read(self, split: str, root: Path) -> NamedSamples:
         if self._parts is None or self._parts[0] != root:
             files = Annotated(find(self.path, root), self.column, self.target)
             parts = self.load(files)
@@ -169,7 +169,9 @@ class Boxes:
     def as_target(self) -> dict[str, list[object]]:
         """Returns the objects as a target."""
         target: dict[str, list[object]] = {"labels": [*self.labels], "boxes": [*self.boxes]}
-        return target | ({"crowd": [*self.crowd]} if any(self.crowd) else {})
+        if any(self.crowd):
+            target["crowd"] = [*self.crowd]
+        return target
 
 
 def split_in_path(name: str) -> str | None:

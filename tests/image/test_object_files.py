@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from unitf_image import CocoObjects, VocObjects, YoloObjects
+from unitf_image.object_files import ObjectFiles
 
 from unitf import UserError
 from unitf.recognition.asking import answers
@@ -111,7 +112,7 @@ def test_three_layouts_of_the_same_images_give_the_same_samples(layout, packed, 
         shutil.rmtree(tmp_path / "set")
     [first, *_] = answers("sources", tmp_path / ("set.zip" if packed else "set"))
     assert (first.cls, first.proposal.target) == (cls, "objects")
-    source = cls(**first.proposal.settings)
+    source: ObjectFiles = cls(**first.proposal.settings)
     for split, images in SETS.items():
         samples = source.read(SPLITS[split], tmp_path)
         read = {Path(samples.name(n)).stem: sample for n, sample in enumerate(samples)}

@@ -117,6 +117,7 @@ def test_a_crowd_is_neither_found_nor_missed():
     assert task.counts(batch, READERS).objects == 0
     output = torch.zeros(64, 6, requires_grad=True)
     task.losses(output, batch, READERS).sum().backward()
+    assert output.grad is not None
     of_classes = output.grad[:, :2].abs().sum(1).unflatten(0, (8, 8))
     assert (of_classes[:, :4] == 0).all()
     assert (of_classes[:, 4:] > 0).all()

@@ -12,7 +12,7 @@ from unitf.batch import EncodedSample, TaskBatch
 from unitf.errors import UserError
 from unitf.proposal import Column, Proposal
 from unitf.tasks.common.assignment import Assigned, assign
-from unitf.tasks.common.boxes import generalised_overlap, to_corners
+from unitf.tasks.common.boxes import distinct, generalised_overlap, to_corners
 from unitf.tasks.common.label_names import Label
 from unitf.tasks.common.located_objects import Found, LocatedObjects
 from unitf.tasks.common.recognised_targets import propose_objects
@@ -206,13 +206,11 @@ class DenseDetection(LocatedObjects):
         return [self._objects(points[number]) for number in sequences]
 
     def _objects(self, points: _Points) -> Found:
-        from torchvision.ops import batched_nms
-
         probabilities = points.logits.sigmoid().flatten()
         best = probabilities.topk(min(_CANDIDATES, len(probabilities)))
         candidates = best.indices[best.values >= _LEAST]
         numbers, labels = candidates // self.num_classes, candidates % self.num_classes
         size = points.size.repeat(2)
         boxes = (points.boxes[numbers] / size).clamp(0, 1)
-        kept = batched_nms(boxes, probabilities[candidates], labels, self.overlap)[:_MOST]
+        kept = distinct(boxes, probabilities[candidates], labels, self.overlap)[:_MOST]
         return Found(labels[kept], probabilities[candidates][kept], boxes[kept])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -44,6 +44,25 @@ def overlaps(ones: Float[Tensor, "n 4"], others: Float[Tensor, "m 4"]) -> Float[
     from torchvision.ops import box_iou
 
     return box_iou(ones, others).nan_to_num(0.0)  # two boxes without an area
+
+
+def distinct(
+    boxes: Float[Tensor, "n 4"],
+    scores: Float[Tensor, " n"],
+    kinds: Int[Tensor, " n"],
+    most: float,
+) -> Int[Tensor, " k"]:
+    """Returns the boxes that are left by non-maximum suppression, the highest score first.
+
+    Args:
+        boxes: by corners.
+        scores: of each box.
+        kinds: boxes of different kinds do not suppress each other.
+        most: the overlap of two boxes from which the lower one is left out.
+    """
+    from torchvision.ops import batched_nms
+
+    return batched_nms(boxes, scores, kinds, most)
 
 
 def _area(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N"]:
