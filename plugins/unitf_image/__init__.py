@@ -6,18 +6,32 @@ from typing import TYPE_CHECKING
 from unitf import Register, hookimpl
 
 _HOME = {
+    "CocoObjects": "unitf_image.coco_objects",
     "ImageAugmentation": "unitf_image.augment_step",
     "ImagePatches": "unitf_image.image_patches",
     "Placement": "unitf_image.placement",
     "ScannedDigits": "unitf_image.digits",
+    "VocObjects": "unitf_image.voc_objects",
+    "YoloObjects": "unitf_image.yolo_objects",
 }
-__all__ = ["ImageAugmentation", "ImagePatches", "Placement", "ScannedDigits"]
+__all__ = [
+    "CocoObjects",
+    "ImageAugmentation",
+    "ImagePatches",
+    "Placement",
+    "ScannedDigits",
+    "VocObjects",
+    "YoloObjects",
+]
 
 if TYPE_CHECKING:
     from unitf_image.augment_step import ImageAugmentation
+    from unitf_image.coco_objects import CocoObjects
     from unitf_image.digits import ScannedDigits
     from unitf_image.image_patches import ImagePatches
     from unitf_image.placement import Placement
+    from unitf_image.voc_objects import VocObjects
+    from unitf_image.yolo_objects import YoloObjects
 
 
 @hookimpl
@@ -30,6 +44,9 @@ def register_tokenizers(register: Register) -> None:
 def register_sources(register: Register) -> None:
     """Registers the data sources of this plugin."""
     register("unitf_image.digits:ScannedDigits")
+    register("unitf_image.voc_objects:VocObjects")
+    register("unitf_image.coco_objects:CocoObjects")
+    register("unitf_image.yolo_objects:YoloObjects")
 
 
 def __getattr__(name: str) -> object:

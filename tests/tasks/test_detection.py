@@ -108,7 +108,7 @@ def perfect(task, samples=SAMPLES):
     output[..., 2] = 9.0
     for row, sample in zip(output, samples, strict=True):
         target = task.encode_target(sample)
-        for number, (label, box) in enumerate(zip(*target.values(), strict=True)):
+        for number, (label, box) in enumerate(zip(target["labels"], target["boxes"], strict=True)):
             row[number, 2], row[number, label] = 0.0, 8.0 + number
             row[number, 3:] = box
     return output

@@ -12,6 +12,7 @@ _TASKS = (
     "next_token:NextToken",
     "sequence_to_sequence:SequenceToSequence",
     "embedding:Embedding",
+    "dense_detection:DenseDetection",
     "detection:Detection",
     "masked_tokens:MaskedTokens",
     "token_classification:TokenClassification",

@@ -7,6 +7,7 @@ from unitf.public import lazily
 
 _HOMES = {
     "Classification": "unitf.tasks.classification",
+    "DenseDetection": "unitf.tasks.dense_detection",
     "Detection": "unitf.tasks.detection",
     "Embedding": "unitf.tasks.embedding",
     "Head": "unitf.tasks.heads.head",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from unitf.tasks.classification import Classification
     from unitf.tasks.common.selection import take
     from unitf.tasks.common.target_sequence import TargetPositions
+    from unitf.tasks.dense_detection import DenseDetection
     from unitf.tasks.detection import Detection
     from unitf.tasks.embedding import Embedding
     from unitf.tasks.heads.head import Head
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Classification",
+    "DenseDetection",
     "Detection",
     "Embedding",
     "Head",

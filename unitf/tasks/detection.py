@@ -1,36 +1,29 @@
 """Detection: which objects a sample shows, and where."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitf.batch import Counts, EncodedSample, Sample, TaskBatch
+from unitf.batch import Sample, TaskBatch
 from unitf.errors import UserError
-from unitf.features import FileContent
-from unitf.tasks.common.boxes import generalised_overlap, match, to_centres, to_corners
-from unitf.tasks.common.drawings import with_boxes
-from unitf.tasks.common.label_names import Label, as_label
-from unitf.tasks.common.labelled_task import LabelledTask
+from unitf.tasks.common.boxes import generalised_overlap, match, to_corners
+from unitf.tasks.common.label_names import Label
+from unitf.tasks.common.located_objects import Found, LocatedObjects
 from unitf.tasks.heads.layers import Layers
-from unitf.tasks.metrics.metric_types import TaskMetrics
-from unitf.tasks.task import Prediction, SampleInfo, Tokenizers
-from unitf.tokenizer.located_targets import Boxes
+from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
 
 TINY: float = 1e-12  # a sum of weights is not below it
 
 
-class Detection(LabelledTask):
+class Detection(LocatedObjects):
     """Each of Q learned columns predicts one object with its box, or none (Carion et al., 2020).
 
-    The target of a sample is a dictionary: `labels`, and `boxes` as (left, top, right, bottom),
-    in fractions of the image's width and height from 0 to 1. Boxes move with the image: in
-    training, and where a tokenizer shows a part of it. What is predicted and measured is in
-    fractions of the image as it was encoded. The loss is DETR's: columns and objects are matched
-    at the least cost. The loss of boxes is a mean over the objects of the whole optimizer step.
+    The target is that of LocatedObjects. The loss is DETR's: columns and objects are matched at
+    the least cost. The loss of boxes is a mean over the objects of the whole optimizer step.
 
     Args:
         num_objects: Q, the largest number of objects in a sample.
@@ -43,10 +36,6 @@ class Detection(LabelledTask):
         overlap_weight: the weight of 1 minus the generalised overlap of two boxes.
         threshold: less probable predictions are left out.
     """
-
-    monitor = "map"
-    mode = "max"
-    in_place = True
 
     def __init__(
         self,
@@ -61,7 +50,7 @@ class Detection(LabelledTask):
         threshold: float = 0.5,
         weight: float = 1.0,
     ) -> None:
-        super().__init__(inputs, target, classes, weight=weight)
+        super().__init__(inputs, target, classes, threshold, weight)
         if num_objects < 1:
             raise UserError(f"num_objects: expected 1 or more, found {num_objects}")
         if columns is not None and columns[-1] - columns[0] != num_objects:
@@ -73,89 +62,23 @@ class Detection(LabelledTask):
         self.nothing_weight: float = nothing_weight
         self.box_weight: float = box_weight
         self.overlap_weight: float = overlap_weight
-        self.threshold: float = threshold
         self.tokens: nn.Parameter | None = None
 
     # ---- targets -----------------------------------------------------------------------
 
-    def _learn(self, names: list[Label]) -> None:
-        if not names:
-            raise UserError(f"target {self.target!r}: no training sample shows an object")
-        self.fitted: dict[str, object] = {"classes": names}
-
-    def labels(self, value: object) -> list[Label]:
-        """Returns the class of each object in a raw target."""
-        labels = self._field(value, "labels")
-        if not isinstance(labels, Iterable) or isinstance(labels, str):
-            raise UserError(f"target {self.target!r}: expected labels in a list, found {labels!r}")
-        return [as_label(label) for label in labels]
-
-    def _field(self, value: object, name: str) -> object:
-        if not isinstance(value, Mapping) or not {"labels", "boxes"} <= value.keys():
-            raise UserError(
-                f"target {self.target!r}: expected a dictionary of labels and boxes, found "
-                f"{type(value).__name__} {str(value)[:60]!r}"
-            )
-        return value[name]
-
-    def located(self, sample: Sample) -> Boxes:
-        """Returns the boxes, which move with the image."""
-        return Boxes(to_corners(self.encode_target(sample)["boxes"]).numpy())
-
-    def encode_token_target(
-        self, encoding: EncodedSample, sample_info: SampleInfo
-    ) -> dict[str, Tensor]:
-        """Returns the objects that are left in the image as it was encoded, where they are now."""
-        target = self.encode_target(encoding.sample)
-        if not isinstance(encoding.located, Boxes):
-            return target
-        labels = target["labels"][torch.from_numpy(encoding.located.kept)]
-        boxes = torch.from_numpy(encoding.located.values).float()
-        return {"labels": labels, "boxes": to_centres(boxes)}
-
     def encode_target(self, sample: Sample) -> dict[str, Tensor]:
-        """Returns the indices of the classes (n,), and the boxes (n, 4) by centre and size.
+        """Returns labels, boxes by centre and size, and which are crowds.
 
         Raises:
-            UserError: labels and boxes do not fit each other, or a box is not in the image.
+            UserError: the target is not right, or has too many objects.
         """
-        value = self._raw_target(sample)
-        labels = [self.number(label) for label in self.labels(value)]
-        try:
-            boxes = torch.as_tensor(self._field(value, "boxes"), dtype=torch.float32)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"target {self.target!r}: boxes: {error}") from None
-        boxes = boxes.reshape(0, 4) if boxes.numel() == 0 else boxes
-        if boxes.shape != (len(labels), 4):
+        target = super().encode_target(sample)
+        if (count := int((~target["crowd"]).sum())) > self.num_objects:
             raise UserError(
-                f"target {self.target!r}: {len(labels)} labels need boxes of {len(labels)}×4, "
-                f"found {'×'.join(map(str, boxes.shape))}"
-            )
-        sides = boxes[:, 2:] - boxes[:, :2]
-        if not ((boxes >= 0) & (boxes <= 1)).all() or (sides < 0).any():
-            raise UserError(
-                f"target {self.target!r}: boxes are left, top, right, bottom in fractions of "
-                f"the image from 0 to 1, found {boxes.tolist()[:3]}"
-            )
-        if len(labels) > self.num_objects:
-            raise UserError(
-                f"target {self.target!r}: {len(labels)} objects, expected at most "
+                f"target {self.target!r}: {count} objects, expected at most "
                 f"{self.num_objects} (num_objects)"
             )
-        return {"labels": torch.tensor(labels, dtype=torch.int64), "boxes": to_centres(boxes)}
-
-    def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor] | None:
-        """Joins the objects of all samples; "counts" says how many each sample has."""
-        if not targets:
-            return None
-        counts = [len(target["labels"]) for target in targets]
-        joined = {name: torch.cat([t[name] for t in targets]) for name in ("labels", "boxes")}
-        return {**joined, "counts": torch.tensor(counts)}
-
-    def counts(self, batch: TaskBatch, tokenizers: Tokenizers) -> Counts:
-        """Returns what is summed over an optimizer step: also the number of objects."""
-        objects = 0 if batch.target is None else len(batch.target["labels"])
-        return super().counts(batch, tokenizers)._replace(objects=objects)
+        return target
 
     # ---- on the device -----------------------------------------------------------------
 
@@ -237,85 +160,19 @@ class Detection(LabelledTask):
         return self.box_weight * distance - self.overlap_weight * overlap - probability
 
     def _targets(self, batch: TaskBatch) -> list[dict[str, Tensor]]:
-        """Returns the objects of each sample."""
-        counts = batch.target["counts"].tolist()
-        labels, boxes = (batch.target[name].split(counts) for name in ("labels", "boxes"))
-        return [{"labels": one, "boxes": two} for one, two in zip(labels, boxes, strict=True)]
+        """Returns the objects of each sample that are matched; crowds are not."""
+        return [
+            {name: part[~one["crowd"]] for name, part in one.items()} for one in self.objects(batch)
+        ]
 
-    # ---- for a person ------------------------------------------------------------------
-
-    def metrics(self) -> TaskMetrics:
-        """Creates COCO's mean average precision."""
-        from unitf.tasks.metrics.average_precision import AveragePrecision
-        from unitf.tasks.metrics.task_metrics import TaskMetrics
-
-        return TaskMetrics({"map": AveragePrecision()})
-
-    def update_metrics(
-        self,
-        metrics: TaskMetrics,
-        output: Float[Tensor, "S Q C5"],
-        batch: TaskBatch,
-        tokenizers: Tokenizers,
-        sequences: Sequence[int],
-    ) -> None:
-        """Updates the mean average precision with the boxes and their most probable classes."""
-        if not len(sequences):
-            return
-        probabilities, boxes = self._detected(output)
-        highest, indices = probabilities.max(-1)
-        targets = self._targets(batch)
-        metrics["map"].update(
-            [{"boxes": boxes[s], "scores": highest[s], "labels": indices[s]} for s in sequences],
-            [
-                {"boxes": to_corners(targets[s]["boxes"]), "labels": targets[s]["labels"]}
-                for s in sequences
-            ],
-        )
-        rows = torch.empty(len(sequences))
-        metrics["num_samples"].update(rows, rows)
-
-    def predict(
-        self, output: Float[Tensor, "S Q C5"], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> list[Prediction]:
-        """Returns the objects of each sample, the most probable first."""
-        probabilities, boxes = self._detected(output)
-        predictions = []
-        for sample_probabilities, corners in zip(probabilities, boxes, strict=True):
-            highest, indices = sample_probabilities.max(1)
-            order = highest.argsort(descending=True)
-            kept = [int(row) for row in order if highest[row] >= self.threshold]
-            predictions.append(
-                {
-                    "objects": [
-                        {
-                            "label": self.classes[int(indices[row])],
-                            "probability": highest[row].item(),
-                            "box": corners[row].tolist(),
-                        }
-                        for row in kept
-                    ]
-                }
-            )
-        return predictions
-
-    def prediction_files(
-        self, prediction: Prediction, sample: Sample, tokenizers: Tokenizers
-    ) -> dict[str, FileContent]:
-        """Returns the picture as the model reads it, with the objects that were found."""
-        [(column, used)] = list(self.inputs.items())[:1]
-        value = sample.get(column)
-        features = None if value is None else tokenizers[used].encode(value, False)
-        canvas = None if features is None else tokenizers[used].canvas(features)
-        if canvas is None:
-            return {}
-        objects = prediction["objects"]
-        labels = [f"{one['label']} {one['probability']:.2f}" for one in objects]
-        kinds = [self.classes.index(one["label"]) for one in objects]
-        boxes = [one["box"] for one in objects]
-        return {"picture": (".png", with_boxes(canvas.pixels, boxes, labels, kinds))}
-
-    def _detected(self, output: Float[Tensor, "S Q C5"]) -> tuple[Tensor, Tensor]:
-        """Returns the probabilities of the classes (S, Q, C) and the boxes by corners (S, Q, 4)."""
-        probabilities = output[..., :-4].softmax(-1)[..., :-1]
-        return probabilities, to_corners(output[..., -4:]).clamp(0, 1)
+    def found(
+        self, output: Float[Tensor, "S Q C5"], batch: TaskBatch, sequences: Sequence[int]
+    ) -> list[Found]:
+        """Returns the object of each column, with its most probable class."""
+        logits, boxes = output[..., :-4], to_corners(output[..., -4:]).clamp(0, 1)
+        highest, labels = logits.softmax(-1)[..., :-1].max(-1)
+        orders = highest.argsort(descending=True, stable=True)
+        return [
+            Found(*(part[number][orders[number]] for part in (labels, highest, boxes)))
+            for number in sequences
+        ]

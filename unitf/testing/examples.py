@@ -33,6 +33,7 @@ BOXES: list[list[list[float]]] = [
     [],
     [[0.0, 0.0, 1.0, 1.0]],
 ]
+OBJECTS = [{"labels": ["cat", "dog"][: len(some)], "boxes": some} for some in BOXES * 2]
 TASKS: Mapping[str, Mapping[str, object]] = {
     "Classification": {
         "init_args": {"inputs": INPUTS, "target": "label"},
@@ -64,12 +65,13 @@ TASKS: Mapping[str, Mapping[str, object]] = {
         "init_args": {"inputs": INPUTS},
         "samples": _rows(text=TEXTS, numbers=NUMBERS),
     },
+    "DenseDetection": {
+        "init_args": {"inputs": ["numbers"], "target": "objects"},
+        "samples": _rows(numbers=NUMBERS, objects=OBJECTS),
+    },
     "Detection": {
         "init_args": {"inputs": ["numbers"], "target": "objects", "num_objects": 4},
-        "samples": _rows(
-            numbers=NUMBERS,
-            objects=[{"labels": ["cat", "dog"][: len(some)], "boxes": some} for some in BOXES * 2],
-        ),
+        "samples": _rows(numbers=NUMBERS, objects=OBJECTS),
     },
     "SpanAnswer": {
         "init_args": {"inputs": {"question": "text", "context": "text"}, "target": "answer"},

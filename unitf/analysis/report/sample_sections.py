@@ -5,6 +5,7 @@ from itertools import takewhile
 
 import numpy as np
 
+from unitf.analysis.data_urls import data_url
 from unitf.analysis.report.class_sections import worst
 from unitf.analysis.report.markup import Html, breakable, element, number, section, table, words
 from unitf.analysis.report.page_content import PageContent
@@ -153,7 +154,7 @@ def _is_drawn(samples: Sequence[TriedSample]) -> bool:
 
 
 def _tried_card(content: PageContent, task: Task, sample: TriedSample) -> Html:
-    inputs = inputs_of(task, content.tokenizers, sample.sample)
+    inputs = _picture(content, task, sample) or inputs_of(task, content.tokenizers, sample.sample)
     right = sample.is_right
     kind = "" if right is None else "right" if right else "wrong"
     rows = [("said", prediction_text(sample.prediction), kind)]
@@ -163,3 +164,15 @@ def _tried_card(content: PageContent, task: Task, sample: TriedSample) -> Html:
         rows.append(("loss", number(sample.loss), ""))
     origin = element("div", words(sample.origin[-60:]), class_="origin", title=sample.name)
     return element("div", inputs + _said(rows) + origin, class_="sample")
+
+
+def _picture(content: PageContent, task: Task, sample: TriedSample) -> Html:
+    """Returns the picture that a task draws of what it found and missed; empty: it draws none."""
+    try:
+        files = task.prediction_files(sample.prediction, sample.sample, content.tokenizers)
+    except Exception:  # of a file that is gone; the inputs then say so
+        return ""
+    if "picture" not in files or files["picture"][0] != ".png":
+        return ""
+    source = data_url(files["picture"][1], "image/png")
+    return element("img", src=source, alt="what was found and missed")

@@ -1,5 +1,6 @@
 """Shows raw values on a page: pictures, players, texts, curves, cells."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -70,10 +71,25 @@ def shown_html(shown: Shown, label: str) -> Html:
 
 def text_of(value: object) -> str:
     """Returns a target, or a part of a prediction, in words."""
-    shown = described(value)
+    shown = _counted(value) or described(value)
     if isinstance(shown, Mapping):
         return ", ".join(f"{name} {cell}" for name, cell in shown.items())
     return str(shown)
+
+
+def _counted(value: object) -> str:
+    """Returns how many objects of each class there are; empty: these are no objects."""
+    if isinstance(value, Mapping) and {"labels", "boxes"} <= value.keys():
+        labels = [str(label) for label in value["labels"]]
+    elif isinstance(value, list) and all(
+        isinstance(one, Mapping) and "label" in one for one in value
+    ):
+        labels = [str(one["label"]) for one in value]
+    else:
+        return ""
+    return (
+        ", ".join(f"{count} {label}" for label, count in Counter(labels).most_common()) or "nothing"
+    )
 
 
 def prediction_text(prediction: Prediction) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from unitf.data.sources.archive_files import archive_files
+from unitf.data.sources.archive_files import Wanted, archive_files
 from unitf.data.sources.listing import walk_folder
 from unitf.data.split_words import by_split
+from unitf.errors import UserError
 from unitf.proposal import Proposal
 
 
@@ -81,6 +82,22 @@ def file_names(path: Path) -> list[str]:
     if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
         return [name for name, _ in archive_files(path, lambda name: False)]
     return []
+
+
+def stored_files(path: Path, wanted: Wanted = lambda name: True) -> dict[str, str | bytes]:
+    """Returns the wanted files of a folder or an archive by their names: paths, or bytes.
+
+    Raises:
+        UserError: it is neither, or cannot be read.
+    """
+    if not path.is_dir():
+        return {
+            name: content for name, content in archive_files(path, wanted) if content is not None
+        }
+    try:
+        return {name: file for name, file in walk_folder(path) if file is not None and wanted(name)}
+    except OSError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def kind_of_file(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -37,6 +37,32 @@ def generalised_overlap(
     tiny = torch.finfo(union.dtype).tiny
     filled = hull.prod(-1).clamp(min=tiny)
     return both / union.clamp(min=tiny) - (filled - union) / filled
+
+
+def overlaps(ones: Float[Tensor, "n 4"], others: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
+    """Returns the intersection over union of each box with each other box, by corners."""
+    from torchvision.ops import box_iou
+
+    return box_iou(ones, others).nan_to_num(0.0)  # two boxes without an area
+
+
+def distinct(
+    boxes: Float[Tensor, "n 4"],
+    scores: Float[Tensor, " n"],
+    kinds: Int[Tensor, " n"],
+    most: float,
+) -> Int[Tensor, " k"]:
+    """Returns the boxes that are left by non-maximum suppression, the highest score first.
+
+    Args:
+        boxes: by corners.
+        scores: of each box.
+        kinds: boxes of different kinds do not suppress each other.
+        most: the overlap of two boxes from which the lower one is left out.
+    """
+    from torchvision.ops import batched_nms
+
+    return batched_nms(boxes, scores, kinds, most)
 
 
 def _area(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N"]:

@@ -13,6 +13,9 @@ _COLOURS = (
     (140, 86, 75), (227, 119, 194), (188, 189, 34), (23, 190, 207), (127, 127, 127),
 )  # fmt: skip
 
+MISSED: int = -1  # the kind of a box that was not found
+_WHITE = (255, 255, 255)
+
 
 def with_boxes(
     pixels: UInt8[np.ndarray, "H W *C"],
@@ -26,7 +29,7 @@ def with_boxes(
         pixels: the picture.
         boxes: left, top, right and bottom of each box, as fractions of the picture.
         labels: what is written at each box.
-        kinds: the number of the class of each box, which has a colour of its own.
+        kinds: the number of the class of each box, which has a colour of its own; MISSED is white.
     """
     from PIL import Image, ImageDraw
 
@@ -35,7 +38,8 @@ def with_boxes(
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(image)
     for (left, top, right, bottom), label, kind in zip(boxes, labels, kinds, strict=True):
-        colour, corner = _COLOURS[kind % len(_COLOURS)], (left * image.width, top * image.height)
+        colour = _WHITE if kind == MISSED else _COLOURS[kind % len(_COLOURS)]
+        corner = (left * image.width, top * image.height)
         far = (max(corner[0], right * image.width - 1), max(corner[1], bottom * image.height - 1))
         draw.rectangle([corner, far], outline=colour, width=2)
         draw.text((corner[0] + 3, corner[1] + 2), label, fill=colour)

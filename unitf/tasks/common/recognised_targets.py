@@ -92,6 +92,20 @@ def propose_texts(target: Column) -> Proposal | None:
     return Proposal(settings, 0.3, reason, recipe)
 
 
+def propose_objects(target: Column) -> Proposal | None:
+    """Returns how a target of objects with boxes is learned; None: it is no such target."""
+    labels: Counter[str] = Counter()
+    for value in target.values:
+        if not isinstance(value, dict) or not {"labels", "boxes"} <= value.keys():
+            return None
+        labels.update(map(str, value["labels"]))
+    if not labels:
+        return None
+    count = sum(labels.values()) / len(target.values)
+    reason = f"{target.name} has about {count:.0f} boxes of {len(labels)} classes: {_shown(labels)}"
+    return Proposal({}, 0.95, reason)
+
+
 def numbers_of(values: Sequence[object]) -> np.ndarray | None:
     """Returns values, or the numbers that are written in texts; None: some are none."""
     try:

@@ -11,7 +11,7 @@ class AveragePrecision(MeanAveragePrecision):
     """COCO's mean average precision over classes, and that at an overlap of 0.5 and of 0.75."""
 
     def __init__(self) -> None:
-        super().__init__(box_format="xyxy", iou_type="bbox")
+        super().__init__(box_format="xyxy", iou_type="bbox", backend="faster_coco_eval")
 
     def _sync_dist(self, dist_sync_fn: object = None, process_group: object = None) -> None:
         """Gathers the images of all processes, which may have different numbers of them."""
