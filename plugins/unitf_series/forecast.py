@@ -269,7 +269,8 @@ class Forecast(FutureTask):
                 ends = [str(self.quantiles[end]) for end in (0, -1)]
                 low, high = (np.array(prediction["quantiles"][end]) for end in ends)
                 band, name = (low, high), f"{ends[0]} to {ends[1]}"
-            files["picture"] = (".png", forecast_picture(past, forecast, band, name))
+            names = prediction.get("columns", ())
+            files["picture"] = (".png", forecast_picture(past, forecast, band, name, names))
         return files
 
     @staticmethod

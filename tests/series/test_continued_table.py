@@ -64,6 +64,9 @@ def test_a_folder_has_the_rows_and_a_picture_of_the_band(run):
     assert len((out / "predictions.csv").read_text().splitlines()) == 5
     [picture] = out.glob("*.png")
     assert picture.read_bytes().startswith(b"\x89PNG")
+    asked = samples_of_source([str(run / "now.csv")], str(run))
+    sample, made = asked.restored(0, {"forecast": [[0.0, 1.0]] * 4})
+    assert sample["series"][-1, 0] == pytest.approx(589) and made["columns"] == ["load", "oil"]
 
 
 def test_other_inputs_and_other_sources_are_read_as_usual(run):

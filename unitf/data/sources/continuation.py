@@ -103,13 +103,15 @@ class Continuation(IndexedSamples):
     def restored(self, index: int, prediction: Predicted) -> tuple[Sample, Predicted]:
         """Returns a sample and its prediction in the unit of the table.
 
-        All arrays of the future's shape in a prediction are taken for what is predicted.
+        All arrays of the future's shape in a prediction are taken for what is predicted. `columns`
+        has their names.
         """
         present, channel = self._at(index)
         chosen = slice(0, self.num_targets) if channel is None else slice(channel, channel + 1)
         sample = dict(self.sample_at(index))
         sample["series"] = present.scale.undo(cast(np.ndarray, sample["series"]), chosen)
-        return sample, self._undone(prediction, present.scale, chosen)
+        names = list(present.series.names[: self.num_targets][chosen])
+        return sample, {**self._undone(prediction, present.scale, chosen), "columns": names}
 
     def _undone(self, prediction: Predicted, scale: Scale, chosen: slice) -> Predicted:
         shape = (self.future, len(range(*chosen.indices(self.num_targets))))
