@@ -1,7 +1,7 @@
 """Forecast: a task that predicts the next steps of every channel of a series."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -89,8 +89,9 @@ class Forecast(FutureTask):
             return None
         if read.settings["channels"] != wanted.settings["channels"]:
             return None
-        settings = {"dropout": 0.2, "quantiles": [0.1, 0.5, 0.9]}
-        if read.settings["steps"] % read.settings["patch"] == 0:  # the patches cover all steps
+        settings: dict[str, object] = {"dropout": 0.2, "quantiles": [0.1, 0.5, 0.9]}
+        length, patch = (cast(int, read.settings[name]) for name in ("steps", "patch"))
+        if length % patch == 0:  # the patches cover all steps
             settings["shortcut"] = "ridge"
         steps, channels = wanted.settings["steps"], read.settings["channels"]
         reason = f"the next {steps} steps of each of {channels} channels, with a band of 80 %"

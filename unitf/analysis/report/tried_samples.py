@@ -92,7 +92,9 @@ class TriedSample:
         A task predicts quantiles as a dictionary: probability → numbers of the target's shape.
         """
         pair = self.numbers()
-        for value in self.prediction.values() if pair is not None else ():
+        if pair is None:
+            return None
+        for value in self.prediction.values():
             if isinstance(value, Mapping) and len(value) > 1:
                 ends = list(cast("Mapping[str, object]", value).items())
                 try:

@@ -168,7 +168,7 @@ def _cells(
             cells |= dict(zip(names, value[step], strict=True))
         elif isinstance(value, Mapping):
             for key, part in cast(Predicted, value).items():
-                if np.shape(cast(list[object], part)) == shape:
+                if np.shape(cast(list[list[float]], part)) == shape:
                     row = cast(list[list[float]], part)[step]
                     cells |= {f"{name}_{key}": n for name, n in zip(names, row, strict=True)}
     return cells

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def _step(count: int, times: "DatetimeIndex") -> "Timedelta":
     """Returns a difference that is counted in the unit of times."""
     import pandas
 
-    return pandas.Timedelta(np.timedelta64(count, times.unit))
+    return cast("Timedelta", pandas.Timedelta(np.timedelta64(count, times.unit)))
 
 
 def frequency(times: "DatetimeIndex") -> str | None:
@@ -85,7 +85,7 @@ def frequency(times: "DatetimeIndex") -> str | None:
 
     try:
         with warnings.catch_warnings(action="ignore"):
-            return pandas.infer_freq(times)
+            return cast("str | None", pandas.infer_freq(times))
     except (ValueError, TypeError):  # fewer than three, or double ones
         return None
 
