@@ -93,8 +93,8 @@ class Forecast(FutureTask):
         length, patch = (cast(int, read.settings[name]) for name in ("steps", "patch"))
         if length % patch == 0:  # the patches cover all steps
             settings["shortcut"] = "ridge"
-        steps, channels = wanted.settings["steps"], read.settings["channels"]
-        reason = f"the next {steps} steps of each of {channels} channels, with a band of 80 %"
+        sizes = f"{wanted.settings['steps']} steps of each of {read.settings['channels']} channels"
+        reason = f"the next {sizes}, with a band of 80 %"
         return Proposal(settings, 0.9, reason, {"trainer.max_epochs": 10})
 
     def requirements(self, tokenizers: Tokenizers) -> dict[str, object]:
@@ -245,12 +245,17 @@ class Forecast(FutureTask):
         """Returns the forecast of each sample (steps of channels), and its quantiles by name."""
         values = self._in_unit(output.detach().cpu(), batch.to("cpu"), tokenizers)
         if not self.quantiles:
-            return [{"forecast": values[_slice(run)].mT.tolist()} for run in self.channels(batch)]
+            return [
+                {"forecast": values[run.start : run.stop].mT.tolist()}
+                for run in self.channels(batch)
+            ]
         parts = dict(zip(map(str, self.quantiles), values.unbind(-1), strict=True))
         return [
             {
-                "forecast": parts["0.5"][_slice(run)].mT.tolist(),
-                "quantiles": {name: part[_slice(run)].mT.tolist() for name, part in parts.items()},
+                "forecast": parts["0.5"][run.start : run.stop].mT.tolist(),
+                "quantiles": {
+                    name: part[run.start : run.stop].mT.tolist() for name, part in parts.items()
+                },
             }
             for run in self.channels(batch)
         ]
@@ -295,7 +300,3 @@ class Forecast(FutureTask):
         if self.quantiles:
             level, scale = level[..., None], scale[..., None]
         return output * scale + level
-
-
-def _slice(run: range) -> slice:
-    return slice(run.start, run.stop)

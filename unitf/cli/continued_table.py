@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # torch takes long to import
 
 
 @runtime_checkable
-class SourceSamples(Protocol):
+class ContinuedTable(Protocol):
     """Samples of a source that are to be predicted; see `Source.to_predict`."""
 
     def __len__(self) -> int: ...
@@ -27,7 +27,7 @@ class SourceSamples(Protocol):
         ...
 
 
-def samples_of_source(words: Sequence[str], run: str) -> SourceSamples | None:
+def samples_of_source(words: Sequence[str], run: str) -> ContinuedTable | None:
     """Returns what the source of a run makes of a table that is to be predicted.
 
     Args:
@@ -49,7 +49,7 @@ def samples_of_source(words: Sequence[str], run: str) -> SourceSamples | None:
     if not (folder / "config.yaml").is_file():
         return None
     found = _samples(folder / "config.yaml", Path(words[0]))
-    if found is not None and not isinstance(found, SourceSamples):
+    if found is not None and not isinstance(found, ContinuedTable):
         raise UserError(
             f"to_predict gave {type(found).__name__}, expected samples with restored and rows"
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from unitf.cli.as_json import as_json
 from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.class_folders import folders_of, right_by_folders
-from unitf.cli.continued_table import SourceSamples, samples_of_source
+from unitf.cli.continued_table import ContinuedTable, samples_of_source
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
 from unitf.cli.written_files import (
     add_generated,
@@ -109,7 +109,7 @@ def _deliver(
 def _deliver_rows(
     arguments: argparse.Namespace,
     model: "Model",
-    asked: SourceSamples,
+    asked: ContinuedTable,
     predictions: Sequence["PlainData"],
 ) -> None:
     """Writes predictions as rows of the source, where the command line says."""

@@ -1,4 +1,4 @@
-"""Continuation: the last window of each series of a table, and the rows that continue it."""
+"""SeriesContinuation: the last window of each series of a table, and the rows that continue it."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class _Present(NamedTuple):
     known: int
 
 
-class Continuation(IndexedSamples):
+class SeriesContinuation(IndexedSamples):
     """The samples that continue a table, and their predictions in terms of the table.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from unitf.batch import Sample
 from unitf.data.source import Source
-from unitf.data.sources.continuation import Continuation
+from unitf.data.sources.continuation import SeriesContinuation
 from unitf.data.sources.recognised_series import PARTS, propose_windows, read_bound
 from unitf.data.sources.scales import Scale, scales_of
 from unitf.data.sources.table import is_table, read_table
@@ -137,7 +137,7 @@ class Windows(Source):
             scaled, starts, self.past, self.future, self.columns.counts, self.apart
         )
 
-    def to_predict(self, path: Path, root: Path) -> Continuation:
+    def to_predict(self, path: Path, root: Path) -> SeriesContinuation:
         """Returns the last window of each series of a table, whose future is to be predicted.
 
         Rows after the last known number give the covariates that are known in the future.
@@ -155,7 +155,7 @@ class Windows(Source):
             known, fitted = self._series(root)
             scales = {one.name: scale for one, scale in zip(known, fitted, strict=True)}
         found = [scales.get(one.name, None if self.standardise else scales[""]) for one in given]
-        return Continuation(given, found, self.past, self.future, columns, self.apart)
+        return SeriesContinuation(given, found, self.past, self.future, columns, self.apart)
 
     def _series(self, root: Path) -> tuple[list[TimeSeries], list[Scale]]:
         """Returns all series of the table, and the scale of each."""
