@@ -108,11 +108,8 @@ class Forecast(FutureTask):
         count = self.given_patches or max(1, tokenizer.count(int(steps)))
         if not self.ridge:
             return {"num_patches": count}
-        if tokenizer.scaling != "deviation":
-            raise UserError(
-                f"Forecast: shortcut: {self.series} has the scaling {tokenizer.scaling!r}, "
-                "expected 'deviation'"
-            )
+        if (kind := tokenizer.scaling) != "deviation":
+            raise UserError(f"Forecast: shortcut: scaling: found {kind!r}, expected 'deviation'")
         return {"num_patches": count, "window": tokenizer.covered(count)}
 
     def make_parameters(
