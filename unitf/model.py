@@ -79,6 +79,8 @@ class Model(inference.InferenceModel):
             MutableMapping[str, Task], nn.ModuleDict(tasks)
         )
         check_inputs(self.tokenizers, self.tasks)
+        for task in self.tasks.values():
+            task.check_core(core)
         # drawn here, with the core's parameters: strategies may seed again before components are
         # built, and these must not depend on how many processes there are
         self._build_seed = int(torch.randint(2**31, (), device="cpu").item())
@@ -94,6 +96,8 @@ class Model(inference.InferenceModel):
     def build_components(self) -> None:
         """Makes the parameters of fitted tokenizers and tasks that have none yet."""
         build_components(self.tokenizers, self.tasks, self.config.dim, self._build_seed)
+        for task in self.tasks.values():  # which know by now what they learned
+            task.check_core(self.config)
 
     def description(self) -> PlainData:
         """Returns what a checkpoint holds of this model beside its weights."""

@@ -1,6 +1,6 @@
 """Forecast: a task that predicts the next steps of every channel of a series."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -8,43 +8,54 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitf import (
-    Column,
-    EncodedSample,
-    Features,
-    Proposal,
-    Sample,
-    Task,
-    TaskBatch,
-    Tokenizer,
-    Tokens,
-    UserError,
-)
-from unitf.tasks import Tokenizers, take
+from unitf import Column, Proposal, Sample, TaskBatch, Tokens, UserError
+from unitf.tasks import Tokenizers, input_rows, take
 from unitf.tokenizer import initialise
+from unitf_series.forecast_metrics import (
+    forecast_metrics,
+    pinball,
+    update_compared,
+    update_forecast_metrics,
+)
+from unitf_series.future_task import FutureTask, checked
 from unitf_series.series_patches import SeriesPatches, read_series
 
 if TYPE_CHECKING:  # it imports torchmetrics
     from unitf.tasks import TaskMetrics
 
 
-class Forecast(Task):
+class Forecast(FutureTask):
     """Predicts the next steps of each channel from the channel's columns (Nie et al., 2023).
 
-    The loss is the squared error in units of the channel's scale, so that the unit of a channel
-    does not change its weight. The unit is the deviation of the window that is read, but at least
-    the usual one of the channel's training windows: a window in which a channel hardly moves would
-    else outweigh all others. Metrics and predictions are in the unit of the series. Unknown future
-    steps (NaN) count neither in the loss nor in the metrics.
+    The first input is the series, which SeriesPatches encodes. Further inputs, of any modality, are
+    attended to by the core; the columns of the series alone are read. A core with `chunk` keeps
+    the channels apart, and cannot attend to further inputs.
+
+    The loss is the squared error, or the pinball loss of the quantiles, in units of the channel's
+    scale, so that the unit of a channel does not change its weight. The unit is the deviation of
+    the window that is read, but at least the usual one of the channel's training windows: a window
+    in which a channel hardly moves would else outweigh all others. Metrics and predictions are in
+    the unit of the series. Unknown future steps (NaN) count neither in the loss nor in the metrics.
+
+    Beside its own, the metrics have the errors of the naive forecast, which repeats the last value,
+    and of the seasonal one, which repeats the last season. MASE (Hyndman & Koehler, 2006) is the
+    absolute error in units of the seasonal differences of the training windows.
 
     Args:
-        inputs: the data column of the series; its tokenizer is SeriesPatches.
+        inputs: the data column of the series, then those of further inputs.
         target: the data column of the next steps, an array (horizon, C).
         horizon: the number of predicted steps; None: as many as the target of the first training
             sample has.
-        num_patches: the number of columns of each channel.
+        num_patches: the number of columns of each channel; None: as many as the tokenizer makes of
+            its `steps`, or of the first training sample.
         pooling: how these columns become one vector: "flat" (concatenated), "mean" or "max".
         dropout: the probability of dropout on the pooled vector, before the linear layer.
+        quantiles: the probabilities of the quantiles to predict, in rising order, with the median
+            0.5, which is then the forecast; None: the mean alone. They never cross.
+        season: the steps of a season, for the metrics; None: learned from the training windows.
+        shortcut: "ridge" adds a linear map from the past of each channel to its future. It is
+            fitted in closed form before the training, and the core learns what it leaves. None:
+            the core learns everything.
     """
 
     monitor = "rmse"
@@ -54,20 +65,19 @@ class Forecast(Task):
         inputs: list[str] | dict[str, str],
         target: str,
         horizon: int | None = None,
-        num_patches: int = 1,
+        num_patches: int | None = None,
         pooling: Literal["flat", "mean", "max"] = "flat",
         dropout: float = 0.0,
         weight: float = 1.0,
+        quantiles: list[float] | None = None,
+        season: int | None = None,
+        shortcut: Literal["ridge"] | None = None,
     ) -> None:
-        super().__init__(inputs, target, weight)
-        if len(self.inputs) != 1:
-            raise UserError(f"Forecast: expected one input, found {len(self.inputs)}")
-        if (horizon is not None and horizon < 1) or num_patches < 1:
-            raise UserError("Forecast: horizon and num_patches are whole numbers from 1 on")
-        self.given_horizon: int | None = horizon
-        self.num_patches = num_patches
+        super().__init__(inputs, target, weight, horizon, num_patches, quantiles, season)
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
+        self.ridge = shortcut == "ridge"
+        self.shortcut: nn.Linear | None = None
 
     @classmethod
     def recognise(cls, target: Column | None, inputs: Sequence[Column]) -> Proposal | None:
@@ -79,117 +89,92 @@ class Forecast(Task):
             return None
         if read.settings["channels"] != wanted.settings["channels"]:
             return None
-        settings = {"num_patches": read.recipe["model.core.chunk"], "dropout": 0.2}
-        steps, channels = wanted.settings["steps"], read.settings["channels"]
-        reason = f"the next {steps} steps of each of {channels} channels"
+        settings: dict[str, object] = {"dropout": 0.2, "quantiles": [0.1, 0.5, 0.9]}
+        length, patch = (cast(int, read.settings[name]) for name in ("steps", "patch"))
+        if length % patch == 0:  # the patches cover all steps
+            settings["shortcut"] = "ridge"
+        sizes = f"{wanted.settings['steps']} steps of each of {read.settings['channels']} channels"
+        reason = f"the next {sizes}, with a band of 80 %"
         return Proposal(settings, 0.9, reason, {"trainer.max_epochs": 10})
 
-    @property
-    def horizon(self) -> int:
-        """The number of predicted steps.
+    def requirements(self, tokenizers: Tokenizers) -> dict[str, object]:
+        """Returns the number of patches, and of the steps that they cover, of each channel."""
+        tokenizer = tokenizers[self.inputs[self.series]]
+        if not isinstance(tokenizer, SeriesPatches) or (self.given_patches and not self.ridge):
+            return {}
+        steps = tokenizer.steps or self.fitted.get("steps")
+        if steps is None:
+            raise UserError("Forecast: num_patches is not given, expected it or training samples")
+        count = self.given_patches or max(1, tokenizer.count(int(steps)))
+        if not self.ridge:
+            return {"num_patches": count}
+        if (kind := tokenizer.scaling) != "deviation":
+            raise UserError(f"Forecast: shortcut: scaling: found {kind!r}, expected 'deviation'")
+        return {"num_patches": count, "window": tokenizer.covered(count)}
 
-        Raises:
-            UserError: it is neither given nor learned.
+    def make_parameters(
+        self, dim: int, num_patches: int | None = None, window: int | None = None
+    ) -> None:
+        """Makes the linear layer, and the shortcut beside it.
+
+        Args:
+            dim: D, the width of a column.
+            num_patches: the patches of each channel, as `requirements` returns them.
+            window: the steps that these cover, which the shortcut reads.
         """
-        found = self.given_horizon or self.fitted.get("horizon")
-        if found is None:
-            raise UserError("Forecast: horizon is not given, expected it or training samples")
-        return int(found)
-
-    def make_parameters(self, dim: int) -> None:
+        self.num_patches = self.given_patches or num_patches or 1
         width = dim * (self.num_patches if self.pooling == "flat" else 1)
-        self.linear = nn.Linear(width, self.horizon)
+        self.linear = nn.Linear(width, self.horizon * max(1, len(self.quantiles)))
         initialise(self.linear)
+        if self.ridge:
+            self._make_shortcut(window or 1)
 
-    def fit(self, samples: Iterable[Sample]) -> None:
-        """Learns the usual deviation of each channel, and the horizon if it is not given.
-
-        The deviation is the root mean square over the windows.
-        """
-        [column] = self.inputs
-        sums, counts = np.zeros(0), np.zeros(0)
-        horizon: int | None = None
-        for sample in samples:
-            if self.given_horizon is None and horizon is None:
-                horizon = len(read_series(sample[self.target]))  # type: ignore[index]
-            series = read_series(sample[column])
-            known = np.isfinite(series)
-            level = np.nan_to_num(series).sum(0) / known.sum(0).clip(1)
-            variance = np.square(series - level, where=known, out=np.zeros_like(series))
-            variance = variance.sum(0) / known.sum(0).clip(1)
-            added = (0, max(0, len(variance) - len(sums)))
-            sums, counts = np.pad(sums, added), np.pad(counts, added)
-            sums[: len(variance)] += variance
-            counts[: len(variance)] += 1
-        deviation = np.sqrt(sums / counts)
-        deviation[deviation == 0] = 1.0  # a channel that never moved
-        learned = {} if horizon is None else {"horizon": horizon}
-        self.fitted = {"deviation": deviation.tolist(), **learned}
-
-    def encode_target(self, sample: Sample) -> Float[Tensor, "C horizon"]:
-        series = read_series(sample[self.target])  # type: ignore[index]
-        if len(series) != self.horizon:
+    def _make_shortcut(self, window: int) -> None:
+        """Makes the shortcut, which training does not change; the core begins with no part."""
+        self.shortcut = nn.Linear(window, self.horizon, bias=False).requires_grad_(False)
+        weight = self.fitted.get("ridge")
+        if weight is None:
+            raise UserError("Forecast: shortcut: ridge needs training samples")
+        if tuple(weight.shape) != (self.horizon, window):
             raise UserError(
-                f"target {self.target!r}: expected {self.horizon} steps, found {len(series)}"
+                f"Forecast: shortcut: ridge reads the whole past of {weight.shape[1]} steps, the "
+                f"patches of {self.series} cover {window}"
             )
-        return torch.from_numpy(series.T.copy())
-
-    def sample_info(self, encoding: EncodedSample) -> int:
-        """Returns the number of channels of the series."""
-        [(column, features)] = encoding.features.items()
-        _check(encoding.inputs[column])
-        patches = int(features.positions[0].max()) + 1
-        if patches != self.num_patches:
-            raise UserError(
-                f"{column}: {patches} patches a channel, expected num_patches = {self.num_patches}"
-            )
-        return features.num_tokens // patches
-
-    def encode_token_target(self, encoding: EncodedSample, sample_info: int) -> dict[str, Tensor]:
-        """Returns the future (C, horizon) in units of each channel's scale, and the scale (C, 1).
-
-        "factor" (C, 1) converts errors in units of the scale to those of the loss. The level is
-        subtracted in float64: beside a large level float32 would lose the future.
-        """
-        future = self.encode_target(encoding.sample)
-        [(column, features)] = encoding.features.items()
-        if len(future) != sample_info:
-            raise UserError(
-                f"target {self.target!r}: expected {sample_info} channels as in {column}, "
-                f"found {len(future)}"
-            )
-        tokenizer = _check(encoding.inputs[column])
-        level, scale = self._levels(features, tokenizer)
-        unit = scale
-        if tokenizer.scaling != "none":  # else errors are in the unit of the series
-            unit = torch.maximum(scale, self._usual(len(scale))[:, None])
-        future = ((future - level) / scale).float()
-        return {"future": future, "scale": scale, "factor": scale / unit}
-
-    def _usual(self, count: int) -> Float[Tensor, " C"]:
-        """Returns the usual deviations of the first channels; 0 where it was not learned.
-
-        More channels than the training data had get the mean of these.
-        """
-        usual = cast("list[float]", self.fitted.get("deviation", [0.0]))
-        more = [sum(usual) / len(usual)] * (count - len(usual))
-        return torch.tensor([*usual[:count], *more])
-
-    def collate(self, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor] | None:
-        """Concatenates the K channels of all samples."""
-        if not targets:
-            return None
-        return {name: torch.cat([one[name] for one in targets]) for name in targets[0]}
-
-    def num_losses(self, batch: TaskBatch, tokenizers: Tokenizers) -> int:
-        """Returns the number of channels."""
-        return sum(len(channels) for channels in self._channels(batch))
+        with torch.no_grad():
+            self.shortcut.weight.copy_(weight)
+            self.linear.weight.zero_()
+            self.linear.bias.zero_()
+            if self.quantiles:
+                self.linear.bias.copy_(self.fitted["residuals"].flatten())
 
     def outputs(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
-    ) -> Float[Tensor, "K L"]:
-        """Returns the next steps of the K channels of all samples, in units of each scale."""
-        [features] = batch.features.values()
+    ) -> Float[Tensor, "K L *Q"]:
+        """Returns the next steps of the K channels of all samples, in units of each scale.
+
+        Of each step it is the mean, or the quantiles in rising order.
+        """
+        patches = self._own(columns, batch, tokenizers).unflatten(0, (-1, self.num_patches)).float()
+        if self.pooling == "flat":
+            pooled = patches.flatten(1)
+        else:
+            pooled = patches.mean(1) if self.pooling == "mean" else patches.amax(1)
+        steps = self.linear(self.dropout(pooled)).float()
+        steps = steps.unflatten(1, (self.horizon, -1))
+        if self.shortcut is not None:
+            tokenizer = checked(tokenizers[self.inputs[self.series]])
+            past = tokenizer.rejoined(batch.features[self.series], self.num_patches)
+            with torch.autocast(past.device.type, enabled=False):
+                steps = steps + self.shortcut(past)[..., None]
+        return steps.sort(-1).values if self.quantiles else steps.squeeze(-1)
+
+    def _own(
+        self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "N D"]:
+        """Returns the columns of the series, one in each row."""
+        features = batch.features[self.series]
+        if len(self.inputs) > 1:
+            return input_rows(columns, batch, self.inputs, tokenizers, self.series)
         for name, num_columns, num_patches in zip(
             batch.names, columns.lengths, features.lengths, strict=True
         ):
@@ -198,44 +183,37 @@ class Forecast(Task):
                     f"{name}: Forecast reads {num_patches} patches and nothing beside them "
                     f"(a prefix, a class token), found {num_columns} columns"
                 )
-        patches = columns.rows.unflatten(0, (-1, self.num_patches)).float()
-        if self.pooling == "flat":
-            pooled = patches.flatten(1)
-        else:
-            pooled = patches.mean(1) if self.pooling == "mean" else patches.amax(1)
-        return self.linear(self.dropout(pooled)).float()
+        return columns.rows
 
     def logits(
         self, columns: Tokens, batch: TaskBatch, tokenizers: Tokenizers
-    ) -> Float[Tensor, "K L"]:
+    ) -> Float[Tensor, "K L *Q"]:
         return self._in_unit(self.outputs(columns, batch, tokenizers), batch, tokenizers).float()
 
     def losses(
-        self, output: Float[Tensor, "K L"], batch: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L *Q"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> Float[Tensor, " K"]:
         if not batch.num_samples:
-            return output.sum(1)
-        future = batch.target["future"]
+            return output.flatten(1).sum(1)
+        future, factor = batch.target["future"], batch.target["factor"]
         known = ~future.isnan()
-        error = torch.where(known, (output - future) * batch.target["factor"], 0.0)
-        return error.square().sum(1) / known.sum(1).clamp(min=1)
+        future = future.nan_to_num()  # where it counts nothing: NaN times 0 is NaN in gradients
+        if self.quantiles:
+            step = pinball(output, future, self.quantiles) * factor
+        else:
+            step = ((output - future) * factor).square()
+        return torch.where(known, step, 0.0).sum(1) / known.sum(1).clamp(min=1)
 
-    def to_average(self, output: Float[Tensor, "K L"]) -> Float[Tensor, "K L"]:
+    def to_average(self, output: Float[Tensor, "K L *Q"]) -> Float[Tensor, "K L *Q"]:
         return output
 
     def metrics(self) -> "TaskMetrics":
-        from torchmetrics import regression as scores
-
-        from unitf.tasks import TaskMetrics
-
-        return TaskMetrics(
-            {"mae": scores.MeanAbsoluteError(), "rmse": scores.MeanSquaredError(squared=False)}
-        )
+        return forecast_metrics(self.quantiles)
 
     def update_metrics(
         self,
         metrics: "TaskMetrics",
-        output: Float[Tensor, "K L"],
+        output: Float[Tensor, "K L *Q"],
         batch: TaskBatch,
         tokenizers: Tokenizers,
         sequences: Sequence[int],
@@ -243,31 +221,60 @@ class Forecast(Task):
         """Updates metrics over all channels and steps; a channel counts as one sample."""
         if not len(sequences):
             return
-        runs = self._channels(batch)
+        runs = self.channels(batch)
         rows = [row for sequence in sequences for row in runs[sequence]]
         # in the channel's unit, but relative to its level: a large level would cost precision
-        target = take(batch.target["future"] * batch.target["scale"], rows)
-        predicted = take(output * batch.target["scale"], rows)
-        known = ~target.isnan()
-        metrics["num_samples"].update(predicted, target)
-        for name in ("mae", "rmse"):
-            metrics[name].update(predicted[known], target[known])
+        scale = batch.target["scale"]
+        target = take(batch.target["future"] * scale, rows)
+        steps = output if self.quantiles else output[..., None]
+        errors = [self.learned("naive_errors", float("nan"), len(run)) for run in runs]
+        unit = take(torch.cat(errors)[:, None].to(target), rows)
+        predicted = take(steps * scale[..., None], rows)
+        update_forecast_metrics(metrics, predicted, target, self.quantiles, unit)
+        for name in ("naive", "seasonal"):
+            if name in batch.target:
+                compared = take(batch.target[name] * scale, rows)
+                update_compared(metrics, name, compared, target)
 
     def predict(
-        self, output: Float[Tensor, "K L"], batch: TaskBatch, tokenizers: Tokenizers
+        self, output: Float[Tensor, "K L *Q"], batch: TaskBatch, tokenizers: Tokenizers
     ) -> list[dict[str, Any]]:
+        """Returns the forecast of each sample (steps of channels), and its quantiles by name."""
         values = self._in_unit(output.detach().cpu(), batch.to("cpu"), tokenizers)
+        if not self.quantiles:
+            return [
+                {"forecast": values[run.start : run.stop].mT.tolist()}
+                for run in self.channels(batch)
+            ]
+        parts = dict(zip(map(str, self.quantiles), values.unbind(-1), strict=True))
         return [
-            {"forecast": values[run.start : run.stop].mT.tolist()} for run in self._channels(batch)
+            {
+                "forecast": parts["0.5"][run.start : run.stop].mT.tolist(),
+                "quantiles": {
+                    name: part[run.start : run.stop].mT.tolist() for name, part in parts.items()
+                },
+            }
+            for run in self.channels(batch)
         ]
 
     def prediction_files(
         self, prediction: dict[str, Any], sample: Sample, tokenizers: Tokenizers
     ) -> dict[str, tuple[str, bytes]]:
-        """Returns the forecast as a table: a row for each time."""
-        [used] = self.inputs.values()
-        file = tokenizers[used].to_file(np.array(prediction["forecast"]))
-        return {} if file is None else {"forecast": file}
+        """Returns the forecast as a table, a row for each time, and as a picture."""
+        forecast = np.array(prediction["forecast"])
+        file = tokenizers[self.inputs[self.series]].to_file(forecast)
+        files = {} if file is None else {"forecast": file}
+        if sample.get(self.series) is not None:
+            from unitf_series.forecast_picture import forecast_picture
+
+            past, band, name = read_series(sample[self.series]), None, ""
+            if len(self.quantiles) > 1:
+                ends = [str(self.quantiles[end]) for end in (0, -1)]
+                low, high = (np.array(prediction["quantiles"][end]) for end in ends)
+                band, name = (low, high), f"{ends[0]} to {ends[1]}"
+            names = prediction.get("columns", ())
+            files["picture"] = (".png", forecast_picture(past, forecast, band, name, names))
+        return files
 
     @staticmethod
     def examples() -> dict[str, Any]:
@@ -281,33 +288,12 @@ class Forecast(Task):
         tokenizers = {"series": lambda dim: SeriesPatches(dim, patch=4)}
         return {"init_args": settings, "samples": samples, "tokenizers": tokenizers}
 
-    def _channels(self, batch: TaskBatch) -> list[range]:
-        """Returns for each sample the indices of its channels among all channels."""
-        [features] = batch.features.values()
-        runs, first = [], 0
-        for length in features.lengths:
-            runs.append(range(first, first + length // self.num_patches))
-            first = runs[-1].stop
-        return runs
-
     def _in_unit(
-        self, output: Float[Tensor, "K L"], batch: TaskBatch, tokenizers: Tokenizers
-    ) -> Float[Tensor, "K L"]:
+        self, output: Float[Tensor, "K L *Q"], batch: TaskBatch, tokenizers: Tokenizers
+    ) -> Float[Tensor, "K L *Q"]:
         """Returns the outputs in the unit of the series, as float64."""
-        [(column, features)] = batch.features.items()
-        level, scale = self._levels(features, tokenizers[self.inputs[column]])
+        tokenizer = tokenizers[self.inputs[self.series]]
+        level, scale = self.levels(batch.features[self.series], tokenizer)
+        if self.quantiles:
+            level, scale = level[..., None], scale[..., None]
         return output * scale + level
-
-    def _levels(self, features: Features, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
-        """Returns level (float64) and scale, (K, 1), of all channels."""
-        level, scale = _check(tokenizer).levels(features)
-        return level[:: self.num_patches, None], scale[:: self.num_patches, None]
-
-
-def _check(tokenizer: Tokenizer) -> SeriesPatches:
-    """Returns the tokenizer, which must be SeriesPatches: its features have a level."""
-    if not isinstance(tokenizer, SeriesPatches):
-        raise UserError(
-            f"Forecast reads what SeriesPatches makes, found {type(tokenizer).__name__}"
-        )
-    return tokenizer

@@ -99,7 +99,15 @@ class SeriesPatches(Tokenizer):
         """The number of patches of each channel of a series of `steps`."""
         if self.steps is None:
             raise UserError(f"{type(self).__name__}: the number of patches needs steps")
-        return (self.steps - self.patch) // self.stride + 1
+        return self.count(self.steps)
+
+    def count(self, steps: int) -> int:
+        """Returns the number of patches of a channel of a series of so many steps."""
+        return (steps - self.patch) // self.stride + 1
+
+    def covered(self, count: int) -> int:
+        """Returns the number of steps that so many patches cover."""
+        return (count - 1) * self.stride + self.patch
 
     @property
     def position_shape(self) -> tuple[int, ...] | None:
@@ -133,6 +141,18 @@ class SeriesPatches(Tokenizer):
         """Returns the mean squared error of each patch, in units of its channel's scale."""
         return (predicted - features.values)[: self.patch].square().mean(0)
 
+    def rejoined(self, features: Features, count: int) -> Float[Tensor, "K T"]:
+        """Returns the steps that the patches of each channel cover, in units of its scale.
+
+        Args:
+            count: the number of patches of a channel.
+        """
+        patches = features.rows[:, : self.patch].unflatten(0, (-1, count))
+        if self.stride > self.patch:
+            raise UserError(f"stride {self.stride} leaves out steps, expected at most {self.patch}")
+        early, last = patches[:, :-1, : self.stride], patches[:, -1]
+        return torch.cat([early.flatten(1), last], dim=1)
+
     def levels(self, features: Features) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
         """Returns for each token the level (float64) and the scale of its channel."""
         level, rest, scale = features.values[self.patch :].unbind(0)
@@ -150,8 +170,8 @@ class SeriesPatches(Tokenizer):
         if len(series) < self.patch:
             raise UserError(f"a series of {len(series)} steps, a patch has {self.patch}")
         scaled, level, scale = self.scaled(torch.from_numpy(series))
-        count = (len(series) - self.patch) // self.stride + 1
-        spare = len(series) - self.patch - (count - 1) * self.stride
+        count = self.count(len(series))
+        spare = len(series) - self.covered(count)
         # spare steps are cut off at the beginning, not at the end
         patches = scaled[spare:].unfold(0, self.patch, self.stride)  # (patches, C, patch)
         patches = patches.transpose(0, 1)

@@ -10,7 +10,8 @@ from parts import Listed
 from unitf.data.fold import Fold
 from unitf.data.held_out import held_out
 from unitf.data.source_samples import SourceSamples
-from unitf.data.sources.windows import WindowSamples
+from unitf.data.sources.time_series import TimeSeries
+from unitf.data.sources.window_samples import WindowSamples
 from unitf.errors import UserError
 
 TENTHS = {"validation": 0.1, "test": 0.1}
@@ -138,7 +139,8 @@ def test_a_fold_does_not_part_a_group():
 
 
 def test_training_windows_share_no_row_with_those_held_out():
-    windows = WindowSamples(np.zeros((100, 1)), range(91), 6, 4)
+    series = TimeSeries("", ["one"], np.zeros((100, 1)), None)
+    windows = WindowSamples([series], [range(91)], 6, 4, (0, 0))
     part = Fold(2, 3).parts(windows, [], Path(), "")
     rows_of = [{r for i in part[s].tolist() for r in range(*windows.extent(i))} for s in part]
     assert part["validation"].tolist() == list(range(30, 61)) and not set.intersection(*rows_of)

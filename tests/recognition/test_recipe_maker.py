@@ -187,7 +187,7 @@ def test_a_table_of_times_is_forecast(tmp_path):
     assert class_of(task) == "Forecast" and "horizon" not in task["init_args"]
     assert recipe["data"]["sources"]["days"]["init_args"]["future"] == 8  # in one place
     assert class_of(recipe["model"]["tokenizers"]["series"]) == "SeriesPatches"
-    assert recipe["model"]["core"]["chunk"] == task["init_args"]["num_patches"]
+    assert recipe["model"]["core"]["chunk"] == 8 and "num_patches" not in task["init_args"]
     file = tmp_path / "days.yaml"
     file.write_text(as_yaml(recipe))
     ready("fit", ["--config", str(file), "--out", str(tmp_path / "run")])

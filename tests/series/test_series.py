@@ -121,8 +121,10 @@ def test_settings_that_do_not_fit_are_refused():
             lambda: SeriesPatches(24, position_embedding="learned", steps=20).build(),
             "need channels",
         ),
-        (lambda: Forecast(["a", "b"], "c", 2, 2), "expected one input, found 2"),
-        (lambda: Forecast(["a"], "c", 0, 2), "whole numbers from 1 on"),
+        (lambda: Forecast([], "c", 2, 2), "inputs: found none"),
+        (lambda: Forecast(["a"], "c", 0, 2), "horizon: expected 1 or more, found 0"),
+        (lambda: Forecast(["a"], "c", 2, quantiles=[0.1, 0.9]), r"rising numbers .* with 0.5"),
+        (lambda: Forecast(["a"], "c", 2, quantiles=[0.9, 0.5]), r"found \[0.9, 0.5\]"),
     ):
         with pytest.raises(UserError, match=message):
             make()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from unitf.cli.as_json import as_json
 from unitf.cli.checkpoint_option import add_checkpoint
 from unitf.cli.class_folders import folders_of, right_by_folders
+from unitf.cli.continued_table import ContinuedTable, samples_of_source
 from unitf.cli.inputs import HELP, add_list, columns_of, describe, read_inputs, texts_of
 from unitf.cli.written_files import (
     add_generated,
@@ -57,16 +58,24 @@ def main(argv: list[str]) -> int:
     from unitf.loading import load
 
     model = load(arguments.checkpoint)
-    samples = read_inputs(arguments.input, columns_of(model), texts=texts_of(model))
+    asked = samples_of_source(arguments.input, arguments.checkpoint)
+    samples: Sequence[Sample] = (
+        read_inputs(arguments.input, columns_of(model), texts=texts_of(model))
+        if asked is None
+        else [asked[number] for number in range(len(asked))]
+    )
     skipped: list[str] = []
     predictions = model.predict(samples, arguments.batch_size, skipped)
     if skipped and not predictions:
         more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
         raise UserError(f"{skipped[0]}{more}")
     add_generated(model, samples, predictions, arguments.batch_size)
-    _deliver(arguments, model, samples, predictions)
-    for line in right_by_folders(predictions, folders_of(arguments.input), model):
-        sys.stderr.write(f"unitf: {line}\n")
+    if asked is None:
+        _deliver(arguments, model, samples, predictions)
+        for line in right_by_folders(predictions, folders_of(arguments.input), model):
+            sys.stderr.write(f"unitf: {line}\n")
+    else:
+        _deliver_rows(arguments, model, asked, predictions)
     for message in skipped:
         sys.stderr.write(f"unitf: left out: {message}\n")
     return 1 if skipped else 0
@@ -95,6 +104,45 @@ def _deliver(
         sys.stdout.write(as_json(predictions, indent=1) + "\n")
     else:
         _show(predictions, several_tasks=len(model.tasks) > 1)
+
+
+def _deliver_rows(
+    arguments: argparse.Namespace,
+    model: "Model",
+    asked: ContinuedTable,
+    predictions: Sequence["PlainData"],
+) -> None:
+    """Writes predictions as rows of the source, where the command line says."""
+    pairs = [asked.restored(int(one["index"]), one) for one in predictions]
+    samples = {
+        int(one["index"]): sample for one, (sample, _) in zip(predictions, pairs, strict=True)
+    }
+    restored = [dict(prediction) for _, prediction in pairs]
+    rows = asked.rows(restored)
+    if arguments.out is not None and is_folder(arguments.out):
+        count = write_folder("--out", Path(arguments.out), model, samples, restored, rows)
+        sys.stdout.write(f"{len(rows)} rows, {count} files: {arguments.out}\n")
+    elif arguments.out is not None:
+        write_table(Path(arguments.out), [{"sample": row} for row in rows])
+        sys.stdout.write(f"{len(rows)} rows: {arguments.out}\n")
+    elif arguments.json:
+        sys.stdout.write(as_json(rows, indent=1) + "\n")
+    else:
+        _show_rows(rows)
+
+
+def _show_rows(rows: Sequence[Mapping[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_number(row.get(name, ""))) for name in names))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _show(predictions: Sequence[Mapping[str, object]], several_tasks: bool) -> None:

@@ -40,8 +40,9 @@ def write_folder(
     option: str,
     folder: Path,
     model: "Model",
-    samples: Sequence["Sample"],
+    samples: "Sequence[Sample] | Mapping[int, Sample]",
     predictions: Sequence["PlainData"],
+    lines: Sequence[Mapping[str, object]] | None = None,
 ) -> int:
     """Writes predictions.csv and the files, which it names; returns the number of files.
 
@@ -51,6 +52,7 @@ def write_folder(
         model: the model that predicted.
         samples: all samples.
         predictions: what is predicted, each with the `index` of its sample.
+        lines: the rows of predictions.csv; None: one for each prediction.
 
     Raises:
         UserError: a file is there already; nothing is written then.
@@ -71,7 +73,7 @@ def write_folder(
         raise UserError(f"{option} {folder}/: found {known[0]} there, expected a folder without it")
     for name, data in contents.items():
         (folder / name).write_bytes(data)
-    write_table(folder / TABLE, rows)
+    write_table(folder / TABLE, rows if lines is None else [{"sample": line} for line in lines])
     return len(contents)
 
 

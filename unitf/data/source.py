@@ -54,6 +54,26 @@ class Source(Configurable, ABC):
             UserError: a file is missing or damaged, or has the wrong format.
         """
 
+    def to_predict(self, path: Path, root: Path) -> Sequence[Sample] | None:
+        """Returns the samples to predict of a table that `unitf predict --input TABLE` names.
+
+        A source overrides it whose samples are not rows. The sequence then has two more methods.
+        `restored(index, prediction)` returns a sample and its prediction in the terms of the table,
+        for instance in its unit. `rows(predictions)` returns such predictions, each with the
+        `index` of its sample, as the rows of a table.
+
+        Args:
+            path: the table.
+            root: the folder to which relative paths in the configuration refer.
+
+        Returns:
+            None: the table is read as usual, a sample in each row.
+
+        Raises:
+            UserError: the table lacks something.
+        """
+        return None
+
     def splits(self) -> list[str]:
         """Returns the splits that this source can have."""
         return ["train", "validation", "test"]

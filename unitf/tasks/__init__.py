@@ -24,6 +24,7 @@ _HOMES = {
     "TokenClassification": "unitf.tasks.token_classification",
     "Tokenizers": "unitf.tasks.task",
     "Transcription": "unitf.tasks.transcription",
+    "input_rows": "unitf.tasks.common.token_offsets",
     "take": "unitf.tasks.common.selection",
 }
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from unitf.tasks.classification import Classification
     from unitf.tasks.common.selection import take
     from unitf.tasks.common.target_sequence import TargetPositions
+    from unitf.tasks.common.token_offsets import input_rows
     from unitf.tasks.dense_detection import DenseDetection
     from unitf.tasks.detection import Detection
     from unitf.tasks.embedding import Embedding
@@ -66,6 +68,7 @@ __all__ = [
     "TokenClassification",
     "Tokenizers",
     "Transcription",
+    "input_rows",
     "take",
 ]
 

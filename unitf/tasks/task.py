@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unitf.batch import Counts, EncodedSample, Sample, TaskBatch
 from unitf.component import Component
+from unitf.core import TransformerConfig
 from unitf.errors import UserError
 from unitf.features import Features, FileContent
 from unitf.generation import Prompt
@@ -127,6 +128,19 @@ class Task(Component, ABC):
         `outputs` receives only these, and the core's last block computes only these.
         """
         return None
+
+    def check_core(self, core: TransformerConfig) -> None:
+        """Checks that the core can do what the task needs, before anything is read or learned.
+
+        Raises:
+            UserError: it cannot. By default, if the task reads several inputs, and the core's
+                `chunk` cuts their tokens into pieces of which no block sees more than one.
+        """
+        if core.chunk is not None and len(self.inputs) > 1 and not core.global_blocks:
+            raise UserError(
+                f"{type(self).__name__} reads {', '.join(self.inputs)} together, but "
+                f"model.core.chunk {core.chunk} keeps their tokens apart, expected no chunk"
+            )
 
     # ---- before training, and in data workers ------------------------------------------
 

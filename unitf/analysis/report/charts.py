@@ -33,6 +33,30 @@ class ChartLine:
     style: str = "line"
 
 
+@dataclass(frozen=True, eq=False)
+class ChartBand:
+    """The area between two curves.
+
+    Args:
+        label: its name in the legend.
+        x: where its points are.
+        low: the lower curve.
+        high: the upper curve.
+        colour: the number of its colour.
+    """
+
+    label: str
+    x: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    colour: int = 0
+
+    @property
+    def edges(self) -> list[ChartLine]:
+        """Both curves, which the frame must have room for."""
+        return [ChartLine("", self.x, side) for side in (self.low, self.high)]
+
+
 @dataclass(frozen=True)
 class Axes:
     """The frame of a chart: which numbers are where.
@@ -74,6 +98,7 @@ def chart(
     bounds: tuple[tuple[float, float], tuple[float, float]] | None = None,
     diagonal: bool = False,
     size: Size = USUAL,
+    band: ChartBand | None = None,
 ) -> Html:
     """Returns a chart of lines or dots, with its legend; nothing if there is no point.
 
@@ -82,18 +107,22 @@ def chart(
         bounds: the ends of both axes; None: those of the points.
         diagonal: whether a line shows where y is x.
         size: of the chart.
+        band: an area behind the lines.
     """
     lines = [line for line in lines if np.isfinite(np.asarray(line.y, float)).any()]
     if not lines:
         return ""
-    axes = Axes(*(bounds or (_bounds(lines, "x"), _bounds(lines, "y", pad=0.05))), size)
+    seen = [*lines, *(band.edges if band is not None else [])]
+    axes = Axes(*(bounds or (_bounds(seen, "x"), _bounds(seen, "y", pad=0.05))), size)
     parts = [_grid(axes, x_label, y_label)]
     if diagonal:
         low, high = max(axes.x[0], axes.y[0]), min(axes.x[1], axes.y[1])
         parts.append(_path([axes.at(low, low), axes.at(high, high)], "dashed faint"))
     parts += [_marked(axes, *mark)] if mark is not None else []
+    parts += [_area(axes, band)] if band is not None else []
     parts += [_drawn(axes, line) for line in lines]
     legend = [(line.label, line.colour, line.style) for line in lines]
+    legend += [(band.label, band.colour, "band")] if band is not None else []
     return framed(title, parts, legend, size)
 
 
@@ -183,6 +212,15 @@ def _drawn(axes: Axes, line: ChartLine) -> Html:
     pieces = np.split(np.arange(len(x)), breaks)
     paths = [[axes.at(float(x[n]), float(y[n])) for n in piece if known[n]] for piece in pieces]
     return "".join(_path(points, f"{line.style} {colour}") for points in paths if points)
+
+
+def _area(axes: Axes, band: ChartBand) -> Html:
+    """Returns the area of a band, where both of its ends are known."""
+    known = np.flatnonzero(np.isfinite(band.low) & np.isfinite(band.high))
+    there = [axes.at(float(band.x[n]), float(band.high[n])) for n in known]
+    back = [axes.at(float(band.x[n]), float(band.low[n])) for n in known[::-1]]
+    points = " ".join(f"{x},{y}" for x, y in [*there, *back])
+    return element("polygon", points=points, class_=f"band c{band.colour % NUM_COLOURS}")
 
 
 def _path(points: Sequence[tuple[float, float]], kind: str) -> Html:

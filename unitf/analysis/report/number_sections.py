@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unitf.analysis.report.charts import ChartLine, chart
+from unitf.analysis.report.charts import ChartBand, ChartLine, chart
 from unitf.analysis.report.markup import Html, element, section, words
 from unitf.analysis.report.page_content import PageContent
 from unitf.analysis.report.tried_samples import TriedSample
@@ -89,6 +89,7 @@ def _channels(sample: TriedSample, past: Curves | None) -> Html:
     pair = sample.numbers()
     assert pair is not None
     predicted, right = pair
+    band = sample.band()
     count = right.shape[1]
     chosen = np.unique(np.linspace(0, count - 1, MOST_CHANNELS).round().astype(int))
     ahead = np.arange(1, len(right) + 1)
@@ -100,7 +101,11 @@ def _channels(sample: TriedSample, past: Curves | None) -> Html:
             recent = past.values[-2 * len(right) :, channel]
             lines.append(ChartLine("past", np.arange(1 - len(recent), 1), recent, 7))
             named = past.names[channel] if past.names else named
+        filling = None
+        if band is not None:
+            low, high, name = band
+            filling = ChartBand(name, ahead, low[:, channel], high[:, channel], 1)
         lines.append(ChartLine("true", ahead, right[:, channel], 0))
         lines.append(ChartLine("forecast", ahead, predicted[:, channel], 1))
-        charts.append(chart(named, lines, "steps ahead"))
+        charts.append(chart(named, lines, "steps ahead", band=filling))
     return "".join(charts)

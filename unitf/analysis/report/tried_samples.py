@@ -86,6 +86,27 @@ class TriedSample:
                     return predicted, right
         return None
 
+    def band(self) -> tuple[np.ndarray, np.ndarray, str] | None:
+        """Returns the lowest and the highest of predicted quantiles, and a name of both.
+
+        A task predicts quantiles as a dictionary: probability → numbers of the target's shape.
+        """
+        pair = self.numbers()
+        if pair is None:
+            return None
+        for value in self.prediction.values():
+            if isinstance(value, Mapping) and len(value) > 1:
+                ends = list(cast("Mapping[str, object]", value).items())
+                try:
+                    low, high = (
+                        np.asarray(end, dtype=np.float64) for _, end in (ends[0], ends[-1])
+                    )
+                except (TypeError, ValueError):
+                    continue
+                if low.shape == high.shape == pair[1].shape:
+                    return low, high, f"{ends[0][0]} to {ends[-1][0]}"
+        return None
+
 
 @dataclass(eq=False)
 class TriedSplit:

@@ -1,4 +1,4 @@
-"""Recognises a table of numbers with a column of times, which rise in even steps."""
+"""Recognises a table of numbers with a column of times, of one series or of many."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # slow to import
 _FIRST = 200  # rows that are looked at
 _LEAST = 200  # rows of a table that can be cut into windows
 _FUTURE, _PAST = 96, 3.5  # rows that are predicted at most, and how many times more are read
+_MOST = 60_000  # rows in which series are looked for
+_SHORT = 60  # rows that each series has at least
 _PATCH = 16  # the past is a multiple of it
 # the usual parts of a series: fractions of its rows
 PARTS: Mapping[str, Sequence[float]] = {
@@ -36,18 +38,47 @@ def propose_windows(name: str, rows: Sequence[Sample]) -> Proposal | None:
     first = [rows[index] for index in range(_FIRST)]
     columns = list(first[0])
     times = [column for column in columns if _rises([row.get(column) for row in first])]
-    numbers = [column for column in columns if column not in times]
+    group: str | None = None
+    count = len(rows)
+    if not times:
+        times, group, count = _grouped(rows, columns)
+    numbers = [column for column in columns if column not in (*times, group)]
     if len(times) != 1 or not numbers or not all(_is_number(first, c) for c in numbers):
         return None
-    future = max(1, min(_FUTURE, len(rows) // 40))
+    future = max(1, min(_FUTURE, count // 40))
     past = max(_PATCH, round(_PAST * future / _PATCH) * _PATCH)
     settings: dict[str, object] = {"path": name, "time": times[0], "past": past, "future": future}
+    settings |= {} if group is None else {"group": group}
     settings |= {"parts": {s: list(part) for s, part in PARTS.items()}, "standardise": True}
+    series = "" if group is None else f", a series for each {group}, of {count:,} rows or more"
     reason = (
-        f"{len(rows):,} rows of {len(numbers)} numbers in the order of {times[0]}; {past} rows are "
-        f"read and {future} predicted, in deviations of each column"
+        f"{len(rows):,} rows of {len(numbers)} numbers in the order of {times[0]}{series}; {past} "
+        f"rows are read and {future} predicted, in deviations of each column"
     )
     return Proposal(settings, 0.85, reason, target="future")
+
+
+def _grouped(rows: Sequence[Sample], columns: Sequence[str]) -> tuple[list[str], str | None, int]:
+    """Returns the column of the times and that of the series, if times rise within each series.
+
+    The number is that of the rows of the shortest series; a series of few rows is none.
+    """
+    some = [rows[index] for index in range(min(len(rows), _MOST))]
+    times = [c for c in columns if read_times([row.get(c) for row in some[:50]]) is not None]
+    if len(times) != 1:
+        return [], None, 0
+    for column in columns:
+        found: dict[object, list[object]] = {}
+        for row in some if column != times[0] else ():
+            found.setdefault(row.get(column), []).append(row.get(times[0]))
+        if len(rows) > _MOST and len(found) > 2:
+            del found[some[-1].get(column)]  # which the end of what is looked at cuts
+        shortest = min((len(cells) for cells in found.values()), default=0)
+        if len(found) < 2 or None in found or shortest < _SHORT:
+            continue
+        if all(_rises(cells[:_FIRST]) for cells in found.values()):
+            return times, column, shortest
+    return [], None, 0
 
 
 def read_times(cells: Sequence[object]) -> "DatetimeIndex | None":
@@ -105,7 +136,7 @@ def _rises(cells: Sequence[object]) -> bool:
     times = read_times(cells)
     if times is None or times.hasnans:
         return False
-    steps = np.diff(times.to_numpy()).astype("int64")
+    steps = np.diff(times.asi8)
     if len(steps) == 0 or (steps <= 0).any():
         return False
     usual = np.median(steps)

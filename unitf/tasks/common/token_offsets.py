@@ -64,6 +64,24 @@ def rows_of(
     return columns.rows.index_select(0, index.to(columns.matrix.device, non_blocking=True))
 
 
+def input_rows(
+    columns: Tokens,
+    batch: TaskBatch,
+    inputs: Mapping[str, str],
+    tokenizers: Mapping[str, Tokenizer],
+    column: str,
+) -> Float[Tensor, "N D"]:
+    """Returns the core's columns of the tokens of one input of a task, one token in each row.
+
+    Args:
+        columns: the core's columns of all inputs.
+        inputs: column of the samples → name of its tokenizer.
+        column: the input.
+    """
+    first = first_offsets(columns, batch, inputs, tokenizers)[column]
+    return rows_of(columns, batch.features[column], first)
+
+
 def members(features: Features) -> Int[Tensor, " N"]:
     """Returns for each token the index of its sequence."""
     return _owners(lengths_of(features))
