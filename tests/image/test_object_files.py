@@ -133,6 +133,11 @@ def test_a_folder_becomes_a_recipe_that_detects(tmp_path):
     image_settings = model["tokenizers"]["image"]["init_args"]
     assert image_settings["size"] == [192, 384]  # the aspect of the images, in whole patches
     assert image_settings["resizing"] == {"to": [192, 384], "keep_aspect": False}
+    stopping = made.recipe["trainer"]["callbacks"][1]["init_args"]
+    assert (stopping["monitor"], stopping["mode"]) == ("validation/objects/map", "max")
+    [line] = [line for line in made.lines if line.startswith("model.tokenizers.image")]
+    assert "size [192, 384]" in line
+    assert any("of about 288 tokens" in line for line in made.lines)
     assert data["sources"] == {"set": {"class_path": "VocObjects", "init_args": {"path": "set"}}}
 
 

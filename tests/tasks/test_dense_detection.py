@@ -8,6 +8,7 @@ from task_toys import DIM
 from unitf_image import ImagePatches
 
 from unitf import EncodedSample, Features, TaskBatch, Tokens, UserError
+from unitf.analysis.report.shown_values import text_of
 from unitf.tasks import DenseDetection
 from unitf.tasks.common.assignment import assign
 
@@ -104,6 +105,10 @@ def test_training_finds_the_objects():
     ]  # fmt: skip
     box = torch.tensor(found[2]["objects"][0]["box"])
     torch.testing.assert_close(box, torch.tensor([0.0, 0.5, 1.0, 1.0]), atol=0.1, rtol=0)
+    assert text_of(SAMPLES[0]["objects"]) == "1 cat, 1 dog"
+    assert text_of(found[2]["objects"]) == "1 dog"
+    assert task._missed(found[0]["objects"], SAMPLES[0]) == []
+    assert [one["label"] for one in task._missed(found[2]["objects"], SAMPLES[0])] == ["cat", "dog"]
     metrics = task.metrics()
     task.update_metrics(metrics, output, batch, {}, [0, 1, 2])
     assert float(metrics.compute()["map_50"]) == pytest.approx(1.0)

@@ -21,8 +21,10 @@ class Decisions:
         self.lines.append(f"{key}: {what}")
 
     def drop(self, group: str) -> None:
-        """Removes the lines about the keys below one, which something else decides."""
-        self.lines = [line for line in self.lines if not line.startswith(f"{group}.")]
+        """Removes the lines about a key and those below it, which something else decides."""
+        self.lines = [
+            line for line in self.lines if not line.startswith((f"{group}.", f"{group}:"))
+        ]
 
     def add_answer(self, key: str, ranked: list[Answer]) -> None:
         """Adds the first of some answers, and the second if it comes close."""

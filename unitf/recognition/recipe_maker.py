@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -25,6 +26,7 @@ from unitf.recognition.sizes import (
 )
 from unitf.recognition.source_finder import find_source, without_unlabelled
 from unitf.recognition.wishes import Wishes
+from unitf.tasks.task import Task
 
 Settings: TypeAlias = dict[str, Any]  # a recipe as plain data, or a part of one
 TIME: str = "10m"  # that a training takes at most, if nothing is said
@@ -94,7 +96,8 @@ class _Recipe:
         self.chosen: Chosen = chosen
         self.task: Answer = chosen.tasks[0]
         self.by_column: dict[str, Answer] = {
-            column.name: chosen.tokenizers[column.name][0] for column in chosen.inputs
+            column.name: self._as_asked(column.name, chosen.tokenizers[column.name][0])
+            for column in chosen.inputs
         }
         self.encoders: dict[str, Answer] = joined(chosen.inputs, self.by_column)
         # the columns whose tokens a sample has, and the tokenizer of a target that is written
@@ -131,6 +134,20 @@ class _Recipe:
         self._callbacks(recipe)
         self._say(recipe, tokens)
         return recipe
+
+    def _as_asked(self, column: str, answer: Answer) -> Answer:
+        """Returns a tokenizer with the settings that the source asks for, which it says."""
+        group = f"model.tokenizers.{column}"
+        begin = f"{group}.init_args."
+        recipe = self.source.proposal.recipe
+        asked = {k.removeprefix(begin): v for k, v in recipe.items() if k.startswith(begin)}
+        if not asked:
+            return answer
+        settings = ", ".join(f"{key} {value}" for key, value in asked.items())
+        self.decisions.drop(group)
+        self.decisions.add(group, f"{answer.name}, with {settings}, as {self.source.name} needs it")
+        proposal = replace(answer.proposal, settings={**answer.proposal.settings, **asked})
+        return answer._replace(proposal=proposal)
 
     # ---- parts -------------------------------------------------------------------------
 
@@ -237,9 +254,15 @@ class _Recipe:
         if self.wishes.pretrained is None:
             callbacks.append(named("EMA", {"decay": average_decay(steps)}))
         if recipe["trainer"]["max_epochs"] > 2 * _PATIENCE:
-            stopping = {"monitor": "validation/loss", "patience": _PATIENCE}
-            callbacks.append(named("EarlyStopping", stopping))
+            callbacks.append(named("EarlyStopping", {**self._watched(), "patience": _PATIENCE}))
         callbacks.append(named("TimeBudget", {"limit": self.wishes.time or TIME}))
+
+    def _watched(self) -> Settings:
+        """Returns which figure of validation says that a training no longer improves."""
+        task = cast(type[Task], self.task.cls)
+        if task.steady_loss:
+            return {"monitor": "validation/loss"}
+        return {"monitor": f"validation/{self._task_name()}/{task.monitor}", "mode": task.mode}
 
     # ---- lines -------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class DenseDetection(LocatedObjects):
     """
 
     fitted_parameters: tuple[str, ...] = ("head.classes.",)
+    steady_loss: bool = False  # better boxes raise the probabilities that are asked for
 
     def __init__(
         self,

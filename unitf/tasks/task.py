@@ -79,6 +79,9 @@ class Task(Component, ABC):
     """The name of the metric that says how good the task is."""
     mode: str = "min"
     """Whether a lower ("min") or a higher ("max") value of `monitor` is better."""
+    steady_loss: bool = True
+    """Whether a lower loss of validation means a better model; not if what is right moves with what
+    is predicted."""
     loss_per_sample: bool = False
     """Whether `losses` returns exactly one loss for each sample."""
     compares_samples: bool = False
