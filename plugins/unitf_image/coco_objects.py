@@ -6,7 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from unitf import Proposal, Sample, UserError
-from unitf_image.object_files import Annotated, ObjectFiles, ObjectList, Parts, split_in_path
+from unitf_image.object_files import (
+    Annotated,
+    ObjectFiles,
+    ObjectList,
+    Parts,
+    example_images,
+    split_in_path,
+)
 from unitf_image.recognised_objects import propose_coco
 
 Record: TypeAlias = Mapping[str, Any]
@@ -22,6 +29,20 @@ class CocoObjects(ObjectFiles):
     Args:
         path, column, target: as for every source of ObjectFiles.
     """
+
+    @staticmethod
+    def examples(root: Path) -> dict[str, Any]:
+        """Two annotated images, for `unitf plugins check CocoObjects`."""
+        names = example_images(root / "coco")
+        content = {
+            "images": [{"id": n, "file_name": f"{name}.png"} for n, name in enumerate(names)],
+            "annotations": [
+                {"image_id": n, "category_id": 1, "bbox": [1, 0, 3, 3]} for n in range(len(names))
+            ],
+            "categories": [{"id": 1, "name": "cell"}],
+        }
+        (root / "coco" / "instances.json").write_text(json.dumps(content), encoding="utf-8")
+        return {"path": "coco"}
 
     @classmethod
     def recognise(cls, path: Path) -> Proposal | None:

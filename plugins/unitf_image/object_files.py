@@ -176,7 +176,8 @@ class ObjectList:
 
 def split_in_path(name: str) -> str | None:
     """Returns the split that a path names, as `valid/a.json` or `instances_val2017.json` does."""
-    for part in reversed(PurePosixPath(name).with_suffix("").parts):
+    path = PurePosixPath(name)
+    for part in reversed((*path.parts[:-1], path.stem)):
         words = part.replace("-", "_").replace(".", "_").split("_")
         for word in words:
             if (split := split_of(word.rstrip("0123456789"))) is not None:
@@ -208,3 +209,11 @@ def _alike(one: Sequence[str], other: Sequence[str]) -> int:
 def _counted(names: list[str]) -> str:
     shown = ", ".join(list(dict.fromkeys(names))[:_SHOWN])
     return f"{len(names)} objects or files ({shown}{', …' * (len(names) > _SHOWN)})"
+
+
+def example_images(folder: Path) -> list[str]:
+    """Writes two images into a folder, and returns their names without an ending."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("one", "two"):
+        Image.new("RGB", (8, 6)).save(folder / f"{name}.png")
+    return ["one", "two"]

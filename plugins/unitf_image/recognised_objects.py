@@ -15,6 +15,11 @@ _PATCH = 16
 _LOOKED_AT = 20  # files
 _ENDS = 65_536  # bytes at each end of a JSON file
 _SURE = 0.95
+_AUGMENT = {
+    "jitter": True,
+    "flip": True,
+    "affine": {"degrees": 10, "translate": 0.15, "scale": 0.25},
+}
 
 
 def propose_voc(path: Path) -> Proposal | None:
@@ -78,7 +83,7 @@ def _whole(path: Path, images: Sequence[str]) -> list[tuple[str, object]]:
         ("patch", _PATCH),
         ("size", [height, width]),
         ("resizing", resizing),
-        ("augment", {"jitter": True}),  # objects do not move
+        ("augment", dict(_AUGMENT)),
     ]
 
 

@@ -1,11 +1,19 @@
 """VocObjects: images with an XML file of their objects each, as PASCAL VOC has them."""
 
 from pathlib import Path, PurePosixPath
+from typing import Any
 from xml.etree import ElementTree
 
 from unitf import Proposal, Sample, UserError
 from unitf.data import split_of
-from unitf_image.object_files import Annotated, ObjectFiles, ObjectList, Parts, split_in_path
+from unitf_image.object_files import (
+    Annotated,
+    ObjectFiles,
+    ObjectList,
+    Parts,
+    example_images,
+    split_in_path,
+)
 from unitf_image.recognised_objects import propose_voc
 
 
@@ -19,6 +27,16 @@ class VocObjects(ObjectFiles):
     Args:
         path, column, target: as for every source of ObjectFiles.
     """
+
+    @staticmethod
+    def examples(root: Path) -> dict[str, Any]:
+        """Two annotated images, for `unitf plugins check VocObjects`."""
+        box = "<xmin>2</xmin><ymin>1</ymin><xmax>5</xmax><ymax>4</ymax>"
+        shown = f"<object><name>cell</name><bndbox>{box}</bndbox></object>"
+        for name in example_images(root / "voc"):
+            text = f"<annotation><filename>{name}.png</filename>{shown}</annotation>"
+            (root / "voc" / f"{name}.xml").write_text(text, encoding="utf-8")
+        return {"path": "voc"}
 
     @classmethod
     def recognise(cls, path: Path) -> Proposal | None:

@@ -1,12 +1,20 @@
 """YoloObjects: images with a text of their objects each, as YOLO has them."""
 
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import yaml
 
 from unitf import Proposal, UserError
 from unitf.data import kind_of_file, split_of
-from unitf_image.object_files import Annotated, ObjectFiles, ObjectList, Parts, split_in_path
+from unitf_image.object_files import (
+    Annotated,
+    ObjectFiles,
+    ObjectList,
+    Parts,
+    example_images,
+    split_in_path,
+)
 from unitf_image.recognised_objects import propose_yolo
 
 
@@ -21,6 +29,14 @@ class YoloObjects(ObjectFiles):
     Args:
         path, column, target: as for every source of ObjectFiles.
     """
+
+    @staticmethod
+    def examples(root: Path) -> dict[str, Any]:
+        """Two annotated images, for `unitf plugins check YoloObjects`."""
+        for name in example_images(root / "yolo"):
+            (root / "yolo" / f"{name}.txt").write_text("0 0.5 0.5 0.25 0.5", encoding="utf-8")
+        (root / "yolo" / "data.yaml").write_text("names: [cell]", encoding="utf-8")
+        return {"path": "yolo"}
 
     @classmethod
     def recognise(cls, path: Path) -> Proposal | None:
