@@ -12,6 +12,7 @@ from unitf_table import TableCells
 
 from unitf import Learner, SampleError, TransformerConfig, UserError, load
 from unitf.data import Encoder, Item, Split, Table
+from unitf.data.joined_columns import asked_for
 from unitf.tasks import Classification, Regression
 from unitf.testing import check_tokenizer
 from unitf.training import DataModule
@@ -36,6 +37,15 @@ def cells(values=ROWS, **options):
 def test_other_settings_keep_the_contract_too():
     options = {"embedding": "periodic", "scaling": "quantile", "cell_dropout": 0.3}
     check_tokenizer(TableCells, TableCells.examples(), **options)
+
+
+def test_a_hint_names_columns_that_a_person_can_type():
+    tasks = {"t": Classification(["cells", "a text"], "kind", classes=["a", "b"])}
+    hint = asked_for({"cells": cells(**NAMED)}, tasks, ["cells", "a text"])
+    assert hint == "age=… town=… since=… 'a text'=…"
+    few = {**NAMED, "numbers": ["age", "size"]}
+    wide = cells([{**row, "size": n} for n, row in enumerate(ROWS)], **few)
+    assert asked_for({"cells": wide}, tasks, ["cells"]) == "age=… size=… town=… …"
 
 
 def test_an_empty_cell_is_no_token():

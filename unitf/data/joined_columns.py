@@ -1,11 +1,14 @@
 """JoinedColumns: several columns of a sample as one value, for tokenizers that read so."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from unitf.batch import Sample
 from unitf.component import NamedParts
 from unitf.tasks.task import Task
 from unitf.tokenizer.tokenizer import Tokenizer
+
+_SHOWN = 3  # columns of an input in a hint
 
 
 class JoinedColumns:
@@ -65,3 +68,16 @@ def is_empty_cell(cell: object) -> bool:
     if isinstance(cell, str):
         return not cell.strip()
     return cell is None or (isinstance(cell, float) and cell != cell)
+
+
+def asked_for(
+    tokenizers: NamedParts[Tokenizer], tasks: NamedParts[Task], inputs: Sequence[str]
+) -> str:
+    """Returns `column=…` for the columns of some inputs, as a person would type them."""
+    join = JoinedColumns(tokenizers, tasks)
+    parts: list[str] = []
+    for name in inputs:
+        columns = join.columns(name)
+        parts += [f"{shlex.quote(column)}=…" for column in columns[:_SHOWN]]
+        parts += ["…"] if columns[_SHOWN:] else []
+    return " ".join(parts)

@@ -315,9 +315,12 @@ class _Recipe:
             return ""
         tests = any(split.startswith("test") for split in counts)
         drawn = "10 % of them for validation" + ("" if tests else " and 10 % for the test")
-        return f"; {drawn}, drawn by a hash" + (
-            " within each class" if self.chosen.target is not None else ""
-        )
+        return f"; {drawn}, drawn by a hash" + (" within each class" if self._has_classes() else "")
+
+    def _has_classes(self) -> bool:
+        """Returns whether values of the target occur again: numbers are drawn as they come."""
+        values = [] if self.chosen.target is None else self.chosen.target.values
+        return len({str(value) for value in values}) * 2 <= len(values) > 0
 
 
 def _in_words(entry: Settings) -> str:

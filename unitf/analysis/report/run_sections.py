@@ -16,6 +16,7 @@ from unitf.analysis.report.markup import (
     words,
 )
 from unitf.analysis.report.page_content import PageContent
+from unitf.data.joined_columns import asked_for
 from unitf.training.durations import clock
 
 
@@ -97,11 +98,11 @@ def next_section(content: PageContent) -> Html:
 
 def _inputs(content: PageContent) -> str:
     """Returns the columns of a sample that was tried, or else those of the first task."""
-    for name, task in content.tasks.items():
-        for sample in content.tried_samples(name):
-            return _words([c for c in task.inputs if sample.sample.get(c) is not None])
-    return _words([*next(iter(content.tasks.values())).inputs][:1])
-
-
-def _words(columns: list[str]) -> str:
-    return " ".join(f"{shlex.quote(column)}=…" for column in columns)
+    assert content.model is not None
+    tried = [(task, one) for n, task in content.tasks.items() for one in content.tried_samples(n)]
+    if tried:
+        task, sample = tried[0]
+        inputs = [column for column in task.inputs if sample.sample.get(column) is not None]
+    else:
+        inputs = [*next(iter(content.tasks.values())).inputs][:1]
+    return asked_for(content.model.tokenizers, content.model.tasks, inputs)

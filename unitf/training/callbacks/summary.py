@@ -4,11 +4,13 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from unitf import registry
+from unitf.data.joined_columns import asked_for
+from unitf.model import Model
 from unitf.tasks.task import Task
 from unitf.training.callbacks.run_report import results_of
 from unitf.training.results import Results, TaskResults, tasks_of
@@ -63,7 +65,9 @@ class Summary(Callback):
         folder = Path(self.folder or trainer.default_root_dir)
         tasks = tasks_of(pl_module)
         verbs = ["predict", *["generate"] * any(task.can_generate for task in tasks.values())]
-        for what, text in _next_steps(folder, _inputs(results, tasks), verbs).items():
+        tokenizers = cast(Model, pl_module).tokenizers
+        inputs = asked_for(tokenizers, tasks, _inputs(results, tasks))
+        for what, text in _next_steps(folder, inputs, verbs).items():
             _print(f"{what:<9} {text}")
 
 
@@ -100,14 +104,14 @@ def _inputs(results: Results, tasks: Mapping[str, Task]) -> list[str]:
     return [column for task in tasks.values() for column in task.inputs][:1]
 
 
-def _next_steps(folder: Path, inputs: list[str], verbs: Sequence[str]) -> dict[str, str]:
+def _next_steps(folder: Path, words: str, verbs: Sequence[str]) -> dict[str, str]:
     """Returns the paths of the files, and the commands that use them, by their headings."""
     names = {"model": "checkpoints/best.ckpt", "figures": "metrics.json", "pictures": "*.png"}
     names["adapters"] = "adapters"
     files = {what: sorted(folder.glob(name)) for what, name in names.items()}
     next_steps = {what: ", ".join(map(str, paths)) for what, paths in files.items() if paths}
-    if "model" in next_steps and inputs:
-        words, unitf = " ".join(f"{column}=…" for column in inputs), registry.invocation()
+    if "model" in next_steps and words:
+        unitf = registry.invocation()
         call = f"{unitf} {{}} --checkpoint {shlex.quote(str(folder))}"
         next_steps |= {v: f"{call.format(v)} --input {words}" for v in verbs}
         if "predict" in next_steps:  # it can be pasted as it is
