@@ -90,7 +90,11 @@ class FutureTask(Task):
         Raises:
             UserError: it does not.
         """
-        super().check_core(core)
+        if core.chunk is not None and len(self.inputs) > 1 and not core.global_blocks:
+            raise UserError(
+                f"{type(self).__name__} reads {', '.join(self.inputs)} together, but "
+                f"model.core.chunk {core.chunk} keeps their tokens apart, expected no chunk"
+            )
         known = self.given_patches is not None or self.built is not None
         if known and len(self.inputs) == 1 and core.chunk not in (None, self.num_patches):
             raise UserError(

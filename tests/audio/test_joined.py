@@ -16,7 +16,7 @@ WORDS = {"1": "one", "2": "two"}
 
 
 @pytest.fixture
-def warp(tmp_path):
+def place(tmp_path):
     """A clip of digit d holds the number d / 10, for ann 100 times and for bob 200 times."""
     with zipfile.ZipFile(tmp_path / "clips.zip", "w") as archive:
         for who, length in (("ann", 100), ("bob", 200)):

@@ -136,14 +136,8 @@ class Task(Component, ABC):
         """Checks that the core can do what the task needs, before anything is read or learned.
 
         Raises:
-            UserError: it cannot. By default, if the task reads several inputs, and the core's
-                `chunk` cuts their tokens into pieces of which no block sees more than one.
+            UserError: it cannot.
         """
-        if core.chunk is not None and len(self.inputs) > 1 and not core.global_blocks:
-            raise UserError(
-                f"{type(self).__name__} reads {', '.join(self.inputs)} together, but "
-                f"model.core.chunk {core.chunk} keeps their tokens apart, expected no chunk"
-            )
 
     # ---- before training, and in data workers ------------------------------------------
 
