@@ -20,6 +20,7 @@ _HOMES = {
     "Proposal": "unitf.proposal",
     "Register": "unitf.registry.hookspecs",
     "Sample": "unitf.batch",
+    "RecipeError": "unitf.errors",
     "SampleError": "unitf.errors",
     "Source": "unitf.data.source",
     "Spans": "unitf.tokens",
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from unitf.cli.fit_data import fit
     from unitf.core import Transformer, TransformerConfig
     from unitf.data.source import Source
-    from unitf.errors import SampleError, UserError
+    from unitf.errors import RecipeError, SampleError, UserError
     from unitf.features import Features
     from unitf.loading import from_pretrained, load
     from unitf.model import Model
@@ -71,6 +72,7 @@ __all__ = [
     "Learner",
     "Model",
     "Proposal",
+    "RecipeError",
     "Register",
     "Sample",
     "SampleError",

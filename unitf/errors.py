@@ -12,6 +12,10 @@ class SampleError(UserError):
     """A sample could not be read or encoded; the message names the sample."""
 
 
+class RecipeError(UserError):
+    """Settings that do not go together, which no sample can be blamed for: it is never skipped."""
+
+
 class TargetError(UserError):
     """A target cannot be used, such as a class that no training sample has."""
 

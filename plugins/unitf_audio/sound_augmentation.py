@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitf import Configurable, UserError
+from unitf import Configurable, RecipeError, UserError
 from unitf.tokenizer import Augmentation, Intervals, LocatedTarget
 from unitf_audio.sound import resample
 
@@ -30,7 +30,7 @@ class SoundAugmentation(Augmentation, ABC):
             UserError: the class `moves`, and does not write this method.
         """
         if self.moves and targets:
-            raise UserError(
+            raise RecipeError(
                 f"perturb: {type(self).__name__} moves what is located in time, and does not say "
                 "where to"
             )

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from unitf import UserError
+from unitf import RecipeError
 from unitf.tokenizer import Augmentation, LocatedTarget
 from unitf_image.image_files import Pixels
 from unitf_image.placement import Placement
@@ -47,7 +47,7 @@ class ImageAugmentation(Augmentation, ABC):
         """Returns the changed image, and where its boxes, points and masks are in it.
 
         Raises:
-            UserError: the class `moves`, and does not write this method.
+            RecipeError: the class `moves`, and does not write this method.
         """
         if self.moves and targets:
             raise unmoved(type(self).__name__, targets)
@@ -89,7 +89,7 @@ class ColourStep(ABC):
         return self(pixels, fill), list(targets)
 
 
-def unmoved(name: str, targets: Sequence[LocatedTarget]) -> UserError:
+def unmoved(name: str, targets: Sequence[LocatedTarget]) -> RecipeError:
     """Returns the error for a step that would move targets and does not say where to."""
     kinds = ", ".join(sorted({type(target).__name__ for target in targets}))
-    return UserError(f"augment: {name} moves what {kinds} locate, and does not say where to")
+    return RecipeError(f"augment: {name} moves what {kinds} locate, and does not say where to")

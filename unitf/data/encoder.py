@@ -12,7 +12,7 @@ from unitf.data.expected import Expected
 from unitf.data.joined_columns import JoinedColumns
 from unitf.data.modality_dropout import ModalityDropout
 from unitf.data.seeding import kept_random_state, mix, seed_host
-from unitf.errors import SampleError, TargetError, UserError, did_you_mean
+from unitf.errors import RecipeError, SampleError, TargetError, UserError, did_you_mean
 from unitf.features import Features
 from unitf.tasks.task import Task
 from unitf.tokenizer.located_targets import LocatedTarget
@@ -107,16 +107,16 @@ def check_followed(task: Task, encoding: EncodedSample) -> None:
     """Checks that the target of a task follows the augmentation of its inputs.
 
     Raises:
-        UserError: it cannot, or two inputs would move it differently.
+        RecipeError: it cannot, or two inputs would move it differently.
     """
     moving = [column for column, used in encoding.inputs.items() if used.moves]
     if moving and encoding.located is None:
-        raise UserError(
+        raise RecipeError(
             f"{moving[0]}: its augmentation moves what {type(task).__name__} has labels of, which "
             "cannot follow; expected one that changes no place"
         )
     if len(moving) > 1:
-        raise UserError(
+        raise RecipeError(
             f"{', '.join(moving)}: each is moved by its own augmentation, so that "
             f"{type(task).__name__} cannot follow both; expected one of them to move"
         )
@@ -212,7 +212,7 @@ class Encoder:
     def _fail(self, item: Item, error: ValueError) -> str:
         message = f"{item.label}: {error}"
         skips = self.skip_targets and isinstance(error, TargetError)
-        if self.on_error == "raise" and not skips:
+        if isinstance(error, RecipeError) or (self.on_error == "raise" and not skips):
             raise SampleError(message) from error
         return message
 
@@ -300,6 +300,8 @@ class Encoder:
             else:
                 features = tokenizer.encode(value, train)
             self._expected[name].check(features)
+        except RecipeError as error:
+            raise RecipeError(f"{column}: {error}") from error
         except ValueError as error:
             raise UserError(f"{column}: {error}") from error
         return features, moved

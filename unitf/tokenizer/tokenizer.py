@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from unitf.component import Component
-from unitf.errors import UserError
+from unitf.errors import RecipeError, UserError
 from unitf.features import Features, FileContent, RawValue
 from unitf.nn.cross_entropy import cross_entropy
 from unitf.nn.initialisation import initialise
@@ -165,10 +165,10 @@ class Tokenizer(Component, ABC):
             The features, and the targets in the value as it was encoded.
 
         Raises:
-            UserError: it moves what the value shows, and does not say where to.
+            RecipeError: it moves what the value shows, and does not say where to.
         """
         if train and self.moves and targets:
-            raise UserError(
+            raise RecipeError(
                 f"the augmentation of {type(self).__name__} moves what {_kinds(targets)} locate, "
                 "and does not say where to; expected one that changes no place"
             )
