@@ -56,9 +56,7 @@ class Placement:
         if isinstance(target, Boxes):
             return self._boxes(target)
         if isinstance(target, Points):
-            points = self._forth(target.values)
-            inside = ((points >= 0) & (points < 1)).all(1)
-            return Points(points[inside], target.kept[inside])
+            return points_inside(self._forth(target.values), target)
         if isinstance(target, LabelMap):
             return self._labels(target)
         raise UserError(f"found {type(target).__name__} of an image, expected boxes, points, masks")
@@ -67,11 +65,7 @@ class Placement:
         left, top, right, bottom = target.values.T
         corners = np.stack([[left, right, right, left], [top, top, bottom, bottom]], axis=-1)
         corners = self._forth(corners.transpose(1, 0, 2).reshape(-1, 2)).reshape(-1, 4, 2)
-        whole = np.concatenate([corners.min(1), corners.max(1)], axis=1)
-        boxes = whole.clip(0, 1)
-        area, before = areas(boxes), areas(whole)
-        left_over = (area > 0) & (area >= VISIBLE * before)
-        return Boxes(boxes[left_over].astype(np.float32), target.kept[left_over])
+        return boxes_inside(np.concatenate([corners.min(1), corners.max(1)], axis=1), target)
 
     def _forth(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         """Returns where points of the image before are now, both as fractions of the image."""
@@ -100,6 +94,19 @@ class Placement:
         return rows, columns
 
 
-def areas(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, " n"]:
-    """Returns the areas of boxes by corners."""
+def points_inside(points: Float[np.ndarray, "n 2"], target: Points) -> Points:
+    """Returns the moved points of a target that are in the image."""
+    inside = ((points >= 0) & (points < 1)).all(1)
+    return Points(points[inside], target.kept[inside])
+
+
+def boxes_inside(whole: Float[np.ndarray, "n 4"], target: Boxes) -> Boxes:
+    """Returns the moved boxes of a target, cut at the image; of an object, enough must be left."""
+    boxes = whole.clip(0, 1)
+    area = _areas(boxes)
+    left_over = (area > 0) & (area >= VISIBLE * _areas(whole))
+    return Boxes(boxes[left_over].astype(np.float32), target.kept[left_over])
+
+
+def _areas(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, " n"]:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

@@ -11,7 +11,7 @@ from unitf import UserError
 from unitf.tokenizer import Boxes, LabelMap, LocatedTarget, Points
 from unitf_image.augment_step import Fill, unmoved
 from unitf_image.image_files import Pixels
-from unitf_image.placement import VISIBLE, areas
+from unitf_image.placement import boxes_inside, points_inside
 
 _DTYPES = (torch.uint8, torch.float32)
 _KEEPING = {
@@ -100,9 +100,6 @@ def _as_target(target: LocatedTarget, tensor: Any, size: Sequence[int]) -> Locat
     scale = np.array([size[1], size[0]] * (target.values.shape[1] // 2))
     whole = tensor.as_subclass(torch.Tensor).numpy() / scale
     if isinstance(target, Points):
-        inside = ((whole >= 0) & (whole < 1)).all(1)
-        return Points(whole[inside], target.kept[inside])
+        return points_inside(whole, target)
     assert isinstance(target, Boxes)
-    boxes = whole.clip(0, 1)
-    left = (areas(boxes) > 0) & (areas(boxes) >= VISIBLE * areas(whole))
-    return Boxes(boxes[left].astype(np.float32), target.kept[left])
+    return boxes_inside(whole, target)

@@ -11,6 +11,7 @@ from unitf import EncodedSample, Features, TaskBatch, Tokens, UserError
 from unitf.analysis.report.shown_values import text_of
 from unitf.tasks import DenseDetection
 from unitf.tasks.common.assignment import assign
+from unitf.tasks.common.boxes import distinct, overlaps
 
 SAMPLES = [
     {"objects": {"labels": ["cat", "dog"], "boxes": [[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.3]]}},
@@ -152,3 +153,19 @@ def test_tokens_that_are_no_grid_are_refused():
     cut = Features(whole.values[:, :5], whole.positions[:, :5])
     with pytest.raises(UserError, match=r"a whole grid of tokens, found 5 tokens with 2×3"):
         task.sample_info(replace(encoding, features={"image": cut}))
+
+
+def test_overlap_and_suppression_are_those_of_torchvision():
+    from torchvision.ops import batched_nms, box_iou
+
+    random = torch.Generator().manual_seed(0)
+    corners = torch.rand(300, 2, 2, generator=random).sort(1).values.flatten(1)
+    scores, kinds = (
+        torch.rand(300, generator=random),
+        torch.randint(3, (300,), generator=random),
+    )
+    assert torch.allclose(overlaps(corners, corners[:9]), box_iou(corners, corners[:9]), atol=1e-6)
+    for most in (0.3, 0.6):
+        found = distinct(corners, scores, kinds, most)
+        assert torch.equal(found, batched_nms(corners, scores, kinds, most))
+    assert not len(distinct(corners[:0], scores[:0], kinds[:0], 0.5))

@@ -16,7 +16,7 @@ from unitf.tasks.common.boxes import distinct, generalised_overlap, to_corners
 from unitf.tasks.common.label_names import Label
 from unitf.tasks.common.located_objects import Found, LocatedObjects
 from unitf.tasks.common.recognised_targets import propose_objects
-from unitf.tasks.common.token_offsets import first_offsets, rows_of
+from unitf.tasks.common.token_offsets import input_rows
 from unitf.tasks.heads.point_head import Grid, PointHead
 from unitf.tasks.task import Tokenizers
 from unitf.tokens import Tokens
@@ -130,8 +130,7 @@ class DenseDetection(LocatedObjects):
         The points of a sample are row by row, from the left to the right.
         """
         column = next(iter(self.inputs))
-        first = first_offsets(columns, batch, self.inputs, tokenizers)[column]
-        rows = rows_of(columns, batch.features[column], first)
+        rows = input_rows(columns, batch, self.inputs, tokenizers, column)
         return self.head(rows, batch.sample_infos).float()
 
     def losses(

@@ -41,9 +41,13 @@ def generalised_overlap(
 
 def overlaps(ones: Float[Tensor, "n 4"], others: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
     """Returns the intersection over union of each box with each other box, by corners."""
-    from torchvision.ops import box_iou
-
-    return box_iou(ones, others).nan_to_num(0.0)  # two boxes without an area
+    one, other = ones[:, None], others[None]
+    shared = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(
+        one[..., :2], other[..., :2]
+    )
+    both = shared.clamp(min=0).prod(-1)
+    union = _area(one) + _area(other) - both
+    return both / union.clamp(min=torch.finfo(union.dtype).tiny)  # two boxes without an area: 0
 
 
 def distinct(
@@ -60,9 +64,14 @@ def distinct(
         kinds: boxes of different kinds do not suppress each other.
         most: the overlap of two boxes from which the lower one is left out.
     """
-    from torchvision.ops import batched_nms
-
-    return batched_nms(boxes, scores, kinds, most)
+    order = scores.argsort(descending=True, stable=True)
+    alike = kinds[order][:, None] == kinds[order]
+    suppresses = (alike & (overlaps(boxes[order], boxes[order]) > most)).cpu().numpy()
+    left = np.ones(len(order), dtype=bool)
+    for number in range(len(left)):
+        if left[number]:
+            left[number + 1 :] &= ~suppresses[number, number + 1 :]
+    return order[torch.from_numpy(left).to(order.device)]
 
 
 def _area(boxes: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N"]:
